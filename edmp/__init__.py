@@ -1,0 +1,1 @@
+"""edmp: motion planning for robot arms."""

@@ -1,0 +1,67 @@
+"""Batched forward kinematics and the geometric Jacobian, in torch.
+
+This is the readable, differentiable definition; `edmp.costs` fuses the same recursion into its kernels.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from edmp.robots.robot import Robot
+
+
+def body_poses(robot: Robot, q: Tensor) -> Tensor:
+    """Poses of all bodies in the world.
+
+    Args:
+        robot: the arm.
+        q: (..., dof) configurations [rad or m].
+
+    Returns:
+        (..., dof + 1, 4, 4): ``X_WB`` of body 0 (the base) to body dof (moved by the last joint), in the dtype and on
+        the device of ``q``.
+    """
+    X_WB = torch.as_tensor(robot.X_W0).to(q).expand(*q.shape[:-1], 4, 4)
+    poses = [X_WB]
+    for i, joint in enumerate(robot.joints):
+        X_WB = X_WB @ torch.as_tensor(joint.X_PJ).to(q) @ _joint_motion(joint.kind, q[..., i])
+        poses.append(X_WB)
+    return torch.stack(poses, dim=-3)
+
+
+def _joint_motion(kind: str, q: Tensor) -> Tensor:
+    """(..., 4, 4) rotation about z by ``q`` (revolute), or translation along z (prismatic)."""
+    zero, one = torch.zeros_like(q), torch.ones_like(q)
+    if kind == "prismatic":
+        rows = [one, zero, zero, zero, zero, one, zero, zero, zero, zero, one, q, zero, zero, zero, one]
+    else:
+        c, s = torch.cos(q), torch.sin(q)
+        rows = [c, -s, zero, zero, s, c, zero, zero, zero, zero, one, zero, zero, zero, zero, one]
+    return torch.stack(rows, dim=-1).unflatten(-1, (4, 4))
+
+
+def tool_pose(robot: Robot, q: Tensor) -> Tensor:
+    """(..., 4, 4) pose ``X_WT`` of the tool frame in the world, for ``q`` (..., dof)."""
+    return body_poses(robot, q)[..., robot.tool.body, :, :] @ torch.as_tensor(robot.tool.X_BT).to(q)
+
+
+def jacobian(robot: Robot, q: Tensor) -> Tensor:
+    """Geometric Jacobian of the tool frame, in world axes.
+
+    Args:
+        robot: the arm.
+        q: (..., dof) configurations.
+
+    Returns:
+        (..., 6, dof): rows 0-2 map joint velocity to the linear velocity of the tool origin [m/s], rows 3-5 to the
+        angular velocity [rad/s], both expressed in the world frame.
+    """
+    X_WB = body_poses(robot, q)
+    p_WT = (X_WB[..., robot.tool.body, :, :] @ torch.as_tensor(robot.tool.X_BT).to(q))[..., :3, 3]
+    axis_W, origin_W = X_WB[..., 1:, :3, 2], X_WB[..., 1:, :3, 3]
+    revolute = torch.tensor([[joint.kind == "revolute"] for joint in robot.joints], device=q.device)
+    moves_tool = torch.arange(1, robot.dof + 1, device=q.device)[:, None] <= robot.tool.body
+    linear = torch.where(revolute, torch.linalg.cross(axis_W, p_WT.unsqueeze(-2) - origin_W), axis_W)
+    angular = torch.where(revolute, axis_W, torch.zeros_like(axis_W))
+    return torch.cat([linear * moves_tool, angular * moves_tool], dim=-1).transpose(-1, -2)
