@@ -1,0 +1,116 @@
+"""What `plan` returns: a value with a cause, whether or not a motion was found."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edmp.trajectory import Trajectory
+
+Array = NDArray[np.float64]
+
+
+class Status(enum.Enum):
+    """Why planning ended."""
+
+    SOLVED = "SOLVED"
+    START_OUT_OF_LIMITS = "START_OUT_OF_LIMITS"
+    GOAL_OUT_OF_LIMITS = "GOAL_OUT_OF_LIMITS"
+    START_IN_COLLISION = "START_IN_COLLISION"
+    GOAL_IN_COLLISION = "GOAL_IN_COLLISION"
+    START_IN_SELF_COLLISION = "START_IN_SELF_COLLISION"
+    GOAL_IN_SELF_COLLISION = "GOAL_IN_SELF_COLLISION"
+    GOAL_UNREACHABLE = "GOAL_UNREACHABLE"
+    NO_PATH_FOUND = "NO_PATH_FOUND"
+    TIMEOUT = "TIMEOUT"
+
+
+class Stage(enum.Enum):
+    """Which stage of the planner produced the solution."""
+
+    SAMPLE = "sample"
+    REPAIR = "repair"
+    STITCH = "stitch"
+    FALLBACK = "fallback"
+
+
+@dataclass(frozen=True)
+class Stats:
+    """How the plan came about.
+
+    Attributes:
+        stage: what solved it, None if nothing did.
+        time_s: wall time of the whole call [s], judge and timing included.
+        timings: wall time by part of the planner [s].
+        num_seeds: candidates denoised.
+        num_valid: candidates that the sphere model found free before polishing.
+        edges_checked: edges that the judge looked at.
+    """
+
+    stage: Stage | None
+    time_s: float
+    timings: dict[str, float] = field(default_factory=dict)
+    num_seeds: int = 0
+    num_valid: int = 0
+    edges_checked: int = 0
+
+
+@dataclass(frozen=True)
+class Solution:
+    """One certified motion.
+
+    Attributes:
+        path: (n, dof) waypoints; every straight edge between neighbours was judged free [rad or m].
+        trajectory: the same motion, timed within the velocity and acceleration limits.
+        length: joint-space length of `path` [rad].
+        min_clearance: a distance that the judge proved the arm keeps from every obstacle all along the path [m];
+            ``inf`` in an empty scene.
+        goal_index: which of the goals this motion reaches.
+    """
+
+    path: Array
+    trajectory: Trajectory
+    length: float
+    min_clearance: float
+    goal_index: int = 0
+
+    @property
+    def duration(self) -> float:
+        """[s]"""
+        return self.trajectory.duration
+
+
+@dataclass(frozen=True)
+class PlanResult:
+    """The outcome of one call of `plan`.
+
+    Attributes:
+        status: SOLVED, or the cause of failure.
+        message: one sentence for a person; on failure it names joint, link, obstacle and depth where there are any.
+        best: the best motion, None unless solved.
+        alternatives: other certified motions that differ from `best` and from each other, best first.
+        stats: timings and counts.
+    """
+
+    status: Status
+    message: str
+    best: Solution | None
+    alternatives: tuple[Solution, ...]
+    stats: Stats
+
+    @property
+    def solved(self) -> bool:
+        return self.status is Status.SOLVED
+
+    @property
+    def path(self) -> Array | None:
+        """(n, dof) untimed waypoints of the best motion [rad or m]."""
+        return self.best.path if self.best else None
+
+    @property
+    def trajectory(self) -> Trajectory | None:
+        """The best motion, timed."""
+        return self.best.trajectory if self.best else None
