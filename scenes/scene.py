@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, get_args
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from edmp.robots.errors import InvalidInputError, unknown_name
+from edmp.scenes.poses import pose, rigid
 from edmp.scenes.shapes import Shape
 
 Array = NDArray[np.float64]
 
+SHAPE_NAMES = tuple(shape.__name__ for shape in get_args(Shape))
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class Obstacle:
     """A named shape; ``X_WO`` (4, 4) is the pose of its frame in the world."""
 
@@ -21,15 +26,112 @@ class Obstacle:
     shape: Shape
     X_WO: Array
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not self.name:
+            raise InvalidInputError(f"an obstacle needs a non-empty string as its name, got {self.name!r}")
+        if not isinstance(self.shape, get_args(Shape)):
+            raise InvalidInputError(
+                f"obstacle {self.name!r}: shape must be one of {', '.join(SHAPE_NAMES)}, got {self.shape!r}"
+            )
+        object.__setattr__(self, "X_WO", rigid(self.X_WO, f"obstacle {self.name!r}: X_WO"))
+
+    @classmethod
+    def at(
+        cls, name: str, shape: Shape, position: ArrayLike = (0, 0, 0), quaternion: ArrayLike | None = None
+    ) -> Obstacle:
+        """An obstacle at ``position`` (3,) [m] in the world, turned by a unit ``quaternion`` (x, y, z, w)."""
+        try:
+            return cls(name, shape, pose(position, quaternion))
+        except InvalidInputError as error:
+            raise _naming(name, error) from None
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Obstacle):
+            return NotImplemented
+        return self.name == other.name and self.shape == other.shape and np.array_equal(self.X_WO, other.X_WO)
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.shape, self.X_WO.tobytes()))
+
 
 @dataclass(frozen=True)
 class Scene:
-    """Obstacles in the world frame, each with a unique name. An empty scene is a valid scene."""
+    """Obstacles in the world frame, each with a unique name. An empty scene is a valid scene.
+
+    ``scene["table"]`` is an obstacle, ``"table" in scene`` asks for one, ``len`` and iteration go over all.
+    """
 
     obstacles: tuple[Obstacle, ...] = ()
+
+    def __post_init__(self) -> None:
+        obstacles = tuple(self.obstacles)
+        seen: set[str] = set()
+        for obstacle in obstacles:
+            if not isinstance(obstacle, Obstacle):
+                raise InvalidInputError(f"a scene holds Obstacle, got {obstacle!r}; see Scene.of")
+            if obstacle.name in seen:
+                raise InvalidInputError(f"two obstacles are named {obstacle.name!r}; names must be unique in a scene")
+            seen.add(obstacle.name)
+        object.__setattr__(self, "obstacles", obstacles)
+
+    @classmethod
+    def of(cls, obstacles: Mapping[str, Sequence[Any]]) -> Scene:
+        """A scene from ``{name: (shape, position)}``.
+
+        Each value is ``(shape, position)``, ``(shape, position, quaternion)`` with position (3,) [m] and unit
+        quaternion (x, y, z, w), or ``(shape, X_WO)`` with a (4, 4) pose, for example::
+
+            Scene.of({"table": (Box((1.0, 1.2, 0.05)), (0.5, 0.0, 0.2)), "can": (Cylinder(0.03, 0.14), (0.5, 0, 0.3))})
+        """
+        return cls(tuple(_obstacle(name, value) for name, value in obstacles.items()))
+
+    def with_obstacle(
+        self,
+        name: str,
+        shape: Shape,
+        position: ArrayLike = (0, 0, 0),
+        quaternion: ArrayLike | None = None,
+    ) -> Scene:
+        """The same scene and one obstacle more, at ``position`` (3,) [m], ``quaternion`` (x, y, z, w)."""
+        return Scene((*self.obstacles, Obstacle.at(name, shape, position, quaternion)))
+
+    def without(self, *names: str) -> Scene:
+        """The same scene with the named obstacles taken away."""
+        for name in names:
+            self[name]
+        return Scene(tuple(obstacle for obstacle in self.obstacles if obstacle.name not in names))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(obstacle.name for obstacle in self.obstacles)
+
+    def __getitem__(self, name: str) -> Obstacle:
+        for obstacle in self.obstacles:
+            if obstacle.name == name:
+                return obstacle
+        raise unknown_name("obstacle", name, self.names)
+
+    def __contains__(self, name: object) -> bool:
+        return any(obstacle is name or obstacle.name == name for obstacle in self.obstacles)
 
     def __len__(self) -> int:
         return len(self.obstacles)
 
     def __iter__(self) -> Iterator[Obstacle]:
         return iter(self.obstacles)
+
+
+def _obstacle(name: str, value: Sequence[Any]) -> Obstacle:
+    if not isinstance(value, Sequence) or not 2 <= len(value) <= 3:
+        raise InvalidInputError(
+            f"obstacle {name!r}: expected (shape, position), (shape, position, quaternion) or (shape, X_WO), got {value!r}"
+        )
+    if len(value) == 2 and np.shape(value[1]) == (4, 4):
+        return Obstacle(name, value[0], value[1])
+    return Obstacle.at(name, *value)
+
+
+def _naming(name: str, error: InvalidInputError) -> InvalidInputError:
+    """The same error, with the obstacle's name in front unless it is there already."""
+    message = str(error)
+    return error if f"obstacle {name!r}" in message else InvalidInputError(f"obstacle {name!r}: {message}")

@@ -1,0 +1,138 @@
+"""Rigid transforms as (4, 4) arrays: from and to quaternions (x, y, z, w) and roll-pitch-yaw, checked on the way in."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from edmp.robots.errors import InvalidInputError
+
+Array = NDArray[np.float64]
+
+QUATERNION_TOLERANCE = 1e-3
+"""How far from 1 the norm of a quaternion may be; within it the quaternion is normalised."""
+
+RIGID_TOLERANCE = 1e-5
+"""How far from orthonormal, entry by entry, the rotation part of a pose may be."""
+
+
+def pose(position: ArrayLike, quaternion: ArrayLike | None = None) -> Array:
+    """(4, 4) pose from ``position`` (3,) [m] and unit ``quaternion`` (x, y, z, w), identity rotation if None.
+
+    Raises:
+        InvalidInputError: for non-finite numbers, wrong lengths, or a quaternion that is not of unit length.
+    """
+    X = np.eye(4)
+    X[:3, 3] = finite_vector(position, 3, "position")
+    if quaternion is not None:
+        X[:3, :3] = rotation_from_quaternion(quaternion)
+    return X
+
+
+def pose_rpy(position: ArrayLike, rpy: ArrayLike) -> Array:
+    """(4, 4) pose from ``position`` [m] and fixed-axis roll, pitch, yaw [rad]: R = Rz(yaw) Ry(pitch) Rx(roll)."""
+    roll, pitch, yaw = finite_vector(rpy, 3, "rpy")
+    X = pose(position)
+    X[:3, :3] = rotation_z(yaw) @ rotation_y(pitch) @ rotation_x(roll)
+    return X
+
+
+def finite_vector(value: ArrayLike, length: int, what: str) -> Array:
+    """``value`` as a finite float array (length,), or an `InvalidInputError` naming ``what``."""
+    try:
+        vector = np.array(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InvalidInputError(f"{what} must be {length} numbers, got {value!r}") from None
+    if vector.shape != (length,):
+        raise InvalidInputError(f"{what} must be {length} numbers, got shape {vector.shape}: {value!r}")
+    if not np.isfinite(vector).all():
+        raise InvalidInputError(f"{what} must be finite, got {vector.tolist()}")
+    return vector
+
+
+def unit_quaternion(quaternion: ArrayLike) -> Array:
+    """(4,) the quaternion (x, y, z, w), normalised; refused if its norm is off by more than the tolerance."""
+    q = finite_vector(quaternion, 4, "quaternion (x, y, z, w)")
+    norm = float(np.linalg.norm(q))
+    if abs(norm - 1.0) > QUATERNION_TOLERANCE:
+        raise InvalidInputError(f"quaternion (x, y, z, w) must have unit length, got {q.tolist()} of length {norm:.6g}")
+    return q / norm
+
+
+def rotation_from_quaternion(quaternion: ArrayLike) -> Array:
+    """(3, 3) rotation of a unit quaternion (x, y, z, w)."""
+    x, y, z, w = unit_quaternion(quaternion).tolist()
+    return np.array(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+        ]
+    )
+
+
+def quaternion_of(X: ArrayLike) -> Array:
+    """(4,) unit quaternion (x, y, z, w), w >= 0, of the rotation of a pose (4, 4) or of a rotation (3, 3)."""
+    R = np.asarray(X, dtype=np.float64)[:3, :3]
+    # The symmetric matrix whose largest eigenvector is the quaternion (Bar-Itzhack 2000): no case distinctions.
+    (xx, xy, xz), (yx, yy, yz), (zx, zy, zz) = R
+    K = np.array(
+        [
+            [xx - yy - zz, xy + yx, xz + zx, zy - yz],
+            [xy + yx, yy - xx - zz, yz + zy, xz - zx],
+            [xz + zx, yz + zy, zz - xx - yy, yx - xy],
+            [zy - yz, xz - zx, yx - xy, xx + yy + zz],
+        ]
+    )
+    q = np.linalg.eigh(K)[1][:, -1]
+    return q if q[3] >= 0 else -q
+
+
+def rigid(X: ArrayLike, what: str) -> Array:
+    """A copy of ``X`` as a float (4, 4) array, or an `InvalidInputError` that says why ``what`` is not a rigid pose."""
+    try:
+        X = np.array(X, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InvalidInputError(f"{what} must be a (4, 4) array of numbers, got {X!r}") from None
+    if X.shape != (4, 4):
+        raise InvalidInputError(f"{what} must be a (4, 4) pose, got shape {X.shape}")
+    if not np.isfinite(X).all():
+        raise InvalidInputError(f"{what} must be finite, got {X.tolist()}")
+    if np.abs(X[3] - (0, 0, 0, 1)).max() > RIGID_TOLERANCE:
+        raise InvalidInputError(f"{what} is not rigid: its last row must be 0 0 0 1, got {X[3].tolist()}")
+    R = X[:3, :3]
+    error = float(np.abs(R.T @ R - np.eye(3)).max())
+    if error > RIGID_TOLERANCE:
+        raise InvalidInputError(f"{what} is not rigid: R^T R differs from the identity by {error:.3g}, R = {R.tolist()}")
+    if np.linalg.det(R) < 0:
+        raise InvalidInputError(f"{what} is not rigid: its rotation mirrors (determinant -1), R = {R.tolist()}")
+    return X
+
+
+def rotation_x(angle: float) -> Array:
+    """(3, 3) rotation about x by ``angle`` [rad]."""
+    c, s = math.cos(angle), math.sin(angle)
+    return np.array([[1, 0, 0], [0, c, -s], [0, s, c]])
+
+
+def rotation_y(angle: float) -> Array:
+    """(3, 3) rotation about y by ``angle`` [rad]."""
+    c, s = math.cos(angle), math.sin(angle)
+    return np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]])
+
+
+def rotation_z(angle: float) -> Array:
+    """(3, 3) rotation about z by ``angle`` [rad]."""
+    c, s = math.cos(angle), math.sin(angle)
+    return np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
+
+
+def pose_yaw(position: Sequence[float], yaw: float) -> Array:
+    """(4, 4) pose at ``position`` [m], turned about z by ``yaw`` [rad]; unchecked, for generators."""
+    X = np.eye(4)
+    X[:3, :3] = rotation_z(yaw)
+    X[:3, 3] = position
+    return X
