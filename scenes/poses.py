@@ -106,7 +106,7 @@ def rigid(X: ArrayLike, what: str) -> Array:
     R = X[:3, :3]
     error = float(np.abs(R.T @ R - np.eye(3)).max())
     if error > RIGID_TOLERANCE:
-        raise InvalidInputError(f"{what} is not rigid: R^T R differs from the identity by {error:.3g}, R = {R.tolist()}")
+        raise InvalidInputError(f"{what} is not rigid: R^T R is off the identity by {error:.3g}, R = {R.tolist()}")
     if np.linalg.det(R) < 0:
         raise InvalidInputError(f"{what} is not rigid: its rotation mirrors (determinant -1), R = {R.tolist()}")
     return X

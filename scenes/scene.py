@@ -124,7 +124,8 @@ class Scene:
 def _obstacle(name: str, value: Sequence[Any]) -> Obstacle:
     if not isinstance(value, Sequence) or not 2 <= len(value) <= 3:
         raise InvalidInputError(
-            f"obstacle {name!r}: expected (shape, position), (shape, position, quaternion) or (shape, X_WO), got {value!r}"
+            f"obstacle {name!r}: expected (shape, position), (shape, position, quaternion) or (shape, X_WO), "
+            f"got {value!r}"
         )
     if len(value) == 2 and np.shape(value[1]) == (4, 4):
         return Obstacle(name, value[0], value[1])

@@ -142,7 +142,7 @@ def _require_closed(vertices: Array, faces: NDArray[np.int32]) -> None:
     open_edges = int(np.count_nonzero(uses % 2))
     if open_edges:
         raise InvalidInputError(
-            f"Mesh is not closed (not watertight): {open_edges} of its {len(edges)} edges bound an odd number of faces; "
+            f"Mesh is not closed (watertight): {open_edges} of its {len(edges)} edges bound an odd number of faces; "
             "an open surface has no inside to measure a distance to"
         )
     flipped = int(np.count_nonzero(balance))

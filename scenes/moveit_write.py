@@ -1,0 +1,105 @@
+"""Write scenes and requests as MoveIt YAML, such that `load_moveit_scene` and `load_moveit_request` read them back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edmp.robots.errors import InvalidInputError
+from edmp.scenes.moveit import MoveItRequest, MoveItScene
+from edmp.scenes.poses import quaternion_of
+from edmp.scenes.scene import Obstacle, Scene
+from edmp.scenes.shapes import Box, Capsule, Cylinder, Mesh, Shape, Sphere
+from edmp.scenes.yaml_write import write_yaml
+
+Array = NDArray[np.float64]
+Piece = tuple[dict[str, Any], Array]
+
+
+def save_moveit_scene(path: str | Path, scene: Scene | MoveItScene) -> None:
+    """Write a planning scene file. MoveIt has no capsules: one is written as a cylinder and two spheres.
+
+    Raises:
+        InvalidInputError: if the file cannot be written.
+    """
+    if isinstance(scene, Scene):
+        scene = MoveItScene(scene)
+    document = {
+        "robot_model_name": scene.robot_model,
+        "robot_state": _robot_state(scene.joint_positions, scene.X_WR),
+        "world": {"collision_objects": [_collision_object(obstacle) for obstacle in scene.scene]},
+    }
+    write_yaml(path, document)
+
+
+def save_moveit_request(path: str | Path, request: MoveItRequest) -> None:
+    """Write a motion plan request file with joint-space goals.
+
+    Raises:
+        InvalidInputError: if there is no goal, or the file cannot be written.
+    """
+    if not request.goals:
+        raise InvalidInputError("a motion plan request needs at least one goal")
+    goals = [
+        {"joint_constraints": [{"joint_name": name, "position": float(value)} for name, value in goal.items()]}
+        for goal in request.goals
+    ]
+    document = {
+        "start_state": _robot_state(request.start, request.X_WR),
+        "goal_constraints": goals,
+        "group_name": request.group,
+    }
+    write_yaml(path, document)
+
+
+def _robot_state(joints: Mapping[str, float], X_WR: Array | None) -> dict[str, Any]:
+    state: dict[str, Any] = {
+        "joint_state": {"name": list(joints), "position": [float(value) for value in joints.values()]}
+    }
+    if X_WR is not None:
+        transform = {"translation": X_WR[:3, 3].tolist(), "rotation": quaternion_of(X_WR).tolist()}
+        state["multi_dof_joint_state"] = {"joint_names": ["virtual_joint"], "transforms": [transform]}
+    return state
+
+
+def _collision_object(obstacle: Obstacle) -> dict[str, Any]:
+    entry: dict[str, Any] = {"id": obstacle.name}
+    pieces = WRITERS[type(obstacle.shape)](obstacle.shape)
+    poses = [_pose(obstacle.X_WO @ X_OP) for _, X_OP in pieces]
+    kind = "meshes" if isinstance(obstacle.shape, Mesh) else "primitives"
+    entry[kind] = [piece for piece, _ in pieces]
+    entry["mesh_poses" if kind == "meshes" else "primitive_poses"] = poses
+    return entry
+
+
+def _pose(X: Array) -> dict[str, Any]:
+    return {"position": X[:3, 3].tolist(), "orientation": quaternion_of(X).tolist()}
+
+
+def _primitive(kind: str, *dimensions: float, z: float = 0.0) -> Piece:
+    X_OP = np.eye(4)
+    X_OP[2, 3] = z
+    return {"type": kind, "dimensions": list(dimensions)}, X_OP
+
+
+def _capsule(shape: Capsule) -> list[Piece]:
+    ends = [_primitive("sphere", shape.radius, z=z) for z in (-shape.length / 2, shape.length / 2)]
+    return [_primitive("cylinder", shape.length, shape.radius), *ends]
+
+
+def _mesh(shape: Mesh) -> list[Piece]:
+    triangles = [{"vertex_indices": face} for face in shape.faces.tolist()]
+    return [({"vertices": shape.vertices.tolist(), "triangles": triangles}, np.eye(4))]
+
+
+WRITERS: dict[type[Shape], Callable[[Any], list[Piece]]] = {
+    Box: lambda shape: [_primitive("box", *shape.size)],
+    Cylinder: lambda shape: [_primitive("cylinder", shape.length, shape.radius)],
+    Sphere: lambda shape: [_primitive("sphere", shape.radius)],
+    Capsule: _capsule,
+    Mesh: _mesh,
+}
