@@ -1,0 +1,181 @@
+"""What every kernel shares: the packed robot and scene, forward kinematics, signed distances, J^T f.
+
+One source for CPU and CUDA (NVIDIA Warp). Gradients are derived by hand: a cost pushes with forces at points of the
+arm; forces and moments are summed per body, then one backward sweep projects them on each joint axis (J^T f).
+"""
+
+import warp as wp
+
+wp.set_module_options({"enable_backward": False, "fast_math": True})
+
+MAX_BODIES = wp.constant(13)
+MAX_LINKS = wp.constant(32)
+Configuration = wp.types.vector(length=12, dtype=wp.float32)
+
+BOX = wp.constant(0)
+CYLINDER = wp.constant(1)
+CAPSULE = wp.constant(2)
+SPHERE = wp.constant(3)
+MESH = wp.constant(4)
+
+REVOLUTE = wp.constant(0)
+
+
+@wp.struct
+class Chain:
+    """The robot. Links are ordered by body; lengths in [m]."""
+
+    dof: int
+    joint_kind: wp.array(dtype=int)
+    R_PJ: wp.array(dtype=wp.mat33)
+    p_PJ: wp.array(dtype=wp.vec3)
+    joint_reach: wp.array(dtype=float)  # how far a point of the arm moves at most for one unit of the joint
+    R_W0: wp.mat33
+    p_W0: wp.vec3
+    num_links: int
+    link_body: wp.array(dtype=int)
+    link_center_B: wp.array(dtype=wp.vec3)
+    link_radius: wp.array(dtype=float)
+    link_first_sphere: wp.array(dtype=int)
+    sphere_B: wp.array(dtype=wp.vec3)
+    sphere_radius: wp.array(dtype=float)
+    num_pairs: int
+    pair_i: wp.array(dtype=int)
+    pair_j: wp.array(dtype=int)
+    link_box_p_BX: wp.array(dtype=wp.vec3)
+    link_box_R_BX: wp.array(dtype=wp.mat33)
+    link_box_half: wp.array(dtype=wp.vec3)
+    lower: wp.array(dtype=float)
+    upper: wp.array(dtype=float)
+
+
+@wp.struct
+class Obstacles:
+    """The scene. ``size``: box half extents; (radius, half length, -) of cylinder and capsule; (radius, -, -)."""
+
+    count: int
+    kind: wp.array(dtype=int)
+    size: wp.array(dtype=wp.vec3)
+    R_WO: wp.array(dtype=wp.mat33)
+    p_WO: wp.array(dtype=wp.vec3)
+    bound: wp.array(dtype=float)  # radius of the bounding ball about p_WO
+    mesh: wp.array(dtype=wp.uint64)
+    aabb_lower: wp.array(dtype=wp.vec3)
+    aabb_upper: wp.array(dtype=wp.vec3)
+
+
+@wp.struct
+class Pose:
+    R: wp.mat33
+    p: wp.vec3
+
+
+@wp.func
+def next_body(chain: Chain, i: int, X: Pose, q: float) -> Pose:
+    """Pose of the body moved by joint i, from that of its parent."""
+    R_PJ = chain.R_PJ[i]
+    p_PJ = chain.p_PJ[i]
+    R_WJ = X.R * R_PJ
+    Y = Pose()
+    Y.p = X.p + X.R * p_PJ
+    if chain.joint_kind[i] == REVOLUTE:
+        c = wp.cos(q)
+        s = wp.sin(q)
+        Y.R = wp.mat33(
+            c * R_WJ[0, 0] + s * R_WJ[0, 1], c * R_WJ[0, 1] - s * R_WJ[0, 0], R_WJ[0, 2],
+            c * R_WJ[1, 0] + s * R_WJ[1, 1], c * R_WJ[1, 1] - s * R_WJ[1, 0], R_WJ[1, 2],
+            c * R_WJ[2, 0] + s * R_WJ[2, 1], c * R_WJ[2, 1] - s * R_WJ[2, 0], R_WJ[2, 2],
+        )  # fmt: skip
+    else:
+        Y.R = R_WJ
+        Y.p = Y.p + wp.vec3(R_WJ[0, 2], R_WJ[1, 2], R_WJ[2, 2]) * q
+    return Y
+
+
+@wp.func
+def box_distance(p: wp.vec3, half: wp.vec3) -> wp.vec4:
+    a = wp.vec3(wp.abs(p[0]) - half[0], wp.abs(p[1]) - half[1], wp.abs(p[2]) - half[2])
+    sign = wp.vec3(wp.sign(p[0]), wp.sign(p[1]), wp.sign(p[2]))
+    inside = wp.max(a[0], wp.max(a[1], a[2]))
+    if inside <= 0.0:
+        if a[0] >= a[1] and a[0] >= a[2]:
+            return wp.vec4(sign[0], 0.0, 0.0, inside)
+        if a[1] >= a[2]:
+            return wp.vec4(0.0, sign[1], 0.0, inside)
+        return wp.vec4(0.0, 0.0, sign[2], inside)
+    v = wp.vec3(wp.max(a[0], 0.0), wp.max(a[1], 0.0), wp.max(a[2], 0.0))
+    d = wp.length(v)
+    return wp.vec4(sign[0] * v[0] / d, sign[1] * v[1] / d, sign[2] * v[2] / d, d)
+
+
+@wp.func
+def cylinder_distance(p: wp.vec3, radius: float, half_length: float) -> wp.vec4:
+    rho = wp.sqrt(p[0] * p[0] + p[1] * p[1])
+    radial = wp.vec3(1.0, 0.0, 0.0)
+    if rho > 1.0e-9:
+        radial = wp.vec3(p[0] / rho, p[1] / rho, 0.0)
+    axial = wp.sign(p[2])
+    a = rho - radius
+    b = wp.abs(p[2]) - half_length
+    if a <= 0.0 and b <= 0.0:
+        if a >= b:
+            return wp.vec4(radial[0], radial[1], 0.0, a)
+        return wp.vec4(0.0, 0.0, axial, b)
+    u = wp.max(a, 0.0)
+    v = wp.max(b, 0.0)
+    d = wp.sqrt(u * u + v * v)
+    return wp.vec4(radial[0] * u / d, radial[1] * u / d, axial * v / d, d)
+
+
+@wp.func
+def capsule_distance(p: wp.vec3, radius: float, half_length: float) -> wp.vec4:
+    v = wp.vec3(p[0], p[1], p[2] - wp.clamp(p[2], -half_length, half_length))
+    d = wp.length(v)
+    if d < 1.0e-9:
+        return wp.vec4(1.0, 0.0, 0.0, -radius)
+    return wp.vec4(v[0] / d, v[1] / d, v[2] / d, d - radius)
+
+
+@wp.func
+def mesh_distance(mesh: wp.uint64, p: wp.vec3, reach: float) -> wp.vec4:
+    query = wp.mesh_query_point_sign_winding_number(mesh, p, reach)
+    if not query.result:
+        return wp.vec4(0.0, 0.0, 0.0, reach)
+    v = p - wp.mesh_eval_position(mesh, query.face, query.u, query.v)
+    d = wp.length(v)
+    n = v / wp.max(d, 1.0e-9) * query.sign
+    return wp.vec4(n[0], n[1], n[2], d * query.sign)
+
+
+@wp.func
+def obstacle_distance(obstacles: Obstacles, o: int, p_O: wp.vec3, reach: float) -> wp.vec4:
+    """Signed distance d to obstacle o and its gradient n, of and in the obstacle's own frame: (n_O, d).
+
+    Meshes may answer ``reach`` with a zero gradient for anything farther away.
+    """
+    size = obstacles.size[o]
+    kind = obstacles.kind[o]
+    if kind == BOX:
+        return box_distance(p_O, size)
+    if kind == CYLINDER:
+        return cylinder_distance(p_O, size[0], size[1])
+    if kind == MESH:
+        return mesh_distance(obstacles.mesh[o], p_O, reach)
+    return capsule_distance(p_O, size[0], size[1])
+
+
+@wp.func
+def may_touch(obstacles: Obstacles, o: int, center_W: wp.vec3, reach: float) -> bool:
+    """False only if obstacle o is proven to be farther than ``reach`` from the point: the cull for links."""
+    v = center_W - obstacles.p_WO[o]
+    far = obstacles.bound[o] + reach
+    if wp.dot(v, v) > far * far:
+        return False
+    if obstacles.kind[o] == BOX:
+        p_O = wp.transpose(obstacles.R_WO[o]) * v
+        half = obstacles.size[o]
+        a = wp.max(wp.abs(p_O[0]) - half[0], 0.0)
+        b = wp.max(wp.abs(p_O[1]) - half[1], 0.0)
+        c = wp.max(wp.abs(p_O[2]) - half[2], 0.0)
+        return a * a + b * b + c * c <= reach * reach
+    return True

@@ -1,0 +1,168 @@
+"""`World`: a robot and a scene packed for the kernels, on one device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import warp as wp
+from numpy.typing import NDArray
+
+from edmp.costs.kernels import chain as k
+from edmp.robots.errors import InvalidInputError
+from edmp.robots.robot import Robot
+from edmp.scenes.scene import Obstacle, Scene
+from edmp.scenes.shapes import Box, Capsule, Cylinder, Mesh, Sphere
+
+wp.config.quiet = True
+
+Array = NDArray[np.float64]
+
+_KIND = {Box: 0, Cylinder: 1, Capsule: 2, Sphere: 3, Mesh: 4}
+
+
+@dataclass(frozen=True)
+class World:
+    """A robot among obstacles, packed.
+
+    Attributes:
+        robot: the arm.
+        scene: the obstacles.
+        device: Warp device name, ``"cpu"`` or ``"cuda:0"``.
+        chain: the robot as kernels read it.
+        obstacles: the scene as kernels read it.
+    """
+
+    robot: Robot
+    scene: Scene
+    device: str
+    chain: k.Chain
+    obstacles: k.Obstacles
+    _meshes: tuple[wp.Mesh, ...] = ()
+
+    @classmethod
+    def of(cls, robot: Robot, scene: Scene, *, device: str = "cpu", shrink: Array | None = None) -> World:
+        """Pack ``robot`` and ``scene``.
+
+        Args:
+            robot: the arm, at most 12 moving joints.
+            scene: the obstacles.
+            device: Warp device name.
+            shrink: (S,) what to take off the radius of each sphere of `Robot.spheres` [m]; zero if not given.
+        """
+        wp.init()
+        obstacles, meshes = _pack_obstacles(scene, device)
+        return cls(robot, scene, device, _pack_chain(robot, device, shrink), obstacles, meshes)
+
+
+def _pack_chain(robot: Robot, device: str, shrink: Array | None) -> k.Chain:
+    if robot.dof > 12:
+        raise InvalidInputError(f"robot {robot.name!r} has {robot.dof} moving joints; the kernels take at most 12")
+    radii = robot.spheres[:, 3] - (0.0 if shrink is None else shrink)
+    order = sorted(range(len(robot.links)), key=lambda i: robot.links[i].body)
+    rank = {link: i for i, link in enumerate(order)}
+    by_link = [np.flatnonzero(robot.sphere_link == i) for i in order]
+    spheres = np.concatenate(by_link) if by_link else np.zeros(0, int)
+    centers, bounds = zip(*(_bounding_ball(robot.spheres[rows, :3], radii[rows]) for rows in by_link), strict=True)
+    boxes = [robot.links[i].box for i in order]
+    pairs = np.array([sorted((rank[i], rank[j])) for i, j in robot.collision_pairs], dtype=np.int32).reshape(-1, 2)
+
+    def pack(values, dtype):
+        return wp.array(np.asarray(values), dtype=dtype, device=device)
+
+    chain = k.Chain()
+    chain.dof = robot.dof
+    chain.joint_kind = pack([0 if joint.kind == "revolute" else 1 for joint in robot.joints], int)
+    chain.R_PJ = pack([joint.X_PJ[:3, :3] for joint in robot.joints], wp.mat33)
+    chain.p_PJ = pack([joint.X_PJ[:3, 3] for joint in robot.joints], wp.vec3)
+    chain.joint_reach = pack(_joint_reach(robot), float)
+    chain.R_W0 = wp.mat33(*robot.X_W0[:3, :3].ravel())
+    chain.p_W0 = wp.vec3(*robot.X_W0[:3, 3])
+    chain.num_links = len(order)
+    chain.link_body = pack([robot.links[i].body for i in order], int)
+    chain.link_center_B = pack(centers, wp.vec3)
+    chain.link_radius = pack(bounds, float)
+    chain.link_first_sphere = pack(np.concatenate([[0], np.cumsum([len(rows) for rows in by_link])]), int)
+    chain.sphere_B = pack(robot.spheres[spheres, :3], wp.vec3)
+    chain.sphere_radius = pack(radii[spheres], float)
+    chain.num_pairs = len(pairs)
+    chain.pair_i = pack(pairs[:, 0], int)
+    chain.pair_j = pack(pairs[:, 1], int)
+    chain.link_box_p_BX = pack([box.X_BX[:3, 3] if box else np.zeros(3) for box in boxes], wp.vec3)
+    chain.link_box_R_BX = pack([box.X_BX[:3, :3] if box else np.eye(3) for box in boxes], wp.mat33)
+    chain.link_box_half = pack([box.size / 2 if box else np.full(3, -1.0) for box in boxes], wp.vec3)
+    chain.lower = pack(robot.limits.lower, float)
+    chain.upper = pack(robot.limits.upper, float)
+    return chain
+
+
+def _joint_reach(robot: Robot) -> Array:
+    """(dof,) how far a point of the arm can move for one unit of each joint [m/rad or 1]; any pose of the others."""
+    sphere_reach = np.linalg.norm(robot.spheres[:, :3], axis=1) + robot.spheres[:, 3]
+    from_here = np.zeros(robot.num_bodies)  # farthest point of the arm beyond body b, from its origin
+    for b in reversed(range(robot.num_bodies)):
+        own = sphere_reach[robot.sphere_body == b].max(initial=0.0)
+        beyond = np.linalg.norm(robot.joints[b].X_PJ[:3, 3]) + from_here[b + 1] if b < robot.dof else 0.0
+        slide = 0.0
+        if b > 0 and robot.joints[b - 1].kind == "prismatic":
+            slide = max(abs(robot.limits.lower[b - 1]), abs(robot.limits.upper[b - 1]))
+        from_here[b] = max(own, beyond) + slide
+    return np.array([1.0 if j.kind == "prismatic" else from_here[i + 1] for i, j in enumerate(robot.joints)])
+
+
+def _bounding_ball(centers: Array, radii: Array) -> tuple[Array, float]:
+    """A small ball around balls: centre (3,) and radius; any centre is valid, a good one culls more."""
+    if len(centers) == 0:
+        return np.zeros(3), -1.0e9
+    center = (np.min(centers - radii[:, None], axis=0) + np.max(centers + radii[:, None], axis=0)) / 2
+    for step in 1.0 / np.arange(2, 60):  # Badoiu and Clarkson 2003
+        reach = np.linalg.norm(centers - center, axis=1) + radii
+        far = int(np.argmax(reach))
+        center = center + step * (centers[far] - center)
+    return center, float(np.max(np.linalg.norm(centers - center, axis=1) + radii))
+
+
+def _pack_obstacles(scene: Scene, device: str) -> tuple[k.Obstacles, tuple[wp.Mesh, ...]]:
+    rows = [_pack_obstacle(obstacle, device) for obstacle in scene]
+    empty = [(0, np.ones(3), np.eye(4), 1.0, None, np.zeros(3), np.zeros(3))]
+    kinds, sizes, poses, bounds, meshes, lowers, uppers = zip(*(rows or empty), strict=True)
+    obstacles = k.Obstacles()
+    obstacles.count = len(rows)
+    obstacles.kind = wp.array(np.array(kinds), dtype=int, device=device)
+    obstacles.size = wp.array(np.array(sizes), dtype=wp.vec3, device=device)
+    obstacles.R_WO = wp.array(np.array([X[:3, :3] for X in poses]), dtype=wp.mat33, device=device)
+    obstacles.p_WO = wp.array(np.array([X[:3, 3] for X in poses]), dtype=wp.vec3, device=device)
+    obstacles.bound = wp.array(np.array(bounds), dtype=float, device=device)
+    obstacles.mesh = wp.array(np.array([m.id if m else 0 for m in meshes], np.uint64), dtype=wp.uint64, device=device)
+    obstacles.aabb_lower = wp.array(np.array(lowers), dtype=wp.vec3, device=device)
+    obstacles.aabb_upper = wp.array(np.array(uppers), dtype=wp.vec3, device=device)
+    return obstacles, tuple(m for m in meshes if m)
+
+
+def _pack_obstacle(obstacle: Obstacle, device: str) -> tuple:
+    shape, X_WO = obstacle.shape, obstacle.X_WO
+    size, half, mesh = _SIZES[type(shape)](shape)
+    if isinstance(shape, Mesh):
+        points = wp.array(np.asarray(shape.vertices, np.float32), dtype=wp.vec3, device=device)
+        faces = wp.array(np.asarray(shape.faces, np.int32).ravel(), dtype=int, device=device)
+        mesh = wp.Mesh(points, faces, support_winding_number=True)
+        bound = float(np.linalg.norm(shape.vertices, axis=1).max())
+        vertices_W = shape.vertices @ X_WO[:3, :3].T + X_WO[:3, 3]
+        return _KIND[Mesh], size, X_WO, bound, mesh, vertices_W.min(axis=0), vertices_W.max(axis=0)
+    extent = np.abs(X_WO[:3, :3]) @ half
+    p_WO = X_WO[:3, 3]
+    return _KIND[type(shape)], size, X_WO, float(np.linalg.norm(half)), mesh, p_WO - extent, p_WO + extent
+
+
+# shape -> (the three numbers that the kernels read, half extents of its box in its own frame, no mesh)
+_SIZES = {
+    Box: lambda s: (np.array(s.size) / 2, np.array(s.size) / 2, None),
+    Cylinder: lambda s: (np.array([s.radius, s.length / 2, 0]), np.array([s.radius, s.radius, s.length / 2]), None),
+    Capsule: lambda s: (
+        np.array([s.radius, s.length / 2, 0]),
+        np.array([s.radius, s.radius, s.length / 2 + s.radius]),
+        None,
+    ),
+    Sphere: lambda s: (np.array([s.radius, 0, 0]), np.full(3, s.radius), None),
+    Mesh: lambda s: (np.zeros(3), np.zeros(3), None),
+}
