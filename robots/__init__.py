@@ -1,1 +1,25 @@
+"""What moves: arms as data, kinematics, limits, collision geometry, inverse kinematics, description files."""
 
+from edmp.robots.description import built_in_robots, load_robot
+from edmp.robots.description_writer import save_robot
+from edmp.robots.kinematics import body_poses, jacobian, tool_pose
+from edmp.robots.motion import Motion
+from edmp.robots.robot import Finger, Gripper, Joint, Limits, Link, LinkBox, Robot, ToolFrame
+
+__all__ = [
+    "Finger",
+    "Gripper",
+    "Joint",
+    "Limits",
+    "Link",
+    "LinkBox",
+    "Motion",
+    "Robot",
+    "ToolFrame",
+    "body_poses",
+    "built_in_robots",
+    "jacobian",
+    "load_robot",
+    "save_robot",
+    "tool_pose",
+]

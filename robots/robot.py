@@ -9,10 +9,12 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from edmp.robots.errors import InvalidInputError, unknown_name
+
 Array = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Joint:
     """One moving joint of a serial chain.
 
@@ -28,7 +30,7 @@ class Joint:
     X_PJ: Array
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Limits:
     """Joint limits, each array (dof,): position [rad or m], then its first three time derivatives."""
 
@@ -39,7 +41,7 @@ class Limits:
     jerk: Array
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LinkBox:
     """The oriented bounding box of a link.
 
@@ -52,7 +54,7 @@ class LinkBox:
     size: Array
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Link:
     """A named rigid piece of the arm with its collision geometry, everything expressed in the frame of its body.
 
@@ -76,7 +78,7 @@ class Link:
     attached: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ToolFrame:
     """The frame that pose goals speak of: ``X_BT`` (4, 4) is its pose in the frame of body ``body``."""
 
@@ -85,9 +87,34 @@ class ToolFrame:
     X_BT: Array
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
+class Finger:
+    """One finger: ``link`` slides along ``axis`` (3,), unit, in its own frame, by half of the gripper's width."""
+
+    link: str
+    axis: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Gripper:
+    """A parallel gripper, held at one opening while the arm moves.
+
+    Attributes:
+        width: gap between the fingers now [m].
+        max_width: the widest gap that `Robot.with_gripper` accepts [m].
+        fingers: the links that slide, each by ``width / 2``.
+    """
+
+    width: float
+    max_width: float
+    fingers: tuple[Finger, ...]
+
+
+@dataclass(frozen=True, eq=False)
 class Robot:
-    """A serial arm. Frozen: `with_base`, `with_tool` and `with_attachment` return changed copies.
+    """A serial arm. Frozen: `with_base`, `with_tool`, `with_gripper` and `with_attachment` return changed copies.
+
+    Compared and hashed by identity: loaders cache, so that the same description is the same object.
 
     Attributes:
         name: robot name; a trained prior is looked up by it.
@@ -98,6 +125,8 @@ class Robot:
         tool: frame of pose goals.
         home: (dof,) a comfortable configuration [rad or m].
         X_W0: (4, 4) pose of the base body in the world.
+        tools: the named frames that `with_tool` can choose, `tool` among them.
+        gripper: the gripper's opening, None for an arm without one.
     """
 
     name: str
@@ -108,6 +137,8 @@ class Robot:
     tool: ToolFrame
     home: Array
     X_W0: Array
+    tools: tuple[ToolFrame, ...] = ()
+    gripper: Gripper | None = None
 
     @property
     def dof(self) -> int:
@@ -142,8 +173,6 @@ class Robot:
         return np.array([link.body for link in self.links], dtype=np.int32)[self.sphere_link]
 
     def link_index(self, name: str) -> int:
-        from edmp.robots.errors import unknown_name
-
         if name not in self.link_names:
             raise unknown_name("link", name, self.link_names)
         return self.link_names.index(name)
@@ -151,3 +180,42 @@ class Robot:
     def with_base(self, X_W0: Array) -> Robot:
         """The same arm standing at ``X_W0`` (4, 4) in the world."""
         return dataclasses.replace(self, X_W0=np.asarray(X_W0, dtype=np.float64))
+
+    def with_tool(self, name: str) -> Robot:
+        """The same arm with another of its `tools` as the frame of pose goals; link names stand for link frames."""
+        frames = {link.name: ToolFrame(link.name, link.body, link.X_BL) for link in self.links}
+        frames |= {tool.name: tool for tool in self.tools}
+        if name not in frames:
+            raise unknown_name("tool frame", name, frames)
+        return dataclasses.replace(self, tool=frames[name])
+
+    def with_gripper(self, width: float) -> Robot:
+        """The same arm with its fingers ``width`` [m] apart.
+
+        Raises:
+            InvalidInputError: there is no gripper, or the width is outside 0 to `Gripper.max_width`.
+        """
+        if self.gripper is None:
+            raise InvalidInputError(f"{self.name} has no gripper: a gripper width means nothing")
+        if not 0 <= width <= self.gripper.max_width:
+            raise InvalidInputError(f"gripper width {width} m: {self.name} opens 0 to {self.gripper.max_width} m")
+        slide = (width - self.gripper.width) / 2
+        links = list(self.links)
+        for finger in self.gripper.fingers:
+            i = self.link_index(finger.link)
+            links[i] = _shifted(links[i], links[i].X_BL[:3, :3] @ finger.axis * slide)
+        gripper = dataclasses.replace(self.gripper, width=float(width))
+        return dataclasses.replace(self, links=tuple(links), gripper=gripper)
+
+
+def _shifted(link: Link, offset_B: Array) -> Link:
+    """The link moved by ``offset_B`` (3,) within its body."""
+    X_shift = np.eye(4)
+    X_shift[:3, 3] = offset_B
+    return dataclasses.replace(
+        link,
+        X_BL=X_shift @ link.X_BL,
+        hulls_B=tuple(hull + offset_B for hull in link.hulls_B),
+        spheres_B=link.spheres_B + np.append(offset_B, 0.0),
+        box=link.box and dataclasses.replace(link.box, X_BX=X_shift @ link.box.X_BX),
+    )

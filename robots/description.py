@@ -1,0 +1,283 @@
+"""Robot descriptions: one readable, versioned YAML format, read and written here.
+
+Everything is in SI units and radians. Body frames are ours: joint i moves body i + 1, whose frame is the joint frame,
+with the joint axis along z. Geometry is given in link frames. `docs/robot_format.md` shows the format by example.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.resources
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from edmp.robots.errors import FileFormatError, unknown_name
+from edmp.robots.robot import Finger, Gripper, Joint, Limits, Link, LinkBox, Robot, ToolFrame
+from edmp.robots.transforms import apply, pose, rotation_from_quaternion, rotation_from_rpy
+
+Array = NDArray[np.float64]
+Document = dict[str, Any]
+"""A description as it stands in the file."""
+
+VERSION = 1
+
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+_KEYS = {
+    "description": (
+        {"edmp_robot", "name", "home", "joints", "links", "tools", "tool", "collision_pairs"},
+        {"notes", "base", "gripper"},
+    ),
+    "joint": ({"name", "kind", "position", "velocity", "acceleration", "jerk"}, {"xyz", "rpy", "quaternion"}),
+    "link": ({"name", "body"}, {"xyz", "rpy", "quaternion", "source", "fit", "hulls", "spheres", "box", "like"}),
+    "box": ({"size"}, {"xyz", "rpy", "quaternion"}),
+    "tool": ({"name", "body"}, {"xyz", "rpy", "quaternion"}),
+    "gripper": ({"width", "max_width", "fingers"}, set()),
+    "finger": ({"link", "axis"}, set()),
+    "base": (set(), {"xyz", "rpy", "quaternion"}),
+}
+
+
+def built_in_robots() -> tuple[str, ...]:
+    """Names that `load_robot` knows without a file."""
+    folder = importlib.resources.files("edmp.robots")
+    return tuple(sorted(entry.name[:-5] for entry in folder.iterdir() if entry.name.endswith(".yaml")))
+
+
+def load_robot(name_or_path: str | Path, *, gripper_width: float | None = None) -> Robot:
+    """A robot by name, or from a description file (`.yaml`).
+
+    Args:
+        name_or_path: a built-in name (`built_in_robots`), or the path of a description that `save_robot` or
+            `edmp robot fit` wrote. URDF files are read by `load_urdf`.
+        gripper_width: gap between the fingers [m]; None takes the description's default.
+
+    Raises:
+        UnknownNameError: neither a built-in name nor a file.
+        FileFormatError: the file is not a robot description.
+        InvalidInputError: the width is out of range, or the robot has no gripper.
+    """
+    robot = _load_built_in(str(name_or_path)) if str(name_or_path) in built_in_robots() else _load_file(name_or_path)
+    return robot if gripper_width is None else _with_width(robot, float(gripper_width))
+
+
+@functools.cache
+def _load_built_in(name: str) -> Robot:
+    text = (importlib.resources.files("edmp.robots") / f"{name}.yaml").read_text()
+    return robot_from_document(parse_document(text, source=f"{name}.yaml"), source=f"{name}.yaml")
+
+
+@functools.lru_cache(maxsize=64)
+def _with_width(robot: Robot, width: float) -> Robot:
+    return robot.with_gripper(width)
+
+
+def _load_file(name_or_path: str | Path) -> Robot:
+    path = Path(name_or_path)
+    if not path.is_file():
+        if path.suffix in (".yaml", ".yml", ".urdf") or "/" in str(name_or_path):
+            raise FileFormatError(f"{path}: no such robot description file")
+        raise unknown_name("robot", str(name_or_path), built_in_robots())
+    if path.suffix == ".urdf":
+        raise FileFormatError(f"{path}: this is a URDF; read it with edmp.robots.load_urdf")
+    return robot_from_document(read_document(path), source=str(path))
+
+
+def read_document(path: str | Path) -> Document:
+    """The parsed, not yet validated YAML of a description file."""
+    return parse_document(Path(path).read_text(), source=str(path))
+
+
+def parse_document(text: str, *, source: str) -> Document:
+    try:
+        document = yaml.load(text, Loader=_Loader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f"{source}:{mark.line + 1}" if mark else source
+        raise FileFormatError(f"{place}: not YAML: {getattr(error, 'problem', None) or error}") from error
+    if not isinstance(document, dict) or "edmp_robot" not in document:
+        raise FileFormatError(f"{source}: not a robot description: no top-level key 'edmp_robot'")
+    if document["edmp_robot"] != VERSION:
+        raise FileFormatError(f"{source}: robot format {document['edmp_robot']!r}; this edmp reads {VERSION}")
+    return document
+
+
+def robot_from_document(document: Document, *, source: str = "description") -> Robot:
+    """The robot that a parsed description stands for. Every error names the place in the document."""
+    _check_keys("description", document, source)
+    joints, limits = _joints(document["joints"], f"{source}: joints")
+    links = _links(document["links"], len(joints), f"{source}: links")
+    names = [link.name for link in links]
+    tools = tuple(
+        _tool(entry, len(joints), f"{source}: tools[{i}]") for i, entry in enumerate(_list(document, "tools", source))
+    )
+    by_name = {tool.name: tool for tool in tools}
+    if document["tool"] not in by_name:
+        raise unknown_name(f"{source}: tool frame", document["tool"], by_name)
+    gripper = None
+    if document.get("gripper") is not None:
+        gripper = _gripper(document["gripper"], names, f"{source}: gripper")
+    robot = Robot(
+        name=str(document["name"]),
+        joints=joints,
+        limits=limits,
+        links=links,
+        collision_pairs=_pairs(_list(document, "collision_pairs", source), names, f"{source}: collision_pairs"),
+        tool=by_name[document["tool"]],
+        home=_numbers(document["home"], (len(joints),), f"{source}: home"),
+        X_W0=_pose(document.get("base") or {}, f"{source}: base"),
+        tools=tools,
+        gripper=gripper and Gripper(0.0, gripper.max_width, gripper.fingers),
+    )
+    return robot if gripper is None else robot.with_gripper(gripper.width)
+
+
+def _joints(entries: Any, place: str) -> tuple[tuple[Joint, ...], Limits]:
+    if not isinstance(entries, list) or not entries:
+        raise FileFormatError(f"{place}: expected a list of at least one joint")
+    joints, rows = [], []
+    for i, entry in enumerate(entries):
+        here = f"{place}[{i}]"
+        _check_keys("joint", entry, here)
+        if entry["kind"] not in ("revolute", "prismatic"):
+            raise FileFormatError(f"{here}: kind {entry['kind']!r}; expected revolute or prismatic")
+        lower, upper = _numbers(entry["position"], (2,), f"{here}: position")
+        rates = [float(_numbers(entry[key], (), f"{here}: {key}")) for key in ("velocity", "acceleration", "jerk")]
+        if not lower < upper or min(rates) <= 0:
+            raise FileFormatError(f"{here}: limits must satisfy lower < upper and positive velocity, ..., jerk")
+        joints.append(Joint(str(entry["name"]), entry["kind"], _pose(entry, here)))
+        rows.append([lower, upper, *rates])
+    _check_unique([joint.name for joint in joints], place)
+    return tuple(joints), Limits(*np.array(rows).T.copy())
+
+
+def _links(entries: Any, dof: int, place: str) -> tuple[Link, ...]:
+    if not isinstance(entries, list) or not entries:
+        raise FileFormatError(f"{place}: expected a list of at least one link")
+    by_name = {entry.get("name"): entry for entry in entries if isinstance(entry, dict)}
+    links = []
+    for i, entry in enumerate(entries):
+        here = f"{place}[{i}]"
+        _check_keys("link", entry, here)
+        geometry = entry
+        if "like" in entry:
+            if entry["like"] not in by_name:
+                raise unknown_name(f"{here}: link", entry["like"], [str(name) for name in by_name])
+            geometry = by_name[entry["like"]]
+        body = _body(entry, dof, here)
+        X_BL = _pose(entry, here)
+        hulls = tuple(
+            apply(X_BL, _numbers(hull, (-1, 3), f"{here}: hulls[{j}]"))
+            for j, hull in enumerate(geometry.get("hulls") or [])
+        )
+        spheres = _numbers(geometry.get("spheres") or np.empty((0, 4)), (-1, 4), f"{here}: spheres").copy()
+        if (spheres[:, 3] <= 0).any():
+            raise FileFormatError(f"{here}: spheres: every radius must be positive")
+        spheres[:, :3] = apply(X_BL, spheres[:, :3])
+        links.append(Link(str(entry["name"]), body, X_BL, hulls, spheres, _box(geometry.get("box"), X_BL, here)))
+    _check_unique([link.name for link in links], place)
+    return tuple(links)
+
+
+def _box(entry: Any, X_BL: Array, place: str) -> LinkBox | None:
+    if entry is None:
+        return None
+    _check_keys("box", entry, f"{place}: box")
+    size = _numbers(entry["size"], (3,), f"{place}: box: size")
+    if (size <= 0).any():
+        raise FileFormatError(f"{place}: box: every extent must be positive")
+    return LinkBox(X_BL @ _pose(entry, f"{place}: box"), size)
+
+
+def _tool(entry: Any, dof: int, place: str) -> ToolFrame:
+    _check_keys("tool", entry, place)
+    return ToolFrame(str(entry["name"]), _body(entry, dof, place), _pose(entry, place))
+
+
+def _gripper(entry: Any, links: Sequence[str], place: str) -> Gripper:
+    _check_keys("gripper", entry, place)
+    width, widest = (float(_numbers(entry[key], (), f"{place}: {key}")) for key in ("width", "max_width"))
+    fingers = []
+    for i, finger in enumerate(_list(entry, "fingers", place)):
+        here = f"{place}: fingers[{i}]"
+        _check_keys("finger", finger, here)
+        if finger["link"] not in links:
+            raise unknown_name(f"{here}: link", finger["link"], links)
+        fingers.append(Finger(finger["link"], _numbers(finger["axis"], (3,), f"{here}: axis")))
+    if not 0 <= width <= widest:
+        raise FileFormatError(f"{place}: width {width} is not between 0 and max_width {widest}")
+    return Gripper(width, widest, tuple(fingers))
+
+
+def _pairs(entries: list[Any], names: Sequence[str], place: str) -> tuple[tuple[int, int], ...]:
+    pairs = set()
+    for i, entry in enumerate(entries):
+        if not isinstance(entry, list) or len(entry) != 2 or entry[0] == entry[1]:
+            raise FileFormatError(f"{place}[{i}]: expected two different link names")
+        for name in entry:
+            if name not in names:
+                raise unknown_name(f"{place}[{i}]: link", name, names)
+        a, b = sorted(names.index(name) for name in entry)
+        pairs.add((a, b))
+    return tuple(sorted(pairs))
+
+
+def _body(entry: Mapping[str, Any], dof: int, place: str) -> int:
+    body = entry["body"]
+    if not isinstance(body, int) or not 0 <= body <= dof:
+        raise FileFormatError(f"{place}: body {body!r}; expected an integer from 0 to {dof}")
+    return body
+
+
+def _pose(entry: Mapping[str, Any], place: str) -> Array:
+    """(4, 4) from the keys xyz and rpy, or xyz and quaternion (x, y, z, w)."""
+    if not isinstance(entry, Mapping):
+        raise FileFormatError(f"{place}: expected a mapping with xyz and rpy or quaternion")
+    xyz = _numbers(entry.get("xyz", (0, 0, 0)), (3,), f"{place}: xyz")
+    if "quaternion" in entry:
+        quaternion = _numbers(entry["quaternion"], (4,), f"{place}: quaternion")
+        if abs(np.linalg.norm(quaternion) - 1) > 1e-3 or "rpy" in entry:
+            raise FileFormatError(f"{place}: quaternion: expected a unit quaternion (x, y, z, w), and no rpy beside it")
+        return pose(xyz, rotation_from_quaternion(quaternion))
+    return pose(xyz, rotation_from_rpy(_numbers(entry.get("rpy", (0, 0, 0)), (3,), f"{place}: rpy")))
+
+
+def _numbers(value: Any, shape: tuple[int, ...], place: str) -> Array:
+    """A finite float array of the given shape, -1 being any length."""
+    try:
+        array = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        array = np.array(np.nan)
+    fits = array.ndim == len(shape) and all(n in (-1, m) for n, m in zip(shape, array.shape, strict=True))
+    if not fits or not np.isfinite(array).all():
+        expected = "a number" if not shape else f"finite numbers of shape {shape}".replace("-1", "n")
+        raise FileFormatError(f"{place}: expected {expected}")
+    return array
+
+
+def _list(entry: Mapping[str, Any], key: str, place: str) -> list[Any]:
+    if not isinstance(entry[key], list):
+        raise FileFormatError(f"{place}: {key}: expected a list")
+    return entry[key]
+
+
+def _check_keys(what: str, entry: Any, place: str) -> None:
+    required, optional = _KEYS[what]
+    if not isinstance(entry, dict):
+        raise FileFormatError(f"{place}: expected a mapping with the keys {', '.join(sorted(required))}")
+    if missing := required - entry.keys():
+        raise FileFormatError(f"{place}: missing {', '.join(sorted(missing))}")
+    if extra := {str(key) for key in entry} - required - optional:
+        raise FileFormatError(
+            f"{place}: unknown key {', '.join(sorted(extra))}; valid: {', '.join(sorted(required | optional))}"
+        )
+
+
+def _check_unique(names: Sequence[str], place: str) -> None:
+    if repeated := {name for name in names if list(names).count(name) > 1}:
+        raise FileFormatError(f"{place}: repeated name {', '.join(sorted(repeated))}")

@@ -1,0 +1,92 @@
+"""Rigid transforms as (4, 4) arrays: from and to position, roll-pitch-yaw and quaternion."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Array = NDArray[np.float64]
+
+
+def pose(xyz: ArrayLike = (0.0, 0.0, 0.0), R: ArrayLike | None = None) -> Array:
+    """(4, 4) transform from a position [m] and a rotation matrix (identity by default)."""
+    X = np.eye(4)
+    X[:3, 3] = xyz
+    if R is not None:
+        X[:3, :3] = R
+    return X
+
+
+def rotation_from_rpy(rpy: ArrayLike) -> Array:
+    """(3, 3) from roll, pitch, yaw [rad] about the fixed axes x, y, z, in this order (the URDF's convention)."""
+    (cr, cp, cy), (sr, sp, sy) = np.cos(rpy), np.sin(rpy)
+    return np.array(
+        [
+            [cy * cp, cy * sp * sr - sy * cr, cy * sp * cr + sy * sr],
+            [sy * cp, sy * sp * sr + cy * cr, sy * sp * cr - cy * sr],
+            [-sp, cp * sr, cp * cr],
+        ]
+    )
+
+
+def rotation_from_quaternion(quaternion: ArrayLike) -> Array:
+    """(3, 3) from a unit quaternion (x, y, z, w)."""
+    x, y, z, w = np.asarray(quaternion, dtype=np.float64) / np.linalg.norm(quaternion)
+    return np.array(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+        ]
+    )
+
+
+def quaternion_from_rotation(R: ArrayLike) -> Array:
+    """(4,) unit quaternion (x, y, z, w), w >= 0, of a rotation matrix (3, 3)."""
+    R = np.asarray(R, dtype=np.float64)
+    # The symmetric matrix whose leading eigenvector is the quaternion (Bar-Itzhack 2000): no case distinction.
+    K = np.array(
+        [
+            [R[0, 0] - R[1, 1] - R[2, 2], R[1, 0] + R[0, 1], R[2, 0] + R[0, 2], R[2, 1] - R[1, 2]],
+            [R[1, 0] + R[0, 1], R[1, 1] - R[0, 0] - R[2, 2], R[2, 1] + R[1, 2], R[0, 2] - R[2, 0]],
+            [R[2, 0] + R[0, 2], R[2, 1] + R[1, 2], R[2, 2] - R[0, 0] - R[1, 1], R[1, 0] - R[0, 1]],
+            [R[2, 1] - R[1, 2], R[0, 2] - R[2, 0], R[1, 0] - R[0, 1], np.trace(R)],
+        ]
+    )
+    quaternion = np.linalg.eigh(K)[1][:, -1]
+    return quaternion if quaternion[3] >= 0 else -quaternion
+
+
+def rpy_from_rotation(R: ArrayLike) -> Array:
+    """(3,) roll, pitch, yaw [rad] of a rotation matrix; at the singularity the yaw is zero."""
+    R = np.asarray(R, dtype=np.float64)
+    horizontal = np.hypot(R[0, 0], R[1, 0])
+    if horizontal < 1e-9:
+        return np.array([np.arctan2(-R[1, 2], R[1, 1]) * 1.0, np.arctan2(-R[2, 0], horizontal), 0.0])
+    return np.array([np.arctan2(R[2, 1], R[2, 2]), np.arctan2(-R[2, 0], horizontal), np.arctan2(R[1, 0], R[0, 0])])
+
+
+def inverse(X: Array) -> Array:
+    """(..., 4, 4) inverse of rigid transforms."""
+    R_T = np.swapaxes(X[..., :3, :3], -1, -2)
+    inverted = np.zeros_like(X)
+    inverted[..., :3, :3] = R_T
+    inverted[..., :3, 3] = -(R_T @ X[..., :3, 3, None])[..., 0]
+    inverted[..., 3, 3] = 1.0
+    return inverted
+
+
+def apply(X: Array, points: Array) -> Array:
+    """(n, 3) points mapped by one transform X (4, 4)."""
+    return points @ X[:3, :3].T + X[:3, 3]
+
+
+def rotation_to_z(axis: ArrayLike) -> Array:
+    """(3, 3) rotation R whose z column is ``axis`` (3,), the shortest turn from z; identity for z itself."""
+    z = np.asarray(axis, dtype=np.float64) / np.linalg.norm(axis)
+    if z[2] < -1 + 1e-12:
+        return np.diag([1.0, -1.0, -1.0])
+    # Rodrigues' formula for the turn from e_z to z.
+    v = np.array([-z[1], z[0], 0.0])
+    skew = np.array([[0.0, 0.0, v[1]], [0.0, 0.0, -v[0]], [-v[1], v[0], 0.0]])
+    return np.eye(3) + skew + skew @ skew / (1 + z[2])
