@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,11 +10,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edmp.robots.errors import FileFormatError
+from edmp.robots import load_robot
+from edmp.robots.errors import FileFormatError, unknown_name
 from edmp.robots.robot import Robot
-from edmp.scenes.moveit import MoveItRequest, load_moveit_request, load_moveit_scene
-from edmp.scenes.poses import finite_vector, pose, pose_rpy, unit_quaternion
+from edmp.scenes.files import example_path
+from edmp.scenes.moveit import MoveItRequest, load_moveit_request, parse_moveit_scene
+from edmp.scenes.native import JointValues, RobotEntry, SceneFile, is_native, parse_scene_file, save_scene_file
+from edmp.scenes.poses import finite_vector, pose, pose_rpy, quaternion_of, unit_quaternion
 from edmp.scenes.scene import Scene
+from edmp.scenes.yaml_nodes import YamlNode, read_yaml
 
 Array = NDArray[np.float64]
 
@@ -65,43 +70,137 @@ class Problem:
     name: str = ""
 
 
-def load_problem(scene_path: str | Path, request_path: str | Path, *, robot: str | Robot = "panda") -> Problem:
-    """Read a problem from a MoveIt planning scene and the motion plan request that belongs to it.
+def load_problem(
+    scene_path: str | Path, request_path: str | Path | None = None, *, robot: str | Robot | None = None
+) -> Problem:
+    """Read a problem from one file in edmp's own format, or from a MoveIt planning scene and its motion plan request.
 
     Args:
-        scene_path: the planning scene, YAML.
-        request_path: the motion plan request, YAML. Joints are matched by name.
-        robot: name or URDF path, as `edmp.robots.load_robot` takes it; the gripper opens as the request says and the
-            base stands where the files (or, for a UR5, its MoveIt model) put it. A `Robot` is taken as it is, except
-            that it moves to a base pose that the files give.
+        scene_path: edmp's own YAML, or a MoveIt planning scene; recognised by content.
+        request_path: a MoveIt motion plan request, which then gives start and goal. Joints are matched by name.
+        robot: a name or path, as `edmp.robots.load_robot` takes it; None takes the one that the file names, else the
+            Panda. The gripper opens as the files say, and the base stands where the files (or, for a UR5, its MoveIt
+            model) put it. A `Robot` is taken as it is, except that it moves to a base pose that the files give.
 
     Raises:
-        FileFormatError: with file and line, for files that are not such a pair.
+        FileFormatError: with file and line, for files that are not such a problem.
     """
-    moveit = load_moveit_scene(scene_path)
-    request = load_moveit_request(request_path)
-    arm = _robot_of(robot, request)
-    X_WR = request.X_WR if request.X_WR is not None else moveit.X_WR
-    if X_WR is not None:
-        arm = arm.with_base(X_WR)
-    elif isinstance(robot, str) and robot in MOVEIT_BASES:
-        arm = arm.with_base(MOVEIT_BASES[robot])
-    start = _by_name(request.start, arm, f"{request_path}: start_state")
-    goals = tuple(_by_name(goal, arm, f"{request_path}: goal_constraints") for goal in request.goals)
+    root = read_yaml(scene_path)
     path = Path(scene_path)
     name = f"{path.parent.name}/{path.stem}" if path.parent.name else path.stem
-    return Problem(arm, moveit.scene, start, goals[0] if len(goals) == 1 else goals, name)
+    if is_native(root):
+        content = parse_scene_file(root)
+        entry = content.robot or RobotEntry("panda")
+        scene, name = content.scene, content.name or path.stem
+    else:
+        moveit = parse_moveit_scene(root)
+        entry, scene = RobotEntry("panda", X_WR=moveit.X_WR), moveit.scene
+    if request_path is None:
+        if not is_native(root):
+            root.fail("a MoveIt planning scene has neither start nor goal: give its motion plan request as well")
+        arm = _arm(entry, robot, path.parent)
+        return Problem(arm, scene, *_native_ends(root, content, arm), name)
+    request = load_moveit_request(request_path)
+    entry = _as_requested(entry, request)
+    arm = _arm(entry, robot, path.parent)
+    if entry.X_WR is None and arm.name in MOVEIT_BASES and not isinstance(robot, Robot):
+        arm = _standing_at(arm, MOVEIT_BASES[arm.name].tobytes())
+    start = _by_name(request.start, arm, f"{request_path}: start_state")
+    goals = tuple(_by_name(goal, arm, f"{request_path}: goal_constraints") for goal in request.goals)
+    return Problem(arm, scene, start, _one_or_all(goals), name)
 
 
-def _robot_of(robot: str | Robot, request: MoveItRequest) -> Robot:
-    """The robot by name, its gripper opened as the request says."""
-    if isinstance(robot, Robot):
-        return robot
-    from edmp.robots import load_robot
+def load_example(name: str) -> Problem:
+    """A problem that comes with edmp, such as ``"bookshelf"``.
 
+    Raises:
+        UnknownNameError: listing the names that there are.
+    """
+    with example_path(name) as path:
+        return load_problem(path)
+
+
+def save_problem(path: str | Path, problem: Problem) -> None:
+    """Write a problem in edmp's own format. The robot goes by its name, with gripper opening and base pose.
+
+    Raises:
+        InvalidInputError: if the file cannot be written.
+    """
+    arm = problem.robot
+    entry = RobotEntry(
+        arm.name,
+        arm.gripper.width if arm.gripper else None,
+        None if np.array_equal(arm.X_W0, np.eye(4)) else arm.X_W0,
+    )
+    goals = problem.goal if isinstance(problem.goal, tuple) else (problem.goal,)
+    written = tuple(goal.X_WT if isinstance(goal, PoseGoal) else tuple(map(float, goal)) for goal in goals)
+    save_scene_file(path, SceneFile(problem.scene, problem.name, entry, tuple(map(float, problem.start)), written))
+
+
+# --- robot -----------------------------------------------------------------------------------------------------------
+
+
+def _arm(entry: RobotEntry, override: str | Robot | None, folder: Path) -> Robot:
+    """The robot that a file asks for, or the caller's own in its place; opened and placed as the file says."""
+    if isinstance(override, Robot):
+        arm = override
+    else:
+        name = override or entry.name
+        beside = folder / name
+        named = str(beside) if override is None and "." in name and beside.is_file() else name
+        arm = load_robot(named) if entry.gripper_width is None else load_robot(named, gripper_width=entry.gripper_width)
+    if entry.X_WR is None or np.allclose(entry.X_WR, arm.X_W0, rtol=0.0, atol=1e-12):
+        return arm
+    return _standing_at(arm, entry.X_WR.tobytes())
+
+
+@functools.lru_cache(maxsize=64)
+def _standing_at(robot: Robot, X_WR: bytes) -> Robot:
+    """The robot at a base pose: the same object for the same pose, so that what is cached for it is found again."""
+    return robot.with_base(np.frombuffer(X_WR).reshape(4, 4).copy())
+
+
+def _as_requested(entry: RobotEntry, request: MoveItRequest) -> RobotEntry:
+    """The entry with the gripper opening and the base pose of a MoveIt request, where it gives them."""
     finger = request.start.get(PANDA_FINGER_JOINT)
     # The joint value is the travel of one finger; the opening is the gap between both.
-    return load_robot(robot) if finger is None else load_robot(robot, gripper_width=2.0 * finger)
+    width = entry.gripper_width if finger is None else 2.0 * finger
+    return RobotEntry(entry.name, width, entry.X_WR if request.X_WR is None else request.X_WR)
+
+
+# --- start and goal --------------------------------------------------------------------------------------------------
+
+
+def _native_ends(root: YamlNode, content: SceneFile, robot: Robot) -> tuple[Array, Goal | tuple[Goal, ...]]:
+    """Start and goal of a file in edmp's own format."""
+    if content.start is None or not content.goals:
+        root.fail("this file holds a scene only: a problem needs the keys start and goal as well")
+    start = _configuration(content.start, robot, root.need("start"))
+    goals = tuple(
+        PoseGoal(goal[:3, 3], quaternion_of(goal))
+        if isinstance(goal, np.ndarray)
+        else _configuration(goal, robot, root.need("goal"))
+        for goal in content.goals
+    )
+    return start, _one_or_all(goals)
+
+
+def _one_or_all(goals: tuple[Goal, ...]) -> Goal | tuple[Goal, ...]:
+    return goals[0] if len(goals) == 1 else goals
+
+
+def _configuration(values: JointValues, robot: Robot, node: YamlNode) -> Array:
+    """(dof,) joint values in the robot's order."""
+    if isinstance(values, Mapping):
+        unknown = [name for name in values if name not in robot.joint_names]
+        if unknown:
+            node.refuse(unknown_name(f"joint of {robot.name}", unknown[0], robot.joint_names))
+        return _by_name(values, robot, f"{node.file}:{node.line}: {node.place}")
+    if len(values) != robot.dof:
+        node.fail(
+            f"expected {robot.dof} joint values for {robot.name} ({', '.join(robot.joint_names)}), got {len(values)}"
+        )
+    return np.array(values)
 
 
 def _by_name(values: Mapping[str, float], robot: Robot, where: str) -> Array:

@@ -1,4 +1,4 @@
-"""Rigid transforms as (4, 4) arrays: from and to quaternions (x, y, z, w) and roll-pitch-yaw, checked on the way in."""
+"""Poses of obstacles as (4, 4) arrays: from positions, quaternions (x, y, z, w) and roll-pitch-yaw, each checked."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from edmp.robots.errors import InvalidInputError
+from edmp.robots.transforms import quaternion_from_rotation, rotation_from_quaternion, rotation_from_rpy
 
 Array = NDArray[np.float64]
 
@@ -28,15 +29,14 @@ def pose(position: ArrayLike, quaternion: ArrayLike | None = None) -> Array:
     X = np.eye(4)
     X[:3, 3] = finite_vector(position, 3, "position")
     if quaternion is not None:
-        X[:3, :3] = rotation_from_quaternion(quaternion)
+        X[:3, :3] = rotation_from_quaternion(unit_quaternion(quaternion))
     return X
 
 
 def pose_rpy(position: ArrayLike, rpy: ArrayLike) -> Array:
     """(4, 4) pose from ``position`` [m] and fixed-axis roll, pitch, yaw [rad]: R = Rz(yaw) Ry(pitch) Rx(roll)."""
-    roll, pitch, yaw = finite_vector(rpy, 3, "rpy")
     X = pose(position)
-    X[:3, :3] = rotation_z(yaw) @ rotation_y(pitch) @ rotation_x(roll)
+    X[:3, :3] = rotation_from_rpy(finite_vector(rpy, 3, "rpy"))
     return X
 
 
@@ -62,33 +62,9 @@ def unit_quaternion(quaternion: ArrayLike) -> Array:
     return q / norm
 
 
-def rotation_from_quaternion(quaternion: ArrayLike) -> Array:
-    """(3, 3) rotation of a unit quaternion (x, y, z, w)."""
-    x, y, z, w = unit_quaternion(quaternion).tolist()
-    return np.array(
-        [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
-            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
-        ]
-    )
-
-
 def quaternion_of(X: ArrayLike) -> Array:
-    """(4,) unit quaternion (x, y, z, w), w >= 0, of the rotation of a pose (4, 4) or of a rotation (3, 3)."""
-    R = np.asarray(X, dtype=np.float64)[:3, :3]
-    # The symmetric matrix whose largest eigenvector is the quaternion (Bar-Itzhack 2000): no case distinctions.
-    (xx, xy, xz), (yx, yy, yz), (zx, zy, zz) = R
-    K = np.array(
-        [
-            [xx - yy - zz, xy + yx, xz + zx, zy - yz],
-            [xy + yx, yy - xx - zz, yz + zy, xz - zx],
-            [xz + zx, yz + zy, zz - xx - yy, yx - xy],
-            [zy - yz, xz - zx, yx - xy, xx + yy + zz],
-        ]
-    )
-    q = np.linalg.eigh(K)[1][:, -1]
-    return q if q[3] >= 0 else -q
+    """(4,) unit quaternion (x, y, z, w), w >= 0, of the rotation of a pose (4, 4)."""
+    return quaternion_from_rotation(np.asarray(X, dtype=np.float64)[:3, :3])
 
 
 def rigid(X: ArrayLike, what: str) -> Array:
@@ -112,27 +88,8 @@ def rigid(X: ArrayLike, what: str) -> Array:
     return X
 
 
-def rotation_x(angle: float) -> Array:
-    """(3, 3) rotation about x by ``angle`` [rad]."""
-    c, s = math.cos(angle), math.sin(angle)
-    return np.array([[1, 0, 0], [0, c, -s], [0, s, c]])
-
-
-def rotation_y(angle: float) -> Array:
-    """(3, 3) rotation about y by ``angle`` [rad]."""
-    c, s = math.cos(angle), math.sin(angle)
-    return np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]])
-
-
-def rotation_z(angle: float) -> Array:
-    """(3, 3) rotation about z by ``angle`` [rad]."""
-    c, s = math.cos(angle), math.sin(angle)
-    return np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
-
-
 def pose_yaw(position: Sequence[float], yaw: float) -> Array:
     """(4, 4) pose at ``position`` [m], turned about z by ``yaw`` [rad]; unchecked, for generators."""
-    X = np.eye(4)
-    X[:3, :3] = rotation_z(yaw)
-    X[:3, 3] = position
-    return X
+    c, s = math.cos(yaw), math.sin(yaw)
+    x, y, z = position
+    return np.array([[c, -s, 0.0, x], [s, c, 0.0, y], [0.0, 0.0, 1.0, z], [0.0, 0.0, 0.0, 1.0]])

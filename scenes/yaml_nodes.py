@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 import yaml
 
-from edmp.robots.errors import FileFormatError, InvalidInputError
+from edmp.robots.errors import EdmpError, FileFormatError
 
 # libyaml's parser is about ten times as fast; PyYAML may have been built without it.
 Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -34,12 +34,17 @@ class YamlNode:
     place: str
     node: yaml.Node
 
+    @property
+    def line(self) -> int:
+        """Line in the file, from 1."""
+        return self.node.start_mark.line + 1
+
     def fail(self, message: str) -> NoReturn:
         """Raise a `FileFormatError` with file, line and place."""
         place = f"{self.place}: " if self.place else ""
-        raise FileFormatError(f"{self.file}:{self.node.start_mark.line + 1}: {place}{message}")
+        raise FileFormatError(f"{self.file}:{self.line}: {place}{message}")
 
-    def refuse(self, error: InvalidInputError) -> NoReturn:
+    def refuse(self, error: EdmpError) -> NoReturn:
         """Raise what was wrong with a value as a `FileFormatError` with file, line and place."""
         self.fail(str(error))
 

@@ -1,0 +1,306 @@
+"""edmp's own scene file: YAML that a person can read and write, alone a scene, with robot, start and goal a problem.
+
+    edmp_scene: 1                       # version of the format
+    name: bookshelf                     # optional, for reports
+    robot: panda                        # optional; or {name: panda, gripper_width: 0.08, base: {position: [0, 0, 0.9]}}
+    start: [0.0, -0.8, 0.0, -2.4, 0.0, 1.6, 0.8]     # [rad]; or by joint name {panda_joint1: 0.0, ...}
+    goal: {position: [0.5, 0.1, 0.4], quaternion: [1, 0, 0, 0]}    # or a configuration, or a list of several goals
+    obstacles:
+      board: {type: box, size: [0.3, 1.0, 0.02], position: [0.6, 0.0, 0.4], rpy: [0, 0, 0.1]}
+      can: {type: cylinder, radius: 0.03, length: 0.14, position: [0.6, 0.2, 0.48], quaternion: [0, 0, 0, 1]}
+      pipe: {type: capsule, radius: 0.02, length: 0.5, position: [0.4, 0.4, 0.3]}
+      ball: {type: sphere, radius: 0.05, position: [0.3, 0.3, 0.1]}
+      bowl: {type: mesh, file: bowl.stl, scale: 0.001, position: [0.5, -0.2, 0.4]}   # relative to this file
+      wedge: {type: mesh, vertices: [[0, 0, 0], ...], faces: [[0, 1, 2], ...]}
+
+Lengths in [m], angles in [rad], quaternions (x, y, z, w); ``position`` is zero and rotation identity where left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edmp.robots.errors import InvalidInputError
+from edmp.scenes.poses import pose, pose_rpy, quaternion_of
+from edmp.scenes.scene import Obstacle, Scene
+from edmp.scenes.shapes import Box, Capsule, Cylinder, Mesh, Shape, Sphere
+from edmp.scenes.yaml_nodes import YamlNode, read_yaml
+from edmp.scenes.yaml_write import write_yaml
+
+Array = NDArray[np.float64]
+
+VERSION = 1
+VERSION_KEY = "edmp_scene"
+POSE_KEYS = ("position", "quaternion", "rpy")
+
+
+@dataclass(frozen=True, eq=False)
+class RobotEntry:
+    """Which robot a file asks for.
+
+    Attributes:
+        name: a built-in robot, or the path of a URDF.
+        gripper_width: gap between the fingers [m], None for the robot's own default.
+        X_WR: (4, 4) pose of its base in the world, None for the robot's own default.
+    """
+
+    name: str
+    gripper_width: float | None = None
+    X_WR: Array | None = None
+
+
+JointValues = tuple[float, ...] | Mapping[str, float]
+"""Joint values in the robot's own order, or by joint name [rad or m]."""
+
+
+@dataclass(frozen=True, eq=False)
+class SceneFile:
+    """All that a scene file says.
+
+    Attributes:
+        scene: the obstacles.
+        name: for reports, empty if there is none.
+        robot: the robot, None if the file names none.
+        start: the start configuration, None if there is none.
+        goals: alternatives, each a configuration or a (4, 4) tool pose ``X_WT``; empty if there are none.
+    """
+
+    scene: Scene
+    name: str = ""
+    robot: RobotEntry | None = None
+    start: JointValues | None = None
+    goals: tuple[JointValues | Array, ...] = ()
+
+
+def is_native(root: YamlNode) -> bool:
+    """Whether a file says that it is in this format."""
+    return VERSION_KEY in root.mapping()
+
+
+def load_scene_file(path: str | Path) -> SceneFile:
+    """Read a file in edmp's own format.
+
+    Raises:
+        FileFormatError: with file, line and what would be right.
+    """
+    return parse_scene_file(read_yaml(path))
+
+
+def parse_scene_file(root: YamlNode) -> SceneFile:
+    """`load_scene_file` of a file that has been parsed already."""
+    version = root.need(VERSION_KEY)
+    if version.text() != str(VERSION):
+        version.fail(f"version {version.text()!r} of the format is unknown; this edmp reads version {VERSION}")
+    entries = root.only(VERSION_KEY, "name", "robot", "start", "goal", "obstacles")
+    obstacles: list[Obstacle] = []
+    if listed := root.get("obstacles"):
+        for name, item in listed.mapping().items():
+            obstacles.append(_obstacle(name, item))
+    name, robot, start, goal = (root.get(key) for key in ("name", "robot", "start", "goal"))
+    if "goal" in entries and start is None:
+        entries["goal"].fail("a goal needs a start as well")
+    return SceneFile(
+        Scene(tuple(obstacles)),
+        name.text() if name else "",
+        _robot(robot) if robot else None,
+        _configuration(start) if start else None,
+        _goals(goal) if goal else (),
+    )
+
+
+# --- obstacles -------------------------------------------------------------------------------------------------------
+
+
+def _box(item: YamlNode) -> Shape:
+    x, y, z = item.need("size").numbers(3)
+    return Box((x, y, z))
+
+
+def _cylinder(item: YamlNode) -> Shape:
+    return Cylinder(item.need("radius").number(), item.need("length").number())
+
+
+def _capsule(item: YamlNode) -> Shape:
+    return Capsule(item.need("radius").number(), item.need("length").number())
+
+
+def _sphere(item: YamlNode) -> Shape:
+    return Sphere(item.need("radius").number())
+
+
+def _mesh(item: YamlNode) -> Shape:
+    scale = item.get("scale")
+    factor = scale.number() if scale else 1.0
+    if scale and factor <= 0:
+        scale.fail(f"scale must be positive, got {factor}")
+    if file := item.get("file"):
+        vertices, faces = _mesh_file(file)
+    else:
+        if item.get("vertices") is None:
+            item.fail("a mesh needs either file, or vertices and faces")
+        vertices = np.array([vertex.numbers(3) for vertex in item.need("vertices")])
+        faces = np.array([face.numbers(3) for face in item.need("faces")]).astype(np.int64)
+    return Mesh(vertices * factor, faces)
+
+
+def _mesh_file(file: YamlNode) -> tuple[Array, NDArray[np.int64]]:
+    """Vertices and faces of a mesh file (obj, stl, ply, ...) named relative to the YAML file."""
+    import trimesh
+
+    path = Path(file.file).parent / file.text()
+    if not path.is_file():
+        file.fail(f"mesh file {path} does not exist")
+    try:
+        mesh = trimesh.load(path, force="mesh")
+    except Exception as error:  # trimesh's readers raise whatever they stumble over
+        file.fail(f"mesh file {path} cannot be read: {error}")
+    return np.asarray(mesh.vertices), np.asarray(mesh.faces)
+
+
+TYPES: Mapping[str, tuple[tuple[str, ...], Callable[[YamlNode], Shape]]] = {
+    "box": (("size",), _box),
+    "cylinder": (("radius", "length"), _cylinder),
+    "capsule": (("radius", "length"), _capsule),
+    "sphere": (("radius",), _sphere),
+    "mesh": (("file", "scale", "vertices", "faces"), _mesh),
+}
+"""Obstacle types by name: the keys each may have, and how it is read."""
+
+
+def _obstacle(name: str, item: YamlNode) -> Obstacle:
+    kind = item.need("type")
+    if kind.text() not in TYPES:
+        kind.fail(f"unknown obstacle type {kind.text()!r}; valid: {', '.join(TYPES)}")
+    keys, read = TYPES[kind.text()]
+    item.only("type", *keys, *POSE_KEYS)
+    X_WO = _pose(item)
+    try:
+        return Obstacle(name, read(item), X_WO)
+    except InvalidInputError as error:
+        item.refuse(error)
+
+
+def _pose(item: YamlNode) -> Array:
+    """(4, 4) of the keys position, and quaternion or rpy, of a mapping."""
+    position, quaternion, rpy = (item.get(key) for key in POSE_KEYS)
+    p = position.numbers(3) if position else [0.0, 0.0, 0.0]
+    if quaternion and rpy:
+        rpy.fail("give either quaternion or rpy, not both")
+    if rpy:
+        return pose_rpy(p, rpy.numbers(3))
+    try:
+        return pose(p, quaternion.numbers(4) if quaternion else None)
+    except InvalidInputError as error:
+        (quaternion or item).refuse(error)
+
+
+# --- robot, start and goal -------------------------------------------------------------------------------------------
+
+
+def _robot(node: YamlNode) -> RobotEntry:
+    if not node.is_mapping:
+        return RobotEntry(node.text())
+    entries = node.only("name", "gripper_width", "base")
+    width, base = (node.get(key) for key in ("gripper_width", "base"))
+    if width and width.number() < 0:
+        width.fail(f"gripper_width must not be negative [m], got {width.number()}")
+    if base:
+        base.only(*POSE_KEYS)
+    return RobotEntry(
+        entries["name"].text() if "name" in entries else node.need("name").text(),
+        width.number() if width else None,
+        _pose(base) if base else None,
+    )
+
+
+def _configuration(node: YamlNode) -> JointValues:
+    if node.is_mapping:
+        return {name: value.number() for name, value in node.mapping().items()}
+    if not node.is_list:
+        node.fail("expected a list of joint values, or joint values by name")
+    return tuple(node.numbers())
+
+
+def _goals(node: YamlNode) -> tuple[JointValues | Array, ...]:
+    """One goal, or a list of goals."""
+    if node.is_list and any(item.is_list or item.is_mapping for item in node.items()):
+        return tuple(_goal(item) for item in node)
+    return (_goal(node),)
+
+
+def _goal(node: YamlNode) -> JointValues | Array:
+    if node.is_mapping and any(key in node.mapping() for key in POSE_KEYS):
+        node.only(*POSE_KEYS)
+        node.need("position")
+        if node.get("quaternion") is None and node.get("rpy") is None:
+            node.fail("a pose goal needs quaternion (x, y, z, w) or rpy besides position")
+        return _pose(node)
+    return _configuration(node)
+
+
+# --- writing ---------------------------------------------------------------------------------------------------------
+
+
+def save_scene_file(path: str | Path, content: SceneFile) -> None:
+    """Write a file in edmp's own format; meshes are written inline.
+
+    Raises:
+        InvalidInputError: if the file cannot be written.
+    """
+    document: dict[str, Any] = {VERSION_KEY: VERSION}
+    if content.name:
+        document["name"] = content.name
+    if content.robot is not None:
+        document["robot"] = _robot_document(content.robot)
+    if content.start is not None:
+        document["start"] = _goal_document(content.start)
+    if content.goals:
+        goals = [_goal_document(goal) for goal in content.goals]
+        document["goal"] = goals[0] if len(goals) == 1 else goals
+    document["obstacles"] = {obstacle.name: _obstacle_document(obstacle) for obstacle in content.scene}
+    write_yaml(path, document)
+
+
+def _robot_document(robot: RobotEntry) -> dict[str, Any] | str:
+    if robot.gripper_width is None and robot.X_WR is None:
+        return robot.name
+    document: dict[str, Any] = {"name": robot.name}
+    if robot.gripper_width is not None:
+        document["gripper_width"] = float(robot.gripper_width)
+    if robot.X_WR is not None:
+        document["base"] = _pose_document(robot.X_WR)
+    return document
+
+
+def _goal_document(goal: JointValues | Array) -> dict[str, Any] | list[float]:
+    if isinstance(goal, np.ndarray) and goal.shape == (4, 4):
+        return _pose_document(goal)
+    if isinstance(goal, Mapping):
+        return {name: float(value) for name, value in goal.items()}
+    return [float(value) for value in goal]
+
+
+def _pose_document(X: Array) -> dict[str, Any]:
+    return {"position": X[:3, 3].tolist(), "quaternion": quaternion_of(X).tolist()}
+
+
+def _obstacle_document(obstacle: Obstacle) -> dict[str, Any]:
+    document = {**WRITERS[type(obstacle.shape)](obstacle.shape), "position": obstacle.X_WO[:3, 3].tolist()}
+    if not np.array_equal(obstacle.X_WO[:3, :3], np.eye(3)):
+        document["quaternion"] = quaternion_of(obstacle.X_WO).tolist()
+    return document
+
+
+WRITERS: Mapping[type, Callable[[Any], dict[str, Any]]] = {
+    Box: lambda shape: {"type": "box", "size": list(shape.size)},
+    Cylinder: lambda shape: {"type": "cylinder", "radius": shape.radius, "length": shape.length},
+    Capsule: lambda shape: {"type": "capsule", "radius": shape.radius, "length": shape.length},
+    Sphere: lambda shape: {"type": "sphere", "radius": shape.radius},
+    Mesh: lambda shape: {"type": "mesh", "vertices": shape.vertices.tolist(), "faces": shape.faces.tolist()},
+}
