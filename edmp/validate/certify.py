@@ -1,0 +1,350 @@
+"""Proof that a polyline in joint space is free, or a configuration on it that is not.
+
+Adaptive dynamic collision checking (Schwarzer, Saha, Latombe 2005) with separating directions in place of distances.
+The path is cut into intervals. On an interval every point of a piece stays within ``stray`` of the straight segment
+between its end positions (`edmp.validate.chain`), so for any direction ``n`` that is fixed in the frame of the other body
+
+    distance over the whole interval  >=  min(g_a(n), g_b(n)) - stray
+
+where ``g_a(n)``, ``g_b(n)`` are the gaps along ``n`` at the two ends. Boxes swept by the pieces settle most triples
+(interval, piece, obstacle) at once; for the rest FCL proposes a direction at one configuration, and all intervals of that
+pair are tried with it. What remains is halved. Only these inequalities, in float64, decide that something is free.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edmp.validate.bodies import Arm, World
+from edmp.validate.chain import MotionBound, PieceMotion, Poses
+from edmp.validate.probe import Direction, Prober, Touch
+
+Array = NDArray[np.float64]
+Index = NDArray[np.int64]
+
+_MERGE, _CUT = 0.12, 0.25
+"""Edges are merged into intervals up to the first, and cut above the second (sum of joint motions [rad])."""
+
+
+class Intervals:
+    """Pieces of the path between configurations ``a`` and ``b`` (indices into the table of configurations).
+
+    ``first`` and ``last`` are the waypoints between which the interval lies; ``probe`` is the configuration to ask FCL
+    about; ``deviation`` (n, dof) bounds how far the path strays from the straight line from a to b, joint by joint.
+    """
+
+    def __init__(self, a: Index, b: Index, first: Index, last: Index, probe: Index, deviation: Array) -> None:
+        self.a, self.b, self.first, self.last, self.probe, self.deviation = a, b, first, last, probe, deviation
+
+    def __len__(self) -> int:
+        return len(self.a)
+
+
+class Proof:
+    """One attempt to prove one path free. Make it, call `run`, read the results.
+
+    Pairs are numbered: moving piece * obstacles + obstacle, then the self-collision pairs.
+
+    Attributes:
+        touch: the contact that was found, or None.
+        clearance: proven lower bound of the distance to the obstacles [m] (inf without any).
+    """
+
+    def __init__(self, arm: Arm, world: World, bound: MotionBound, path: Array, tightness: float | None) -> None:
+        self.arm, self.world, self.bound, self.path = arm, world, bound, path
+        self.tightness = tightness
+        self.env_pairs = arm.moving * len(world)
+        self.q = np.empty((0, arm.chain.dof))
+        self.poses = arm.chain.poses(self.q)
+        self.rho = np.empty((0, arm.moving, arm.chain.dof))
+        self.touch: Touch | None = None
+        self.clearance, self.nearest = np.inf, np.inf
+        self.prober = Prober(arm, world)
+        self._directions: dict[tuple[int, int], Direction] = {}
+
+    # -- the table of configurations and intervals ------------------------------------------------------------
+
+    def add(self, q: Array) -> Index:
+        """Append configurations (k, dof) to the table; returns their indices."""
+        poses = self.arm.chain.poses(q)
+        start = len(self.q)
+        self.rho = np.concatenate([self.rho, self.bound.axis_distance(poses)])
+        self.poses = self.poses.then(poses) if start else poses
+        self.q = np.concatenate([self.q, q])
+        return np.arange(start, len(self.q))
+
+    def first_intervals(self) -> Intervals:
+        """Merge short edges and cut long ones, so that each interval moves the joints by about 0.1 to 0.25 rad."""
+        path = self.path
+        steps = np.abs(np.diff(path, axis=0)).sum(axis=1)
+        q, first, last = [path[0]], [], []
+        k, n = 0, len(path) - 1
+        while k < n:
+            end, moved = k + 1, steps[k]
+            while end < n and moved + steps[end] <= _MERGE:
+                moved += steps[end]
+                end += 1
+            cuts = max(1, int(np.ceil(moved / _CUT))) if end == k + 1 else 1
+            for c in range(1, cuts + 1):
+                q.append(path[end] if c == cuts else path[k] + (path[end] - path[k]) * (c / cuts))
+                first.append(k)
+                last.append(end)
+            k = end
+        ids = self.add(np.array(q))
+        if n == 0:
+            ids = np.repeat(ids, 2)
+            first, last = [0], [0]
+        a, b = ids[:-1], ids[1:]
+        return self._make(a, b, np.array(first), np.array(last), a)
+
+    def _make(self, a: Index, b: Index, first: Index, last: Index, probe: Index) -> Intervals:
+        deviation = np.zeros((len(a), self.q.shape[1]))
+        for i in np.flatnonzero(last - first > 1):
+            inner = self.path[first[i] : last[i] + 1]
+            length = np.concatenate([[0.0], np.abs(np.diff(inner, axis=0)).sum(axis=1).cumsum()])
+            t = (length / max(length[-1], 1e-300))[:, None]
+            deviation[i] = np.abs(inner - (inner[0] + t * (inner[-1] - inner[0]))).max(axis=0)
+        return Intervals(a, b, first, last, probe, deviation)
+
+    def _halve(self, intervals: Intervals, which: Index) -> tuple[Intervals, Index]:
+        """Both halves of the chosen intervals (all left ones, then all right ones)."""
+        a, b = intervals.a[which], intervals.b[which]
+        first, last = intervals.first[which], intervals.last[which]
+        several = last - first > 1
+        middle = (first + last) // 2
+        q = np.where(several[:, None], self.path[middle], 0.5 * (self.q[a] + self.q[b]))
+        m = self.add(q)
+        left_last, right_first = np.where(several, middle, last), np.where(several, middle, first)
+        halves = self._make(
+            np.concatenate([a, m]),
+            np.concatenate([m, b]),
+            np.concatenate([first, right_first]),
+            np.concatenate([left_last, last]),
+            np.concatenate([m, m]),
+        )
+        return halves, m
+
+    def _motion(self, intervals: Intervals) -> PieceMotion:
+        a, b = intervals.a, intervals.b
+        width = np.abs(self.q[b] - self.q[a])
+        return self.bound.between(self.rho[a], self.rho[b], width, intervals.deviation)
+
+    # -- the proof --------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        intervals = self.first_intervals()
+        motion = self._motion(intervals)
+        env, own = self._boxes(intervals, motion), self._spheres(intervals, motion)
+        score = np.concatenate([env.reshape(len(intervals), -1), own], axis=1)
+        self._probe_nearest(intervals, score)
+        interval, pair = np.nonzero(score <= self._wanted(np.arange(score.shape[1]))[None, :])
+        bounds = score[interval, pair]
+        score[interval, pair] = np.inf
+        self._note(score[:, : self.env_pairs].min(initial=np.inf))
+        while len(interval) and self.touch is None:
+            interval, pair, bounds = self._settle(intervals, motion, interval, pair, bounds)
+            if not len(interval) or self.touch is not None:
+                break
+            which, index = np.unique(interval, return_inverse=True)
+            intervals, _ = self._halve(intervals, which)
+            motion = self._motion(intervals)
+            interval = np.concatenate([index, index + len(which)])
+            pair, bounds = np.tile(pair, 2), np.tile(bounds, 2)
+
+    def all_touches(self) -> list[Touch]:
+        """Every contact at the first configuration of the path; `clearance` there if there is none."""
+        self.path = self.path[:1]
+        intervals = self.first_intervals()
+        motion = self._motion(intervals)
+        score = np.concatenate([self._boxes(intervals, motion).ravel(), self._spheres(intervals, motion).ravel()])
+        touches = []
+        for pair in np.argsort(score, kind="stable"):
+            env = pair < self.env_pairs
+            if score[pair] > (max(self.nearest, 0.0) if env and np.isfinite(self.nearest) else 0.0):
+                self._note(score[pair] if env else np.inf)
+                continue
+            answer = self.prober.separate(self.poses, 0, int(pair))
+            if isinstance(answer, Touch):
+                touches.append(answer)
+            elif env:
+                bound = self._bounds(intervals, motion, np.zeros(1, dtype=int), np.array([pair]), [answer])
+                self._note(max(float(bound[0]), float(score[pair])))
+                self.nearest = min(self.nearest, answer.distance)
+        return touches
+
+    def _wanted(self, pair: Index) -> Array:
+        """The bound that each pair has to beat: 0, or nearly the smallest distance seen so far."""
+        if self.tightness is None or not np.isfinite(self.nearest):
+            return np.zeros(len(pair))
+        return np.where(pair < self.env_pairs, max(0.0, self.nearest - self.tightness), 0.0)
+
+    def _note(self, bound: float) -> None:
+        self.clearance = min(self.clearance, float(bound))
+
+    def _probe_nearest(self, intervals: Intervals, score: Array) -> None:
+        """For a tight clearance: look first where the boxes are nearest, to know what has to be beaten."""
+        if self.tightness is None or not self.env_pairs:
+            return
+        per_pair = score[:, : self.env_pairs].min(axis=0)
+        for k in np.argsort(per_pair, kind="stable")[:8]:
+            if per_pair[k] > self.nearest or self.touch is not None:
+                break
+            self._ask(int(intervals.probe[score[:, k].argmin()]), int(k))
+
+    def _boxes(self, intervals: Intervals, motion: PieceMotion) -> Array:
+        """(intervals, moving pieces, obstacles): lower bounds of the distance from boxes round the swept pieces [m]."""
+        arm, world = self.arm, self.world
+        n = len(self.q)
+        out = np.empty((len(intervals), arm.moving, len(world)))
+        stray = motion.stray[:, :, 0]
+        for g, R_0G in enumerate(world.frames):
+            members = np.flatnonzero(world.frame_of == g)
+            if not len(members):
+                continue
+            lower, upper = np.empty((3, n, arm.moving)), np.empty((3, n, arm.moving))
+            R_GB = R_0G.T @ self.poses.R
+            p_GB = self.poses.p @ R_0G
+            for h in range(arm.moving):
+                piece = arm.pieces[h]
+                x = R_GB[:, piece.body].reshape(-1, 3) @ piece.polytope.vertices.T  # (3 n, V)
+                shift = p_GB[:, piece.body].T
+                lower[:, :, h] = x.min(axis=1).reshape(n, 3).T + shift
+                upper[:, :, h] = x.max(axis=1).reshape(n, 3).T + shift
+            a, b = intervals.a, intervals.b
+            low = np.minimum(lower[:, a], lower[:, b]) - stray
+            high = np.maximum(upper[:, a], upper[:, b]) + stray
+            worst = np.full((len(intervals), arm.moving, len(members)), -np.inf)
+            squared = np.zeros_like(worst)
+            for k in range(3):
+                gap = np.maximum(
+                    low[k][:, :, None] - world.upper[members, k], world.lower[members, k] - high[k][:, :, None]
+                )
+                np.maximum(worst, gap, out=worst)
+                np.maximum(gap, 0.0, out=gap)
+                squared += gap * gap
+            out[:, :, members] = np.where(squared > 0.0, np.sqrt(squared), worst)
+        return out
+
+    def _spheres(self, intervals: Intervals, motion: PieceMotion) -> Array:
+        """(intervals, self pairs): lower bounds of the distance from bounding spheres [m]."""
+        arm = self.arm
+        m, f = arm.self_moving, arm.self_fixed
+        if not len(m):
+            return np.empty((len(intervals), 0))
+        bodies = np.array([piece.body for piece in arm.pieces])
+        R, p = self.poses.R, self.poses.p
+        c_m = p[:, bodies[m]] + np.einsum("npij,pj->npi", R[:, bodies[m]], arm.centres[m])
+        c = np.einsum("npji,npj->npi", R[:, bodies[f]], c_m - p[:, bodies[f]]) - arm.centres[f]
+        ca, cb = c[intervals.a], c[intervals.b]
+        middle = np.linalg.norm(0.5 * (ca + cb), axis=2) - 0.5 * np.linalg.norm(cb - ca, axis=2)
+        stray = motion.stray[:, m, bodies[f]]
+        return middle - arm.radii[m] - arm.radii[f] - stray
+
+    def _settle(
+        self, intervals: Intervals, motion: PieceMotion, interval: Index, pair: Index, bounds: Array
+    ) -> tuple[Index, Index, Array]:
+        """Try to prove items (interval, pair) with directions from FCL; returns those that must be halved."""
+        halve: list[tuple[Index, Index, Array]] = []
+        order = np.lexsort((interval, pair))
+        interval, pair, bounds = interval[order], pair[order], bounds[order]
+        round_number = 0
+        while len(interval):
+            directions, use, asked = self._ask_round(intervals, interval, pair, bounds, round_number)
+            if self.touch is not None:
+                return interval, pair, bounds
+            fresh = self._bounds(intervals, motion, interval, pair, [directions[k] for k in use])
+            bounds = np.maximum(bounds, fresh)
+            open_ = bounds <= self._wanted(pair)
+            env = ~open_ & (pair < self.env_pairs)
+            self._note(bounds[env].min(initial=np.inf))
+            stuck = open_ & asked
+            if stuck.any():
+                halve.append((interval[stuck], pair[stuck], bounds[stuck]))
+            keep = open_ & ~asked
+            interval, pair, bounds = interval[keep], pair[keep], bounds[keep]
+            round_number += 1
+        if not halve:
+            return interval, pair, bounds
+        i, p, b = (np.concatenate(part) for part in zip(*halve, strict=True))
+        return i, p, b
+
+    def _ask_round(
+        self, intervals: Intervals, interval: Index, pair: Index, bounds: Array, round_number: int
+    ) -> tuple[list[Direction], list[int], NDArray[np.bool_]]:
+        """Ask FCL about 1, 2, 4 ... items of each pair; give every item the direction asked nearest to it."""
+        starts = np.flatnonzero(np.concatenate([[True], pair[1:] != pair[:-1]]))
+        ends = np.append(starts[1:], len(pair))
+        asked = np.zeros(len(pair), dtype=bool)
+        directions: list[Direction] = []
+        use = np.zeros(len(pair), dtype=np.int64)
+        order = np.argsort(np.minimum.reduceat(bounds, starts), kind="stable")
+        for s, e in zip(starts[order], ends[order], strict=True):
+            count = min(e - s, 2**round_number)
+            if count == 1:
+                chosen = [s + int(bounds[s:e].argmin())]
+            else:
+                chosen = [s + ((2 * c + 1) * (e - s)) // (2 * count) for c in range(count)]
+            for c, item in enumerate(chosen):
+                direction = self._ask(int(intervals.probe[interval[item]]), int(pair[item]))
+                if direction is None:
+                    return directions, [], asked
+                asked[item] = True
+                use[s + c * (e - s) // count : e] = len(directions)
+                directions.append(direction)
+        return directions, use.tolist(), asked
+
+    def _bounds(
+        self, intervals: Intervals, motion: PieceMotion, interval: Index, pair: Index, directions: list[Direction]
+    ) -> Array:
+        """(items,) lower bounds of the distance over whole intervals, each with its direction [m]."""
+        moving, ref = self._bodies_of(pair)
+        n = np.array([d.n for d in directions])
+        h = np.array([d.h for d in directions])
+        gap_a = self._gaps(intervals.a[interval], moving, ref, n, h)
+        gap_b = self._gaps(intervals.b[interval], moving, ref, n, h)
+        bound = np.minimum(gap_a, gap_b) - motion.stray[interval, moving, ref]
+        solid = ~n.any(axis=1)
+        if solid.any():  # only a distance, at one end of its own interval: no point travels further than `travel`
+            distance = np.array([d.distance for d in directions])
+            config = np.array([d.config for d in directions])
+            own = (config == intervals.a[interval]) | (config == intervals.b[interval])
+            reach = np.where(own, distance - motion.travel[interval, moving, ref], -np.inf)
+            bound = np.where(solid, reach, bound)
+        return bound
+
+    def _bodies_of(self, pair: Index) -> tuple[Index, Index]:
+        """Moving piece of each pair, and the body from which it is seen."""
+        arm = self.arm
+        own = pair >= self.env_pairs
+        moving = np.empty(len(pair), dtype=np.int64)
+        ref = np.zeros(len(pair), dtype=np.int64)
+        moving[~own] = pair[~own] // max(len(self.world), 1)
+        s = pair[own] - self.env_pairs
+        moving[own] = arm.self_moving[s]
+        ref[own] = [arm.pieces[k].body for k in arm.self_fixed[s]]
+        return moving, ref
+
+    def _gaps(self, config: Index, moving: Index, ref: Index, n: Array, h: Array) -> Array:
+        """(items,) gaps between piece and other body along ``n`` (items, 3), given in the frame of ``ref`` [m]."""
+        R, p, body = self.poses.R, self.poses.p, self.arm.bodies[moving]
+        n_0 = np.einsum("mij,mj->mi", R[config, ref], n)
+        n_B = -np.einsum("mji,mj->mi", R[config, body], n_0)
+        gap = np.einsum("mi,mi->m", n_0, p[config, body] - p[config, ref]) - h
+        for k in np.unique(moving):
+            items = np.flatnonzero(moving == k)
+            gap[items] -= (n_B[items] @ self.arm.pieces[k].polytope.vertices.T).max(axis=1)
+        return gap
+
+    def _ask(self, config: int, pair: int) -> Direction | None:
+        """A direction that separates the pair at the configuration, or None and `touch` is set."""
+        key = (config, pair)
+        if key not in self._directions:
+            answer = self.prober.separate(self.poses, config, pair)
+            if isinstance(answer, Touch):
+                self.touch = answer
+                return None
+            self._directions[key] = answer
+            if pair < self.env_pairs:
+                self.nearest = min(self.nearest, answer.distance)
+        return self._directions[key]

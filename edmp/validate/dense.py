@@ -1,0 +1,126 @@
+"""A second, dumb checker: look at the path every few milliradians with FCL. For tests and benchmarks.
+
+It shares nothing with `edmp.validate.judge` but the data types: homogeneous transforms one joint at a time, its own FCL
+geometry, no bounds, no culling except FCL's own broad phase boxes. What it does not see between its samples it misses.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import fcl
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import ConvexHull
+
+from edmp.robots.robot import Robot
+from edmp.scenes.scene import Scene
+from edmp.scenes.shapes import Box, Capsule, Cylinder, Mesh, Sphere
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Hit:
+    """A link in collision at sample ``q`` of the path, on edge ``edge``, with an obstacle or another link."""
+
+    link: str
+    other: str
+    edge: int
+    q: Array
+
+
+def dense_samples(path: Array, step: float) -> tuple[Array, NDArray[np.int64]]:
+    """Samples (m, dof) such that no joint moves more than ``step`` between two, and the edge of each (m,)."""
+    samples, edges = [np.asarray(path[:1], dtype=np.float64)], [np.zeros(1, dtype=np.int64)]
+    for k, (a, b) in enumerate(zip(path[:-1], path[1:], strict=True)):
+        count = max(1, int(np.ceil(np.abs(b - a).max() / step)))
+        t = np.arange(1, count + 1)[:, None] / count
+        samples.append(a + t * (b - a))
+        edges.append(np.full(count, k))
+    return np.concatenate(samples), np.concatenate(edges)
+
+
+def dense_collisions(
+    robot: Robot, scene: Scene, path: Array, step: float = 5e-3, *, first_only: bool = False
+) -> list[Hit]:
+    """Every sample of the path at which FCL reports a collision.
+
+    Args:
+        robot, scene: what is checked; the convex hulls ``link.hulls_B`` and ``robot.collision_pairs``. The fixed base
+            is not held against the obstacles: no motion moves it.
+        path: (n, dof) waypoints [rad or m].
+        step: no joint moves more than this between samples [rad or m].
+        first_only: stop at the first hit.
+    """
+    samples, edges = dense_samples(np.atleast_2d(path), step)
+    obstacles = [(o.name, fcl.CollisionObject(_geometry(o.shape), _transform(o.X_WO))) for o in scene]
+    pieces = [[fcl.CollisionObject(_hull(points)) for points in link.hulls_B] for link in robot.links]
+    request = fcl.CollisionRequest()
+    hits = []
+    for q, edge in zip(samples, edges, strict=True):
+        X_WB = _body_poses(robot, q)
+        for link, objects in zip(robot.links, pieces, strict=True):
+            for obj in objects:
+                obj.setTransform(_transform(X_WB[link.body]))
+                obj.computeAABB()
+        found = [
+            (link.name, name)
+            for link, objects in zip(robot.links, pieces, strict=True)
+            if link.body > 0
+            for name, obstacle in obstacles
+            if any(fcl.collide(obj, obstacle, request, fcl.CollisionResult()) for obj in objects)
+        ]
+        found += [
+            (robot.links[i].name, robot.links[j].name)
+            for i, j in robot.collision_pairs
+            if any(fcl.collide(a, b, request, fcl.CollisionResult()) for a in pieces[i] for b in pieces[j])
+        ]
+        hits += [Hit(link, other, int(edge), q) for link, other in found]
+        if hits and first_only:
+            break
+    return hits
+
+
+def _body_poses(robot: Robot, q: Array) -> list[Array]:
+    poses = [np.asarray(robot.X_W0, dtype=np.float64)]
+    for joint, value in zip(robot.joints, q, strict=True):
+        X_JB = np.eye(4)
+        if joint.kind == "prismatic":
+            X_JB[2, 3] = value
+        else:
+            c, s = np.cos(value), np.sin(value)
+            X_JB[:2, :2] = [[c, -s], [s, c]]
+        poses.append(poses[-1] @ joint.X_PJ @ X_JB)
+    return poses
+
+
+def _transform(X: Array) -> fcl.Transform:
+    return fcl.Transform(X[:3, :3], X[:3, 3])
+
+
+def _hull(points: Array) -> fcl.Convex:
+    hull = ConvexHull(points)
+    faces = np.concatenate([np.full((len(hull.simplices), 1), 3), hull.simplices], axis=1)
+    return fcl.Convex(np.asarray(points, dtype=np.float64), len(hull.simplices), faces.ravel())
+
+
+def _surface(mesh: Mesh) -> fcl.BVHModel:
+    model = fcl.BVHModel()
+    model.beginModel(len(mesh.faces), len(mesh.vertices))
+    model.addSubModel(np.asarray(mesh.vertices, dtype=np.float64), np.asarray(mesh.faces))
+    model.endModel()
+    return model
+
+
+_GEOMETRY = {
+    Box: lambda s: fcl.Box(*s.size),
+    Cylinder: lambda s: fcl.Cylinder(s.radius, s.length),
+    Capsule: lambda s: fcl.Capsule(s.radius, s.length),
+    Sphere: lambda s: fcl.Sphere(s.radius),
+    Mesh: _surface,
+}
+
+
+def _geometry(shape: Box | Cylinder | Capsule | Sphere | Mesh) -> fcl.CollisionGeometry:
+    return _GEOMETRY[type(shape)](shape)

@@ -1,0 +1,177 @@
+"""The judge: is a joint-space polyline free, everywhere? It shares nothing with the optimiser but the data types."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from edmp.robots.errors import InvalidInputError
+from edmp.robots.robot import Robot
+from edmp.scenes.scene import Scene
+from edmp.validate.bodies import Arm, World
+from edmp.validate.certify import Proof
+from edmp.validate.probe import Touch
+from edmp.validate.separation import best_direction
+from edmp.validate.verdict import Cause, Contact, LimitViolation, Verdict
+
+Array = NDArray[np.float64]
+
+LIMIT_ROUNDING = 1e-9
+"""A joint may pass its limit by this, which is rounding and no more [rad or m]."""
+END_TOLERANCE = 1e-6
+"""A path begins and ends where it should within this, joint by joint [rad or m]."""
+MOUNT_TOLERANCE = 0.01
+"""The fixed base may stand in its support to this depth [m]: no motion can change it, and arms are mounted on tables."""
+
+
+class Judge:
+    """Decides about one robot in one scene. Cheap to make; may be used from one thread at a time.
+
+    A valid verdict is a proof for every configuration on the path, not a sample: see `edmp.validate.certify`. It speaks
+    about the convex pieces ``link.hulls_B`` of the links; pairs of links are those of ``robot.collision_pairs``. Less
+    than ``CONTACT_TOLERANCE`` (0.01 mm) apart counts as contact.
+    """
+
+    def __init__(self, robot: Robot, scene: Scene) -> None:
+        self.robot, self.scene = robot, scene
+        self._arm = Arm.of(robot)
+        self._world = World(scene, robot.X_W0)
+        self._base = self._base_contacts()
+
+    # -- questions --------------------------------------------------------------------------------------------
+
+    def check(self, q: ArrayLike) -> Verdict:
+        """All that is wrong with one configuration ``q`` (dof,), every contact with its depth."""
+        path = self._path(q, 1)[None] if np.ndim(q) == 1 else self._path(q, 1)
+        if not np.isfinite(path).all():
+            return Verdict(False, Cause.NOT_FINITE, detail=f"the configuration holds {_bad(path)}")
+        limits = tuple(v for v in self._limits(path))
+        proof = Proof(self._arm, self._world, self._bound(path), path, 1e-4)
+        touches = proof.all_touches()
+        contacts = self._contacts(proof, touches, None) + tuple(self._base)
+        contacts = tuple(sorted(contacts, key=lambda contact: -contact.depth))
+        cause = _cause(limits, contacts)
+        clearance = proof.clearance if cause is Cause.NONE else 0.0
+        return Verdict(cause is Cause.NONE, cause, contacts, limits, clearance, 0, proof.prober.queries)
+
+    def check_path(
+        self,
+        path: ArrayLike,
+        *,
+        start: ArrayLike | None = None,
+        goal: ArrayLike | None = None,
+        tightness: float | None = None,
+    ) -> Verdict:
+        """Prove a polyline free, or find what is wrong with it.
+
+        Args:
+            path: (n, dof) waypoints [rad or m]; straight lines in joint space between them.
+            start, goal: (dof,) what the ends must be, within 1e-6.
+            tightness: if given, ``min_clearance`` is at most this much below the true minimum distance [m]; it costs
+                a little more. Else it is whatever the proof needed.
+        """
+        path = self._path(path, 2)
+        edges = len(path) - 1
+        if not np.isfinite(path).all():
+            return Verdict(False, Cause.NOT_FINITE, detail=f"the path holds {_bad(path)}")
+        limits = tuple(self._limits(path))
+        if limits:
+            return Verdict(False, Cause.OUT_OF_LIMITS, limits=limits)
+        for cause, name, end, wanted in (
+            (Cause.START_MISSED, "begins", path[0], start),
+            (Cause.GOAL_MISSED, "ends", path[-1], goal),
+        ):
+            if wanted is None:
+                continue
+            miss = float(np.abs(end - self._path(wanted, 1)).max())
+            if not miss <= END_TOLERANCE:
+                return Verdict(False, cause, detail=f"the path {name} {miss:.3g} rad away from where it should")
+        if self._base:
+            return Verdict(False, Cause.COLLISION, tuple(self._base), edges=edges)
+        proof = Proof(self._arm, self._world, self._bound(path), path, tightness)
+        proof.run()
+        queries = proof.prober.queries
+        if proof.touch is None:
+            return Verdict(True, min_clearance=proof.clearance, edges=edges, distance_queries=queries)
+        contacts = self._contacts(proof, [proof.touch], self._edge(path, proof.q[proof.touch.config]))
+        return Verdict(False, _cause((), contacts), contacts, edges=edges, distance_queries=queries)
+
+    def clearance(self, path: ArrayLike, *, tightness: float = 1e-3) -> float:
+        """Minimum distance from the moving links to the obstacles along a path [m], from below, within ``tightness``.
+
+        0 if the path is not valid; inf without obstacles.
+        """
+        return self.check_path(path, tightness=tightness).min_clearance
+
+    # -- parts ------------------------------------------------------------------------------------------------
+
+    def _path(self, values: ArrayLike, ndim: int) -> Array:
+        path = np.asarray(values, dtype=np.float64)
+        wanted = f"({self.robot.dof},)" if ndim == 1 else f"(n, {self.robot.dof})"
+        if path.ndim != ndim or path.shape[-1] != self.robot.dof or len(path) == 0:
+            raise InvalidInputError(f"expected {wanted} joint values of {self.robot.name}, got shape {path.shape}")
+        return path
+
+    def _bound(self, path: Array):
+        return self._arm.motion_bound(np.abs(path).max(axis=0))
+
+    def _limits(self, path: Array) -> list[LimitViolation]:
+        limits = self.robot.limits
+        found = []
+        for j, name in enumerate(self.robot.joint_names):
+            high, low = int(path[:, j].argmax()), int(path[:, j].argmin())
+            if path[high, j] > limits.upper[j] + LIMIT_ROUNDING:
+                found.append(LimitViolation(name, float(path[high, j]), float(limits.upper[j]), True, high))
+            if path[low, j] < limits.lower[j] - LIMIT_ROUNDING:
+                found.append(LimitViolation(name, float(path[low, j]), float(limits.lower[j]), False, low))
+        return found
+
+    def _contacts(self, proof: Proof, touches: list[Touch], edge: int | None) -> tuple[Contact, ...]:
+        """Deepest contact of each pair of names."""
+        deepest: dict[tuple[str, str, bool], Contact] = {}
+        for touch in touches:
+            names = proof.prober.names(touch.pair)
+            contact = Contact(*names, max(0.0, -touch.gap), proof.q[touch.config].copy(), edge)
+            if names not in deepest or deepest[names].depth < contact.depth:
+                deepest[names] = contact
+        return tuple(deepest.values())
+
+    @staticmethod
+    def _edge(path: Array, q: Array) -> int:
+        """The edge nearest to ``q``."""
+        if len(path) < 2:
+            return 0
+        a, d = path[:-1], np.diff(path, axis=0)
+        t = np.clip(np.sum((q - a) * d, axis=1) / np.maximum(np.sum(d * d, axis=1), 1e-300), 0.0, 1.0)
+        return int(np.linalg.norm(a + t[:, None] * d - q, axis=1).argmin())
+
+    def _base_contacts(self) -> list[Contact]:
+        """Obstacles that the fixed base is deeper in than `MOUNT_TOLERANCE`."""
+        found = []
+        for piece in self._arm.pieces[self._arm.moving :]:
+            link = self.robot.links[piece.link].name
+            for thing in self._world.things:
+                centre = piece.convex.centre - thing.R @ thing.convex.centre - thing.p
+                if np.linalg.norm(centre) > piece.convex.radius + thing.convex.radius:
+                    continue
+                gap, _ = best_direction(piece.polytope, thing.R.T, -thing.p @ thing.R, thing.convex, centre[None])
+                if gap < -MOUNT_TOLERANCE:
+                    found.append(Contact(link, thing.name, False, -gap, np.array(self.robot.home)))
+            for solid in self._world.solids:
+                depth = solid.depth(piece.polytope.vertices)
+                if depth > MOUNT_TOLERANCE:
+                    found.append(Contact(link, solid.name, False, depth, np.array(self.robot.home)))
+        return found
+
+
+def _bad(values: Array) -> str:
+    where = tuple(int(i) for i in np.argwhere(~np.isfinite(values))[0])
+    return f"{values[where]} at index {where}"
+
+
+def _cause(limits: tuple[LimitViolation, ...], contacts: tuple[Contact, ...]) -> Cause:
+    if limits:
+        return Cause.OUT_OF_LIMITS
+    if any(not contact.with_self for contact in contacts):
+        return Cause.COLLISION
+    return Cause.SELF_COLLISION if contacts else Cause.NONE

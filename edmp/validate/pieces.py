@@ -1,0 +1,180 @@
+"""Convex pieces as the judge sees them: support function, bounding sphere, FCL geometry.
+
+The support function ``h(n) = max over points x of n . x`` is what the proofs rest on: for ANY unit direction ``n``,
+
+    g(n) = min over x in A of n . x  -  max over y in B of n . y
+
+is a lower bound of the distance between A and B, and g(n) > 0 proves them apart. FCL only proposes directions; a
+wrong answer of its GJK can cost time but cannot make a proof wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import fcl
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import ConvexHull, QhullError
+
+from edmp.robots.errors import InvalidInputError
+from edmp.scenes.shapes import Box, Capsule, Cylinder, Mesh, Shape, Sphere
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Polytope:
+    """Convex hull of ``vertices`` (V, 3) [m]; ``faces`` (F, 3) turn outward, ``normals`` (F, 3) are theirs."""
+
+    vertices: Array
+    faces: NDArray[np.int64]
+    normals: Array
+
+    @classmethod
+    def of(cls, points: Array) -> Polytope:
+        """The hull of ``points`` (n, 3); flat sets (a plate, a triangle) are thickened by 1e-6 m."""
+        points = np.asarray(points, dtype=np.float64)
+        try:
+            hull = ConvexHull(points)
+        except (QhullError, ValueError):
+            nudge = 1e-6 * np.concatenate([np.eye(3), -np.eye(3)])
+            points = (points[:, None] + nudge).reshape(-1, 3)
+            hull = ConvexHull(points)
+        index = np.full(len(points), -1)
+        index[hull.vertices] = np.arange(len(hull.vertices))
+        vertices, faces, normals = points[hull.vertices], index[hull.simplices], hull.equations[:, :3]
+        edge1, edge2 = vertices[faces[:, 1]] - vertices[faces[:, 0]], vertices[faces[:, 2]] - vertices[faces[:, 0]]
+        inward = np.sum(np.cross(edge1, edge2) * normals, axis=1) < 0
+        faces[inward] = faces[inward][:, ::-1]
+        return cls(np.ascontiguousarray(vertices), faces, normals)
+
+    @cached_property
+    def sphere(self) -> tuple[Array, float]:
+        """Centre (3,) and radius of a small bounding sphere (Ritter 1990, started from the box centre) [m]."""
+        centre = 0.5 * (self.vertices.min(axis=0) + self.vertices.max(axis=0))
+        for step in 0.5 ** np.arange(1, 10):  # walk towards the farthest vertex, ever more timidly
+            offset = self.vertices - centre
+            distance = np.linalg.norm(offset, axis=1)
+            trial = centre + 0.3 * step * offset[distance.argmax()]
+            if np.linalg.norm(self.vertices - trial, axis=1).max() < distance.max():
+                centre = trial
+        return centre, float(np.linalg.norm(self.vertices - centre, axis=1).max())
+
+    @cached_property
+    def edges(self) -> Array:
+        """(k, 3) distinct unit directions of the edges between faces that are not coplanar."""
+        sides: dict[tuple[int, int], int] = {}
+        directions = []
+        for f, (a, b, c) in enumerate(self.faces):
+            for u, v in ((a, b), (b, c), (c, a)):
+                other = sides.setdefault((min(u, v), max(u, v)), f)
+                if other != f and self.normals[f] @ self.normals[other] < 1.0 - 1e-9:
+                    directions.append(self.vertices[v] - self.vertices[u])
+        e = np.array(directions).reshape(-1, 3)
+        return e / np.linalg.norm(e, axis=1, keepdims=True)
+
+    @cached_property
+    def fcl_convex(self) -> fcl.Convex:
+        flat = np.concatenate([np.full((len(self.faces), 1), 3), self.faces], axis=1).ravel()
+        return fcl.Convex(self.vertices, len(self.faces), flat)
+
+    @cached_property
+    def fcl_surface(self) -> fcl.BVHModel:
+        """The boundary as triangles, for triangle-to-triangle queries."""
+        model = fcl.BVHModel()
+        model.beginModel(len(self.faces), len(self.vertices))
+        model.addSubModel(self.vertices, self.faces)
+        model.endModel()
+        return model
+
+    def contains(self, point: Array) -> bool:
+        """Whether ``point`` (3,) is inside."""
+        corners = self.vertices[self.faces[:, 0]]
+        return bool((np.sum((point - corners) * self.normals, axis=1) <= 0.0).all())
+
+    def support(self, n: Array) -> Array:
+        """h(n) for directions ``n`` (..., 3)."""
+        return (n @ self.vertices.T).max(axis=-1)
+
+
+@dataclass(frozen=True, eq=False)
+class Convex:
+    """A convex obstacle or robot piece in its own frame.
+
+    Attributes:
+        support: h(n) for unit directions (..., 3).
+        centre, radius: bounding sphere [m].
+        geometry: for FCL.
+        normals, edges: (k, 3) directions of the faces and edges: candidates of separating axes.
+        axis: half length of a round shape's axis, which lies along z; None for polytopes.
+    """
+
+    support: Callable[[Array], Array]
+    centre: Array
+    radius: float
+    geometry: fcl.CollisionGeometry
+    normals: Array
+    edges: Array
+    axis: float | None = None
+
+
+def convex_polytope(polytope: Polytope) -> Convex:
+    centre, radius = polytope.sphere
+    return Convex(polytope.support, centre, radius, polytope.fcl_convex, polytope.normals, polytope.edges)
+
+
+def _box(shape: Box) -> Convex:
+    half = 0.5 * np.asarray(shape.size, dtype=np.float64)
+    axes = np.concatenate([np.eye(3), -np.eye(3)])
+    return Convex(
+        lambda n: np.abs(n) @ half, np.zeros(3), float(np.linalg.norm(half)), fcl.Box(*(2 * half)), axes, np.eye(3)
+    )
+
+
+def _round(radius: float, half_length: float, capped: bool, geometry: fcl.CollisionGeometry) -> Convex:
+    """Cylinder (``capped`` False: flat ends), capsule or sphere about z."""
+
+    def cylinder(n: Array) -> Array:
+        return radius * np.hypot(n[..., 0], n[..., 1]) + half_length * np.abs(n[..., 2])
+
+    def capsule(n: Array) -> Array:
+        return radius * np.linalg.norm(n, axis=-1) + half_length * np.abs(n[..., 2])
+
+    reach = radius + half_length if capped else float(np.hypot(radius, half_length))
+    z = np.array([[0.0, 0.0, 1.0]])
+    return Convex(
+        capsule if capped else cylinder, np.zeros(3), reach, geometry, np.concatenate([z, -z]), z, half_length
+    )
+
+
+def _mesh(shape: Mesh) -> Convex | None:
+    """A mesh that is its own convex hull; None for any other."""
+    vertices, faces = np.asarray(shape.vertices, dtype=np.float64), np.asarray(shape.faces)
+    hull = ConvexHull(vertices)
+    a, b, c = (vertices[faces[:, i]] for i in range(3))
+    volume = abs(float(np.sum(np.cross(a, b) * c))) / 6.0
+    if volume < hull.volume * (1.0 - 1e-6):
+        return None
+    return convex_polytope(Polytope.of(vertices))
+
+
+_MAKERS: dict[type, Callable[..., Convex | None]] = {
+    Box: _box,
+    Cylinder: lambda s: _round(s.radius, 0.5 * s.length, False, fcl.Cylinder(s.radius, s.length)),
+    Capsule: lambda s: _round(s.radius, 0.5 * s.length, True, fcl.Capsule(s.radius, s.length)),
+    Sphere: lambda s: _round(s.radius, 0.0, True, fcl.Sphere(s.radius)),
+    Mesh: _mesh,
+}
+
+
+def convex_of_shape(shape: Shape) -> Convex | None:
+    """The judge's view of a shape; None for a mesh that is not convex."""
+    maker = _MAKERS.get(type(shape))
+    if maker is None:
+        raise InvalidInputError(
+            f"the judge knows no shape {type(shape).__name__}; it knows {', '.join(t.__name__ for t in _MAKERS)}"
+        )
+    return maker(shape)
