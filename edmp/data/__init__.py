@@ -1,0 +1,1 @@
+"""Expert data: making it, and training priors on it."""

@@ -1,0 +1,90 @@
+"""From a training run to the file that ships: averaged weights and a model card."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from edmp.prior.checkpoint import Card, build_network, read_tensors, save_prior, write_atomically
+from edmp.robots.errors import FileFormatError
+
+CHECKPOINT_NAME = "checkpoint.safetensors"
+
+
+def export_prior(run_dir: str | Path, path: str | Path, *, command: str | None = None, half: bool = True) -> Card:
+    """Write the averaged weights of a training run to ``path`` (.safetensors) and a model card beside it (.md).
+
+    Args:
+        run_dir: folder that `edmp.data.train.train` wrote.
+        path: of the weights file.
+        command: that made the prior, for the card; None keeps the one of the run.
+        half: store weights as float16.
+    """
+    checkpoint, path = Path(run_dir) / CHECKPOINT_NAME, Path(path)
+    tensors, header = read_tensors(checkpoint)
+    state: dict[str, Any] = json.loads(header)
+    if "card" not in state:
+        raise FileFormatError(f"{checkpoint}: not a training checkpoint of edmp")
+    card = Card.from_json(json.dumps(state["card"]), checkpoint)
+    card = dataclasses.replace(
+        card,
+        date=datetime.datetime.now(datetime.UTC).date().isoformat(),
+        command=card.command if command is None else command,
+    )
+    network = build_network(card, checkpoint)
+    network.load_state_dict({k.removeprefix("ema."): v for k, v in tensors.items() if k.startswith("ema.")})
+    save_prior(path, network, card, half=half)
+    num_parameters = sum(parameter.numel() for parameter in network.parameters())
+    text = model_card(card, num_parameters=num_parameters, size=path.stat().st_size)
+    write_atomically(path.with_suffix(".md"), lambda file: file.write_text(text))
+    return card
+
+
+def model_card(card: Card, *, num_parameters: int, size: int) -> str:
+    """The card as Markdown; everything in it comes from the metadata."""
+    config = ", ".join(f"{key} {value}" for key, value in card.config.items())
+    rows = [f"| {key} | {_number(value)} |" for key, value in card.metrics.items()]
+    return "\n".join(
+        [
+            f"# Motion prior for {card.robot}",
+            "",
+            f"A diffusion prior over joint motions of `{card.robot}` ({card.dof} joints): what good motion between two "
+            "configurations looks like, knowing nothing of the scene. It proposes; costs and judge decide.",
+            "",
+            f"- Architecture: `{card.architecture}` ({config}), {num_parameters / 1e6:.2f} M parameters, "
+            f"{size / 1e6:.1f} MB.",
+            f"- Date: {card.date}. Seed: {card.seed}. torch {torch.__version__}.",
+            f"- Command: `{card.command or 'not recorded'}`",
+            f"- Normalised by joint limits: lower {_vector(card.lower)}, upper {_vector(card.upper)}.",
+            "- Licence: that of edmp (Apache-2.0); all data self-made.",
+            "",
+            "## Metrics",
+            "",
+            "| metric | value |",
+            "|---|---|",
+            *rows,
+            "",
+            "Losses are the EDM denoising loss with unit weight on the network's target (dimensionless, lower is "
+            "better); the validation loss is of the averaged weights on scenes held out of training.",
+            "",
+            "## Data",
+            "",
+            "```json",
+            json.dumps(card.data, indent=2),
+            "```",
+            "",
+        ]
+    )
+
+
+def _number(value: Any) -> str:
+    return f"{value:.5g}" if isinstance(value, float) else str(value)
+
+
+def _vector(values: tuple[float, ...]) -> str:
+    return "[" + ", ".join(f"{value:.4f}" for value in values) + "]"

@@ -1,0 +1,280 @@
+"""Priors on disk: safetensors with a JSON description in the header. Nothing here ever unpickles.
+
+The header's metadata holds one entry, ``edmp``, a JSON object (`Card`). An architecture is one row of `ARCHITECTURES`.
+Bundled weights lie beside this module in ``weights/<name>.safetensors`` with a model card ``<name>.md``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import os
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from edmp.prior.base import Prior
+from edmp.prior.ddpm import DdpmPrior
+from edmp.prior.mlp import MlpConfig, MlpNetwork, MlpPrior
+from edmp.prior.process import ProcessPrior
+from edmp.prior.unet import UnetConfig, UnetNetwork
+from edmp.robots.errors import FileFormatError, InvalidInputError, unknown_name
+from edmp.robots.robot import Robot
+
+AnyPrior = Prior | DdpmPrior
+
+FORMAT_VERSION = 1
+WEIGHTS_DIR = Path(__file__).parent / "weights"
+_METADATA_KEY = "edmp"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """One row of the registry.
+
+    Attributes:
+        config: frozen dataclass of sizes, JSON-serialisable.
+        network: ``network(config, dof)``; an nn.Module with ``set_statistics(control_points, lower, upper)`` and
+            ``loss(control_points, generator) -> (n,)``, whose buffers hold the normalisation.
+        prior: ``prior(network, robot_name=...)`` makes the trained network a prior.
+    """
+
+    config: type
+    network: Callable[[Any, int], nn.Module]
+    prior: Callable[..., AnyPrior]
+
+
+ARCHITECTURES: dict[str, Architecture] = {
+    "mlp": Architecture(MlpConfig, MlpNetwork, MlpPrior.of),
+    "unet": Architecture(UnetConfig, UnetNetwork, DdpmPrior.of),
+}
+
+
+def architecture(name: str) -> Architecture:
+    """The row of the registry called ``name``."""
+    if name not in ARCHITECTURES:
+        raise unknown_name("prior architecture", name, ARCHITECTURES)
+    return ARCHITECTURES[name]
+
+
+@dataclass(frozen=True)
+class Card:
+    """What is known of a trained prior; the JSON in a weights file.
+
+    Attributes:
+        architecture: row of `ARCHITECTURES`.
+        config: the architecture's config as a dict.
+        robot: name of the robot it was trained for.
+        dof: number of joints.
+        lower, upper: joint limits used for the normalisation [rad or m].
+        data: manifest of the data set.
+        seed: of the training.
+        command: that produced it.
+        date: ISO date of the export.
+        metrics: final numbers of the training.
+        version: of this format.
+    """
+
+    architecture: str
+    config: dict[str, Any]
+    robot: str
+    dof: int
+    lower: tuple[float, ...]
+    upper: tuple[float, ...]
+    data: dict[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    command: str = ""
+    date: str = ""
+    metrics: dict[str, Any] = field(default_factory=dict)
+    version: int = FORMAT_VERSION
+
+    @classmethod
+    def from_json(cls, text: str, path: Path) -> Card:
+        try:
+            values = json.loads(text)
+            known = {f.name for f in dataclasses.fields(cls)}
+            card = cls(**{k: v for k, v in values.items() if k in known})
+        except (ValueError, TypeError, AttributeError) as error:
+            raise FileFormatError(f"{path}: its description of the prior cannot be read: {error}") from None
+        if card.version > FORMAT_VERSION:
+            raise FileFormatError(
+                f"{path}: format version {card.version}, but this edmp reads up to {FORMAT_VERSION}: upgrade edmp"
+            )
+        return dataclasses.replace(card, lower=tuple(card.lower), upper=tuple(card.upper))
+
+
+def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
+    """Call ``write(temporary)`` and move the result to ``path``, so that a crash never leaves half a file there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.touch()  # with the user's umask: safetensors makes files that nobody else may read
+        mode = temporary.stat().st_mode
+        write(temporary)
+        temporary.chmod(mode)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> None:
+    """Write tensors and a JSON description to ``path``, atomically."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    header = {_METADATA_KEY: json.dumps(metadata)}
+    write_atomically(path, lambda file: safetensors.torch.save_file(tensors, file, metadata=header))
+
+
+def read_header(path: Path) -> str:
+    """The JSON description in the file's header; `FileFormatError` tells what is wrong with a file that has none."""
+    if not path.is_file():
+        raise FileFormatError(f"{path}: no such file")
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+    except (safetensors.SafetensorError, OSError, ValueError) as error:
+        raise FileFormatError(f"{path}: {_diagnosis(path)} ({error})") from None
+    if _METADATA_KEY not in metadata:
+        raise FileFormatError(f"{path}: a safetensors file, but not one written by edmp (no {_METADATA_KEY!r} entry)")
+    return metadata[_METADATA_KEY]
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], str]:
+    """The tensors of a file written by `write_tensors`, on the CPU, and its JSON description."""
+    header = read_header(path)
+    return safetensors.torch.load_file(path), header
+
+
+def _diagnosis(path: Path) -> str:
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(8)
+    if size == 0:
+        return "the file is empty"
+    if head[:2] == b"PK" or head[:1] == b"\x80":
+        return "a pickle or torch.save file; edmp reads safetensors only, because unpickling runs code"
+    if head.startswith(b"version "):
+        return "a Git LFS pointer, not the weights: run `git lfs pull`"
+    if len(head) == 8 and head[7] == 0 and 2 <= struct.unpack("<Q", head)[0] < 100_000_000:
+        return "a truncated or damaged safetensors file"
+    return "not a safetensors file"
+
+
+def save_prior(path: str | Path, network: nn.Module, card: Card, *, half: bool = True) -> None:
+    """Write a network's weights with its card. ``half`` stores weights as float16 (buffers stay float32)."""
+    buffers = {name for name, _ in network.named_buffers()}
+    tensors = {
+        name: tensor.half() if half and name not in buffers and tensor.is_floating_point() else tensor
+        for name, tensor in network.state_dict().items()
+    }
+    write_tensors(Path(path), tensors, dataclasses.asdict(card))
+
+
+def read_card(path: str | Path) -> Card:
+    """The card of a weights file; reads the header only."""
+    path = Path(path)
+    return Card.from_json(read_header(path), path)
+
+
+def build_network(card: Card, path: Path | str = "prior") -> nn.Module:
+    """An untrained network of the card's architecture and config."""
+    if card.architecture not in ARCHITECTURES:
+        raise FileFormatError(f"{path}: {unknown_name('prior architecture', card.architecture, ARCHITECTURES)}")
+    row = ARCHITECTURES[card.architecture]
+    try:
+        config = row.config(**{k: tuple(v) if isinstance(v, list) else v for k, v in card.config.items()})
+        return row.network(config, card.dof)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise FileFormatError(f"{path}: bad {card.architecture} config {card.config}: {error}") from None
+
+
+def load_network(path: str | Path) -> tuple[nn.Module, Card]:
+    """The network of a weights file, float32 on the CPU, and its card."""
+    path = Path(path)
+    tensors, header = read_tensors(path)
+    card = Card.from_json(header, path)
+    network = build_network(card, path)
+    try:
+        network.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
+    except RuntimeError as error:
+        raise FileFormatError(f"{path}: its tensors do not fit its {card.architecture} config: {error}") from None
+    broken = [name for name, tensor in tensors.items() if not bool(torch.isfinite(tensor).all())]
+    if broken:
+        raise FileFormatError(f"{path}: not finite: {', '.join(broken)}")
+    return network, card
+
+
+def bundled_priors() -> dict[str, Path]:
+    """Weights that ship with edmp, by name."""
+    return {path.stem: path for path in sorted(WEIGHTS_DIR.glob("*.safetensors"))}
+
+
+def load_prior(name_or_path: str | Path, robot: Robot) -> AnyPrior:
+    """A prior for ``robot``.
+
+    Args:
+        name_or_path: ``"process"``, the name of a bundled prior, or a path to a weights file.
+        robot: must be the robot the prior was trained for.
+
+    Raises:
+        UnknownNameError: no such name; the message lists the valid ones.
+        FileFormatError: not a weights file of edmp, or a damaged one.
+        InvalidInputError: trained for another robot.
+    """
+    if name_or_path == "process":
+        return ProcessPrior.for_robot(robot)
+    path = _resolve(name_or_path)
+    card = read_card(path)
+    if (card.robot, card.dof) != (robot.name, robot.dof):
+        raise InvalidInputError(
+            f"{path} is a prior for {card.robot!r} with {card.dof} joints, not for {robot.name!r} with {robot.dof}; "
+            f"use prior='process' or train one (edmp train)"
+        )
+    network, card = load_network(path)
+    return architecture(card.architecture).prior(network, robot_name=card.robot)
+
+
+def default_prior(robot: Robot) -> AnyPrior:
+    """The bundled prior of the robot's name if there is one, else the process prior, with a notice logged once."""
+    if robot.name in bundled_priors():
+        return load_prior(robot.name, robot)
+    if robot.name not in _noticed:
+        _noticed.add(robot.name)
+        log.warning("no trained prior for robot %r: using the Gaussian-process prior", robot.name)
+    return ProcessPrior.for_robot(robot)
+
+
+_noticed: set[str] = set()
+
+
+def prior_info(name_or_path: str | Path) -> dict[str, Any]:
+    """What a weights file says of itself: its card, path, size [bytes] and number of parameters."""
+    path = _resolve(name_or_path)
+    card = read_card(path)
+    network = build_network(card, path)
+    return {
+        "path": str(path),
+        "size_bytes": path.stat().st_size,
+        "num_parameters": sum(parameter.numel() for parameter in network.parameters()),
+        **dataclasses.asdict(card),
+    }
+
+
+def _resolve(name_or_path: str | Path) -> Path:
+    bundled = bundled_priors()
+    text = str(name_or_path)
+    if text in bundled:
+        return bundled[text]
+    path = Path(name_or_path).expanduser()
+    if not path.exists() and not path.suffix and len(path.parts) == 1:
+        raise unknown_name("prior", text, ["process", *bundled, "a path to a .safetensors file"])
+    return path

@@ -1,0 +1,171 @@
+"""The diffusion prior of EDMP (Saha et al. 2023): ancestral DDPM sampling (Ho et al. 2020) of waypoints.
+
+Trajectories are (batch, dof, num_waypoints) in raw radians. First and last waypoint are overwritten with start and goal
+at every step; guidance, if any, acts on x_{t-1} after the posterior step. Kept apart from `edmp.prior.base.Prior`: its
+noise is white over waypoints, so its denoiser has no meaning on splines. `DdpmPrior.sample` gives waypoints, and
+`Spline.fit` turns them into control points.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from edmp.prior.spline import Spline
+from edmp.prior.unet import UnetNetwork, linear_betas
+from edmp.robots.errors import InvalidInputError
+
+Guide = Callable[[Tensor, int], Tensor]
+"""``guide(x, t) -> x``: x (batch, dof, n) is x_{t-1}, just drawn at step t in T .. 1, with start and goal in place."""
+
+Epsilon = Callable[[Tensor, Tensor], Tensor]
+"""``epsilon(x, t)``: noise estimate of x (batch, dof, n) at step t (batch,)."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The variance schedule and its posterior, each (T,), entry t - 1 belongs to step t; float64 on the CPU.
+
+    Attributes:
+        beta: noise added at step t.
+        alpha: 1 - beta.
+        alpha_bar: cumulative product of alpha.
+    """
+
+    beta: Tensor
+    alpha: Tensor
+    alpha_bar: Tensor
+
+    @classmethod
+    def linear(cls, num_timesteps: int = 255, beta_end: float = 0.02) -> Schedule:
+        """beta linear from 0 to ``beta_end``; step 0 is the data and adds none."""
+        beta = linear_betas(num_timesteps, beta_end)
+        return cls(beta=beta, alpha=1 - beta, alpha_bar=torch.cumprod(1 - beta, 0))
+
+    @property
+    def num_timesteps(self) -> int:
+        return len(self.beta)
+
+
+def sample_ddpm(
+    epsilon: Epsilon,
+    x: Tensor,
+    schedule: Schedule,
+    *,
+    start: Tensor,
+    goal: Tensor,
+    generator: torch.Generator,
+    guide: Guide | None = None,
+    as_published: bool = False,
+) -> Tensor:
+    """Ancestral sampling (Ho et al. 2020, algorithm 2) with start and goal in place at every step.
+
+    Args:
+        epsilon: the noise estimator.
+        x: (batch, dof, n) standard normal noise.
+        schedule: T steps.
+        start: (batch or 1, dof) [rad].
+        goal: as ``start``.
+        generator: of the noise added at each step.
+        guide: applied to x_{t-1} after each posterior step.
+        as_published: add noise beta_t z, as EDMP's published code does, in place of sqrt(beta_t) z.
+
+    Returns:
+        (batch, dof, n) trajectories [rad].
+    """
+    x = _with_ends(x, start, goal)
+    for t in range(schedule.num_timesteps, 0, -1):
+        beta, alpha, alpha_bar = (float(a[t - 1]) for a in (schedule.beta, schedule.alpha, schedule.alpha_bar))
+        eps = epsilon(x, torch.full((len(x),), t, device=x.device))
+        x = (x - beta / (1 - alpha_bar) ** 0.5 * eps) / alpha**0.5
+        if t > 1:
+            z = torch.randn(x.shape, generator=generator, device=generator.device).to(x)
+            x = x + (beta if as_published else beta**0.5) * z
+        x = _with_ends(x, start, goal)
+        if guide is not None:
+            x = _with_ends(guide(x, t), start, goal)
+    return x
+
+
+def _with_ends(x: Tensor, start: Tensor, goal: Tensor) -> Tensor:
+    """A copy of ``x`` with its first and last waypoint overwritten."""
+    x = x.clone()
+    x[..., 0], x[..., -1] = start, goal
+    return x
+
+
+@dataclass(frozen=True)
+class DdpmPrior:
+    """The trained U-Net with its sampler.
+
+    Attributes:
+        name: ``"unet"``.
+        robot_name: the robot it is for.
+        dof: number of joints.
+        spline: representation that the planner works in; only used to convert.
+        schedule: of the diffusion process.
+        network: in eval mode.
+    """
+
+    name: str
+    robot_name: str
+    dof: int
+    spline: Spline
+    schedule: Schedule
+    network: UnetNetwork
+
+    @classmethod
+    def of(cls, network: UnetNetwork, *, robot_name: str) -> DdpmPrior:
+        config = network.config
+        return cls(
+            name="unet",
+            robot_name=robot_name,
+            dof=network.dof,
+            spline=network.spline,
+            schedule=Schedule.linear(config.num_timesteps, config.beta_end),
+            network=network.eval().requires_grad_(False),
+        )
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.network.parameters()).device
+
+    def to(self, device: torch.device | str) -> DdpmPrior:
+        """The same prior on another device."""
+        return dataclasses.replace(self, network=self.network.to(device))
+
+    @torch.no_grad()
+    def sample(
+        self,
+        num: int,
+        start: Tensor,
+        goal: Tensor,
+        *,
+        generator: torch.Generator,
+        guide: Guide | None = None,
+        as_published: bool = False,
+    ) -> Tensor:
+        """(num, num_waypoints, dof) trajectories [rad] from ``start`` to ``goal``, each (dof,) or (1, dof).
+
+        Runs without autograd: a guide that differentiates a cost enables gradients itself.
+        """
+        start, goal = (torch.atleast_2d(torch.as_tensor(q, dtype=torch.float32)).to(self.device) for q in (start, goal))
+        if start.shape[-1] != self.dof or goal.shape[-1] != self.dof:
+            raise InvalidInputError(f"start and goal must have {self.dof} joints for {self.robot_name}")
+        shape = (num, self.dof, self.network.config.num_waypoints)
+        x = torch.randn(shape, generator=generator, device=generator.device).to(self.device)
+        x = sample_ddpm(
+            self.network,
+            x,
+            self.schedule,
+            start=start,
+            goal=goal,
+            generator=generator,
+            guide=guide,
+            as_published=as_published,
+        )
+        return x.transpose(1, 2)

@@ -1,0 +1,190 @@
+"""A residual MLP denoiser over the flattened spline, conditioned by FiLM (Perez et al. 2018) on noise, start and goal.
+
+The whole trajectory is a vector of (K - 2) * dof numbers, so one matrix product mixes all of it. Start, goal and noise
+level enter only through per-block shifts and scales: computed for one row when the whole batch shares them, so that
+conditioning is nearly free when planning. Preconditioned as in `edmp.prior.edm.scalings`, in coordinates
+z = x / noise_scale of unit standard deviation.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from edmp.prior.base import Denoiser, Prior
+from edmp.prior.edm import scalings
+from edmp.prior.spline import Spline
+from edmp.robots.errors import InvalidInputError
+
+
+@dataclass(frozen=True)
+class MlpConfig:
+    """Size of the network and its noise levels.
+
+    Attributes:
+        width: width of the residual stream.
+        depth: number of residual blocks.
+        expansion: hidden width of a block, as a multiple of ``width``.
+        cond_width: width of the embedding of (start, goal) and noise level.
+        num_control_points: control points of the spline.
+        sigma_min: smallest noise level when sampling [1].
+        sigma_max: noise level at which sampling starts [1].
+        p_mean: mean of log sigma in training (EDM table 1).
+        p_std: standard deviation of log sigma in training. Wider than for images: neighbouring control points move
+            together, so a trajectory's main modes are several times larger, its fine ones far smaller, than 1.
+    """
+
+    width: int = 512
+    depth: int = 6
+    expansion: int = 1
+    cond_width: int = 192
+    num_control_points: int = 16
+    sigma_min: float = 0.01
+    sigma_max: float = 20.0
+    p_mean: float = -0.6
+    p_std: float = 1.5
+
+
+class MlpNetwork(nn.Module):
+    """The raw network F and its normalisation statistics (buffers).
+
+    Attributes:
+        noise_scale: (dim,) standard deviation of each coordinate of x in the data [rad or m].
+        lower, upper: (dof,) joint limits that start and goal are normalised by [rad or m].
+    """
+
+    noise_scale: Tensor
+    lower: Tensor
+    upper: Tensor
+
+    def __init__(self, config: MlpConfig, dof: int) -> None:
+        super().__init__()
+        self.config, self.dof = config, dof
+        self.spline = Spline(config.num_control_points)
+        dim, width, cond = self.spline.dim(dof), config.width, config.cond_width
+        self.register_buffer("noise_scale", torch.ones(dim))
+        self.register_buffer("lower", -torch.ones(dof))
+        self.register_buffer("upper", torch.ones(dof))
+        self.register_buffer("frequencies", torch.exp(torch.linspace(0.0, math.log(64.0), 32)), persistent=False)
+        self.embed_problem = nn.Sequential(nn.Linear(5 * dof, cond), nn.SiLU(), nn.Linear(cond, cond))
+        self.embed_sigma = nn.Sequential(nn.Linear(64, cond), nn.SiLU(), nn.Linear(cond, cond))
+        self.read = nn.Linear(dim, width)
+        self.blocks = nn.ModuleList(_Block(width, config.expansion * width, cond) for _ in range(config.depth))
+        self.write = nn.Linear(width, dim)
+        nn.init.zeros_(self.write.weight)
+        nn.init.zeros_(self.write.bias)
+
+    def set_statistics(self, control_points: Tensor, lower: Tensor, upper: Tensor) -> None:
+        """Take the normalisation from data: ``control_points`` (n, K, dof), joint limits (dof,) [rad or m]."""
+        x = self.spline.deviation(control_points)
+        std = x.std(dim=0, unbiased=False)
+        self.noise_scale.copy_(std.clamp_min(1e-3 * float(std.max().clamp_min(1e-6))))
+        self.lower.copy_(lower)
+        self.upper.copy_(upper)
+
+    def problem_embedding(self, start: Tensor, goal: Tensor) -> Tensor:
+        """(n, cond) embedding of ``start`` and ``goal``, each (n, dof); n may be 1 for a whole batch."""
+        middle, half = (self.upper + self.lower) / 2, (self.upper - self.lower) / 2
+        a, b = (start - middle) / half, (goal - middle) / half
+        difference = goal - start
+        return self.embed_problem(torch.cat([a, b, b - a, difference.sin(), difference.cos()], dim=-1))
+
+    def sigma_embedding(self, c_noise: Tensor) -> Tensor:
+        """(n, cond) embedding of the noise level ``c_noise`` (n, 1) = log(sigma) / 4."""
+        phase = c_noise * self.frequencies
+        return self.embed_sigma(torch.cat([phase.sin(), phase.cos()], dim=-1))
+
+    def forward(self, z: Tensor, cond: Tensor) -> Tensor:
+        """(n, dim) raw output F for scaled input ``z`` (n, dim) and summed embeddings ``cond`` (n or 1, cond)."""
+        h = self.read(z)
+        cond = nn.functional.silu(cond)
+        for block in self.blocks:
+            h = block(h, cond)
+        return self.write(nn.functional.layer_norm(h, h.shape[-1:]))
+
+    def denoise(self, x: Tensor, sigma: Tensor, problem: Tensor) -> Tensor:
+        """D(x; sigma), (n, dim) [rad or m]; ``sigma`` (n or 1, 1), ``problem`` from `problem_embedding`."""
+        c_skip, c_out, c_in, c_noise = scalings(sigma)
+        z = x / self.noise_scale
+        raw = self(c_in * z, problem + self.sigma_embedding(c_noise))
+        return self.noise_scale * (c_skip * z + c_out * raw)
+
+    def loss(self, control_points: Tensor, generator: torch.Generator) -> Tensor:
+        """(n,) denoising loss of each trajectory, ``control_points`` (n, K, dof), at a random noise level.
+
+        EDM eq. 8 with the weight 1 / c_out^2, which makes it the plain squared error of F against its target.
+        """
+        z = self.spline.deviation(control_points) / self.noise_scale
+        log_sigma = torch.randn(len(z), 1, generator=generator, device=z.device)
+        sigma = (self.config.p_mean + self.config.p_std * log_sigma).exp()
+        noisy = z + sigma * torch.randn(z.shape, generator=generator, device=z.device)
+        c_skip, c_out, c_in, c_noise = scalings(sigma)
+        cond = self.problem_embedding(control_points[:, 0], control_points[:, -1]) + self.sigma_embedding(c_noise)
+        target = (z - c_skip * noisy) / c_out
+        return (self(c_in * noisy, cond) - target).square().mean(dim=-1)
+
+
+class _Block(nn.Module):
+    """h + W2 silu(W1 (layer_norm(h) * (1 + scale) + shift)), with shift and scale linear in the condition."""
+
+    def __init__(self, width: int, hidden: int, cond: int) -> None:
+        super().__init__()
+        self.film = nn.Linear(cond, 2 * width)
+        self.up = nn.Linear(width, hidden)
+        self.down = nn.Linear(hidden, width)
+        nn.init.normal_(self.film.weight, std=0.02)
+        nn.init.zeros_(self.film.bias)
+
+    def forward(self, h: Tensor, cond: Tensor) -> Tensor:
+        shift, scale = self.film(cond).chunk(2, dim=-1)
+        y = torch.addcmul(shift, nn.functional.layer_norm(h, h.shape[-1:]), 1 + scale)
+        return h + self.down(nn.functional.silu(self.up(y)))
+
+
+@dataclass(frozen=True)
+class MlpPrior(Prior):
+    """The trained MLP as a `Prior`; runs without autograd (its results are ordinary tensors: guidance differentiates
+    costs at them).
+
+    Attributes:
+        network: in eval mode, on the prior's device.
+    """
+
+    network: MlpNetwork
+
+    @classmethod
+    def of(cls, network: MlpNetwork, *, robot_name: str) -> MlpPrior:
+        network = network.eval().requires_grad_(False)
+        return cls(
+            name="mlp",
+            robot_name=robot_name,
+            dof=network.dof,
+            spline=network.spline,
+            noise_scale=network.noise_scale,
+            sigma_min=network.config.sigma_min,
+            sigma_max=network.config.sigma_max,
+            sigma_data=1.0,
+            network=network,
+        )
+
+    @torch.no_grad()
+    def bind(self, start: Tensor, goal: Tensor) -> Denoiser:
+        start, goal = self.check(start, goal)
+        problem = self.network.problem_embedding(start, goal)
+
+        @torch.no_grad()
+        def denoise(x: Tensor, sigma: Tensor | float) -> Tensor:
+            level = torch.as_tensor(sigma, dtype=torch.float32, device=x.device).reshape(-1, 1)
+            if len(level) not in (1, len(x)):
+                raise InvalidInputError(f"sigma has {len(level)} entries for a batch of {len(x)}")
+            return self.network.denoise(x, level, problem)
+
+        return denoise
+
+    def to(self, device: torch.device | str) -> MlpPrior:
+        network = self.network.to(device)
+        return dataclasses.replace(self, network=network, noise_scale=network.noise_scale)
