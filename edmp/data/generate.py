@@ -1,0 +1,270 @@
+"""Expert data: random scenes, RRT-Connect with shortcutting, spline fit, covariant smoothing, shards on disk.
+
+Each scene is one unit of work with a seed of its own, so the data do not depend on how many processes make them, and a
+stopped run goes on with the shards that are missing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edmp.robots.errors import FileFormatError, InvalidInputError
+from edmp.robots.robot import Robot
+
+Array = NDArray[np.float64]
+
+MANIFEST_VERSION = 1
+BENCHMARK_SEED_BASE = 1 << 40
+"""Scene seeds from here on belong to benchmarks; generated training data never reach them."""
+
+
+@dataclass(frozen=True)
+class GenerateSettings:
+    """How expert data are made.
+
+    Attributes:
+        robot: name of the robot.
+        count: trajectories to make, both directions of a path counted as one.
+        seed: scene i has the seed ``seed * 10**6 + i``.
+        families: scene families, drawn uniformly.
+        queries_per_scene: start and goal pairs tried in each scene.
+        targets_per_scene: task poses tried in each scene.
+        margin: largest distance kept from obstacles; each scene draws its own uniformly from 0 to this [m].
+        scenes_per_shard: scenes in one file.
+    """
+
+    robot: str = "panda"
+    count: int = 100_000
+    seed: int = 1
+    families: tuple[str, ...] = ()
+    queries_per_scene: int = 24
+    targets_per_scene: int = 32
+    margin: float = 0.02
+    scenes_per_shard: int = 64
+
+    def scene_seed(self, scene: int) -> int:
+        value = self.seed * 1_000_000 + scene
+        if scene >= 1_000_000 or value >= BENCHMARK_SEED_BASE:
+            raise InvalidInputError(f"scene {scene} of seed {self.seed} would run into the seeds kept for benchmarks")
+        return value
+
+
+def generate(
+    out: str | Path, settings: GenerateSettings, *, workers: int | None = None, max_seconds: float | None = None
+) -> Path:
+    """Make expert data in folder ``out``; goes on where an earlier run with the same settings stopped.
+
+    Writes ``manifest.json`` and ``shard-NNNNN.safetensors``, each with ``control_points`` float32 (n, 16, dof) [rad]
+    and ``scene`` int32 (n,).
+
+    Args:
+        out: folder, made if missing.
+        settings: what to make.
+        workers: processes; all cores if not given.
+        max_seconds: stop after this time, with the shards finished by then [s].
+
+    Returns:
+        The path of the manifest.
+    """
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    out = Path(out)
+    manifest = _open_manifest(out, settings)
+    workers = workers or len(os.sched_getaffinity(0))
+    deadline = time.monotonic() + max_seconds if max_seconds else float("inf")
+    done = manifest["shards"]
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with (
+        Progress(*columns, TimeRemainingColumn()) as progress,
+        ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_one_thread) as pool,
+    ):
+        bar = progress.add_task("trajectories", total=settings.count, completed=_total(manifest))
+        todo = (k for k in range(10**9) if str(k) not in done)
+        running = {pool.submit(_make_shard, str(out), settings, next(todo)) for _ in range(workers)}
+        try:
+            while running:
+                finished, running = wait(running, return_when=FIRST_COMPLETED)
+                for future in finished:
+                    shard, stats = future.result()
+                    done[str(shard)] = stats
+                    _write_json(out / "manifest.json", manifest)
+                    progress.update(bar, completed=_total(manifest))
+                    if _total(manifest) < settings.count and time.monotonic() < deadline:
+                        running.add(pool.submit(_make_shard, str(out), settings, next(todo)))
+        except KeyboardInterrupt:
+            _cancel(running)
+            raise
+    return out / "manifest.json"
+
+
+def _total(manifest: dict[str, Any]) -> int:
+    return sum(shard["trajectories"] for shard in manifest["shards"].values())
+
+
+def _cancel(futures: set[Future[Any]]) -> None:
+    for future in futures:
+        future.cancel()
+
+
+def _one_thread() -> None:
+    os.environ["EDMP_NUM_THREADS"] = "1"
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def _open_manifest(out: Path, settings: GenerateSettings) -> dict[str, Any]:
+    from edmp.scenes.generators import FAMILIES
+
+    out.mkdir(parents=True, exist_ok=True)
+    wanted = asdict(settings)
+    wanted["families"] = sorted(settings.families or FAMILIES)
+    path = out / "manifest.json"
+    if path.exists():
+        try:
+            manifest = json.loads(path.read_text())
+            before = dict(manifest["settings"])
+        except (ValueError, KeyError) as error:
+            raise FileFormatError(f"{path}: not a data manifest ({error}); choose another folder") from error
+        differ = sorted(k for k in wanted if k != "count" and before.get(k) != wanted[k])
+        if differ:
+            was = ", ".join(f"{k}={before.get(k)!r}" for k in differ)
+            raise InvalidInputError(f"{out} holds data made with other settings ({was}); choose another folder")
+        manifest["settings"] = wanted
+        return manifest
+    manifest = {"version": MANIFEST_VERSION, "reversible": True, "settings": wanted, "shards": {}}
+    _write_json(path, manifest)
+    return manifest
+
+
+def _write_json(path: Path, value: Any) -> None:
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(value, indent=1))
+    temporary.replace(path)
+
+
+def _make_shard(out: str, settings: GenerateSettings, shard: int) -> tuple[int, dict[str, Any]]:
+    """Make one shard file; runs in a worker process."""
+    from safetensors.numpy import save_file
+
+    from edmp.robots import load_robot
+    from edmp.scenes.generators import FAMILIES
+
+    begin = time.monotonic()
+    robot = load_robot(settings.robot)
+    families = sorted(settings.families or FAMILIES)
+    rows, scenes, queries = [], [], 0
+    for scene in range(shard * settings.scenes_per_shard, (shard + 1) * settings.scenes_per_shard):
+        rng = np.random.default_rng(settings.scene_seed(scene))
+        family = families[int(rng.integers(len(families)))]
+        control_points, tried = _expert_paths(robot, family, rng, settings)
+        rows.append(control_points)
+        scenes.append(np.full(len(control_points), scene, np.int32))
+        queries += tried
+    path = Path(out) / f"shard-{shard:05d}.safetensors"
+    temporary = path.with_suffix(".tmp")
+    tensors = {"control_points": np.concatenate(rows).astype(np.float32), "scene": np.concatenate(scenes)}
+    save_file(tensors, temporary)
+    temporary.replace(path)
+    count = len(tensors["scene"])
+    return shard, {"trajectories": count, "queries": queries, "seconds": round(time.monotonic() - begin, 1)}
+
+
+def _expert_paths(robot: Robot, family: str, rng: np.random.Generator, s: GenerateSettings) -> tuple[Array, int]:
+    """(n, 16, dof) smooth collision-free splines in one random scene, and the number of queries tried."""
+    from edmp.connect import connect
+    from edmp.costs.world import World
+    from edmp.scenes.generators import generate as generate_scene
+
+    generated = generate_scene(family, rng)
+    world = World.of(robot, generated.scene)
+    margin = float(rng.uniform(0.0, s.margin))
+    tasks = _free_task_configurations(robot, world, generated, rng, s.targets_per_scene, margin)
+    nothing = np.zeros((0, 16, robot.dof))
+    if len(tasks) < 2:
+        return nothing, 0
+    starts, goals = _pairs(robot, world, tasks, rng, s.queries_per_scene, margin)
+    paths = connect(
+        world, starts, goals, seed=int(rng.integers(2**30)), margin=margin, max_iterations=800, shortcuts=80, step=0.03
+    )
+    found = [path for path in paths if path is not None]
+    if not found:
+        return nothing, len(starts)
+    return _smooth(world, found, margin), len(starts)
+
+
+def _pairs(robot, world, tasks: Array, rng: np.random.Generator, count: int, margin: float) -> tuple[Array, Array]:
+    """(count, dof) starts and goals: task to task, near home to task, anywhere to task."""
+    from edmp.connect.search import free
+
+    limits = robot.limits
+    width = limits.upper - limits.lower
+    near_home = np.clip(robot.home + rng.normal(size=(32, robot.dof)) * 0.08 * width, limits.lower, limits.upper)
+    near_home[:8] = robot.home
+    anywhere = limits.lower + width * rng.uniform(0.02, 0.98, (64, robot.dof))
+    pools = [q[free(world, q, margin=margin)] for q in (near_home, anywhere)]
+    starts, goals = [], []
+    for i in range(count):
+        kind = rng.uniform()
+        pool = tasks if kind < 0.5 else pools[0] if kind < 0.85 else pools[1]
+        pool = pool if len(pool) else tasks
+        a, b = pool[int(rng.integers(len(pool)))], tasks[int(rng.integers(len(tasks)))]
+        if i % 4 and np.linalg.norm(a - b) < 1.0:  # mostly motions worth planning
+            b = tasks[int(rng.integers(len(tasks)))]
+        starts.append(a)
+        goals.append(b)
+    starts_, goals_ = np.array(starts), np.array(goals)
+    apart = np.linalg.norm(starts_ - goals_, axis=1) > 0.1
+    return starts_[apart], goals_[apart]
+
+
+def _free_task_configurations(
+    robot: Robot, world, generated, rng: np.random.Generator, count: int, margin: float
+) -> Array:
+    """(n, dof) collision-free configurations with the tool at poses that the scene family calls useful."""
+    import torch
+
+    from edmp.connect.search import free
+    from edmp.data.task_poses import descend_to_poses
+
+    targets = generated.targets(rng, count)
+    seeds_each = 4
+    limits = robot.limits
+    q0 = rng.uniform(limits.lower, limits.upper, (len(targets) * seeds_each, robot.dof))
+    q0[::2] = np.clip(robot.home + rng.normal(size=q0[::2].shape) * 0.5, limits.lower, limits.upper)
+    X_WT = torch.as_tensor(np.repeat(targets, seeds_each, axis=0))
+    q, error = descend_to_poses(robot, torch.as_tensor(q0), X_WT, iterations=30)
+    q, good = q.numpy(), (error < 2e-3).numpy()
+    inside = ((q >= limits.lower + 0.01) & (q <= limits.upper - 0.01)).all(axis=1)
+    q = q[good & inside]
+    return q[free(world, q, margin=margin)] if len(q) else q
+
+
+def _smooth(world, paths: list[Array], margin: float) -> Array:
+    """(n, 16, dof) splines fitted to polylines, repaired where the fit cut a corner, shortened; only free ones."""
+    import torch
+
+    from edmp.descent import Descent
+    from edmp.prior.spline import Spline, resample_polyline
+
+    descent = Descent(world, Spline())
+    polylines = [resample_polyline(torch.as_tensor(path, dtype=torch.float32)[None], 128) for path in paths]
+    control_points = descent.clamp(descent.spline.fit(torch.cat(polylines)))
+    best, length = descent.shorten(control_points, clearance=margin + 0.01, iterations=28, margin=margin)
+    return best[length.isfinite()].numpy().astype(np.float64)
+
+
+def shard_files(folder: str | Path) -> Iterator[Path]:
+    """The finished shards of a data folder, in order."""
+    yield from sorted(Path(folder).glob("shard-*.safetensors"))

@@ -1,0 +1,176 @@
+"""Covariant descent of a batch of splines on the clearance cost: what repair and polish are made of.
+
+Zucker et al. 2013, "CHOMP", eq. 11: the gradient on the waypoints, pulled back to the interior control points, is
+multiplied by the inverse of a smoothness metric, so that a push at one waypoint moves its neighbours along.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+import warp as wp
+from torch import Tensor
+
+from edmp.costs.kernels import clearance as kernels
+from edmp.costs.launch import launch_rows
+from edmp.costs.world import World
+from edmp.prior.spline import Spline
+
+REPAIR_METRIC = (0.2, 1.0, 0.0)
+SHORTEN_METRIC = (1.0, 0.0, 0.0)
+
+
+@dataclass(frozen=True)
+class Descent:
+    """Descent in one world.
+
+    Attributes:
+        world: robot and scene.
+        spline: representation of the trajectories.
+        num_waypoints: samples along the spline at which the cost is felt.
+        self_margin: distance between links below which they push each other apart [m].
+    """
+
+    world: World
+    spline: Spline
+    num_waypoints: int = 64
+    self_margin: float = 0.01
+
+    @cached_property
+    def limits(self) -> tuple[Tensor, Tensor]:
+        """(dof,) lower and upper joint limits. A spline stays in the hull of its control points: clamping is enough."""
+        limits = self.world.robot.limits
+        return torch.as_tensor(limits.lower, dtype=torch.float32), torch.as_tensor(limits.upper, dtype=torch.float32)
+
+    def clamp(self, control_points: Tensor) -> Tensor:
+        """``control_points`` (B, K, dof) with the interior ones moved into the joint limits."""
+        lower, upper = self.limits
+        inside = torch.minimum(torch.maximum(control_points[:, 1:-1], lower), upper)
+        return torch.cat([control_points[:, :1], inside, control_points[:, -1:]], dim=1)
+
+    def waypoints(self, control_points: Tensor) -> Tensor:
+        """(B, num_waypoints, dof)"""
+        return self.spline.waypoints(control_points, self.num_waypoints)
+
+    def length(self, control_points: Tensor) -> Tensor:
+        """(B,) joint-space length [rad]."""
+        return torch.linalg.vector_norm(self.waypoints(control_points).diff(dim=1), dim=-1).sum(dim=1)
+
+    def free(self, control_points: Tensor, *, step: float = 0.02, margin: float = 0.0) -> Tensor:
+        """(B,) does the sphere model find the whole motion free? Checked so that no point moves more than ``step`` [m]."""
+        return self.free_edges(control_points, step=step, margin=margin).all(dim=1)
+
+    def free_edges(self, control_points: Tensor, *, step: float = 0.02, margin: float = 0.0) -> Tensor:
+        """(B, num_waypoints - 1) as `free`, edge by edge."""
+        q = self.waypoints(control_points).contiguous()
+        free = torch.empty(q.shape[0], q.shape[1] - 1, dtype=torch.bool)
+        launch_rows(
+            kernels.edges_free,
+            q.shape[0],
+            (q.shape[1] - 1,),
+            [self.world.chain, self.world.obstacles, wp.from_torch(q), step, margin],
+            [wp.from_torch(free)],
+            self.world.device,
+        )
+        return free
+
+    def cost_gradient(self, control_points: Tensor, clearance: Tensor) -> tuple[Tensor, Tensor]:
+        """Clearance cost and its gradient.
+
+        Args:
+            control_points: (B, K, dof).
+            clearance: (B,) distance below which an obstacle pushes [m].
+
+        Returns:
+            cost (B, num_waypoints), and its gradient (B, K - 2, dof) on the interior control points.
+        """
+        q = self.waypoints(control_points).contiguous()
+        cost, gradient = torch.empty(q.shape[:2]), torch.empty_like(q)
+        launch_rows(
+            kernels.clearance_cost,
+            q.shape[0],
+            (q.shape[1],),
+            [self.world.chain, self.world.obstacles, wp.from_torch(q), wp.from_torch(clearance), self.self_margin],
+            [wp.from_torch(cost), wp.from_torch(gradient)],
+            self.world.device,
+        )
+        basis = self.spline.basis(self.num_waypoints)
+        return cost, basis[:, 1:-1].T @ gradient
+
+    def covariant_step(
+        self,
+        control_points: Tensor,
+        gradient: Tensor,
+        *,
+        max_move: float,
+        metric: tuple[float, float, float] = REPAIR_METRIC,
+        max_scale: float = float("inf"),
+        pull: float = 0.0,
+    ) -> Tensor:
+        """One covariant update.
+
+        Args:
+            control_points: (B, K, dof).
+            gradient: (B, K - 2, dof) on the interior control points.
+            max_move: each trajectory's step is scaled so that its farthest waypoint moves this far [rad].
+            metric: weights of squared velocity, acceleration and jerk in the smoothness metric.
+            max_scale: largest factor on the preconditioned gradient; gentle pushes then stay gentle.
+            pull: fraction of the way to the straight line that is added: a step of covariant descent on length.
+
+        Returns:
+            (B, K, dof), within the joint limits.
+        """
+        smoothing = torch.as_tensor(self.spline.smoothing(metric), dtype=gradient.dtype)
+        direction = smoothing @ gradient
+        basis = self.spline.basis(self.num_waypoints)[:, 1:-1]
+        farthest = torch.linalg.vector_norm(basis @ direction, dim=-1).amax(dim=1)
+        scale = torch.where(farthest > 1e-9, (max_move / farthest.clamp_min(1e-9)).clamp_max(max_scale), 0.0)
+        interior = control_points[:, 1:-1] - scale[:, None, None] * direction
+        if pull:
+            line = self.spline.straight_line(control_points[:, 0], control_points[:, -1])[:, 1:-1]
+            interior = interior + pull * (line - control_points[:, 1:-1])
+        lower, upper = self.limits
+        interior = torch.minimum(torch.maximum(interior, lower), upper)
+        return torch.cat([control_points[:, :1], interior, control_points[:, -1:]], dim=1)
+
+    def shorten(
+        self,
+        control_points: Tensor,
+        *,
+        clearance: float,
+        iterations: int = 60,
+        check_every: int = 4,
+        pull: float = 0.1,
+        max_move: float = 0.05,
+        max_scale: float = 0.3,
+        step: float = 0.02,
+        margin: float = 0.0,
+    ) -> tuple[Tensor, Tensor]:
+        """Pull motions taut against the obstacles; keep, of each, the shortest version that was free.
+
+        Args:
+            control_points: (B, K, dof).
+            clearance: distance at which obstacles begin to push back [m].
+            iterations: covariant steps.
+            check_every: steps between two tests of validity.
+            pull: fraction of the way to the straight line taken in each step.
+            max_move, max_scale: see `covariant_step`.
+            step, margin: see `free`.
+
+        Returns:
+            control points (B, K, dof) and their lengths (B,) [rad]; length ``inf`` where no free version was seen.
+        """
+        best, best_length = control_points.clone(), torch.full((control_points.shape[0],), float("inf"))
+        clearances = torch.full((control_points.shape[0],), clearance)
+        for i in range(iterations + 1):
+            if i % check_every == 0:
+                length = self.length(control_points)
+                better = self.free(control_points, step=step, margin=margin) & (length < best_length)
+                best[better], best_length[better] = control_points[better], length[better]
+            _, gradient = self.cost_gradient(control_points, clearances)
+            control_points = self.covariant_step(
+                control_points, gradient, max_move=max_move, metric=SHORTEN_METRIC, max_scale=max_scale, pull=pull
+            )
+        return best, best_length
