@@ -80,14 +80,18 @@ class Arm:
             for b in by_link.get(j, ())
             if pieces[a].body != pieces[b].body
         ]
+        self._bound: tuple[tuple[float, ...], MotionBound] | None = None
         self.self_moving, self.self_fixed = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
 
     def motion_bound(self, q_bound: Array) -> MotionBound:
         """Bounds for the moving pieces while no joint value passes ``q_bound`` (dof,) in size."""
-        n = self.moving
-        reach = [self.chain.reach(p.body, p.polytope.vertices, q_bound) for p in self.pieces[:n]]
-        reach = np.array(reach).reshape(-1, self.chain.dof)
-        return MotionBound(self.chain, self.bodies, self.centres[:n], self.radii[:n], reach)
+        key = tuple(np.where(self.chain.revolute, 0.0, q_bound))  # only sliding joints lengthen the arm
+        if self._bound is None or self._bound[0] != key:
+            n = self.moving
+            reach = [self.chain.reach(p.body, p.polytope.vertices, q_bound) for p in self.pieces[:n]]
+            reach = np.array(reach).reshape(-1, self.chain.dof)
+            self._bound = key, MotionBound(self.chain, self.bodies, self.centres[:n], self.radii[:n], reach)
+        return self._bound[1]
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,13 +2,13 @@
 
 Adaptive dynamic collision checking (Schwarzer, Saha, Latombe 2005) with separating directions in place of distances.
 The path is cut into intervals. On an interval every point of a piece stays within ``stray`` of the straight segment
-between its end positions (`edmp.validate.chain`), so for any direction ``n`` that is fixed in the frame of the other body
+between its end positions (`edmp.validate.chain`), so for any direction ``n`` fixed in the frame of the other body
 
     distance over the whole interval  >=  min(g_a(n), g_b(n)) - stray
 
 where ``g_a(n)``, ``g_b(n)`` are the gaps along ``n`` at the two ends. Boxes swept by the pieces settle most triples
-(interval, piece, obstacle) at once; for the rest FCL proposes a direction at one configuration, and all intervals of that
-pair are tried with it. What remains is halved. Only these inequalities, in float64, decide that something is free.
+(interval, piece, obstacle) at once; for the rest FCL proposes a direction at one configuration, and all intervals of
+that pair are tried with it. What remains is halved. Only these inequalities, in float64, decide that something is free.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edmp.validate.bodies import Arm, World
-from edmp.validate.chain import MotionBound, PieceMotion, Poses
+from edmp.validate.chain import MotionBound, PieceMotion
 from edmp.validate.probe import Direction, Prober, Touch
 
 Array = NDArray[np.float64]
@@ -203,14 +203,15 @@ class Proof:
             if not len(members):
                 continue
             lower, upper = np.empty((3, n, arm.moving)), np.empty((3, n, arm.moving))
-            R_GB = R_0G.T @ self.poses.R
+            # (bodies, 3, 3 n): the frame's axes in each body at each configuration.
+            axes = np.einsum("ik,nbij->bjkn", R_0G, self.poses.R).reshape(len(self.poses.R[0]), 3, 3 * n)
             p_GB = self.poses.p @ R_0G
             for h in range(arm.moving):
                 piece = arm.pieces[h]
-                x = R_GB[:, piece.body].reshape(-1, 3) @ piece.polytope.vertices.T  # (3 n, V)
+                x = piece.polytope.vertices @ axes[piece.body]  # (V, 3 n)
                 shift = p_GB[:, piece.body].T
-                lower[:, :, h] = x.min(axis=1).reshape(n, 3).T + shift
-                upper[:, :, h] = x.max(axis=1).reshape(n, 3).T + shift
+                lower[:, :, h] = x.min(axis=0).reshape(3, n) + shift
+                upper[:, :, h] = x.max(axis=0).reshape(3, n) + shift
             a, b = intervals.a, intervals.b
             low = np.minimum(lower[:, a], lower[:, b]) - stray
             high = np.maximum(upper[:, a], upper[:, b]) + stray

@@ -6,6 +6,7 @@ geometry, no bounds, no culling except FCL's own broad phase boxes. What it does
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import fcl
@@ -33,7 +34,7 @@ class Hit:
 def dense_samples(path: Array, step: float) -> tuple[Array, NDArray[np.int64]]:
     """Samples (m, dof) such that no joint moves more than ``step`` between two, and the edge of each (m,)."""
     samples, edges = [np.asarray(path[:1], dtype=np.float64)], [np.zeros(1, dtype=np.int64)]
-    for k, (a, b) in enumerate(zip(path[:-1], path[1:], strict=True)):
+    for k, (a, b) in enumerate(itertools.pairwise(path)):
         count = max(1, int(np.ceil(np.abs(b - a).max() / step)))
         t = np.arange(1, count + 1)[:, None] / count
         samples.append(a + t * (b - a))
@@ -63,7 +64,6 @@ def dense_collisions(
         for link, objects in zip(robot.links, pieces, strict=True):
             for obj in objects:
                 obj.setTransform(_transform(X_WB[link.body]))
-                obj.computeAABB()
         found = [
             (link.name, name)
             for link, objects in zip(robot.links, pieces, strict=True)

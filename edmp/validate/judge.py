@@ -21,7 +21,7 @@ LIMIT_ROUNDING = 1e-9
 END_TOLERANCE = 1e-6
 """A path begins and ends where it should within this, joint by joint [rad or m]."""
 MOUNT_TOLERANCE = 0.01
-"""The fixed base may stand in its support to this depth [m]: no motion can change it, and arms are mounted on tables."""
+"""The fixed base may stand in its support to this depth [m]: no motion changes it, and arms are mounted on tables."""
 
 
 class Judge:

@@ -41,7 +41,7 @@ class MeshSolid:
         return max((self._surface_distance(point) for point in inside), default=0.0)
 
     def _surface_distance(self, point: Array) -> float:
-        """Distance of a point (3,) from the nearest triangle [m]: its plane where it projects inside, else its edges."""
+        """Distance of a point (3,) from the nearest triangle: its plane if it projects inside, else its edges [m]."""
         corners = self.vertices[self.faces]  # (F, 3, 3)
         edges = np.roll(corners, -1, axis=1) - corners
         normal = np.cross(edges[:, 0], edges[:, 1])

@@ -2,8 +2,8 @@
 
 FCL's own depths (EPA) are rough. Here every direction yields a bound, ``g(n)`` of `edmp.validate.pieces`: positive, it
 proves the bodies apart by at least that; negative, moving one by ``-g`` along ``n`` frees them. The best direction of
-two polytopes is a face normal of one, or across an edge of each (separating axis theorem, Gottschalk et al. 1996), unless
-they are apart corner to corner; all of those are tried where their number permits, then the best is polished.
+two polytopes is a face normal of one, or across an edge of each (separating axis theorem, Gottschalk et al. 1996),
+unless they are apart corner to corner; all of those are tried where their number permits, then the best is polished.
 """
 
 from __future__ import annotations
