@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import warp as wp
@@ -18,6 +19,8 @@ wp.config.quiet = True
 
 Array = NDArray[np.float64]
 
+_LANES = 8
+_FAR = (1.0e6, 1.0e6, 1.0e6)  # [m]
 _KIND = {Box: 0, Cylinder: 1, Capsule: 2, Sphere: 3, Mesh: 4}
 
 
@@ -40,6 +43,11 @@ class World:
     obstacles: k.Obstacles
     _meshes: tuple[wp.Mesh, ...] = ()
 
+    @property
+    def sphere_order(self) -> NDArray[np.int64]:
+        """(S,) for each sphere as packed, its row in `Robot.spheres`: the kernels want links ordered by body."""
+        return _sphere_order(self.robot)
+
     @classmethod
     def of(cls, robot: Robot, scene: Scene, *, device: str = "cpu", shrink: Array | None = None) -> World:
         """Pack ``robot`` and ``scene``.
@@ -52,17 +60,36 @@ class World:
         """
         wp.init()
         obstacles, meshes = _pack_obstacles(scene, device)
-        return cls(robot, scene, device, _pack_chain(robot, device, shrink), obstacles, meshes)
+        if shrink is not None:
+            return cls(robot, scene, device, _pack_chain(robot, device, shrink), obstacles, meshes)
+        chains = _CHAINS.setdefault(robot, {})
+        if device not in chains:
+            chains[device] = _pack_chain(robot, device, None)
+        return cls(robot, scene, device, chains[device], obstacles, meshes)
+
+
+_CHAINS: WeakKeyDictionary[Robot, dict[str, k.Chain]] = WeakKeyDictionary()
+"""Packing a robot takes milliseconds and a planner does it for every scene: keep it as long as the robot lives."""
+
+
+def _link_order(robot: Robot) -> list[int]:
+    return sorted(range(len(robot.links)), key=lambda i: robot.links[i].body)
+
+
+def _sphere_order(robot: Robot) -> NDArray[np.int64]:
+    return np.concatenate([np.flatnonzero(robot.sphere_link == i) for i in _link_order(robot)])
 
 
 def _pack_chain(robot: Robot, device: str, shrink: Array | None) -> k.Chain:
     if robot.dof > 12:
         raise InvalidInputError(f"robot {robot.name!r} has {robot.dof} moving joints; the kernels take at most 12")
+    if len(robot.links) > 32:
+        raise InvalidInputError(f"robot {robot.name!r} has {len(robot.links)} links; the kernels take at most 32")
     radii = robot.spheres[:, 3] - (0.0 if shrink is None else shrink)
-    order = sorted(range(len(robot.links)), key=lambda i: robot.links[i].body)
+    order = _link_order(robot)
     rank = {link: i for i, link in enumerate(order)}
     by_link = [np.flatnonzero(robot.sphere_link == i) for i in order]
-    spheres = np.concatenate(by_link) if by_link else np.zeros(0, int)
+    spheres = _sphere_order(robot)
     centers, bounds = zip(*(_bounding_ball(robot.spheres[rows, :3], radii[rows]) for rows in by_link), strict=True)
     boxes = [robot.links[i].box for i in order]
     pairs = np.array([sorted((rank[i], rank[j])) for i, j in robot.collision_pairs], dtype=np.int32).reshape(-1, 2)
@@ -85,6 +112,13 @@ def _pack_chain(robot: Robot, device: str, shrink: Array | None) -> k.Chain:
     chain.link_first_sphere = pack(np.concatenate([[0], np.cumsum([len(rows) for rows in by_link])]), int)
     chain.sphere_B = pack(robot.spheres[spheres, :3], wp.vec3)
     chain.sphere_radius = pack(radii[spheres], float)
+    packs = [rows[i : i + _LANES] for rows in by_link for i in range(0, len(rows), _LANES)]
+    lanes = np.tile([*_FAR, 0.0], (len(packs), _LANES, 1))  # lanes without a sphere hold one that is nowhere near
+    for pack_lanes, rows in zip(lanes, packs, strict=True):
+        pack_lanes[: len(rows)] = np.column_stack([robot.spheres[rows, :3], radii[rows]])
+    chain.link_first_pack = pack(np.cumsum([0, *(-(-len(rows) // _LANES) for rows in by_link)]), int)
+    chain.pack_count = pack([len(rows) for rows in packs], int)
+    chain.pack_x, chain.pack_y, chain.pack_z, chain.pack_radius = (pack(lanes[..., i], k.Lanes) for i in range(4))
     chain.num_pairs = len(pairs)
     chain.pair_i = pack(pairs[:, 0], int)
     chain.pair_j = pack(pairs[:, 1], int)
@@ -123,46 +157,64 @@ def _bounding_ball(centers: Array, radii: Array) -> tuple[Array, float]:
 
 
 def _pack_obstacles(scene: Scene, device: str) -> tuple[k.Obstacles, tuple[wp.Mesh, ...]]:
+    def pack(values, dtype):
+        return wp.array(np.asarray(values), dtype=dtype, device=device)
+
     rows = [_pack_obstacle(obstacle, device) for obstacle in scene]
-    empty = [(0, np.ones(3), np.eye(4), 1.0, None, np.zeros(3), np.zeros(3))]
-    kinds, sizes, poses, bounds, meshes, lowers, uppers = zip(*(rows or empty), strict=True)
+    nothing = (0, np.ones(3), np.eye(3), np.array(_FAR), np.ones(3), None)
+    kinds, sizes, rotations, origins, halves, meshes = zip(*(rows or [nothing]), strict=True)
+    corners = np.array([obstacle_bounds(obstacle) for obstacle in scene]).reshape(-1, 2, 3)
+    groups = -(-len(rows) // _LANES)
+    lanes = np.tile([*_FAR, 0.0, 0.0, 0.0], (max(groups, 1) * _LANES, 1))
+    lanes[: len(rows)] = np.hstack([corners.mean(axis=1), np.diff(corners, axis=1)[:, 0] / 2])
+    by_group = lanes.reshape(-1, _LANES, 6)
+
     obstacles = k.Obstacles()
     obstacles.count = len(rows)
-    obstacles.kind = wp.array(np.array(kinds), dtype=int, device=device)
-    obstacles.size = wp.array(np.array(sizes), dtype=wp.vec3, device=device)
-    obstacles.R_WO = wp.array(np.array([X[:3, :3] for X in poses]), dtype=wp.mat33, device=device)
-    obstacles.p_WO = wp.array(np.array([X[:3, 3] for X in poses]), dtype=wp.vec3, device=device)
-    obstacles.bound = wp.array(np.array(bounds), dtype=float, device=device)
+    obstacles.kind = pack(kinds, int)
+    obstacles.size = pack(sizes, wp.vec3)
+    obstacles.R_WO = pack(rotations, wp.mat33)
+    obstacles.p_WO = pack(origins, wp.vec3)
+    obstacles.half = pack(halves, wp.vec3)
     obstacles.mesh = wp.array(np.array([m.id if m else 0 for m in meshes], np.uint64), dtype=wp.uint64, device=device)
-    obstacles.aabb_lower = wp.array(np.array(lowers), dtype=wp.vec3, device=device)
-    obstacles.aabb_upper = wp.array(np.array(uppers), dtype=wp.vec3, device=device)
+    obstacles.aabb_lower = pack(corners[:, 0], wp.vec3)
+    obstacles.aabb_upper = pack(corners[:, 1], wp.vec3)
+    obstacles.num_groups = groups
+    obstacles.group_x, obstacles.group_y, obstacles.group_z = (pack(by_group[..., i], k.Lanes) for i in range(3))
+    obstacles.group_half_x, obstacles.group_half_y, obstacles.group_half_z = (
+        pack(by_group[..., i], k.Lanes) for i in range(3, 6)
+    )
     return obstacles, tuple(m for m in meshes if m)
 
 
 def _pack_obstacle(obstacle: Obstacle, device: str) -> tuple:
+    """Kind, size, R_WO, p_WO, half extents and mesh, as `Obstacles` describes them."""
+    shape, R_WO, p_WO = obstacle.shape, obstacle.X_WO[:3, :3], obstacle.X_WO[:3, 3]
+    if not isinstance(shape, Mesh):
+        size, half = _SIZES[type(shape)](shape)
+        return _KIND[type(shape)], size, R_WO, p_WO, half, None
+    lower, upper = shape.vertices.min(axis=0), shape.vertices.max(axis=0)
+    center = (lower + upper) / 2
+    points = wp.array(np.asarray(shape.vertices - center, np.float32), dtype=wp.vec3, device=device)
+    faces = wp.array(np.asarray(shape.faces, np.int32).ravel(), dtype=int, device=device)
+    mesh = wp.Mesh(points, faces, support_winding_number=True)
+    return _KIND[Mesh], np.zeros(3), R_WO, p_WO + R_WO @ center, (upper - lower) / 2, mesh
+
+
+def obstacle_bounds(obstacle: Obstacle) -> tuple[Array, Array]:
+    """Lower and upper corner (3,) of an obstacle's box along the world axes [m]."""
     shape, X_WO = obstacle.shape, obstacle.X_WO
-    size, half, mesh = _SIZES[type(shape)](shape)
     if isinstance(shape, Mesh):
-        points = wp.array(np.asarray(shape.vertices, np.float32), dtype=wp.vec3, device=device)
-        faces = wp.array(np.asarray(shape.faces, np.int32).ravel(), dtype=int, device=device)
-        mesh = wp.Mesh(points, faces, support_winding_number=True)
-        bound = float(np.linalg.norm(shape.vertices, axis=1).max())
         vertices_W = shape.vertices @ X_WO[:3, :3].T + X_WO[:3, 3]
-        return _KIND[Mesh], size, X_WO, bound, mesh, vertices_W.min(axis=0), vertices_W.max(axis=0)
-    extent = np.abs(X_WO[:3, :3]) @ half
-    p_WO = X_WO[:3, 3]
-    return _KIND[type(shape)], size, X_WO, float(np.linalg.norm(half)), mesh, p_WO - extent, p_WO + extent
+        return vertices_W.min(axis=0), vertices_W.max(axis=0)
+    extent = np.abs(X_WO[:3, :3]) @ _SIZES[type(shape)](shape)[1]
+    return X_WO[:3, 3] - extent, X_WO[:3, 3] + extent
 
 
-# shape -> (the three numbers that the kernels read, half extents of its box in its own frame, no mesh)
+# shape -> (the three numbers that the kernels read, half extents of its box in its own frame)
 _SIZES = {
-    Box: lambda s: (np.array(s.size) / 2, np.array(s.size) / 2, None),
-    Cylinder: lambda s: (np.array([s.radius, s.length / 2, 0]), np.array([s.radius, s.radius, s.length / 2]), None),
-    Capsule: lambda s: (
-        np.array([s.radius, s.length / 2, 0]),
-        np.array([s.radius, s.radius, s.length / 2 + s.radius]),
-        None,
-    ),
-    Sphere: lambda s: (np.array([s.radius, 0, 0]), np.full(3, s.radius), None),
-    Mesh: lambda s: (np.zeros(3), np.zeros(3), None),
+    Box: lambda s: (np.array(s.size) / 2, np.array(s.size) / 2),
+    Cylinder: lambda s: (np.array([s.radius, s.length / 2, 0]), np.array([s.radius, s.radius, s.length / 2])),
+    Capsule: lambda s: (np.array([s.radius, s.length / 2, 0]), np.array([s.radius, s.radius, s.length / 2 + s.radius])),
+    Sphere: lambda s: (np.array([s.radius, 0, 0]), np.full(3, s.radius)),
 }

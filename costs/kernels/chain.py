@@ -10,7 +10,9 @@ wp.set_module_options({"enable_backward": False, "fast_math": True})
 
 MAX_BODIES = wp.constant(13)
 MAX_LINKS = wp.constant(32)
+LANES = wp.constant(8)
 Configuration = wp.types.vector(length=12, dtype=wp.float32)
+Lanes = wp.types.vector(length=8, dtype=wp.float32)  # eight numbers side by side: one SIMD register on a CPU
 
 BOX = wp.constant(0)
 CYLINDER = wp.constant(1)
@@ -39,6 +41,12 @@ class Chain:
     link_first_sphere: wp.array(dtype=int)
     sphere_B: wp.array(dtype=wp.vec3)
     sphere_radius: wp.array(dtype=float)
+    link_first_pack: wp.array(dtype=int)  # the same spheres eight by eight, for SIMD; packs do not cross links
+    pack_count: wp.array(dtype=int)
+    pack_x: wp.array(dtype=Lanes)
+    pack_y: wp.array(dtype=Lanes)
+    pack_z: wp.array(dtype=Lanes)
+    pack_radius: wp.array(dtype=Lanes)
     num_pairs: int
     pair_i: wp.array(dtype=int)
     pair_j: wp.array(dtype=int)
@@ -51,17 +59,27 @@ class Chain:
 
 @wp.struct
 class Obstacles:
-    """The scene. ``size``: box half extents; (radius, half length, -) of cylinder and capsule; (radius, -, -)."""
+    """The scene. ``size``: box half extents; (radius, half length, -) of cylinder and capsule; (radius, -, -).
+
+    A mesh has the centre of its bounding box as the origin of its frame.
+    """
 
     count: int
     kind: wp.array(dtype=int)
     size: wp.array(dtype=wp.vec3)
     R_WO: wp.array(dtype=wp.mat33)
     p_WO: wp.array(dtype=wp.vec3)
-    bound: wp.array(dtype=float)  # radius of the bounding ball about p_WO
+    half: wp.array(dtype=wp.vec3)  # half extents of the bounding box along the obstacle's own axes
     mesh: wp.array(dtype=wp.uint64)
     aabb_lower: wp.array(dtype=wp.vec3)
     aabb_upper: wp.array(dtype=wp.vec3)
+    num_groups: int  # the world boxes eight by eight, for SIMD: centres and half extents
+    group_x: wp.array(dtype=Lanes)
+    group_y: wp.array(dtype=Lanes)
+    group_z: wp.array(dtype=Lanes)
+    group_half_x: wp.array(dtype=Lanes)
+    group_half_y: wp.array(dtype=Lanes)
+    group_half_z: wp.array(dtype=Lanes)
 
 
 @wp.struct
@@ -90,6 +108,55 @@ def next_body(chain: Chain, i: int, X: Pose, q: float) -> Pose:
         Y.R = R_WJ
         Y.p = Y.p + wp.vec3(R_WJ[0, 2], R_WJ[1, 2], R_WJ[2, 2]) * q
     return Y
+
+
+@wp.func
+def configuration(q: wp.array(dtype=float, ndim=3), b: int, w: int) -> Configuration:
+    """q[b, w], padded."""
+    x = Configuration()
+    for j in range(q.shape[2]):
+        x[j] = q[b, w, j]
+    return x
+
+
+@wp.func
+def forward_kinematics(chain: Chain, q: Configuration, R: wp.array(dtype=wp.mat33), p: wp.array(dtype=wp.vec3)):
+    """Fill ``R`` and ``p`` with the world poses of all bodies."""
+    X = Pose()
+    X.R = chain.R_W0
+    X.p = chain.p_W0
+    R[0] = X.R
+    p[0] = X.p
+    for i in range(chain.dof):
+        X = next_body(chain, i, X, q[i])
+        R[i + 1] = X.R
+        p[i + 1] = X.p
+
+
+@wp.func
+def project(
+    chain: Chain,
+    R: wp.array(dtype=wp.mat33),
+    p: wp.array(dtype=wp.vec3),
+    force: wp.array(dtype=wp.vec3),
+    moment: wp.array(dtype=wp.vec3),
+    b: int,
+    w: int,
+    gradient: wp.array(dtype=float, ndim=3),
+):
+    """gradient[b, w] = J^T f: forces on bodies and their moments about the world origin, projected on the joint axes."""
+    f_sum = wp.vec3()
+    m_sum = wp.vec3()
+    for back in range(chain.dof):
+        body = chain.dof - back
+        f_sum += force[body]
+        m_sum += moment[body]
+        R_WB = R[body]
+        axis = wp.vec3(R_WB[0, 2], R_WB[1, 2], R_WB[2, 2])
+        if chain.joint_kind[body - 1] == REVOLUTE:
+            gradient[b, w, body - 1] = wp.dot(axis, m_sum - wp.cross(p[body], f_sum))
+        else:
+            gradient[b, w, body - 1] = wp.dot(axis, f_sum)
 
 
 @wp.func
@@ -137,8 +204,12 @@ def capsule_distance(p: wp.vec3, radius: float, half_length: float) -> wp.vec4:
 
 
 @wp.func
-def mesh_distance(mesh: wp.uint64, p: wp.vec3, reach: float) -> wp.vec4:
-    query = wp.mesh_query_point_sign_winding_number(mesh, p, reach)
+def mesh_distance(mesh: wp.uint64, p: wp.vec3, half: wp.vec3, reach: float) -> wp.vec4:
+    a = wp.max(wp.vec3(wp.abs(p[0]), wp.abs(p[1]), wp.abs(p[2])) - half, wp.vec3())
+    if wp.dot(a, a) > reach * reach:
+        return wp.vec4(0.0, 0.0, 0.0, reach)
+    # Not limited to ``reach``: a point deep inside is farther than that from the surface.
+    query = wp.mesh_query_point_sign_winding_number(mesh, p, reach + 2.0 * wp.length(half))
     if not query.result:
         return wp.vec4(0.0, 0.0, 0.0, reach)
     v = p - wp.mesh_eval_position(mesh, query.face, query.u, query.v)
@@ -160,22 +231,34 @@ def obstacle_distance(obstacles: Obstacles, o: int, p_O: wp.vec3, reach: float) 
     if kind == CYLINDER:
         return cylinder_distance(p_O, size[0], size[1])
     if kind == MESH:
-        return mesh_distance(obstacles.mesh[o], p_O, reach)
+        return mesh_distance(obstacles.mesh[o], p_O, obstacles.half[o], reach)
     return capsule_distance(p_O, size[0], size[1])
 
 
 @wp.func
-def may_touch(obstacles: Obstacles, o: int, center_W: wp.vec3, reach: float) -> bool:
-    """False only if obstacle o is proven to be farther than ``reach`` from the point: the cull for links."""
-    v = center_W - obstacles.p_WO[o]
-    far = obstacles.bound[o] + reach
-    if wp.dot(v, v) > far * far:
-        return False
-    if obstacles.kind[o] == BOX:
-        p_O = wp.transpose(obstacles.R_WO[o]) * v
-        half = obstacles.size[o]
-        a = wp.max(wp.abs(p_O[0]) - half[0], 0.0)
-        b = wp.max(wp.abs(p_O[1]) - half[1], 0.0)
-        c = wp.max(wp.abs(p_O[2]) - half[2], 0.0)
-        return a * a + b * b + c * c <= reach * reach
-    return True
+def group_slack(obstacles: Obstacles, g: int, c_W: wp.vec3, reach: float) -> Lanes:
+    """Positive where an obstacle of group g has its world box within ``reach`` of a point: the first cull for links."""
+    zero = Lanes(0.0)
+    x = wp.max(wp.abs(obstacles.group_x[g] - Lanes(c_W[0])) - obstacles.group_half_x[g], zero)
+    y = wp.max(wp.abs(obstacles.group_y[g] - Lanes(c_W[1])) - obstacles.group_half_y[g], zero)
+    z = wp.max(wp.abs(obstacles.group_z[g] - Lanes(c_W[2])) - obstacles.group_half_z[g], zero)
+    return Lanes(reach * reach) - (wp.cw_mul(x, x) + wp.cw_mul(y, y) + wp.cw_mul(z, z))
+
+
+@wp.func
+def may_touch(half: wp.vec3, c_O: wp.vec3, reach: float) -> bool:
+    """Is the bounding box of an obstacle within ``reach`` of a point? The second cull for links, in its own frame."""
+    a = wp.max(wp.abs(c_O[0]) - half[0], 0.0)
+    b = wp.max(wp.abs(c_O[1]) - half[1], 0.0)
+    c = wp.max(wp.abs(c_O[2]) - half[2], 0.0)
+    return a * a + b * b + c * c <= reach * reach
+
+
+@wp.func
+def pack_slack(x: Lanes, y: Lanes, z: Lanes, half: wp.vec3, touch: Lanes) -> Lanes:
+    """Positive where a ball of radius ``touch`` at (x, y, z), in an obstacle's frame, meets its bounding box."""
+    zero = Lanes(0.0)
+    a = wp.max(wp.abs(x) - Lanes(half[0]), zero)
+    b = wp.max(wp.abs(y) - Lanes(half[1]), zero)
+    c = wp.max(wp.abs(z) - Lanes(half[2]), zero)
+    return wp.cw_mul(touch, touch) - (wp.cw_mul(a, a) + wp.cw_mul(b, b) + wp.cw_mul(c, c))

@@ -1,19 +1,29 @@
-"""Fused kernels on the sphere model: clearance cost with gradient, and the yes/no test of configurations and edges."""
+"""Fused kernels on the sphere model: costs of clearance and self-collision with hand-derived gradient.
+
+Spheres and obstacles are culled eight at a time (`Lanes`); distances and their gradients are computed one by one, only
+for what is within its margin.
+"""
 
 import warp as wp
 
 from edmp.costs.kernels.chain import (
+    LANES,
     MAX_BODIES,
-    MAX_LINKS,
-    REVOLUTE,
     Chain,
-    Configuration,
+    Lanes,
     Obstacles,
     Pose,
+    configuration,
+    forward_kinematics,
+    group_slack,
     may_touch,
-    next_body,
     obstacle_distance,
+    pack_slack,
+    project,
 )
+from edmp.costs.kernels.free import edge_free, edges_free, rows_free, sphere_gaps
+
+__all__ = ["clearance_cost", "edge_free", "edges_free", "rows_free", "self_cost", "sphere_gaps"]
 
 wp.set_module_options({"enable_backward": False, "fast_math": True})
 
@@ -30,6 +40,140 @@ def hinge(d: float, margin: float) -> wp.vec2:
     return wp.vec2(0.5 * e * e / m, e / m)
 
 
+@wp.struct
+class Push:
+    """A cost, and its derivative by the motion of a body: force at, and moment about, the origin of some frame."""
+
+    cost: float
+    force: wp.vec3
+    moment: wp.vec3
+
+
+@wp.func
+def obstacle_push(chain: Chain, obstacles: Obstacles, o: int, link: int, X_OB: Pose, epsilon: float) -> Push:
+    """What obstacle o does to a link, in the frame of the obstacle; ``X_OB``: the pose of the link's body in it."""
+    total = Push()
+    half = obstacles.half[o]
+    R = X_OB.R
+    p = X_OB.p
+    for k in range(chain.link_first_pack[link], chain.link_first_pack[link + 1]):
+        sx = chain.pack_x[k]
+        sy = chain.pack_y[k]
+        sz = chain.pack_z[k]
+        radii = chain.pack_radius[k]
+        x = sx * R[0, 0] + sy * R[0, 1] + sz * R[0, 2] + Lanes(p[0])
+        y = sx * R[1, 0] + sy * R[1, 1] + sz * R[1, 2] + Lanes(p[1])
+        z = sx * R[2, 0] + sy * R[2, 1] + sz * R[2, 2] + Lanes(p[2])
+        slack = pack_slack(x, y, z, half, radii + Lanes(epsilon))
+        if wp.max(slack) > 0.0:
+            for i in range(chain.pack_count[k]):
+                if slack[i] > 0.0:
+                    p_O = wp.vec3(x[i], y[i], z[i])
+                    nd = obstacle_distance(obstacles, o, p_O, radii[i] + epsilon)
+                    h = hinge(nd[3] - radii[i], epsilon)
+                    f = wp.vec3(nd[0], nd[1], nd[2]) * h[1]
+                    total.cost += h[0]
+                    total.force += f
+                    total.moment += wp.cross(p_O, f)
+    return total
+
+
+@wp.func
+def environment_push(
+    chain: Chain, obstacles: Obstacles, link: int, R_WB: wp.mat33, p_WB: wp.vec3, c_W: wp.vec3, epsilon: float
+) -> Push:
+    """What all obstacles do to a link with its bounding ball at ``c_W``, in the world frame."""
+    total = Push()
+    reach = chain.link_radius[link] + epsilon
+    for g in range(obstacles.num_groups):
+        near = group_slack(obstacles, g, c_W, reach)
+        if wp.max(near) >= 0.0:
+            for i in range(wp.min(LANES, obstacles.count - LANES * g)):
+                if near[i] >= 0.0:
+                    o = LANES * g + i
+                    R_WO = obstacles.R_WO[o]
+                    p_WO = obstacles.p_WO[o]
+                    if may_touch(obstacles.half[o], (c_W - p_WO) * R_WO, reach):
+                        X_OB = Pose()
+                        X_OB.R = wp.transpose(R_WO) * R_WB
+                        X_OB.p = (p_WB - p_WO) * R_WO
+                        push = obstacle_push(chain, obstacles, o, link, X_OB, epsilon)
+                        if push.cost > 0.0:
+                            f = R_WO * push.force
+                            total.cost += push.cost
+                            total.force += f
+                            total.moment += R_WO * push.moment + wp.cross(p_WO, f)
+    return total
+
+
+@wp.func
+def pair_push(chain: Chain, i: int, j: int, X_ji: Pose, c_j: wp.vec3, margin: float) -> Push:
+    """What link j does to link i, in the frame of link j's body.
+
+    Args:
+        X_ji: pose of link i's body in that of link j.
+        c_j: centre of link j's bounding ball, in its body.
+    """
+    total = Push()
+    for s in range(chain.link_first_sphere[i], chain.link_first_sphere[i + 1]):
+        p = X_ji.R * chain.sphere_B[s] + X_ji.p
+        radius = chain.sphere_radius[s]
+        far = radius + margin + chain.link_radius[j]
+        if wp.length_sq(p - c_j) < far * far:
+            for k in range(chain.link_first_pack[j], chain.link_first_pack[j + 1]):
+                x = Lanes(p[0]) - chain.pack_x[k]
+                y = Lanes(p[1]) - chain.pack_y[k]
+                z = Lanes(p[2]) - chain.pack_z[k]
+                touch = chain.pack_radius[k] + Lanes(radius + margin)
+                square = wp.cw_mul(x, x) + wp.cw_mul(y, y) + wp.cw_mul(z, z)
+                slack = wp.cw_mul(touch, touch) - square
+                if wp.max(slack) > 0.0:
+                    for t in range(chain.pack_count[k]):
+                        if slack[t] > 0.0:
+                            d = wp.sqrt(square[t])
+                            h = hinge(d - touch[t] + margin, margin)
+                            f = wp.vec3(x[t], y[t], z[t]) * (h[1] / wp.max(d, 1.0e-6))
+                            total.cost += h[0]
+                            total.force += f
+                            total.moment += wp.cross(p, f)
+    return total
+
+
+@wp.func
+def self_push(
+    chain: Chain,
+    R: wp.array(dtype=wp.mat33),
+    p: wp.array(dtype=wp.vec3),
+    margin: float,
+    force: wp.array(dtype=wp.vec3),
+    moment: wp.array(dtype=wp.vec3),
+) -> float:
+    """Cost of links that are too close to each other; adds their forces and moments (world frame) to the bodies."""
+    total = 0.0
+    for k in range(chain.num_pairs):
+        i = chain.pair_i[k]
+        j = chain.pair_j[k]
+        bi = chain.link_body[i]
+        bj = chain.link_body[j]
+        reach = chain.link_radius[i] + chain.link_radius[j] + margin
+        c_j = chain.link_center_B[j]
+        between = (R[bi] * chain.link_center_B[i] + p[bi]) - (R[bj] * c_j + p[bj])
+        if wp.length_sq(between) < reach * reach:
+            X_ji = Pose()
+            X_ji.R = wp.transpose(R[bj]) * R[bi]
+            X_ji.p = (p[bi] - p[bj]) * R[bj]
+            push = pair_push(chain, i, j, X_ji, c_j, margin)
+            if push.cost > 0.0:
+                total += push.cost
+                f = R[bj] * push.force
+                m = R[bj] * push.moment + wp.cross(p[bj], f)
+                force[bi] += f
+                moment[bi] += m
+                force[bj] -= f  # reaction, along the same line: same moment
+                moment[bj] -= m
+    return total
+
+
 @wp.kernel
 def clearance_cost(
     chain: Chain,
@@ -44,247 +188,40 @@ def clearance_cost(
     """One configuration a thread: sum over spheres and obstacles (and sphere pairs) of the hinge, and J^T f."""
     row, w = wp.tid()
     b = row + first
-    n = chain.dof
-    epsilon = margin[b]
     R = wp.zeros(shape=(MAX_BODIES,), dtype=wp.mat33)
     p = wp.zeros(shape=(MAX_BODIES,), dtype=wp.vec3)
     force = wp.zeros(shape=(MAX_BODIES,), dtype=wp.vec3)
     moment = wp.zeros(shape=(MAX_BODIES,), dtype=wp.vec3)
-    center = wp.zeros(shape=(MAX_LINKS,), dtype=wp.vec3)
-    total = float(0.0)
-    X = Pose()
-    X.R = chain.R_W0
-    X.p = chain.p_W0
-    R[0] = X.R
-    p[0] = X.p
-    for i in range(n):
-        X = next_body(chain, i, X, q[b, w, i])
-        R[i + 1] = X.R
-        p[i + 1] = X.p
-
+    forward_kinematics(chain, configuration(q, b, w), R, p)
+    total = self_push(chain, R, p, self_margin, force, moment)
     for link in range(chain.num_links):
         body = chain.link_body[link]
-        R_WB = R[body]
-        p_WB = p[body]
-        center_W = R_WB * chain.link_center_B[link] + p_WB
-        center[link] = center_W
         if body > 0:
-            reach = chain.link_radius[link] + epsilon
-            for o in range(obstacles.count):
-                if may_touch(obstacles, o, center_W, reach):
-                    R_WO = obstacles.R_WO[o]
-                    p_WO = obstacles.p_WO[o]
-                    for s in range(chain.link_first_sphere[link], chain.link_first_sphere[link + 1]):
-                        p_W = R_WB * chain.sphere_B[s] + p_WB
-                        radius = chain.sphere_radius[s]
-                        nd = obstacle_distance(obstacles, o, (p_W - p_WO) * R_WO, radius + epsilon)
-                        gap = nd[3] - radius
-                        if gap < epsilon:
-                            h = hinge(gap, epsilon)
-                            total += h[0]
-                            f = R_WO * (wp.vec3(nd[0], nd[1], nd[2]) * h[1])
-                            force[body] += f
-                            moment[body] += wp.cross(p_W, f)
-
-    for k in range(chain.num_pairs):
-        i = chain.pair_i[k]
-        j = chain.pair_j[k]
-        reach = chain.link_radius[i] + chain.link_radius[j] + self_margin
-        between = center[i] - center[j]
-        if wp.dot(between, between) < reach * reach:
-            bi = chain.link_body[i]
-            bj = chain.link_body[j]
-            for s in range(chain.link_first_sphere[i], chain.link_first_sphere[i + 1]):
-                ps = R[bi] * chain.sphere_B[s] + p[bi]
-                near = chain.sphere_radius[s] + self_margin
-                toward = ps - center[j]
-                if wp.dot(toward, toward) < (near + chain.link_radius[j]) * (near + chain.link_radius[j]):
-                    ps_j = (ps - p[bj]) * R[bj]
-                    for t in range(chain.link_first_sphere[j], chain.link_first_sphere[j + 1]):
-                        v = ps_j - chain.sphere_B[t]
-                        touch = near + chain.sphere_radius[t]
-                        if wp.dot(v, v) < touch * touch:
-                            d = wp.length(v)
-                            h = hinge(d - chain.sphere_radius[s] - chain.sphere_radius[t], self_margin)
-                            total += h[0]
-                            f = R[bj] * (v * (h[1] / wp.max(d, 1.0e-6)))
-                            m = wp.cross(ps, f)  # the other sphere's centre lies on the line of force: same moment
-                            force[bi] += f
-                            moment[bi] += m
-                            force[bj] -= f
-                            moment[bj] -= m
-
+            c_W = R[body] * chain.link_center_B[link] + p[body]
+            push = environment_push(chain, obstacles, link, R[body], p[body], c_W, margin[b])
+            total += push.cost
+            force[body] += push.force
+            moment[body] += push.moment
     cost[b, w] = total
-    f_sum = wp.vec3()
-    m_sum = wp.vec3()
-    for back in range(n):
-        body = n - back
-        f_sum += force[body]
-        m_sum += moment[body]
-        R_WB = R[body]
-        axis = wp.vec3(R_WB[0, 2], R_WB[1, 2], R_WB[2, 2])
-        if chain.joint_kind[body - 1] == REVOLUTE:
-            gradient[b, w, body - 1] = wp.dot(axis, m_sum - wp.cross(p[body], f_sum))
-        else:
-            gradient[b, w, body - 1] = wp.dot(axis, f_sum)
-
-
-@wp.func
-def configuration_free(chain: Chain, obstacles: Obstacles, q: Configuration, margin: float) -> bool:
-    """True if every sphere keeps ``margin`` from every obstacle and no pair of links overlaps; stops at the first hit."""
-    n = chain.dof
-    R = wp.zeros(shape=(MAX_BODIES,), dtype=wp.mat33)
-    p = wp.zeros(shape=(MAX_BODIES,), dtype=wp.vec3)
-    center = wp.zeros(shape=(MAX_LINKS,), dtype=wp.vec3)
-    X = Pose()
-    X.R = chain.R_W0
-    X.p = chain.p_W0
-    R[0] = X.R
-    p[0] = X.p
-    for i in range(n):
-        X = next_body(chain, i, X, q[i])
-        R[i + 1] = X.R
-        p[i + 1] = X.p
-    for link in range(chain.num_links):
-        body = chain.link_body[link]
-        R_WB = R[body]
-        p_WB = p[body]
-        center_W = R_WB * chain.link_center_B[link] + p_WB
-        center[link] = center_W
-        if body > 0:
-            reach = chain.link_radius[link] + margin
-            for o in range(obstacles.count):
-                if may_touch(obstacles, o, center_W, reach):
-                    R_WO = obstacles.R_WO[o]
-                    p_WO = obstacles.p_WO[o]
-                    for s in range(chain.link_first_sphere[link], chain.link_first_sphere[link + 1]):
-                        p_W = R_WB * chain.sphere_B[s] + p_WB
-                        touch = chain.sphere_radius[s] + margin
-                        nd = obstacle_distance(obstacles, o, (p_W - p_WO) * R_WO, touch)
-                        if nd[3] < touch:
-                            return False
-    for k in range(chain.num_pairs):
-        i = chain.pair_i[k]
-        j = chain.pair_j[k]
-        reach = chain.link_radius[i] + chain.link_radius[j]
-        between = center[i] - center[j]
-        if wp.dot(between, between) < reach * reach:
-            bi = chain.link_body[i]
-            bj = chain.link_body[j]
-            for s in range(chain.link_first_sphere[i], chain.link_first_sphere[i + 1]):
-                ps = R[bi] * chain.sphere_B[s] + p[bi]
-                near = chain.sphere_radius[s]
-                toward = ps - center[j]
-                if wp.dot(toward, toward) < (near + chain.link_radius[j]) * (near + chain.link_radius[j]):
-                    ps_j = (ps - p[bj]) * R[bj]
-                    for t in range(chain.link_first_sphere[j], chain.link_first_sphere[j + 1]):
-                        v = ps_j - chain.sphere_B[t]
-                        touch = near + chain.sphere_radius[t]
-                        if wp.dot(v, v) < touch * touch:
-                            return False
-    return True
-
-
-@wp.func
-def edge_free(
-    chain: Chain, obstacles: Obstacles, a: Configuration, b: Configuration, step: float, margin: float
-) -> bool:
-    """True if samples along the straight edge are free, ``a`` excluded, ``b`` included.
-
-    Between two samples no point of the arm moves farther than ``step`` [m].
-    """
-    travel = float(0.0)
-    for j in range(chain.dof):
-        travel += wp.abs(b[j] - a[j]) * chain.joint_reach[j]
-    count = wp.max(int(wp.ceil(travel / step)), 1)
-    if not configuration_free(chain, obstacles, b, margin):
-        return False
-    for i in range(1, count):
-        t = float(i) / float(count)
-        if not configuration_free(chain, obstacles, a + t * (b - a), margin):
-            return False
-    return True
+    project(chain, R, p, force, moment, b, w, gradient)
 
 
 @wp.kernel
-def rows_free(
+def self_cost(
     chain: Chain,
-    obstacles: Obstacles,
     q: wp.array(dtype=float, ndim=3),
     margin: float,
     first: int,
-    free: wp.array(dtype=wp.bool, ndim=2),
+    cost: wp.array(dtype=float, ndim=2),
+    gradient: wp.array(dtype=float, ndim=3),
 ):
-    """free[b, w]: is configuration q[b, w] free?"""
+    """The part of `clearance_cost` that comes from the arm's own links."""
     row, w = wp.tid()
     b = row + first
-    x = Configuration()
-    for j in range(chain.dof):
-        x[j] = q[b, w, j]
-    free[b, w] = configuration_free(chain, obstacles, x, margin)
-
-
-@wp.kernel
-def edges_free(
-    chain: Chain,
-    obstacles: Obstacles,
-    q: wp.array(dtype=float, ndim=3),
-    step: float,
-    margin: float,
-    first: int,
-    free: wp.array(dtype=wp.bool, ndim=2),
-):
-    """free[b, e]: is the straight edge from q[b, e] to q[b, e + 1] free, its first end excluded?"""
-    row, e = wp.tid()
-    b = row + first
-    x = Configuration()
-    y = Configuration()
-    for j in range(chain.dof):
-        x[j] = q[b, e, j]
-        y[j] = q[b, e + 1, j]
-    free[b, e] = edge_free(chain, obstacles, x, y, step, margin)
-
-
-@wp.kernel
-def sphere_gaps(
-    chain: Chain,
-    obstacles: Obstacles,
-    q: wp.array(dtype=float, ndim=2),
-    environment: wp.array(dtype=float, ndim=2),
-    pairs: wp.array(dtype=float, ndim=2),
-):
-    """Per configuration and sphere: signed gap to the nearest obstacle, and to the nearest sphere it may not touch."""
-    b = wp.tid()
-    n = chain.dof
     R = wp.zeros(shape=(MAX_BODIES,), dtype=wp.mat33)
     p = wp.zeros(shape=(MAX_BODIES,), dtype=wp.vec3)
-    X = Pose()
-    X.R = chain.R_W0
-    X.p = chain.p_W0
-    R[0] = X.R
-    p[0] = X.p
-    for i in range(n):
-        X = next_body(chain, i, X, q[b, i])
-        R[i + 1] = X.R
-        p[i + 1] = X.p
-    for link in range(chain.num_links):
-        body = chain.link_body[link]
-        for s in range(chain.link_first_sphere[link], chain.link_first_sphere[link + 1]):
-            p_W = R[body] * chain.sphere_B[s] + p[body]
-            gap = float(1.0e6)
-            if body > 0:
-                for o in range(obstacles.count):
-                    nd = obstacle_distance(obstacles, o, (p_W - obstacles.p_WO[o]) * obstacles.R_WO[o], 1.0e3)
-                    gap = wp.min(gap, nd[3] - chain.sphere_radius[s])
-            environment[b, s] = gap
-            pairs[b, s] = 1.0e6
-    for k in range(chain.num_pairs):
-        i = chain.pair_i[k]
-        j = chain.pair_j[k]
-        for s in range(chain.link_first_sphere[i], chain.link_first_sphere[i + 1]):
-            ps = R[chain.link_body[i]] * chain.sphere_B[s] + p[chain.link_body[i]]
-            for t in range(chain.link_first_sphere[j], chain.link_first_sphere[j + 1]):
-                pt = R[chain.link_body[j]] * chain.sphere_B[t] + p[chain.link_body[j]]
-                gap = wp.length(ps - pt) - chain.sphere_radius[s] - chain.sphere_radius[t]
-                pairs[b, s] = wp.min(pairs[b, s], gap)
-                pairs[b, t] = wp.min(pairs[b, t], gap)
+    force = wp.zeros(shape=(MAX_BODIES,), dtype=wp.vec3)
+    moment = wp.zeros(shape=(MAX_BODIES,), dtype=wp.vec3)
+    forward_kinematics(chain, configuration(q, b, w), R, p)
+    cost[b, w] = self_push(chain, R, p, margin, force, moment)
+    project(chain, R, p, force, moment, b, w, gradient)
