@@ -12,8 +12,12 @@ from torch.autograd.function import once_differentiable
 
 from edmp.scenes.shapes import Mesh
 
-wp.config.quiet = True
-wp.init()
+# Warp greets on standard output when it starts, where a program's own output goes.
+if hasattr(wp, "LOG_WARNING"):
+    wp.config.log_level = wp.LOG_WARNING
+else:  # before warp-lang 1.12
+    wp.config.quiet = True
+wp.init()  # wp.device_from_torch does not start Warp by itself
 
 
 @wp.kernel

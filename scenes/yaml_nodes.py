@@ -70,7 +70,7 @@ class YamlNode:
                 self.fail("keys must be plain names")
             child = YamlNode(self.file, f"{self.place}.{key.value}" if self.place else key.value, value)
             if key.value in entries:
-                child.fail("this key appears twice")
+                YamlNode(self.file, child.place, key).fail("this key appears twice")
             entries[key.value] = child
         return entries
 
