@@ -69,8 +69,9 @@ def model_card(card: Card, *, num_parameters: int, size: int) -> str:
             "|---|---|",
             *rows,
             "",
-            "Losses are the EDM denoising loss with unit weight on the network's target (dimensionless, lower is "
-            "better); the validation loss is of the averaged weights on scenes held out of training.",
+            "Losses are dimensionless, lower is better: squared error of the denoised motion at random noise levels; "
+            "for the mlp relative to the best linear denoiser, which scores 1. The validation loss is that of the "
+            "averaged weights on scenes held out of training.",
             "",
             "## Data",
             "",

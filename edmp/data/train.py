@@ -305,7 +305,7 @@ class _Run:
 
     def save(self, out: Path, data: TrainingSet) -> None:
         """Checkpoint, loss.csv and loss.png, each atomically."""
-        self.card = dataclasses.replace(self.card, data=data.manifest, metrics=self.metrics(data))
+        self.card = dataclasses.replace(self.card, data=data.description(), metrics=self.metrics(data))
         tensors: dict[str, Tensor] = {"rng.batches": self.batches.get_state(), "rng.noise": self.noise.get_state()}
         tensors |= {f"network.{k}": v for k, v in self.network.state_dict().items()}
         tensors |= {f"ema.{k}": v for k, v in self.ema.state_dict().items()}
@@ -361,7 +361,7 @@ class _Run:
 
 def _check_data(data: TrainingSet, robot: Robot) -> None:
     """The data must be the robot's."""
-    name, dof = data.manifest.get("robot", robot.name), data.train.shape[2]
+    name, dof = data.robot_name or robot.name, data.train.shape[2]
     if name != robot.name or dof != robot.dof:
         raise InvalidInputError(
             f"{data.data_dir} holds trajectories of {name!r} with {dof} joints, not of {robot.name!r} with {robot.dof}"

@@ -3,7 +3,7 @@ still being generated.
 
 A data folder holds ``manifest.json`` and ``shard-*.safetensors``, each with ``control_points`` float32 (n, K, dof) in
 joint units [rad or m], whose first and last rows are start and goal, and ``scene`` int32 (n,). The manifest is a JSON
-object; read here are ``robot``, ``dof`` and ``reversible`` (paths hold in both directions, so that training may reverse
+object; read here are ``settings.robot`` and ``reversible`` (paths hold in both directions, so that training may reverse
 them). Train and validation are split by scene.
 """
 
@@ -87,6 +87,18 @@ class TrainingSet:
 
     def __len__(self) -> int:
         return len(self.train) + len(self.validation)
+
+    @property
+    def robot_name(self) -> str | None:
+        """Name of the robot, None if the manifest does not say or gives a file."""
+        settings = self.manifest.get("settings")
+        name = settings.get("robot") if isinstance(settings, dict) else None
+        return name if isinstance(name, str) and Path(name).name == name and not Path(name).suffix else None
+
+    def description(self) -> dict[str, Any]:
+        """The manifest without its list of shards, and what was read of them: for a model card."""
+        brief = {key: value for key, value in self.manifest.items() if key != "shards"}
+        return {**brief, "shards_read": len(self._seen), "trajectories_read": len(self)}
 
     def rescan(self, *, strict: bool = False) -> int:
         """Load shards that are new; returns their number. A bad one raises if ``strict``, else it is left for later."""

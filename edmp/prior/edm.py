@@ -55,7 +55,7 @@ class Churn:
     s_noise: float = 1.0
 
 
-def scalings(sigma: Tensor, sigma_data: float = 1.0) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def scalings(sigma: Tensor, sigma_data: Tensor | float = 1.0) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """c_skip, c_out, c_in, c_noise of EDM table 1: D(x; sigma) = c_skip x + c_out F(c_in x; c_noise)."""
     variance = sigma.square() + sigma_data**2
     c_skip = sigma_data**2 / variance

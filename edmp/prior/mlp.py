@@ -2,8 +2,11 @@
 
 The whole trajectory is a vector of (K - 2) * dof numbers, so one matrix product mixes all of it. Start, goal and noise
 level enter only through per-block shifts and scales: computed for one row when the whole batch shares them, so that
-conditioning is nearly free when planning. Preconditioned as in `edmp.prior.edm.scalings`, in coordinates
-z = x / noise_scale of unit standard deviation.
+conditioning is nearly free when planning.
+
+The preconditioning of `edmp.prior.edm.scalings` is applied to each principal mode of z = x / noise_scale, with the
+mode's own standard deviation as sigma_data. Noise, white in z, is white in the modes too, so this is still EDM; but an
+untrained network (F = 0) then is the best linear denoiser of the data, and training starts from there.
 """
 
 from __future__ import annotations
@@ -54,10 +57,16 @@ class MlpNetwork(nn.Module):
 
     Attributes:
         noise_scale: (dim,) standard deviation of each coordinate of x in the data [rad or m].
+        mean: (dim,) mean of z = x / noise_scale.
+        modes: (dim, dim) principal directions of z in its columns.
+        mode_std: (dim,) standard deviation of z along each.
         lower, upper: (dof,) joint limits that start and goal are normalised by [rad or m].
     """
 
     noise_scale: Tensor
+    mean: Tensor
+    modes: Tensor
+    mode_std: Tensor
     lower: Tensor
     upper: Tensor
 
@@ -67,6 +76,9 @@ class MlpNetwork(nn.Module):
         self.spline = Spline(config.num_control_points)
         dim, width, cond = self.spline.dim(dof), config.width, config.cond_width
         self.register_buffer("noise_scale", torch.ones(dim))
+        self.register_buffer("mean", torch.zeros(dim))
+        self.register_buffer("modes", torch.eye(dim))
+        self.register_buffer("mode_std", torch.ones(dim))
         self.register_buffer("lower", -torch.ones(dof))
         self.register_buffer("upper", torch.ones(dof))
         self.register_buffer("frequencies", torch.exp(torch.linspace(0.0, math.log(64.0), 32)), persistent=False)
@@ -83,6 +95,11 @@ class MlpNetwork(nn.Module):
         x = self.spline.deviation(control_points)
         std = x.std(dim=0, unbiased=False)
         self.noise_scale.copy_(std.clamp_min(1e-3 * float(std.max().clamp_min(1e-6))))
+        z = (x / self.noise_scale).double()
+        self.mean.copy_(z.mean(dim=0))
+        variance, modes = torch.linalg.eigh((z.T @ z) / len(z) - torch.outer(z.mean(dim=0), z.mean(dim=0)))
+        self.modes.copy_(modes)
+        self.mode_std.copy_(variance.clamp_min(1e-8).sqrt())
         self.lower.copy_(lower)
         self.upper.copy_(upper)
 
@@ -108,24 +125,25 @@ class MlpNetwork(nn.Module):
 
     def denoise(self, x: Tensor, sigma: Tensor, problem: Tensor) -> Tensor:
         """D(x; sigma), (n, dim) [rad or m]; ``sigma`` (n or 1, 1), ``problem`` from `problem_embedding`."""
-        c_skip, c_out, c_in, c_noise = scalings(sigma)
-        z = x / self.noise_scale
-        raw = self(c_in * z, problem + self.sigma_embedding(c_noise))
-        return self.noise_scale * (c_skip * z + c_out * raw)
+        c_skip, c_out, c_in, c_noise = scalings(sigma, self.mode_std)
+        y = (x / self.noise_scale - self.mean) @ self.modes
+        raw = self(c_in * y, problem + self.sigma_embedding(c_noise))
+        return self.noise_scale * (self.mean + (c_skip * y + c_out * raw) @ self.modes.T)
 
     def loss(self, control_points: Tensor, generator: torch.Generator) -> Tensor:
         """(n,) denoising loss of each trajectory, ``control_points`` (n, K, dof), at a random noise level.
 
-        EDM eq. 8 with the weight 1 / c_out^2, which makes it the plain squared error of F against its target.
+        EDM eq. 8: the squared error of the clean estimate, weighted so that the best linear denoiser scores 1 at every
+        noise level (its error along a mode is c_out^2).
         """
-        z = self.spline.deviation(control_points) / self.noise_scale
-        log_sigma = torch.randn(len(z), 1, generator=generator, device=z.device)
+        y = (self.spline.deviation(control_points) / self.noise_scale - self.mean) @ self.modes
+        log_sigma = torch.randn(len(y), 1, generator=generator, device=y.device)
         sigma = (self.config.p_mean + self.config.p_std * log_sigma).exp()
-        noisy = z + sigma * torch.randn(z.shape, generator=generator, device=z.device)
-        c_skip, c_out, c_in, c_noise = scalings(sigma)
+        noisy = y + sigma * torch.randn(y.shape, generator=generator, device=y.device)
+        c_skip, c_out, c_in, c_noise = scalings(sigma, self.mode_std)
         cond = self.problem_embedding(control_points[:, 0], control_points[:, -1]) + self.sigma_embedding(c_noise)
-        target = (z - c_skip * noisy) / c_out
-        return (self(c_in * noisy, cond) - target).square().mean(dim=-1)
+        error = c_skip * noisy + c_out * self(c_in * noisy, cond) - y
+        return error.square().sum(dim=-1) / c_out.square().sum(dim=-1)
 
 
 class _Block(nn.Module):
