@@ -1,0 +1,72 @@
+"""Guidance: a denoiser that wraps another one and pushes its clean estimates out of collision.
+
+At each denoising step the wrapped denoiser predicts the clean spline, a few covariant cost-gradient steps move it away
+from the obstacles, and the sampler goes on from the corrected estimate (classifier guidance on the clean estimate, with
+the update of CHOMP).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from edmp.costs.ensemble import Ensemble
+from edmp.descent import Descent
+from edmp.prior.base import Denoiser, Prior
+
+
+@dataclass(frozen=True)
+class GuidanceSettings:
+    """Attributes:
+    steps: cost-gradient steps on each clean estimate.
+    max_move: how far the farthest waypoint moves in one such step, at noise level 0 [rad].
+    max_scale: largest factor on a preconditioned gradient; a trajectory hardly in touch is hardly moved.
+    """
+
+    steps: int = 1
+    max_move: float = 0.1
+    max_scale: float = 1.0
+
+
+def remaining_share(prior: Prior, sigma: float, rho: float = 7.0) -> float:
+    """Share of the denoising still ahead at noise level ``sigma``: 1 at sigma_max, 0 at sigma_min (EDM eq. 5)."""
+    low, high, now = (s ** (1 / rho) for s in (prior.sigma_min, prior.sigma_max, sigma))
+    return min(1.0, max(0.0, (now - low) / (high - low)))
+
+
+def guided(
+    denoise: Denoiser,
+    *,
+    prior: Prior,
+    ensemble: Ensemble,
+    descent: Descent,
+    start: Tensor,
+    goal: Tensor,
+    settings: GuidanceSettings,
+) -> Denoiser:
+    """``denoise``, corrected by the costs of ``ensemble``.
+
+    Args:
+        denoise: bound to start and goal.
+        prior: whose noise levels the schedules of the ensemble refer to.
+        ensemble: row i of the batch follows the member ``ensemble.rows[i]``.
+        descent: the world and the covariant update.
+        start, goal: (batch, dof) or (1, dof) [rad or m].
+        settings: see `GuidanceSettings`.
+    """
+    spline = descent.spline
+    basis = spline.basis(descent.num_waypoints)[:, 1:-1]
+
+    def guided_denoise(x: Tensor, sigma: Tensor | float) -> Tensor:
+        control_points = spline.control_points(denoise(x, sigma), start, goal)
+        share = remaining_share(prior, float(sigma))
+        for _ in range(settings.steps):
+            q = descent.waypoints(control_points).contiguous()
+            _, gradient = ensemble.value_and_gradient(descent.world, q, share)
+            control_points = descent.covariant_step(
+                control_points, basis.T @ gradient, max_move=settings.max_move, max_scale=settings.max_scale
+            )
+        return spline.deviation(control_points)
+
+    return guided_denoise

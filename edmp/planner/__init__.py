@@ -1,0 +1,6 @@
+"""`Planner`: sample, repair, stitch, polish, judge, time."""
+
+from edmp.planner.planner import Planner, plan
+from edmp.planner.settings import PlannerSettings
+
+__all__ = ["Planner", "PlannerSettings", "plan"]

@@ -1,0 +1,112 @@
+"""From free candidates to certified motions: shorten, rank, judge, time, judge again."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from edmp.descent import Descent
+from edmp.planner.candidates import Candidates
+from edmp.planner.goals import Query
+from edmp.planner.settings import PlannerSettings
+from edmp.result import Solution, Stage
+from edmp.timing import clamped_spline, retime_spline
+from edmp.trajectory import path_length
+from edmp.validate import Judge, Verdict
+
+Array = NDArray[np.float64]
+
+
+@dataclass
+class Docket:
+    """What has come before the judge in one call of plan.
+
+    Attributes:
+        solutions: certified motions with the stage they came from, best first.
+        rejected: verdicts on the candidates that were not free after all.
+        edges_checked: edges the judge looked at.
+        seconds: wall time by part [s].
+    """
+
+    solutions: list[tuple[Solution, Stage]] = field(default_factory=list)
+    rejected: list[Verdict] = field(default_factory=list)
+    edges_checked: int = 0
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def spent(self, part: str, since: float) -> float:
+        """Book the time since ``since`` to ``part``; returns now."""
+        now = time.perf_counter()
+        self.seconds[part] = self.seconds.get(part, 0.0) + now - since
+        return now
+
+
+def polish(candidates: Candidates, descent: Descent, *, settings: PlannerSettings) -> Candidates:
+    """Shorten the shortest few of ``candidates``; returns those that are free with some margin, shortest first."""
+    order = torch.argsort(descent.length(candidates.control_points), stable=True)
+    best = candidates.rows(order[: settings.polish_candidates])
+    control_points, length = descent.shorten(
+        best.control_points,
+        clearance=settings.polish_clearance,
+        iterations=settings.polish_iterations,
+        step=settings.edge_step,
+        margin=settings.margin,
+    )
+    keep = length.isfinite()
+    taut = Candidates(control_points, best.goal, keep, best.stage)
+    order = torch.argsort(length, stable=True)
+    return taut.rows(order[: int(keep.sum())])
+
+
+def certify(
+    candidates: Candidates, query: Query, judge: Judge, *, settings: PlannerSettings, docket: Docket, wanted: int
+) -> None:
+    """Put candidates before the judge, in order, until ``wanted`` different ones are certified."""
+    for row in range(len(candidates)):
+        if len(docket.solutions) >= wanted:
+            return
+        goal = int(candidates.goal[row])
+        limits = judge.robot.limits  # single precision may have rounded a joint beyond its limit
+        control_points = candidates.control_points[row].numpy().astype(np.float64).clip(limits.lower, limits.upper)
+        control_points[0], control_points[-1] = query.start, query.goals[goal]
+        path = clamped_spline(control_points)(np.linspace(0.0, 1.0, settings.path_waypoints))
+        path[0], path[-1] = query.start, query.goals[goal]
+        if any(not differ(path, other.path, settings.distinct) for other, _ in docket.solutions):
+            continue
+        solution = _certified(control_points, path, query.goal_index[goal], judge, docket)
+        if solution is not None:
+            docket.solutions.append((solution, candidates.stage[row]))
+
+
+def _certified(control_points: Array, path: Array, goal_index: int, judge: Judge, docket: Docket) -> Solution | None:
+    begin = time.perf_counter()
+    verdict = judge.check_path(path, start=path[0], goal=path[-1], tightness=1e-3)
+    docket.edges_checked += verdict.edges
+    begin = docket.spent("judge", begin)
+    if not verdict.valid:
+        docket.rejected.append(verdict)
+        return None
+    robot = judge.robot
+    trajectory = retime_spline(control_points, robot.limits, joint_names=robot.joint_names)
+    begin = docket.spent("timing", begin)
+    timed = judge.check_path(trajectory.positions, start=path[0], goal=path[-1])
+    docket.edges_checked += timed.edges
+    docket.spent("judge", begin)
+    if not timed.valid:
+        docket.rejected.append(timed)
+        return None
+    return Solution(path, trajectory, path_length(path), verdict.min_clearance, goal_index)
+
+
+def differ(a: Array, b: Array, distance: float) -> bool:
+    """Are two paths (n, dof), (m, dof) somewhere at least ``distance`` [rad] apart, at equal shares of their lengths?"""
+    share = np.linspace(0.0, 1.0, 33)
+    return bool(np.linalg.norm(_at(a, share) - _at(b, share), axis=1).max() >= distance)
+
+
+def _at(path: Array, share: Array) -> Array:
+    arc = np.concatenate([[0.0], np.linalg.norm(np.diff(path, axis=0), axis=1).cumsum()])
+    return np.stack([np.interp(share * arc[-1], arc, column) for column in path.T], axis=1)

@@ -1,0 +1,285 @@
+"""The planner, top to bottom."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+
+from edmp.connect.search import relaxed_world
+from edmp.costs import Ensemble, ensemble_by_name
+from edmp.descent import Descent
+from edmp.planner import fallback
+from edmp.planner.candidates import Candidates
+from edmp.planner.certify import Docket, certify, polish
+from edmp.planner.goals import Query, Refusal, resolve
+from edmp.planner.rounds import repair, seeds
+from edmp.planner.settings import PlannerSettings
+from edmp.prior.base import Prior
+from edmp.prior.checkpoint import default_prior, load_prior
+from edmp.prior.process import ProcessPrior
+from edmp.problem import Goal
+from edmp.result import PlanResult, Solution, Stage, Stats, Status
+from edmp.robots import load_robot
+from edmp.robots.errors import InvalidInputError
+from edmp.robots.robot import Robot
+from edmp.scenes.scene import Scene
+from edmp.validate import Judge
+
+
+@dataclass(frozen=True)
+class _Call:
+    """What belongs to one call of `Planner.plan`."""
+
+    query: Query
+    judge: Judge
+    descent: Descent
+    docket: Docket
+    generator: torch.Generator
+    settings: PlannerSettings
+    seed: int
+    deadline: float
+
+    @property
+    def wanted(self) -> int:
+        return 1 + self.settings.num_alternatives
+
+    @property
+    def late(self) -> bool:
+        return time.perf_counter() > self.deadline
+
+    @property
+    def solved(self) -> bool:
+        return bool(self.docket.solutions)
+
+
+class Planner:
+    """Plans for one robot; make it once and use it for many scenes.
+
+    Args:
+        robot: the arm, or the name of a built-in one.
+        prior: a `Prior`, the name of a bundled one, ``"process"``, or a weights file; by default the one bundled for
+            the robot, else the Gaussian-process prior.
+        ensemble: the guiding costs, or the name of a preset.
+        settings: see `PlannerSettings`.
+    """
+
+    def __init__(
+        self,
+        robot: Robot | str = "panda",
+        *,
+        prior: Prior | str | Path | None = None,
+        ensemble: Ensemble | str = "default",
+        settings: PlannerSettings | None = None,
+    ) -> None:
+        self.robot = load_robot(robot) if isinstance(robot, str) else robot
+        self.settings = settings or PlannerSettings()
+        self.ensemble = ensemble_by_name(ensemble) if isinstance(ensemble, str) else ensemble
+        self.prior = _prior(prior, self.robot)
+        self._process = ProcessPrior.for_robot(self.robot)
+
+    def plan(
+        self,
+        scene: Scene,
+        start: ArrayLike,
+        goal: Goal | Sequence[Goal],
+        *,
+        seed: int = 0,
+        time_budget: float = 10.0,
+        fallback: bool = True,
+    ) -> PlanResult:
+        """Plan a motion.
+
+        Args:
+            scene: what not to hit.
+            start: (dof,) [rad or m].
+            goal: a configuration (dof,), a `PoseGoal`, or several of either, of which one must be reached.
+            seed: the same seed gives the same motion, on the same machine and unless the time runs out.
+            time_budget: give up after this time [s].
+            fallback: may sampling-based search help where no seed can be repaired?
+
+        Returns:
+            The outcome; a failure is a value with its cause.
+
+        Raises:
+            InvalidInputError: an argument is malformed.
+        """
+        begin = time.perf_counter()
+        if not time_budget > 0:
+            raise InvalidInputError(f"time_budget must be positive, got {time_budget}")
+        docket = Docket()
+        judge = Judge(self.robot, scene)
+        query = resolve(self.robot, judge, start, goal, seed=seed)
+        if isinstance(query, Refusal):
+            docket.spent("judge", begin)
+            return _failure(query.status, query.message, begin, docket)
+        world = relaxed_world(
+            self.robot, scene, np.vstack([query.start, query.goals]), slack=self.settings.margin + 1e-3
+        )
+        call = _Call(
+            query,
+            judge,
+            Descent(world, self.prior.spline, self.settings.num_waypoints),
+            docket,
+            torch.Generator().manual_seed(seed),
+            self.settings,
+            seed,
+            begin + time_budget,
+        )
+        docket.spent("set-up", begin)
+        with torch.inference_mode():
+            tried = self._rounds(call)
+            if fallback and not call.solved and not call.late:
+                _fall_back(call, tried)
+        if call.solved:
+            return _success(call, begin, len(tried), int(tried.valid.sum()))
+        return _no_path(call, begin, tried, self.settings)
+
+    def _rounds(self, call: _Call) -> Candidates:
+        """Rounds of seeds until something is certified; all candidates."""
+        tried: list[Candidates] = []
+        start = torch.as_tensor(call.query.start, dtype=torch.float32)
+        goals = torch.as_tensor(call.query.goals, dtype=torch.float32)
+        for k in range(self.settings.rounds):
+            now = time.perf_counter()
+            batch = seeds(
+                self.prior,
+                self._process,
+                self.ensemble,
+                call.descent,
+                start,
+                goals,
+                settings=self.settings,
+                generator=call.generator,
+                first_round=k == 0,
+            )
+            now = call.docket.spent("sample", now)
+            batch = repair(
+                batch, call.descent, settings=self.settings, enough=self.settings.enough_valid, deadline=call.deadline
+            )
+            call.docket.spent("repair", now)
+            tried.append(batch)
+            _finish(call, batch.rows(batch.valid.nonzero().squeeze(1)))
+            if call.solved or call.late:
+                break
+        return Candidates.join(tried)
+
+
+def _finish(call: _Call, candidates: Candidates, descent: Descent | None = None) -> None:
+    """Polish and certify; candidates whose polished version the judge refuses are judged as they were."""
+    if not len(candidates):
+        return
+    descent = descent or call.descent
+    now = time.perf_counter()
+    taut = polish(candidates, descent, settings=call.settings)
+    call.docket.spent("polish", now)
+    judged = {"settings": call.settings, "docket": call.docket, "wanted": call.wanted}
+    certify(taut, call.query, call.judge, **judged)
+    if not call.solved and bool(candidates.valid.any()):
+        certify(candidates.rows(candidates.valid.nonzero().squeeze(1)), call.query, call.judge, **judged)
+
+
+def _fall_back(call: _Call, tried: Candidates) -> None:
+    """Stitch the best seeds; if that fails, search from start to goal with less and less margin."""
+    fine = dataclasses.replace(call.descent, spline=fallback.FINE_SPLINE, num_waypoints=2 * call.settings.num_waypoints)
+    now = time.perf_counter()
+    stitched = fallback.stitch(tried, call.descent, settings=call.settings, seed=call.seed)
+    call.docket.spent("stitch", now)
+    if stitched:
+        _finish(call, fallback.fit(stitched, fine, Stage.STITCH, settings=call.settings), fine)
+    attempt = 0
+    while not call.solved and not call.late:
+        now = time.perf_counter()
+        margin = call.settings.margin if attempt == 0 else 0.0
+        paths = fallback.search(
+            fine,
+            call.query.start,
+            call.query.goals,
+            settings=call.settings,
+            seed=call.seed + 1000 * (attempt + 1),
+            margin=margin,
+        )
+        call.docket.spent("fallback", now)
+        if paths:
+            _finish(call, fallback.fit(paths, fine, Stage.FALLBACK, settings=call.settings), fine)
+        attempt += 1
+
+
+def _stats(docket: Docket, begin: float, stage: Stage | None, num_seeds: int, num_valid: int) -> Stats:
+    return Stats(stage, time.perf_counter() - begin, docket.seconds, num_seeds, num_valid, docket.edges_checked)
+
+
+def _success(call: _Call, begin: float, num_seeds: int, num_valid: int) -> PlanResult:
+    ranked = sorted(call.docket.solutions, key=lambda found: found[0].length)
+    (best, stage), others = ranked[0], tuple(solution for solution, _ in ranked[1:])
+    stats = _stats(call.docket, begin, stage, num_seeds, num_valid)
+    return PlanResult(Status.SOLVED, _report(best), best, others, stats)
+
+
+def _report(best: Solution) -> str:
+    clearance = "no obstacles" if np.isinf(best.min_clearance) else f"clearance {1e3 * best.min_clearance:.1f} mm"
+    return f"certified motion of {best.length:.2f} rad, {best.duration:.2f} s, {clearance}"
+
+
+def _failure(status: Status, message: str, begin: float, docket: Docket) -> PlanResult:
+    return PlanResult(status, message, None, (), _stats(docket, begin, None, 0, 0))
+
+
+def _no_path(call: _Call, begin: float, tried: Candidates, settings: PlannerSettings) -> PlanResult:
+    """Say where the closest candidate is stuck."""
+    free = call.descent.free_edges(tried.control_points, step=settings.edge_step)
+    closest = int((~free).sum(dim=1).argmin())
+    path = call.descent.waypoints(tried.control_points[closest : closest + 1])[0].numpy().astype(np.float64)
+    limits = call.judge.robot.limits
+    verdict = call.judge.check_path(path.clip(limits.lower, limits.upper))
+    where = ""
+    if verdict.contacts and verdict.contacts[0].edge is not None:
+        where = f" at {100 * (verdict.contacts[0].edge + 0.5) / (len(path) - 1):.0f} % of the way"
+    status = Status.TIMEOUT if call.late else Status.NO_PATH_FOUND
+    lead = "time ran out" if call.late else "no path found"
+    message = f"{lead} after {len(tried)} seeds; in the closest candidate {verdict.message()}{where}"
+    return PlanResult(status, message, None, (), _stats(call.docket, begin, None, len(tried), int(tried.valid.sum())))
+
+
+def _prior(prior: Prior | str | Path | None, robot: Robot) -> Prior:
+    if prior is None:
+        return default_prior(robot)
+    if isinstance(prior, Prior):
+        if prior.dof != robot.dof:
+            raise InvalidInputError(f"the prior is for {prior.dof} joints, {robot.name} has {robot.dof}")
+        return prior
+    return load_prior(prior, robot)
+
+
+@functools.lru_cache(maxsize=8)
+def _cached_planner(robot: str | Robot, prior: Any, ensemble: Any) -> Planner:
+    return Planner(robot, prior=prior, ensemble=ensemble)
+
+
+def plan(
+    scene: Scene,
+    start: ArrayLike,
+    goal: Goal | Sequence[Goal],
+    *,
+    robot: Robot | str = "panda",
+    prior: Prior | str | Path | None = None,
+    ensemble: Ensemble | str = "default",
+    num_seeds: int | None = None,
+    seed: int = 0,
+    time_budget: float = 10.0,
+    fallback: bool = True,
+) -> PlanResult:
+    """Plan a motion with a `Planner` that is kept for the next call. See `Planner` and `Planner.plan`."""
+    planner = _cached_planner(robot, prior, ensemble)
+    if num_seeds is not None:
+        settings = dataclasses.replace(planner.settings, num_seeds=num_seeds)
+        planner = Planner(planner.robot, prior=planner.prior, ensemble=planner.ensemble, settings=settings)
+    return planner.plan(scene, start, goal, seed=seed, time_budget=time_budget, fallback=fallback)

@@ -1,0 +1,104 @@
+"""One round of seeds: denoise under guidance, then repair what still collides."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from edmp.costs.ensemble import Ensemble
+from edmp.descent import Descent
+from edmp.guidance import guided
+from edmp.planner.candidates import Candidates
+from edmp.planner.settings import PlannerSettings
+from edmp.prior.base import Prior
+from edmp.prior.edm import karras_sigmas, sample_dpmpp_2m
+from edmp.prior.process import ProcessPrior
+from edmp.result import Stage
+
+
+def seeds(
+    prior: Prior,
+    process: ProcessPrior,
+    ensemble: Ensemble,
+    descent: Descent,
+    start: Tensor,
+    goals: Tensor,
+    *,
+    settings: PlannerSettings,
+    generator: torch.Generator,
+    first_round: bool = True,
+) -> Candidates:
+    """Seeds of one round: guided samples of the prior, samples of the Gaussian process, the straight line.
+
+    Args:
+        prior: denoised under guidance.
+        process: the Gaussian process that the other seeds come from.
+        ensemble: guides of the denoising; shared out over the prior's seeds.
+        descent: world and spline.
+        start: (dof,) [rad or m].
+        goals: (k, dof); seeds take turns.
+        settings: see `PlannerSettings`.
+        generator: of all random numbers.
+        first_round: only then is the straight line among the seeds.
+    """
+    spline = descent.spline
+    num_prior = round(settings.num_seeds * settings.prior_share)
+    if isinstance(prior, ProcessPrior):
+        num_prior = 0
+    num_process = settings.num_seeds - num_prior
+    goal = torch.arange(settings.num_seeds) % len(goals)
+    parts = []
+    if num_prior:
+        to = goals[goal[:num_prior]]
+        denoise = guided(
+            prior.bind(start, to if len(goals) > 1 else goals[0]),
+            prior=prior,
+            ensemble=ensemble.with_seeds(num_prior),
+            descent=descent,
+            start=start,
+            goal=to,
+            settings=settings.guidance,
+        )
+        sigmas = karras_sigmas(settings.sampler_steps, sigma_min=prior.sigma_min, sigma_max=prior.sigma_max)
+        noise = prior.noise(num_prior, sigma=prior.sigma_max, generator=generator)
+        parts.append(sample_dpmpp_2m(denoise, noise, sigmas))
+    if num_process:
+        x = process.sample(num_process, start, goals[0], generator=generator)
+        if first_round:
+            x[: len(goals)] = 0.0
+        parts.append(x)
+    control_points = descent.clamp(spline.control_points(torch.cat(parts), start, goals[goal]))
+    valid = descent.free(control_points, step=settings.edge_step)
+    return Candidates(control_points, goal, valid, (Stage.SAMPLE,) * settings.num_seeds)
+
+
+def repair(
+    candidates: Candidates,
+    descent: Descent,
+    *,
+    settings: PlannerSettings,
+    enough: int,
+    deadline: float = float("inf"),
+) -> Candidates:
+    """Covariant descent of the colliding candidates until ``enough`` are free, or the iterations or the time end."""
+    control_points, valid, stage = candidates.control_points.clone(), candidates.valid.clone(), list(candidates.stage)
+    for iteration in range(settings.repair_iterations):
+        if int(valid.sum()) >= enough or bool(valid.all()) or time.perf_counter() > deadline:
+            break
+        active = (~valid).nonzero().squeeze(1)
+        moving = control_points[active]
+        clearance = torch.full((len(active),), settings.repair_clearance)
+        _, gradient = descent.cost_gradient(moving, clearance)
+        moving = descent.covariant_step(
+            moving, gradient, max_move=settings.repair_max_move, pull=settings.repair_pull
+        )
+        control_points[active] = moving
+        if (iteration + 1) % settings.check_every == 0:
+            free = descent.free(moving, step=settings.edge_step)
+            valid[active] = free
+            for i in active[free].tolist():
+                stage[i] = Stage.REPAIR
+    return replace(candidates, control_points=control_points, valid=valid, stage=tuple(stage))

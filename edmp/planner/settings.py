@@ -1,0 +1,70 @@
+"""The planner's settings, with the defaults that the benchmarks were run with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from edmp.guidance import GuidanceSettings
+from edmp.robots.errors import InvalidInputError
+
+
+@dataclass(frozen=True)
+class PlannerSettings:
+    """Settings of `Planner`.
+
+    Attributes:
+        num_seeds: candidates of one round.
+        prior_share: share of the seeds that come from the prior by denoising; the rest are drawn from the Gaussian
+            process, which is more diverse. The first of those is the straight line.
+        num_waypoints: samples along a spline where costs are felt.
+        sampler_steps: denoising steps.
+        guidance: see `GuidanceSettings`.
+        repair_clearance: distance at which obstacles push back during repair [m].
+        repair_iterations: covariant steps on a round of seeds before it is given up.
+        repair_pull: fraction of the way to the straight line that each repair step adds.
+        repair_max_move: how far the farthest waypoint moves in one repair step [rad].
+        check_every: steps between two tests of validity.
+        enough_valid: repair of a round stops when so many seeds are free.
+        rounds: rounds of seeds to try before falling back.
+        polish_candidates: how many free candidates are shortened.
+        polish_iterations: covariant steps of shortening.
+        polish_clearance: distance at which obstacles push back during shortening [m].
+        margin: distance that polished candidates keep in the sphere model [m].
+        edge_step: no point of the arm moves farther than this between two checks of the sphere model [m].
+        fallback_attempts: RRT-Connect trees grown side by side in the fallback.
+        fallback_iterations: samples of each tree.
+        num_alternatives: other motions to certify.
+        distinct: motions are different if they are somewhere at least this far apart [rad].
+        path_waypoints: waypoints of the returned path.
+    """
+
+    num_seeds: int = 32
+    prior_share: float = 0.5
+    num_waypoints: int = 64
+    sampler_steps: int = 8
+    guidance: GuidanceSettings = field(default_factory=GuidanceSettings)
+    repair_clearance: float = 0.03
+    repair_iterations: int = 60
+    repair_pull: float = 0.03
+    repair_max_move: float = 0.1
+    check_every: int = 5
+    enough_valid: int = 8
+    rounds: int = 4
+    polish_candidates: int = 8
+    polish_iterations: int = 48
+    polish_clearance: float = 0.02
+    margin: float = 0.002
+    edge_step: float = 0.02
+    fallback_attempts: int = 8
+    fallback_iterations: int = 4000
+    num_alternatives: int = 2
+    distinct: float = 0.5
+    path_waypoints: int = 100
+
+    def __post_init__(self) -> None:
+        positive = ("num_seeds", "num_waypoints", "sampler_steps", "check_every", "rounds", "path_waypoints")
+        for name in positive:
+            if getattr(self, name) < 1:
+                raise InvalidInputError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if not 0.0 <= self.prior_share <= 1.0:
+            raise InvalidInputError(f"prior_share must be in [0, 1], got {self.prior_share}")
