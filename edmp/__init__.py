@@ -1,1 +1,111 @@
-"""edmp: motion planning for robot arms."""
+"""edmp: motion planning for robot arms.
+
+    import edmp
+
+    problem = edmp.load_problem("scene0001.yaml", "request0001.yaml")
+    result = edmp.plan(problem.scene, problem.start, problem.goal)
+
+Names are loaded when they are first used, so that importing the package is quick and pulls in nothing heavy.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "edmp.planner": ("Planner", "PlannerSettings", "plan"),
+    "edmp.planfile": ("PlanFile", "load_plan", "save_plan"),
+    "edmp.problem": ("PoseGoal", "Problem", "load_example", "load_problem", "save_problem"),
+    "edmp.result": ("PlanResult", "Solution", "Stage", "Stats", "Status"),
+    "edmp.robots": ("Robot", "load_robot"),
+    "edmp.robots.errors": (
+        "EdmpError",
+        "FileFormatError",
+        "InvalidInputError",
+        "MissingDependencyError",
+        "UnknownNameError",
+    ),
+    "edmp.scenes": (
+        "Box",
+        "Capsule",
+        "Cylinder",
+        "Mesh",
+        "Obstacle",
+        "Scene",
+        "Sphere",
+        "load_scene",
+        "save_scene",
+    ),
+    "edmp.trajectory": ("Trajectory",),
+    "edmp.viz": ("save_image",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+if TYPE_CHECKING:
+    from edmp.planfile import PlanFile, load_plan, save_plan
+    from edmp.planner import Planner, PlannerSettings, plan
+    from edmp.problem import PoseGoal, Problem, load_example, load_problem, save_problem
+    from edmp.result import PlanResult, Solution, Stage, Stats, Status
+    from edmp.robots import Robot, load_robot
+    from edmp.robots.errors import (
+        EdmpError,
+        FileFormatError,
+        InvalidInputError,
+        MissingDependencyError,
+        UnknownNameError,
+    )
+    from edmp.scenes import Box, Capsule, Cylinder, Mesh, Obstacle, Scene, Sphere, load_scene, save_scene
+    from edmp.trajectory import Trajectory
+    from edmp.viz import save_image
+
+__all__ = [
+    "Box",
+    "Capsule",
+    "Cylinder",
+    "EdmpError",
+    "FileFormatError",
+    "InvalidInputError",
+    "Mesh",
+    "MissingDependencyError",
+    "Obstacle",
+    "PlanFile",
+    "PlanResult",
+    "Planner",
+    "PlannerSettings",
+    "PoseGoal",
+    "Problem",
+    "Robot",
+    "Scene",
+    "Solution",
+    "Sphere",
+    "Stage",
+    "Stats",
+    "Status",
+    "Trajectory",
+    "UnknownNameError",
+    "load_example",
+    "load_plan",
+    "load_problem",
+    "load_robot",
+    "load_scene",
+    "plan",
+    "save_image",
+    "save_plan",
+    "save_problem",
+    "save_scene",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'edmp' has no attribute {name!r}; public names: {', '.join(__all__)}")
+    value = getattr(importlib.import_module(_HOME_OF[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,5 @@
+"""``python -m edmp``."""
+
+from edmp.cli import main
+
+main()

@@ -1,0 +1,198 @@
+"""A second opinion: every path called solved, looked at again by a checker that the planner never uses."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edmp.bench.problems import BenchProblem
+from edmp.bench.records import Record
+from edmp.problem import PoseGoal, Problem
+from edmp.robots.errors import MissingDependencyError
+from edmp.robots.robot import Robot
+
+Array = NDArray[np.float64]
+
+DENSE_STEP = 5e-3
+"""No joint moves more than this between two looks [rad]."""
+
+END_TOLERANCE = 1e-6
+"""A path begins at the start and ends at a goal configuration within this [rad]."""
+
+POSITION_TOLERANCE, ANGLE_TOLERANCE = 1e-3, 1e-2
+"""A path ends with the tool at a pose goal within this [m], [rad]."""
+
+
+@dataclass(frozen=True)
+class Opinion:
+    """What is wrong with one path; empty if nothing is.
+
+    Attributes:
+        planner, set, index: which path.
+        hulls: collisions of the robot's own convex pieces.
+        meshes: collisions of the convex hulls of the original collision meshes; None if these are not installed.
+        ends: start or goal missed, or limits broken.
+    """
+
+    planner: str
+    set: str
+    index: int
+    hulls: tuple[str, ...]
+    meshes: tuple[str, ...] | None
+    ends: tuple[str, ...]
+
+    @property
+    def clean(self) -> bool:
+        return not (self.hulls or self.meshes or self.ends)
+
+
+def rejudge(
+    records: Sequence[Record],
+    problems: Sequence[BenchProblem],
+    *,
+    step: float = DENSE_STEP,
+    workers: int | None = None,
+    on_opinion: Callable[[Opinion], None] = lambda _: None,
+) -> list[Opinion]:
+    """Opinions about every path in ``records`` that was called solved and whose problem is among ``problems``.
+
+    Args:
+        records: of `edmp.bench.read_records`.
+        problems: the same problems.
+        step: no joint moves more than this between two looks [rad].
+        workers: processes; all cores if not given.
+        on_opinion: called as they come.
+    """
+    by_key = {(problem.set, problem.index): problem for problem in problems}
+    work = [
+        (r, by_key[r["set"], r["index"]], step) for r in records if r["solved"] and (r["set"], r["index"]) in by_key
+    ]
+    opinions = []
+    for opinion in _opinions(work, workers or len(os.sched_getaffinity(0))):
+        opinions.append(opinion)
+        on_opinion(opinion)
+    return opinions
+
+
+def _opinions(work: list[Any], workers: int) -> Iterator[Opinion]:
+    if workers == 1:
+        yield from map(_opinion, work)
+        return
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        yield from pool.map(_opinion, work)
+
+
+def _opinion(work: tuple[Record, BenchProblem, float]) -> Opinion:
+    from edmp.validate.dense import dense_collisions
+
+    record, entry, step = work
+    problem = entry.load(record["robot"])
+    path = np.array(record["path"], dtype=np.float64)
+    own = dense_collisions(problem.robot, problem.scene, path, step, first_only=True)
+    try:
+        arm = with_mesh_hulls(problem.robot)
+        original = tuple(
+            f"{hit.link} in {hit.other}" for hit in dense_collisions(arm, problem.scene, path, step, first_only=True)
+        )
+    except MissingDependencyError:
+        original = None
+    hulls = tuple(f"{hit.link} in {hit.other}" for hit in own)
+    return Opinion(record["planner"], entry.set, entry.index, hulls, original, tuple(_ends(problem, path)))
+
+
+def _ends(problem: Problem, path: Array) -> Iterator[str]:
+    limits = problem.robot.limits
+    if ((path < limits.lower - 1e-9) | (path > limits.upper + 1e-9)).any():
+        yield "limits broken"
+    if np.abs(path[0] - problem.start).max() > END_TOLERANCE:
+        yield "start missed"
+    goals = problem.goal if isinstance(problem.goal, tuple) else (problem.goal,)
+    if not any(_reaches(problem.robot, path[-1], goal) for goal in goals):
+        yield "goal missed"
+
+
+def _reaches(robot: Robot, q: Array, goal: Array | PoseGoal) -> bool:
+    if not isinstance(goal, PoseGoal):
+        return bool(np.abs(q - goal).max() <= END_TOLERANCE)
+    import torch
+
+    from edmp.robots.kinematics import tool_pose
+
+    X = np.linalg.inv(goal.X_WT) @ tool_pose(robot, torch.as_tensor(q)).numpy()
+    angle = np.arccos(np.clip((np.trace(X[:3, :3]) - 1) / 2, -1, 1))
+    return bool(np.linalg.norm(X[:3, 3]) <= POSITION_TOLERANCE and angle <= ANGLE_TOLERANCE)
+
+
+# --- the original collision meshes -----------------------------------------------------------------------------------
+
+
+def with_mesh_hulls(robot: Robot) -> Robot:
+    """The robot with the convex hulls of the meshes that its description was fitted to, as its pieces for the judge.
+
+    Raises:
+        MissingDependencyError: the meshes are not installed, or the description does not name any.
+    """
+    meshes = _source_meshes(robot.name)
+    if not meshes:
+        raise MissingDependencyError(f"the description of {robot.name!r} names no meshes")
+    links = []
+    for link in robot.links:
+        hulls = tuple(points @ link.X_BL[:3, :3].T + link.X_BL[:3, 3] for points in meshes.get(link.name, ()))
+        links.append(dataclasses.replace(link, hulls_B=hulls) if hulls else link)
+    return dataclasses.replace(robot, links=tuple(links))
+
+
+_meshes_of: dict[str, dict[str, list[Array]]] = {}
+
+
+def _source_meshes(name: str) -> dict[str, list[Array]]:
+    """Hull vertices (V, 3) of the source meshes by link, in the link frame [m]."""
+    from edmp.robots import built_in_robots
+    from edmp.robots.description import read_document
+
+    if name not in _meshes_of:
+        if name not in built_in_robots():
+            return {}
+        import edmp.robots
+
+        document = read_document(Path(edmp.robots.__file__).parent / f"{name}.yaml")
+        by_name = {link["name"]: link for link in document["links"]}
+        _meshes_of[name] = {
+            link: [
+                _hull_of(source) for source in by_name[entry.get("like", link)].get("source", []) if "mesh" in source
+            ]
+            for link, entry in by_name.items()
+        }
+    return _meshes_of[name]
+
+
+def _hull_of(source: dict[str, Any]) -> Array:
+    import trimesh
+
+    from edmp.scenes.poses import pose, pose_rpy
+
+    mesh = trimesh.load(_mesh_path(source["mesh"]), force="mesh")
+    points = np.asarray(mesh.convex_hull.vertices, dtype=np.float64) * source.get("scale", 1.0)
+    xyz = source.get("xyz", (0.0, 0.0, 0.0))
+    X = pose(xyz, source["quaternion"]) if "quaternion" in source else pose_rpy(xyz, source.get("rpy", (0, 0, 0)))
+    return points @ X[:3, :3].T + X[:3, 3]
+
+
+def _mesh_path(uri: str) -> Path:
+    """The file behind a ``package://`` name of the package example-robot-data."""
+    import sysconfig
+
+    relative = uri.removeprefix("package://example-robot-data/")
+    path = Path(sysconfig.get_paths()["purelib"]) / "cmeel.prefix/share/example-robot-data" / relative
+    if not path.exists():
+        raise MissingDependencyError("the original meshes are not installed: pip install 'edmp[meshes]'")
+    return path

@@ -1,0 +1,69 @@
+"""Reading what was typed: lists of numbers, ranges, names; and the consoles to write on."""
+
+from __future__ import annotations
+
+import math
+import re
+
+from rich.console import Console
+
+from edmp.robots.errors import InvalidInputError
+
+REPORT_WIDTH = 150
+"""Columns for tables when the output is not a terminal, so that nothing is cut off in a file."""
+
+
+def progress_console() -> Console:
+    """For what passes: on stderr, so that stdout holds results only."""
+    return Console(stderr=True, markup=False)
+
+
+def report_console() -> Console:
+    """For results, on stdout."""
+    console = Console(highlight=False, markup=False)
+    return console if console.is_terminal else Console(highlight=False, markup=False, width=REPORT_WIDTH)
+
+
+def numbers(text: str, count: int, what: str) -> list[float]:
+    """``count`` finite numbers, separated by spaces or commas.
+
+    Raises:
+        InvalidInputError: for anything else.
+    """
+    words = [word for word in re.split(r"[\s,]+", text.strip().strip("[]()")) if word]
+    values = []
+    for word in words:
+        try:
+            values.append(float(word))
+        except ValueError:
+            raise InvalidInputError(f"{what}: {word!r} is not a number") from None
+    if len(values) != count:
+        raise InvalidInputError(f"{what}: expected {count} numbers, got {len(values)}: {text!r}")
+    if bad := [value for value in values if not math.isfinite(value)]:
+        raise InvalidInputError(f"{what}: every number must be finite, got {bad[0]}")
+    return values
+
+
+def names(text: str | None) -> list[str] | None:
+    """Names separated by commas; None stays None."""
+    return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
+
+
+def ranges(text: str | None) -> set[int] | None:
+    """``"1-3,7"`` as {1, 2, 3, 7}; None stays None.
+
+    Raises:
+        InvalidInputError: for anything else.
+    """
+    if text is None:
+        return None
+    chosen: set[int] = set()
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?", part)
+        if not match:
+            raise InvalidInputError(f"numbers: {part!r} is neither a number nor a range such as 1-50")
+        first, last = int(match[1]), int(match[2] or match[1])
+        if last < first:
+            raise InvalidInputError(f"numbers: the range {part.strip()!r} runs backwards")
+        chosen.update(range(first, last + 1))
+    return chosen

@@ -1,0 +1,172 @@
+"""``edmp bench``: run planners over folders of problems, show the results, judge them again, time the parts."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edmp.cli.arguments import REPORT_WIDTH, names, progress_console, ranges, report_console
+from edmp.robots.errors import InvalidInputError
+
+app = typer.Typer(help="Benchmarks.", no_args_is_help=True, rich_markup_mode=None)
+
+Problems = Annotated[Path, typer.Option(help="Folder with <set>/sceneNNNN.yaml and requestNNNN.yaml.")]
+Sets = Annotated[str | None, typer.Option(help="Only these sets, separated by commas.")]
+Numbers = Annotated[str | None, typer.Option(help="Only problems of these numbers, such as 1-50 or 3,7.")]
+Limit = Annotated[int | None, typer.Option(min=1, help="At most so many problems, taken evenly from the sets.")]
+
+
+@app.command()
+def run(
+    problems: Problems,
+    out: Annotated[Path, typer.Option(help="Results, one line of JSON a problem.")],
+    planners: Annotated[str, typer.Option(help="Planners, separated by commas.")] = "edmp",
+    sets: Sets = None,
+    numbers: Numbers = None,
+    limit: Limit = None,
+    seed: Annotated[int, typer.Option(help="Given to every plan.")] = 0,
+    fallback: Annotated[bool, typer.Option(help="Allow searching where optimisation fails.")] = True,
+    robot: Annotated[str, typer.Option(help="Robot name or description file.")] = "panda",
+    time_budget: Annotated[float | None, typer.Option(help="For one plan [s].")] = None,
+    num_seeds: Annotated[int | None, typer.Option(help="Trajectories denoised at once.")] = None,
+    ensemble: Annotated[str | None, typer.Option(help="Ensemble of costs.")] = None,
+    prior: Annotated[str | None, typer.Option(help="Prior by name or file.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an existing file.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
+) -> None:
+    """Plan every problem, write one line of JSON each, and print a table. Ctrl-C keeps what is written."""
+    from edmp.bench import find_problems, read_records
+    from edmp.bench.planners import PlannerOptions
+    from edmp.bench.runner import RunSettings, WarmUp, count_todo
+    from edmp.bench.runner import run as run_problems
+
+    if resume and force:
+        raise InvalidInputError("--resume goes on with the file, --force overwrites it: choose one")
+    chosen = find_problems(problems, sets=names(sets), numbers=ranges(numbers), limit=limit)
+    options = PlannerOptions(fallback, time_budget, num_seeds, ensemble, prior)
+    settings = RunSettings(robot, seed, options, resume, force)
+    earlier = read_records(out) if resume and out.is_file() else []
+    who = names(planners) or []
+    with _bar() as progress, contextlib.redirect_stdout(sys.stderr):
+        task = progress.add_task("warming up", total=count_todo(chosen, who, earlier), note="")
+        solved = 0
+
+        def on_warm_up(warm: WarmUp) -> None:
+            progress.console.print(f"{warm.planner}: first plan, imports and kernels included: {warm.seconds:.1f} s")
+            progress.update(task, description=warm.planner)
+
+        def on_record(record: dict) -> None:
+            nonlocal solved
+            solved += record["solved"]
+            progress.update(task, advance=1, note=f"{solved} solved, {record['set']}/{record['index']}")
+
+        try:
+            records = run_problems(chosen, who, out, settings, on_warm_up=on_warm_up, on_record=on_record)
+            interrupted = False
+        except KeyboardInterrupt:
+            records, interrupted = read_records(out), True
+    _print_table(records)
+    if interrupted:
+        progress_console().print(f"stopped; the same command with --resume goes on with {out}")
+        raise typer.Exit(130)
+
+
+@app.command()
+def report(
+    results: Annotated[Path, typer.Argument(help="Results of edmp bench run.")],
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the table in Markdown.")] = False,
+) -> None:
+    """Print the table of a results file."""
+    from edmp.bench import read_records
+    from edmp.bench.table import markdown as as_markdown
+
+    records = read_records(results)
+    if markdown:
+        print(as_markdown(records))
+    else:
+        _print_table(records)
+
+
+@app.command()
+def judge(
+    results: Annotated[Path, typer.Argument(help="Results of edmp bench run.")],
+    problems: Problems,
+    step: Annotated[float, typer.Option(help="No joint moves more than this between two looks [rad].")] = 5e-3,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes; default: all cores.")] = None,
+) -> None:
+    """Look again at every path called solved, with an independent checker. Exit code 1 if anything is wrong."""
+    from edmp.bench import find_problems, read_records
+    from edmp.bench.rejudge import Opinion, rejudge
+
+    records = read_records(results)
+    entries = find_problems(problems)
+    claimed = sum(record["solved"] for record in records)
+    with _bar() as progress:
+        task = progress.add_task("judging", total=claimed, note="")
+
+        def on_opinion(opinion: Opinion) -> None:
+            progress.update(task, advance=1, note=f"{opinion.set}/{opinion.index}")
+
+        opinions = rejudge(records, entries, step=step, workers=workers, on_opinion=on_opinion)
+    console = report_console()
+    for opinion in opinions:
+        if not opinion.clean:
+            faults = [f"hulls: {c}" for c in opinion.hulls] + [f"meshes: {c}" for c in opinion.meshes or ()]
+            console.print(f"{opinion.planner} {opinion.set}/{opinion.index}: {'; '.join([*faults, *opinion.ends])}")
+    console.print(f"{len(opinions)} of {claimed} paths called solved were judged, every {step * 1e3:g} mrad:")
+    console.print(f"  in collision, robot's own convex pieces:              {sum(bool(o.hulls) for o in opinions)}")
+    judged = [o for o in opinions if o.meshes is not None]
+    meshes = f"{sum(bool(o.meshes) for o in judged)} of {len(judged)}" if judged else "not judged: meshes not installed"
+    console.print(f"  in collision, convex hulls of the original meshes:    {meshes}")
+    console.print(f"  start, goal or limits missed:                         {sum(bool(o.ends) for o in opinions)}")
+    raise typer.Exit(0 if all(o.clean for o in opinions) and len(opinions) == claimed else 1)
+
+
+@app.command()
+def kernels() -> None:
+    """Time the fused kernels against the torch definitions, side by side."""
+    from edmp.costs.benchmark import benchmark_kernels
+
+    outcome = benchmark_kernels()
+    if outcome is not None:
+        report_console().print(outcome)
+
+
+@app.command("import")
+def import_time(repeats: Annotated[int, typer.Option(min=1, help="Fresh interpreters.")] = 3) -> None:
+    """Time imports in fresh interpreters: the package alone, and with everything that a plan needs."""
+    console = report_console()
+    for what, code in (("import edmp", "import edmp"), ("import edmp; edmp.plan", "import edmp; edmp.plan")):
+        script = f"import time; t = time.perf_counter(); {code}; print(time.perf_counter() - t)"
+        seconds = []
+        for _ in range(repeats):
+            done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+            seconds.append(float(done.stdout.split()[-1]))
+        console.print(f"{what:<24}{min(seconds):.2f} s (fastest of {repeats})")
+
+
+def _bar():
+    """A progress bar with count, elapsed and remaining time, on stderr."""
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    return Progress(*columns, TimeRemainingColumn(), TextColumn("{task.fields[note]}"), console=progress_console())
+
+
+def _print_table(records: list[dict]) -> None:
+    from edmp.bench.table import report as table
+
+    console = report_console()
+    console.print(table(records, width=console.width if console.is_terminal else REPORT_WIDTH))

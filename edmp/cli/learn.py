@@ -1,0 +1,103 @@
+"""``edmp generate``, ``edmp train``, ``edmp prior``: from expert data to a prior."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edmp.cli.arguments import names, report_console
+from edmp.robots.errors import InvalidInputError
+
+prior_app = typer.Typer(help="Trained priors.", no_args_is_help=True, rich_markup_mode=None)
+
+
+def generate(
+    out: Annotated[Path, typer.Option(help="Folder for the shards; an earlier run there goes on.")],
+    robot: Annotated[str, typer.Option(help="Robot name.")] = "panda",
+    count: Annotated[int, typer.Option(min=1, help="Trajectories to make.")] = 100_000,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the data set.")] = 1,
+    families: Annotated[str | None, typer.Option(help="Scene families, separated by commas; default: all.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes; default: all cores.")] = None,
+    max_seconds: Annotated[float | None, typer.Option(min=1, help="Stop after this time [s].")] = None,
+) -> None:
+    """Make expert trajectories in random scenes. Stop with Ctrl-C; the same command goes on."""
+    from edmp.data.generate import GenerateSettings
+    from edmp.data.generate import generate as run
+    from edmp.robots import load_robot
+    from edmp.robots.errors import unknown_name
+    from edmp.scenes.generators import FAMILIES
+
+    load_robot(robot)
+    chosen = names(families) or []
+    for family in chosen:
+        if family not in FAMILIES:
+            raise unknown_name("scene family", family, FAMILIES)
+    _check_folder(out)
+    settings = GenerateSettings(robot=robot, count=count, seed=seed, families=tuple(chosen))
+    manifest = run(out, settings, workers=workers, max_seconds=max_seconds)
+    report_console().print(f"written: {manifest}")
+
+
+def train(
+    data: Annotated[Path, typer.Option(help="Folder that edmp generate filled, or is still filling.")],
+    out: Annotated[Path, typer.Option(help="Folder of the run; an earlier run there goes on.")],
+    robot: Annotated[str, typer.Option(help="Robot name.")] = "panda",
+    arch: Annotated[str, typer.Option(help="Architecture: mlp or unet.")] = "mlp",
+    max_steps: Annotated[int | None, typer.Option(min=1, help="Stop after this many steps.")] = None,
+    max_seconds: Annotated[float | None, typer.Option(min=1, help="Stop after this time [s].")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Trajectories a step.")] = None,
+    seed: Annotated[int, typer.Option(help="Of weights, batches and noise.")] = 0,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    resume: Annotated[bool, typer.Option(help="Go on from the checkpoint in the folder, if there is one.")] = True,
+) -> None:
+    """Train a prior. Stop with Ctrl-C; the same command goes on."""
+    from edmp.data.train import TrainSettings
+    from edmp.data.train import train as run
+    from edmp.robots import load_robot
+
+    if not data.is_dir():
+        raise InvalidInputError(f"--data: no such folder: {data}")
+    _check_folder(out)
+    settings = TrainSettings(max_steps=max_steps, max_seconds=max_seconds, seed=seed, device=device)
+    if batch_size is not None:
+        settings = TrainSettings(
+            max_steps=max_steps, max_seconds=max_seconds, seed=seed, device=device, batch_size=batch_size
+        )
+    command = shlex.join(["edmp", *sys.argv[1:]])
+    report = run(data, out, robot=load_robot(robot), arch=arch, settings=settings, resume=resume, command=command)
+    console = report_console()
+    for name, value in report.metrics.items():
+        console.print(f"  {name}: {value}")
+    console.print("stopped; the same command goes on" if report.interrupted else f"written: {report.prior}")
+
+
+def _check_folder(path: Path) -> None:
+    """The folder exists or can be made, and takes files."""
+    import tempfile
+
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        raise InvalidInputError(f"--out: cannot write in folder {path}: {error.strerror or error}") from error
+
+
+@prior_app.command("info")
+def prior_info(
+    name: Annotated[str | None, typer.Argument(help="Bundled name or weights file; default: list the bundled.")] = None,
+) -> None:
+    """What is known of a trained prior: data, seed, command, date, metrics."""
+    from edmp.prior import checkpoint
+
+    console = report_console()
+    if name is None:
+        console.print(f"bundled priors: {', '.join(checkpoint.bundled_priors()) or '(none)'}")
+        return
+    facts = checkpoint.prior_info(name)
+    for key, value in facts.items():
+        console.print(f"  {key}: {value}", soft_wrap=True)

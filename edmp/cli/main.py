@@ -1,0 +1,64 @@
+"""The root command, and what every command shares: misuse becomes one line on stderr."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Annotated
+
+import typer
+
+import edmp
+from edmp.cli.bench import app as bench_app
+from edmp.cli.learn import generate, prior_app, train
+from edmp.cli.plan import plan
+from edmp.cli.robot import app as robot_app
+from edmp.robots.errors import EdmpError
+
+OK, NO_PLAN, MISUSE, INTERRUPTED = 0, 1, 2, 130
+
+app = typer.Typer(
+    name="edmp",
+    help="Plan certified collision-free motions for robot arms.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command()(plan)
+app.add_typer(bench_app, name="bench")
+app.add_typer(robot_app, name="robot")
+app.command()(generate)
+app.command()(train)
+app.add_typer(prior_app, name="prior")
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"edmp {edmp.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what happens inside.")] = False,
+) -> None:
+    """Plan certified collision-free motions for robot arms."""
+    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.WARNING)
+    if verbose:
+        logging.getLogger("edmp").setLevel(logging.INFO)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point of the ``edmp`` command; always ends in `SystemExit`."""
+    try:
+        app(args=arguments, prog_name="edmp")
+    except EdmpError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(MISUSE)
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        sys.exit(INTERRUPTED)

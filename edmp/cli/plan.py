@@ -1,0 +1,192 @@
+"""``edmp plan``: one problem from files and options to a plan file, a picture and a short report."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from edmp.cli.arguments import numbers, progress_console, report_console
+from edmp.outfile import check_writable
+from edmp.robots.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from edmp.problem import Goal, Problem
+    from edmp.result import PlanResult
+    from edmp.robots.robot import Robot
+    from edmp.scenes.scene import Scene
+
+PICTURES = (".png", ".jpg", ".pdf", ".svg")
+
+
+def plan(
+    scene: Annotated[str, typer.Option(help="Scene file (edmp's YAML or MoveIt's), or the name of a shipped example.")],
+    request: Annotated[Path | None, typer.Option(help="MoveIt motion plan request with start and goal.")] = None,
+    start: Annotated[
+        str | None, typer.Option(help="Start configuration [rad], such as '0 -0.8 0 -2.4 0 1.6 0.8'.")
+    ] = None,
+    goal: Annotated[
+        list[str] | None, typer.Option(help="Goal configuration [rad]; repeat it for several goals.")
+    ] = None,
+    goal_pose: Annotated[
+        list[str] | None, typer.Option(help="Tool pose goal 'x y z qx qy qz qw' [m] in the world; may be repeated.")
+    ] = None,
+    robot: Annotated[
+        str | None, typer.Option(help="Robot name or description file; default: the file's own, else panda.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the plan (JSON) here.")] = None,
+    picture: Annotated[Path | None, typer.Option(help="Write a picture of the plan (.png, .pdf, ...) here.")] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the result as JSON on stdout, and nothing else.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same plan.")] = 0,
+    time_budget: Annotated[float | None, typer.Option(help="Give up after this time [s].")] = None,
+    num_seeds: Annotated[int | None, typer.Option(help="Trajectories denoised at once.")] = None,
+    ensemble: Annotated[str | None, typer.Option(help="Ensemble of costs that steers the denoising.")] = None,
+    fallback: Annotated[bool, typer.Option(help="Search with RRT-Connect where optimisation fails.")] = True,
+) -> None:
+    """Plan a motion and say how it went. Exit code 0: solved, 1: no plan, 2: misuse."""
+    if out is not None:
+        check_writable(out, "--out", suffixes=(".json",))
+    if picture is not None:
+        check_writable(picture, "--picture", suffixes=PICTURES)
+    options = {"time_budget": time_budget, "num_seeds": num_seeds, "ensemble": ensemble}
+    with progress_console().status("reading the problem") as status, contextlib.redirect_stdout(sys.stderr):
+        problem = read_problem(scene, request=request, start=start, goals=goal, goal_poses=goal_pose, robot=robot)
+        where = f"{problem.name or 'scene'}: {problem.robot.name} among {len(problem.scene)} obstacles"
+        status.update(f"planning in {where} (the first run on a machine compiles kernels)")
+        chosen = {name: value for name, value in options.items() if value is not None}
+        result = solve(problem, seed=seed, fallback=fallback, **chosen)
+        if out is not None:
+            from edmp.planfile import save_plan
+
+            save_plan(out, problem, result)
+        if picture is not None:
+            from edmp.viz import save_image
+
+            status.update("drawing")
+            save_image(result, picture, robot=problem.robot, scene=problem.scene, problem=problem)
+    written = [str(path) for path in (out, picture) if path is not None]
+    if as_json:
+        print(json.dumps(_json_report(problem, result), allow_nan=False))
+    else:
+        _print_report(problem, result, written)
+    raise typer.Exit(0 if result.solved else 1)
+
+
+def solve(problem: Problem, *, seed: int, **options: Any) -> PlanResult:
+    """One call of the planner."""
+    import edmp
+
+    return edmp.plan(problem.scene, problem.start, problem.goal, robot=problem.robot, seed=seed, **options)
+
+
+def read_problem(
+    scene: str,
+    *,
+    request: Path | None = None,
+    start: str | None = None,
+    goals: list[str] | None = None,
+    goal_poses: list[str] | None = None,
+    robot: str | None = None,
+) -> Problem:
+    """The problem that the options of ``edmp plan`` describe.
+
+    Raises:
+        EdmpError: names the option or file at fault.
+    """
+    from edmp.scenes.files import example_names, example_path
+
+    if request is not None and (start or goals or goal_poses):
+        raise InvalidInputError("--request gives start and goal already: leave out --start, --goal and --goal-pose")
+    if not Path(scene).exists() and "/" not in scene and not Path(scene).suffix:
+        with example_path(scene) as path:  # says which examples there are if it is none
+            return _problem_of(path, request, start, goals or [], goal_poses or [], robot)
+    if not Path(scene).is_file():
+        hint = f"; shipped examples: {', '.join(example_names())}"
+        raise InvalidInputError(f"--scene: no such file: {scene}{hint}")
+    return _problem_of(Path(scene), request, start, goals or [], goal_poses or [], robot)
+
+
+def _problem_of(
+    path: Path, request: Path | None, start: str | None, goals: list[str], goal_poses: list[str], robot: str | None
+) -> Problem:
+    from edmp.problem import Problem, load_problem
+
+    if start is None or not (goals or goal_poses):
+        problem = load_problem(path, request, robot=robot)
+    else:
+        arm, scene = _arm_and_scene(path, robot)
+        problem = Problem(arm, scene, arm.home, arm.home, path.stem)
+    dof = problem.robot.dof
+    if start is not None:
+        problem = dataclasses.replace(problem, start=_configuration(start, dof, "--start"))
+    if goals or goal_poses:
+        problem = dataclasses.replace(problem, goal=_goals(goals, goal_poses, dof))
+    return problem
+
+
+def _arm_and_scene(path: Path, robot: str | None) -> tuple[Robot, Scene]:
+    """Robot and obstacles of a file that need not say where to start and end."""
+    from edmp.robots import load_robot
+    from edmp.scenes.files import load_scene
+    from edmp.scenes.native import is_native, parse_scene_file
+    from edmp.scenes.yaml_nodes import read_yaml
+
+    root = read_yaml(path)
+    entry = parse_scene_file(root).robot if is_native(root) else None
+    if entry is None:
+        return load_robot(robot or "panda"), load_scene(path)
+    arm = load_robot(robot or entry.name, gripper_width=entry.gripper_width)
+    return arm if entry.X_WR is None else arm.with_base(entry.X_WR), load_scene(path)
+
+
+def _configuration(text: str, dof: int, what: str) -> Any:
+    import numpy as np
+
+    return np.array(numbers(text, dof, what))
+
+
+def _goals(goals: list[str], poses: list[str], dof: int) -> Goal | tuple[Goal, ...]:
+    from edmp.problem import PoseGoal
+
+    chosen: list[Goal] = [_configuration(text, dof, "--goal") for text in goals]
+    for text in poses:
+        values = numbers(text, 7, "--goal-pose")
+        chosen.append(PoseGoal(values[:3], values[3:]))  # type: ignore[arg-type]
+    return chosen[0] if len(chosen) == 1 else tuple(chosen)
+
+
+def _json_report(problem: Problem, result: PlanResult) -> dict[str, Any]:
+    from edmp.planfile import result_document
+
+    return {"name": problem.name, "robot": problem.robot.name, **result_document(result)}
+
+
+def _print_report(problem: Problem, result: PlanResult, written: list[str]) -> None:
+    from rich.text import Text
+
+    console = report_console()
+    stats = result.stats
+    console.print(Text(result.status.value, style="bold green" if result.solved else "bold red"), end=" ")
+    console.print(Text(result.message), soft_wrap=True)
+    rows = [("problem", f"{problem.name or '-'}: {problem.robot.name}, {len(problem.scene)} obstacles")]
+    if stats.stage:
+        rows.append(("stage", f"{stats.stage.value} ({stats.num_valid} of {stats.num_seeds} seeds free)"))
+    rows.append(("time", f"{stats.time_s:.3f} s"))
+    if best := result.best:
+        clearance = f"{best.min_clearance * 1e3:.1f} mm" if best.min_clearance < 10 else "no obstacle near"
+        rows += [
+            ("path length", f"{best.length:.3f} rad, {len(best.path)} waypoints"),
+            ("duration", f"{best.duration:.2f} s"),
+            ("clearance", clearance),
+            ("alternatives", str(len(result.alternatives))),
+        ]
+    rows += [("written", path) for path in written]
+    for name, value in rows:
+        console.print(Text(f"  {name:<13}{value}"), soft_wrap=True)

@@ -1,0 +1,62 @@
+"""``edmp robot``: fit a description to an arm's meshes; look at one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from edmp.cli.arguments import progress_console, report_console
+from edmp.outfile import check_writable
+
+app = typer.Typer(help="Robot descriptions.", no_args_is_help=True, rich_markup_mode=None)
+
+
+@app.command()
+def fit(
+    urdf: Annotated[Path, typer.Argument(help="URDF of a serial arm, its collision meshes within reach.")],
+    out: Annotated[Path, typer.Option(help="Write the description (YAML) here.")],
+    tool: Annotated[str | None, typer.Option(help="Link to use as tool frame.")] = None,
+) -> None:
+    """Fit spheres, boxes and convex pieces to the collision meshes of a URDF and write a robot description."""
+    check_writable(out, "--out", suffixes=(".yaml", ".yml"))
+    from edmp.robots import save_robot
+    from edmp.robots.fit import fit_robot  # type: ignore[import-not-found, unused-ignore]
+
+    options: dict[str, Any] = {} if tool is None else {"tool": tool}
+    with progress_console().status(f"fitting {urdf}"):
+        robot = fit_robot(urdf, **options)
+        save_robot(robot, out)
+    report_console().print(f"{robot.name}: {robot.dof} joints, {len(robot.spheres)} spheres; written: {out}")
+
+
+@app.command()
+def info(
+    name: Annotated[str, typer.Argument(help="Robot name or description file.")] = "panda",
+) -> None:
+    """Joints, limits and collision geometry of a robot."""
+    from rich.table import Table
+
+    from edmp.robots import built_in_robots, load_robot
+
+    robot = load_robot(name)
+    console = report_console()
+    gripper = f", gripper {robot.gripper.width:g} of {robot.gripper.max_width:g} m" if robot.gripper else ""
+    console.print(
+        f"{robot.name}: {robot.dof} joints, {len(robot.links)} links, {len(robot.spheres)} spheres, "
+        f"{sum(len(link.hulls_B) for link in robot.links)} convex pieces, "
+        f"{len(robot.collision_pairs)} link pairs, tool frame {robot.tool.name}{gripper}"
+    )
+    joints = Table("joint", "kind", "lower", "upper", "velocity", "acceleration", "jerk", "home", box=None)
+    limits = robot.limits
+    for i, joint in enumerate(robot.joints):
+        values = (limits.lower, limits.upper, limits.velocity, limits.acceleration, limits.jerk, robot.home)
+        joints.add_row(joint.name, joint.kind, *(f"{value[i]:.4g}" for value in values))
+    console.print(joints)
+    links = Table("link", "body", "spheres", "pieces", "box [m]", box=None)
+    for link in robot.links:
+        box = " x ".join(f"{extent:.3f}" for extent in link.box.size) if link.box else "-"
+        links.add_row(link.name, str(link.body), str(len(link.spheres_B)), str(len(link.hulls_B)), box)
+    console.print(links)
+    console.print(f"built in: {', '.join(built_in_robots())}")

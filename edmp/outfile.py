@@ -1,0 +1,54 @@
+"""Output files: known to be writable before the work starts, and written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from edmp.robots.errors import InvalidInputError
+
+
+def check_writable(path: str | Path, what: str, *, suffixes: tuple[str, ...] = ()) -> Path:
+    """The path, if a file could be written there now; nothing is left behind.
+
+    Args:
+        path: of the file to come.
+        what: it is, for the message.
+        suffixes: allowed endings, any if empty.
+
+    Raises:
+        InvalidInputError: says what stands in the way.
+    """
+    path = Path(path)
+    if suffixes and path.suffix.lower() not in suffixes:
+        raise InvalidInputError(f"{what}: {path} must end in {' or '.join(suffixes)}")
+    if path.is_dir():
+        raise InvalidInputError(f"{what}: {path} is a folder; give the name of a file in it")
+    if not path.parent.is_dir():
+        raise InvalidInputError(f"{what}: the folder {path.parent} does not exist; make it first")
+    try:
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+        if path.exists():
+            with path.open("ab"):
+                pass
+    except OSError as error:
+        raise InvalidInputError(f"{what}: cannot write {path}: {error.strerror or error}") from error
+    return path
+
+
+@contextmanager
+def written_whole(path: str | Path) -> Iterator[Path]:
+    """A temporary name beside ``path``, same ending; renamed to ``path`` if the block succeeds, else removed."""
+    path = Path(path)
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+    try:
+        yield temporary
+        temporary.replace(path)
+    except OSError as error:
+        raise InvalidInputError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
