@@ -16,7 +16,7 @@ from edmp.scenes.shapes import Mesh
 if hasattr(wp, "LOG_WARNING"):
     wp.config.log_level = wp.LOG_WARNING
 else:  # before warp-lang 1.12
-    wp.config.quiet = True
+    setattr(wp.config, "quiet", True)  # noqa: B010 (unknown to newer stubs)
 wp.init()  # wp.device_from_torch does not start Warp by itself
 
 
@@ -31,14 +31,14 @@ def _query(
     p = points[i]
     # Everything is near enough; the winding number tells inside from outside even where normals are ambiguous.
     query = wp.mesh_query_point_sign_winding_number(mesh, p, 1.0e8)
-    if query.result:
-        offset = p - wp.mesh_eval_position(mesh, query.face, query.u, query.v)
+    if query.result:  # type: ignore[attr-defined]
+        offset = p - wp.mesh_eval_position(mesh, query.face, query.u, query.v)  # type: ignore[attr-defined]
         length = wp.length(offset)
-        distances[i] = query.sign * length
+        distances[i] = query.sign * length  # type: ignore[attr-defined]
         if length > 1.0e-7:
-            gradients[i] = query.sign * offset / length
+            gradients[i] = query.sign * offset / length  # type: ignore[attr-defined]
         else:
-            gradients[i] = wp.mesh_eval_face_normal(mesh, query.face)
+            gradients[i] = wp.mesh_eval_face_normal(mesh, query.face)  # type: ignore[attr-defined]
 
 
 @functools.lru_cache(maxsize=256)

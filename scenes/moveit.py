@@ -217,9 +217,9 @@ def _mesh(node: YamlNode) -> Shape:
     faces = []
     for triangle in node.need("triangles"):
         corners = triangle.need("vertex_indices") if triangle.is_mapping else triangle
-        faces.append([int(corner) for corner in corners.numbers(3)])
+        faces.append(corners.indices(3))
     try:
-        return Mesh(np.array(vertices), np.array(faces))
+        return Mesh(np.array(vertices), np.array(faces, dtype=np.int32))
     except InvalidInputError as error:
         node.refuse(error)
 

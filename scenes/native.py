@@ -102,12 +102,12 @@ def parse_scene_file(root: YamlNode) -> SceneFile:
     if listed := root.get("obstacles"):
         for name, item in listed.mapping().items():
             obstacles.append(_obstacle(name, item))
-    name, robot, start, goal = (root.get(key) for key in ("name", "robot", "start", "goal"))
+    title, robot, start, goal = (root.get(key) for key in ("name", "robot", "start", "goal"))
     if "goal" in entries and start is None:
         entries["goal"].fail("a goal needs a start as well")
     return SceneFile(
         Scene(tuple(obstacles)),
-        name.text() if name else "",
+        title.text() if title else "",
         _robot(robot) if robot else None,
         _configuration(start) if start else None,
         _goals(goal) if goal else (),
@@ -145,11 +145,11 @@ def _mesh(item: YamlNode) -> Shape:
         if item.get("vertices") is None:
             item.fail("a mesh needs either file, or vertices and faces")
         vertices = np.array([vertex.numbers(3) for vertex in item.need("vertices")])
-        faces = np.array([face.numbers(3) for face in item.need("faces")]).astype(np.int64)
+        faces = np.array([face.indices(3) for face in item.need("faces")], dtype=np.int32)
     return Mesh(vertices * factor, faces)
 
 
-def _mesh_file(file: YamlNode) -> tuple[Array, NDArray[np.int64]]:
+def _mesh_file(file: YamlNode) -> tuple[Array, NDArray[np.int32]]:
     """Vertices and faces of a mesh file (obj, stl, ply, ...) named relative to the YAML file."""
     import trimesh
 
@@ -157,10 +157,10 @@ def _mesh_file(file: YamlNode) -> tuple[Array, NDArray[np.int64]]:
     if not path.is_file():
         file.fail(f"mesh file {path} does not exist")
     try:
-        mesh = trimesh.load(path, force="mesh")
+        mesh: Any = trimesh.load(path, force="mesh")
     except Exception as error:  # trimesh's readers raise whatever they stumble over
         file.fail(f"mesh file {path} cannot be read: {error}")
-    return np.asarray(mesh.vertices), np.asarray(mesh.faces)
+    return np.asarray(mesh.vertices, np.float64), np.asarray(mesh.faces, np.int32)
 
 
 TYPES: Mapping[str, tuple[tuple[str, ...], Callable[[YamlNode], Shape]]] = {

@@ -117,9 +117,10 @@ class YamlNode:
             value = float(self.node.value)
         except ValueError:
             # YAML writes non-finite numbers as .nan and .inf
-            value = {".nan": math.nan, ".inf": math.inf, "-.inf": -math.inf}.get(self.node.value.lower())
-            if value is None:
+            special = {".nan": math.nan, ".inf": math.inf, "-.inf": -math.inf}
+            if self.node.value.lower() not in special:
                 self.fail(f"expected a number, got {self.node.value!r}")
+            value = special[self.node.value.lower()]
         if not math.isfinite(value):
             self.fail(f"expected a finite number, got {self.node.value}")
         return value
@@ -130,6 +131,13 @@ class YamlNode:
         if length is not None and len(values) != length:
             self.fail(f"expected {length} numbers, got {len(values)}: {values}")
         return values
+
+    def indices(self, length: int) -> list[int]:
+        """A list of ``length`` whole numbers."""
+        values = self.numbers(length)
+        if any(value != int(value) for value in values):
+            self.fail(f"expected whole numbers, got {values}")
+        return [int(value) for value in values]
 
     def _kind(self) -> str:
         if isinstance(self.node, yaml.MappingNode):

@@ -130,13 +130,13 @@ class GeneratedScene:
 
 
 def _in_reach(p_W: Array) -> NDArray[np.bool_]:
-    near_axis = (np.hypot(p_W[:, 0], p_W[:, 1]) < KEEP_OUT_RADIUS) & (p_W[:, 2] < KEEP_OUT_HEIGHT)
-    return (np.linalg.norm(p_W - REACH_CENTRE, axis=1) < REACH) & ~near_axis
+    away = (np.hypot(p_W[:, 0], p_W[:, 1]) > KEEP_OUT_RADIUS) | (p_W[:, 2] > KEEP_OUT_HEIGHT)
+    return np.logical_and(np.linalg.norm(p_W - REACH_CENTRE, axis=1) < REACH, away)
 
 
 def _gripper_free(X_WT: Array, boxes: _Boxes) -> NDArray[np.bool_]:
     p_W = _GRIPPER[:, :3] @ X_WT[:, :3, :3].transpose(0, 2, 1) + X_WT[:, None, :3, 3]
-    return (boxes.distance(p_W) > _GRIPPER[:, 3]).all(axis=1)
+    return np.asarray((boxes.distance(p_W) > _GRIPPER[:, 3]).all(axis=1))
 
 
 def half_extents(shape: Shape) -> Array:

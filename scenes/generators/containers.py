@@ -38,7 +38,7 @@ def box(rng: np.random.Generator) -> Builder:
         setback = rng.uniform(0.0, 0.2)
         builder.panel("cap", (setback, y0, lid), (depth + setback, y1, lid + t), X_FG)
     inside = Surface(X_FG @ pose_yaw((depth / 2, 0.0, bottom), 0.0), (depth - 2 * t, width - 2 * t))
-    _contents(rng, builder, inside, rng.integers(1, 5))
+    _contents(rng, builder, inside, int(rng.integers(1, 5)))
     _inside(builder, inside, rim - bottom, weight=4.0)
     return builder
 
@@ -57,7 +57,7 @@ def bins(rng: np.random.Generator) -> Builder:
         size = (rng.uniform(0.25, 0.45), rng.uniform(0.28, 0.5), rng.uniform(0.08, 0.28))
         t = rng.uniform(0.006, 0.02)
         inside = _tray(builder, X_FG, f"bin{i + 1}", size, t)
-        _contents(rng, builder, inside, rng.integers(0, 4), prefix=f"bin{i + 1}_object")
+        _contents(rng, builder, inside, int(rng.integers(0, 4)), prefix=f"bin{i + 1}_object")
         _inside(builder, inside, size[2], weight=3.0)
     if ground < -0.03 and rng.random() < 0.5:
         builder.box("ground", (2.5, 2.5, 0.02), (0.0, 0.0, ground - 0.011))
@@ -119,8 +119,8 @@ def cage(rng: np.random.Generator) -> Builder:
     if rng.random() < 0.7:
         builder.panel("cap", (rng.uniform(0.0, 0.15), y0, height), (depth, y1, height + t), X_FG)
     if rng.random() < 0.6:  # bars lying across the front: the hand goes between them
-        low = rng.uniform(0.1, 0.25)
-        for i, z in enumerate((low, min(low + rng.uniform(0.25, 0.35), height - t))):
+        lowest = rng.uniform(0.1, 0.25)
+        for i, z in enumerate((lowest, min(lowest + rng.uniform(0.25, 0.35), height - t))):
             builder.panel(f"front{i + 1}", (0, y0, z), (t, y1, z + t), X_FG)
     else:
         _bars(builder, "front", np.array((0, y0, 0)), np.array((t, y1, height)), 1, int(rng.integers(2, 4)), X_FG)

@@ -59,7 +59,7 @@ def grasp_from_side(
 ) -> None:
     """Tool poses a little before a standing object, level or tilted slightly down, coming in along ``azimuth`` of F."""
     half = half_extents(shape)
-    X_FV = pose_yaw(X_FO[:3, 3], 0.0)
+    X_FV = pose_yaw(X_FO[:3, 3].tolist(), 0.0)
     reach = float(max(half[0], half[1]))
     builder.region(
         X_FV,

@@ -9,7 +9,7 @@ import numpy as np
 from edmp.scenes.generators.base import Builder, around
 from edmp.scenes.generators.objects import Surface, above_surface, grasp_from_side, grasp_from_top, thing
 from edmp.scenes.poses import pose_yaw
-from edmp.scenes.shapes import Box, Cylinder
+from edmp.scenes.shapes import Box, Cylinder, Shape
 
 
 def tabletop(rng: np.random.Generator) -> Builder:
@@ -22,6 +22,7 @@ def tabletop(rng: np.random.Generator) -> Builder:
         surfaces.append(_table(rng, builder, "side_table", height if rng.random() < 0.5 else rng.uniform(0, 0.4), side))
     for i in range(rng.integers(3, 15)):
         surface = surfaces[rng.integers(len(surfaces))]
+        shape: Shape
         if rng.random() < 0.3:
             shape = Cylinder(radius=rng.uniform(0.03, 0.15), length=rng.uniform(0.05, 0.35))
         else:

@@ -221,6 +221,11 @@ def primitive(body: str, pose_line: str = "{position: [0, 0, 0], orientation: [0
             4,
             "not closed",
         ),
+        (
+            "edmp_scene: 1\nobstacles:\n  a:\n    type: mesh\n    vertices: [[0, 0, 0]]\n    faces: [[0, 1, 2.5]]\n",
+            6,
+            "whole numbers",
+        ),
         ("edmp_scene: 1\ngoal: [1]\n", 2, "needs a start"),
     ],
 )
