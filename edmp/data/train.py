@@ -354,8 +354,8 @@ class _Run:
         for name, tensor in tensors.items():
             index, _, key = name.partition(".")
             state.setdefault(int(index), {})[key] = tensor
-        for index, entries in state.items():
-            parameter = parameters[index]
+        for number, entries in state.items():
+            parameter = parameters[number]
             self.optimiser.state[parameter] = {k: v.to(parameter.device) for k, v in entries.items()}
 
 

@@ -113,7 +113,7 @@ class Card:
         return dataclasses.replace(card, lower=tuple(card.lower), upper=tuple(card.upper))
 
 
-def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Call ``write(temporary)`` and move the result to ``path``, so that a crash never leaves half a file there."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")

@@ -69,6 +69,7 @@ class MlpNetwork(nn.Module):
     mode_std: Tensor
     lower: Tensor
     upper: Tensor
+    frequencies: Tensor
 
     def __init__(self, config: MlpConfig, dof: int) -> None:
         super().__init__()

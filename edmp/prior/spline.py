@@ -169,7 +169,7 @@ class Spline:
         if min(weights) < 0 or max(weights) <= 0:
             raise InvalidInputError(f"smoothness weights must be >= 0 and not all zero, got {weights}")
         grams = [self.gram(d) for d in (1, 2, 3)]
-        return sum(  # type: ignore[return-value]
+        return sum(
             (w * g / np.diag(g).mean() for w, g in zip(weights, grams, strict=True)), start=np.zeros_like(grams[0])
         )
 

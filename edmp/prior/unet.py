@@ -49,6 +49,8 @@ def linear_betas(num_timesteps: int, beta_end: float) -> Tensor:
 class UnetNetwork(nn.Module):
     """epsilon(x_t, t), with the diffusion process it was trained for."""
 
+    alphas_bar: Tensor
+
     def __init__(self, config: UnetConfig, dof: int) -> None:
         super().__init__()
         self.config, self.dof = config, dof
@@ -59,12 +61,10 @@ class UnetNetwork(nn.Module):
             _SinusoidalEmbedding(time), nn.Linear(time, 4 * time), nn.Mish(), nn.Linear(4 * time, time)
         )
         pairs = list(itertools.pairwise(widths))
-        self.down = nn.ModuleList(nn.ModuleList([_Residual(a, b, config), _Residual(b, b, config)]) for a, b in pairs)
+        self.down = nn.ModuleList(_Pair(a, b, config) for a, b in pairs)
         self.shrink = nn.ModuleList(nn.Conv1d(b, b, 3, stride=2, padding=1) for _, b in pairs[:-1])
-        self.middle = nn.ModuleList(_Residual(widths[-1], widths[-1], config) for _ in range(2))
-        self.up = nn.ModuleList(
-            nn.ModuleList([_Residual(2 * b, a, config), _Residual(a, a, config)]) for a, b in reversed(pairs[1:])
-        )
+        self.middle = _Pair(widths[-1], widths[-1], config)
+        self.up = nn.ModuleList(_Pair(2 * b, a, config) for a, b in reversed(pairs[1:]))
         self.grow = nn.ModuleList(nn.ConvTranspose1d(a, a, 4, stride=2, padding=1) for a, _ in reversed(pairs[1:]))
         first = config.widths[0]
         self.write = nn.Sequential(_ConvBlock(first, first, config), nn.Conv1d(first, dof, 1))
@@ -73,16 +73,15 @@ class UnetNetwork(nn.Module):
         """(batch, dof, n) noise estimate of ``x`` (batch, dof, n) at step ``t`` (batch,) in 1 .. T."""
         time = self.embed_time(t.to(x.dtype))
         skips: list[Tensor] = []
-        for level, (first, second) in enumerate(self.down):  # type: ignore[misc]
-            x = second(first(x, time), time)
+        for level, pair in enumerate(self.down):
+            x = pair(x, time)
             skips.append(x)
             if level < len(self.shrink):
                 x = self.shrink[level](x)
-        for block in self.middle:
-            x = block(x, time)
-        for (first, second), grow in zip(self.up, self.grow, strict=True):  # type: ignore[misc]
+        x = self.middle(x, time)
+        for pair, grow in zip(self.up, self.grow, strict=True):
             x = torch.cat([x, skips.pop()], dim=1)
-            x = grow(second(first(x, time), time))[..., : skips[-1].shape[-1]]  # 50 is no power of two: crop
+            x = grow(pair(x, time))[..., : skips[-1].shape[-1]]  # 50 is no power of two: crop
         return self.write(x)
 
     def set_statistics(self, control_points: Tensor, lower: Tensor, upper: Tensor) -> None:
@@ -94,7 +93,7 @@ class UnetNetwork(nn.Module):
         device = x0.device
         t = torch.randint(1, self.config.num_timesteps + 1, (len(x0),), generator=generator, device=device)
         eps = torch.randn(x0.shape, generator=generator, device=device)
-        alpha_bar = self.alphas_bar[t - 1].reshape(-1, 1, 1)  # type: ignore[index]
+        alpha_bar = self.alphas_bar[t - 1].reshape(-1, 1, 1)
         xt = alpha_bar.sqrt() * x0 + (1 - alpha_bar).sqrt() * eps
         xt = torch.cat([x0[..., :1], xt[..., 1:-1], x0[..., -1:]], dim=-1)  # as when sampling: start and goal stand
         error = (self(xt, t) - eps).square()
@@ -144,3 +143,15 @@ class _Residual(nn.Module):
 
     def forward(self, x: Tensor, time: Tensor) -> Tensor:
         return self.second(self.first(x) + self.time(time).unsqueeze(-1)) + self.shortcut(x)
+
+
+class _Pair(nn.Module):
+    """Two residual blocks: what one level of the U-Net does on its way down or up."""
+
+    def __init__(self, channels_in: int, channels_out: int, config: UnetConfig) -> None:
+        super().__init__()
+        self.first = _Residual(channels_in, channels_out, config)
+        self.second = _Residual(channels_out, channels_out, config)
+
+    def forward(self, x: Tensor, time: Tensor) -> Tensor:
+        return self.second(self.first(x, time), time)

@@ -11,8 +11,8 @@ SMALL = UnetConfig(widths=(16, 32), num_timesteps=20, num_waypoints=20)
 
 def test_published_size_and_shapes():
     network = UnetNetwork(UnetConfig(), 7)
-    assert [level[0].first[0].out_channels for level in network.down] == [32, 64, 128, 256, 512, 512]
-    convolution, norm, activation = network.down[0][0].first
+    assert [level.first.first[0].out_channels for level in network.down] == [32, 64, 128, 256, 512, 512]
+    convolution, norm, activation = network.down[0].first.first
     assert convolution.kernel_size == (5,)
     assert norm.num_groups == 8
     assert isinstance(activation, torch.nn.Mish)
