@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import ClassVar
 
 import fcl
@@ -62,7 +63,7 @@ class Arm:
         pieces = [
             Piece(i, link.body, polytope, convex_polytope(polytope))
             for i, link in enumerate(robot.links)
-            for polytope in map(Polytope.of, link.hulls_B)
+            for polytope in map(_polytope, link.hulls_B)
         ]
         pieces.sort(key=lambda piece: piece.body == 0)  # stable: link order within
         self.pieces = tuple(pieces)
@@ -92,6 +93,16 @@ class Arm:
             reach = np.array(reach).reshape(-1, self.chain.dof)
             self._bound = key, MotionBound(self.chain, self.bodies, self.centres[:n], self.radii[:n], reach)
         return self._bound[1]
+
+
+def _polytope(points: Array) -> Polytope:
+    return _polytope_of_bytes(np.ascontiguousarray(points, dtype=np.float64).tobytes())
+
+
+@lru_cache(maxsize=256)
+def _polytope_of_bytes(points: bytes) -> Polytope:
+    """Robots that differ in base, gripper opening or attachment share most of their pieces."""
+    return Polytope.of(np.frombuffer(points).reshape(-1, 3))
 
 
 @dataclass(frozen=True, eq=False)

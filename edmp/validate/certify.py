@@ -161,7 +161,7 @@ class Proof:
         touches = []
         for pair in np.argsort(score, kind="stable"):
             env = pair < self.env_pairs
-            if score[pair] > (max(self.nearest, 0.0) if env and np.isfinite(self.nearest) else 0.0):
+            if score[pair] > (self.nearest if env else 0.0):
                 self._note(score[pair] if env else np.inf)
                 continue
             answer = self.prober.separate(self.poses, 0, int(pair))

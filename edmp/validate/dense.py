@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.spatial import ConvexHull
 
 from edmp.robots.robot import Robot
-from edmp.scenes.scene import Scene
+from edmp.scenes.scene import Obstacle, Scene
 from edmp.scenes.shapes import Box, Capsule, Cylinder, Mesh, Sphere
 
 Array = NDArray[np.float64]
@@ -72,6 +72,14 @@ def dense_collisions(
             if any(fcl.collide(obj, obstacle, request, fcl.CollisionResult()) for obj in objects)
         ]
         found += [
+            (link.name, solid.name)
+            for link in robot.links
+            if link.body > 0
+            for solid in scene
+            if isinstance(solid.shape, Mesh)
+            and any(_inside(solid, X_WB[link.body][:3, :3] @ h[0] + X_WB[link.body][:3, 3]) for h in link.hulls_B)
+        ]
+        found += [
             (robot.links[i].name, robot.links[j].name)
             for i, j in robot.collision_pairs
             if any(fcl.collide(a, b, request, fcl.CollisionResult()) for a in pieces[i] for b in pieces[j])
@@ -80,6 +88,20 @@ def dense_collisions(
         if hits and first_only:
             break
     return hits
+
+
+def _inside(obstacle: Obstacle, p_W: Array) -> bool:
+    """Whether a point is inside a mesh: a ray that leaves it crosses the surface an odd number of times."""
+    p = (p_W - obstacle.X_WO[:3, 3]) @ obstacle.X_WO[:3, :3]
+    a, b, c = (obstacle.shape.vertices[obstacle.shape.faces[:, i]] for i in range(3))
+    ray = np.array([0.5773, 0.2113, 0.7887])  # along no axis: it should not meet an edge
+    cross = np.cross(ray, c - a)  # Moeller and Trumbore 1997
+    det = np.sum((b - a) * cross, axis=1)
+    det = np.where(np.abs(det) < 1e-300, 1e-300, det)
+    u = np.sum((p - a) * cross, axis=1) / det
+    other = np.cross(p - a, b - a)
+    v, t = other @ ray / det, np.sum((c - a) * other, axis=1) / det
+    return bool(np.sum((u >= 0) & (v >= 0) & (u + v <= 1) & (t > 0)) % 2)
 
 
 def _body_poses(robot: Robot, q: Array) -> list[Array]:

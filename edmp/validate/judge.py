@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -10,6 +12,7 @@ from edmp.robots.robot import Robot
 from edmp.scenes.scene import Scene
 from edmp.validate.bodies import Arm, World
 from edmp.validate.certify import Proof
+from edmp.validate.chain import MotionBound
 from edmp.validate.probe import Touch
 from edmp.validate.separation import best_direction
 from edmp.validate.verdict import Cause, Contact, LimitViolation, Verdict
@@ -42,13 +45,14 @@ class Judge:
 
     def check(self, q: ArrayLike) -> Verdict:
         """All that is wrong with one configuration ``q`` (dof,), every contact with its depth."""
-        path = self._path(q, 1)[None] if np.ndim(q) == 1 else self._path(q, 1)
+        path = self._path(q, 1)[None]
         if not np.isfinite(path).all():
             return Verdict(False, Cause.NOT_FINITE, detail=f"the configuration holds {_bad(path)}")
-        limits = tuple(v for v in self._limits(path))
+        limits = tuple(self._limits(path))
         proof = Proof(self._arm, self._world, self._bound(path), path, 1e-4)
         touches = proof.all_touches()
-        contacts = self._contacts(proof, touches, None) + tuple(self._base)
+        base = tuple(dataclasses.replace(contact, q=path[0].copy()) for contact in self._base)
+        contacts = self._contacts(proof, touches, None) + base
         contacts = tuple(sorted(contacts, key=lambda contact: -contact.depth))
         cause = _cause(limits, contacts)
         clearance = proof.clearance if cause is Cause.NONE else 0.0
@@ -87,7 +91,8 @@ class Judge:
             if not miss <= END_TOLERANCE:
                 return Verdict(False, cause, detail=f"the path {name} {miss:.3g} rad away from where it should")
         if self._base:
-            return Verdict(False, Cause.COLLISION, tuple(self._base), edges=edges)
+            contacts = tuple(dataclasses.replace(contact, q=path[0].copy(), edge=0) for contact in self._base)
+            return Verdict(False, Cause.COLLISION, contacts, edges=edges)
         proof = Proof(self._arm, self._world, self._bound(path), path, tightness)
         proof.run()
         queries = proof.prober.queries
@@ -112,7 +117,7 @@ class Judge:
             raise InvalidInputError(f"expected {wanted} joint values of {self.robot.name}, got shape {path.shape}")
         return path
 
-    def _bound(self, path: Array):
+    def _bound(self, path: Array) -> MotionBound:
         return self._arm.motion_bound(np.abs(path).max(axis=0))
 
     def _limits(self, path: Array) -> list[LimitViolation]:
