@@ -1,4 +1,4 @@
-"""`Cost`: what a third party writes to push trajectories; its registration by name; the margins it is evaluated with."""
+"""`Cost`, what a third party writes to push trajectories; its registration; the margins it is evaluated with."""
 
 from __future__ import annotations
 

@@ -12,10 +12,10 @@ from torch import Tensor
 from edmp.costs.base import Cost, Margins, register_cost
 from edmp.costs.kernels import clearance as kernels
 from edmp.costs.launch import launch_rows
-from edmp.costs.signed_distance import norm, signed_distance
 from edmp.costs.world import World
 from edmp.robots.motion import Motion
 from edmp.robots.robot import Robot
+from edmp.scenes.distance import signed_distance
 from edmp.scenes.scene import Scene
 
 
@@ -44,7 +44,8 @@ def environment_potential(motion: Motion, scene: Scene, clearance: Tensor) -> Te
     radius = torch.as_tensor(robot.spheres[:, 3]).to(p_W)[moving]
     total = p_W.new_zeros(len(p_W))
     for obstacle in scene:
-        gap = signed_distance(obstacle, p_W) - radius
+        X_WO = torch.as_tensor(obstacle.X_WO).to(p_W)
+        gap = signed_distance(obstacle.shape, (p_W - X_WO[:3, 3]) @ X_WO[:3, :3]) - radius
         total = total + hinge(gap, clearance[:, None, None].to(p_W)).sum((1, 2))
     return total
 
@@ -55,7 +56,7 @@ def self_potential(motion: Motion, margin: float) -> Tensor:
     i, j = _sphere_pairs(robot, motion.q.device)
     p_W = sphere_centers(motion)
     radius = torch.as_tensor(robot.spheres[:, 3]).to(p_W)
-    gap = norm(p_W[..., i, :] - p_W[..., j, :]) - radius[i] - radius[j]
+    gap = torch.linalg.vector_norm(p_W[..., i, :] - p_W[..., j, :], dim=-1) - radius[i] - radius[j]
     return hinge(gap, gap.new_tensor(margin)).sum((1, 2))
 
 
@@ -111,7 +112,7 @@ class SelfCollision(Cost):
 
 
 def _launch(kernel: wp.Kernel, world: World, q: Tensor, packed: list, parameters: list) -> tuple[Tensor, Tensor]:
-    """Run a kernel (packed, q, parameters, first, cost, gradient) with one thread a configuration; sum over waypoints."""
+    """Run a kernel (packed, q, parameters, first, cost, gradient), a thread a configuration; sum over waypoints."""
     q = q.detach().contiguous()
     cost, gradient = q.new_empty(q.shape[:2]), torch.empty_like(q)
     inputs = [*packed, wp.from_torch(q), *parameters]

@@ -16,6 +16,9 @@ from edmp.costs.schedule import Constant, Schedule, schedule_data, schedule_from
 from edmp.costs.world import World
 from edmp.robots.errors import InvalidInputError, unknown_name
 
+_NONE = Constant(0.0)
+_UNCHANGED = Constant(1.0)
+
 
 @dataclass(frozen=True)
 class Member:
@@ -31,9 +34,9 @@ class Member:
     """
 
     cost: Cost
-    clearance: Schedule = Constant(0.0)
-    expansion: Schedule = Constant(0.0)
-    scale: Schedule = Constant(1.0)
+    clearance: Schedule = _NONE
+    expansion: Schedule = _NONE
+    scale: Schedule = _UNCHANGED
     normalise: bool = False
     num_seeds: int = 10
 

@@ -1,8 +1,8 @@
 """EDMP's volume costs: how much of the links' boxes lies within the obstacles' boxes (Saha et al. 2023, IV-B).
 
 All boxes are axis-aligned in the world: a link's box is that of its posed oriented box (`Link.box`), an obstacle's is
-that of its shape, grown to full extents max(size, expansion) + clearance. EDMP uses nine link boxes of a Panda (link 1 to
-7, hand, fingers as one); here every link that moves and has a box counts, so a Panda has ten (two fingers).
+that of its shape, grown to full extents max(size, expansion) + clearance. EDMP uses nine link boxes of a Panda (link 1
+to 7, hand, fingers as one); here every link that moves and has a box counts, so a Panda has ten (two fingers).
 """
 
 from __future__ import annotations

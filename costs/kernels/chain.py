@@ -144,7 +144,7 @@ def project(
     w: int,
     gradient: wp.array(dtype=float, ndim=3),
 ):
-    """gradient[b, w] = J^T f: forces on bodies and their moments about the world origin, projected on the joint axes."""
+    """gradient[b, w] = J^T f: forces on bodies, and moments about the world origin, projected on the joint axes."""
     f_sum = wp.vec3()
     m_sum = wp.vec3()
     for back in range(chain.dof):

@@ -4,6 +4,8 @@ Spheres and obstacles are culled eight at a time (`Lanes`); distances and their 
 for what is within its margin.
 """
 
+# ruff: noqa: UP018 -- float(0.0) is how a Warp kernel declares a variable; 0.0 would be a constant
+
 import warp as wp
 
 from edmp.costs.kernels.chain import (
@@ -149,7 +151,7 @@ def self_push(
     moment: wp.array(dtype=wp.vec3),
 ) -> float:
     """Cost of links that are too close to each other; adds their forces and moments (world frame) to the bodies."""
-    total = 0.0
+    total = float(0.0)
     for k in range(chain.num_pairs):
         i = chain.pair_i[k]
         j = chain.pair_j[k]

@@ -1,5 +1,7 @@
 """Is a configuration, or a straight edge, free of collision? On the sphere model, stopping at the first hit."""
 
+# ruff: noqa: UP018, RUF046 -- float(0.0) is how a Warp kernel declares a variable; 0.0 would be a constant
+
 import warp as wp
 
 from edmp.costs.kernels.chain import (
@@ -121,14 +123,14 @@ def edge_free(
 
     Between two samples no point of the arm moves farther than ``step`` [m].
     """
-    travel = 0.0
+    travel = float(0.0)
     for j in range(chain.dof):
         travel += wp.abs(b[j] - a[j]) * chain.joint_reach[j]
     count = wp.max(int(wp.ceil(travel / step)), 1)
     if not configuration_free(chain, obstacles, b, margin):
         return False
     # Middle first, then quarters, eighths, ...: an edge that hits something is found out early.
-    stride = 1
+    stride = int(1)
     while 2 * stride < count:
         stride *= 2
     while stride >= 1:
@@ -192,7 +194,7 @@ def sphere_gaps(
         body = chain.link_body[link]
         for s in range(chain.link_first_sphere[link], chain.link_first_sphere[link + 1]):
             p_W = R[body] * chain.sphere_B[s] + p[body]
-            gap = 1.0e6
+            gap = float(1.0e6)
             if body > 0:
                 for o in range(obstacles.count):
                     nd = obstacle_distance(obstacles, o, (p_W - obstacles.p_WO[o]) * obstacles.R_WO[o], 1.0e3)

@@ -6,6 +6,8 @@ h_i = v - c the smallest coordinate is attained at c - h_i; both forces together
 moment h_i x (their difference).
 """
 
+# ruff: noqa: UP018 -- float(0.0) is how a Warp kernel declares a variable; 0.0 would be a constant
+
 import warp as wp
 
 from edmp.costs.kernels.chain import MAX_BODIES, Chain, Obstacles, configuration, forward_kinematics, project
@@ -150,7 +152,7 @@ def intersection_volume(
     force = wp.zeros(shape=(MAX_BODIES,), dtype=wp.vec3)
     moment = wp.zeros(shape=(MAX_BODIES,), dtype=wp.vec3)
     forward_kinematics(chain, configuration(q, b, w), R, p)
-    total = 0.0
+    total = float(0.0)
     for link in range(chain.num_links):
         if has_box(chain, link):
             body = chain.link_body[link]
@@ -206,7 +208,7 @@ def swept_volume(
     force = wp.zeros(shape=(MAX_BODIES,), dtype=wp.vec3)
     moment = wp.zeros(shape=(MAX_BODIES,), dtype=wp.vec3)
     forward_kinematics(chain, configuration(q, b, w), R, p)
-    total = 0.0
+    total = float(0.0)
     for link in range(chain.num_links):
         if has_box(chain, link):
             body = chain.link_body[link]
