@@ -10,7 +10,8 @@ bounded jerk. Last, time is stretched until velocity, acceleration and jerk hold
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -229,14 +230,15 @@ def _motion(path: BSpline, s: list[BSpline], t: Array) -> tuple[Array, Array, Ar
     return p1 * s1, p2 * s1**2 + p1 * s2, p3 * s1**3 + 3.0 * p2 * s1 * s2 + p1 * s3
 
 
-def _toppra(path: BSpline, velocity: Array, acceleration: Array):
+def _toppra(path: BSpline, velocity: Array, acceleration: Array) -> tuple[Callable[[Array], Array], float]:
     """``s(t)`` for arrays of times, and the duration [s], by Drake's TOPP-RA."""
     from pydrake.math import BsplineBasis
     from pydrake.multibody.optimization import Toppra
     from pydrake.trajectories import BsplineTrajectory
 
     curve = BsplineTrajectory(BsplineBasis(4, list(path.t)), [c[:, None] for c in path.c])
-    toppra = Toppra(curve, _plant(path.c.shape[1]), _grid(path))
+    grid: Any = _grid(path)  # pydrake's stubs ask for matrices only
+    toppra: Any = Toppra(curve, _plant(path.c.shape[1]), grid)
     toppra.AddJointVelocityLimit(-velocity, velocity)
     toppra.AddJointAccelerationLimit(-acceleration, acceleration)
     solution = toppra.SolvePathParameterization()
@@ -278,10 +280,10 @@ def _plant(dof: int) -> MultibodyPlant:
     from pydrake.multibody.plant import MultibodyPlant
     from pydrake.multibody.tree import PrismaticJoint, SpatialInertia
 
-    plant = MultibodyPlant(0.0)
+    plant, axis = MultibodyPlant(0.0), cast(Any, [0.0, 0.0, 1.0])
     for j in range(dof):
         body = plant.AddRigidBody(f"body{j}", SpatialInertia.SolidSphereWithMass(1.0, 0.1))
-        plant.AddJoint(PrismaticJoint(f"joint{j}", plant.world_frame(), body.body_frame(), [0.0, 0.0, 1.0]))
+        plant.AddJoint(PrismaticJoint(f"joint{j}", plant.world_frame(), body.body_frame(), axis))
     plant.Finalize()
     return plant
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
 
@@ -32,6 +32,27 @@ class Trajectory:
     def duration(self) -> float:
         """[s]"""
         return float(self.times[-1])
+
+    @property
+    def max_jerk(self) -> Array:
+        """(dof,) largest jerk between samples: accelerations are taken to change linearly [rad/s^3 or m/s^3]."""
+        return np.abs(np.diff(self.accelerations, axis=0) / np.diff(self.times)[:, None]).max(axis=0)
+
+    def at(self, times: ArrayLike) -> Array:
+        """Positions (..., dof) at ``times`` (...) [s], before and after the motion those of its ends.
+
+        Between samples it is the quintic that meets their positions, velocities and accelerations.
+        """
+        t = np.clip(np.asarray(times, dtype=np.float64), self.times[0], self.times[-1])
+        k = np.clip(np.searchsorted(self.times, t, side="right") - 1, 0, len(self.times) - 2)
+        h = (self.times[k + 1] - self.times[k])[..., None]
+        u = (t - self.times[k])[..., None] / h
+        q0, v0, a0 = self.positions[k], self.velocities[k] * h, self.accelerations[k] * h**2
+        q1, v1, a1 = self.positions[k + 1], self.velocities[k + 1] * h, self.accelerations[k + 1] * h**2
+        # What is left for the cubic, quartic and quintic terms to do at u = 1.
+        dq, dv, da = q1 - q0 - v0 - 0.5 * a0, v1 - v0 - a0, a1 - a0
+        c3, c4, c5 = 10 * dq - 4 * dv + 0.5 * da, -15 * dq + 7 * dv - da, 6 * dq - 3 * dv + 0.5 * da
+        return q0 + u * (v0 + u * (0.5 * a0 + u * (c3 + u * (c4 + u * c5))))
 
 
 def path_length(path: Array) -> float:

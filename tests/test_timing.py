@@ -38,7 +38,9 @@ def check_promises(
     fine = np.linspace(0, t[-1], 7 * len(t))
     assert (np.abs(curve.derivative(1)(fine)) <= 1.01 * velocity * limits.velocity).all()
     assert (np.abs(curve.derivative(2)(fine)) <= 1.03 * acceleration * limits.acceleration + 0.02).all()
-    assert (np.abs(np.diff(trajectory.accelerations, axis=0)) / h <= limits.jerk).all()
+    np.testing.assert_allclose(trajectory.at(fine), curve(fine), atol=1e-9)
+    np.testing.assert_array_equal(trajectory.at([-1.0, t[-1] + 1.0]), trajectory.positions[[0, -1]])
+    assert (trajectory.max_jerk <= limits.jerk).all()
     # Velocities and accelerations integrate to the positions.
     v, a = trajectory.velocities, trajectory.accelerations
     step = h / 2 * (v[:-1] + v[1:]) - h**2 / 12 * (a[1:] - a[:-1])

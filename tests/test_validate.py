@@ -201,6 +201,8 @@ def test_ends_and_bad_values(panda: Robot) -> None:
             judge.check_path(bad)
     with pytest.raises(InvalidInputError):
         judge.check(np.zeros((2, 7)))
+    with pytest.raises(InvalidInputError):
+        judge.clearance([a, b], tightness=0.0)
 
 
 def test_single_waypoint_and_standing_still(panda: Robot) -> None:

@@ -86,13 +86,17 @@ class Arm:
 
     def motion_bound(self, q_bound: Array) -> MotionBound:
         """Bounds for the moving pieces while no joint value passes ``q_bound`` (dof,) in size."""
-        key = tuple(np.where(self.chain.revolute, 0.0, q_bound))  # only sliding joints lengthen the arm
-        if self._bound is None or self._bound[0] != key:
+        kept, key = (
+            self._bound,
+            tuple(np.where(self.chain.revolute, 0.0, q_bound)),
+        )  # only sliding joints lengthen the arm
+        if kept is None or kept[0] != key:
             n = self.moving
-            reach = [self.chain.reach(p.body, p.polytope.vertices, q_bound) for p in self.pieces[:n]]
-            reach = np.array(reach).reshape(-1, self.chain.dof)
-            self._bound = key, MotionBound(self.chain, self.bodies, self.centres[:n], self.radii[:n], reach)
-        return self._bound[1]
+            reach = np.zeros((n, self.chain.dof))
+            for row, piece in zip(reach, self.pieces[:n], strict=True):
+                row[:] = self.chain.reach(piece.body, piece.polytope.vertices, q_bound)
+            self._bound = kept = key, MotionBound(self.chain, self.bodies, self.centres[:n], self.radii[:n], reach)
+        return kept[1]
 
 
 def _polytope(points: Array) -> Polytope:

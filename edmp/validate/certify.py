@@ -23,7 +23,7 @@ from edmp.validate.probe import Direction, Prober, Touch
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
 
-_MERGE, _CUT = 0.12, 0.25
+_MERGE, _CUT = 0.15, 0.3
 """Edges are merged into intervals up to the first, and cut above the second (sum of joint motions [rad])."""
 
 
@@ -54,6 +54,7 @@ class Proof:
     def __init__(self, arm: Arm, world: World, bound: MotionBound, path: Array, tightness: float | None) -> None:
         self.arm, self.world, self.bound, self.path = arm, world, bound, path
         self.tightness = tightness
+        self.moved = np.concatenate([[0.0], np.abs(np.diff(path, axis=0)).sum(axis=1).cumsum()])
         self.env_pairs = arm.moving * len(world)
         self.q = np.empty((0, arm.chain.dof))
         self.poses = arm.chain.poses(self.q)
@@ -75,17 +76,13 @@ class Proof:
         return np.arange(start, len(self.q))
 
     def first_intervals(self) -> Intervals:
-        """Merge short edges and cut long ones, so that each interval moves the joints by about 0.1 to 0.25 rad."""
-        path = self.path
-        steps = np.abs(np.diff(path, axis=0)).sum(axis=1)
+        """Merge short edges and cut long ones, so that each interval moves the joints by about 0.15 to 0.3 rad."""
+        path, moved = self.path, self.moved
         q, first, last = [path[0]], [], []
         k, n = 0, len(path) - 1
         while k < n:
-            end, moved = k + 1, steps[k]
-            while end < n and moved + steps[end] <= _MERGE:
-                moved += steps[end]
-                end += 1
-            cuts = max(1, int(np.ceil(moved / _CUT))) if end == k + 1 else 1
+            end = max(k + 1, int(np.searchsorted(moved, moved[k] + _MERGE, side="right")) - 1)
+            cuts = max(1, int(np.ceil((moved[end] - moved[k]) / _CUT))) if end == k + 1 else 1
             for c in range(1, cuts + 1):
                 q.append(path[end] if c == cuts else path[k] + (path[end] - path[k]) * (c / cuts))
                 first.append(k)
@@ -100,11 +97,16 @@ class Proof:
 
     def _make(self, a: Index, b: Index, first: Index, last: Index, probe: Index) -> Intervals:
         deviation = np.zeros((len(a), self.q.shape[1]))
-        for i in np.flatnonzero(last - first > 1):
-            inner = self.path[first[i] : last[i] + 1]
-            length = np.concatenate([[0.0], np.abs(np.diff(inner, axis=0)).sum(axis=1).cumsum()])
-            t = (length / max(length[-1], 1e-300))[:, None]
-            deviation[i] = np.abs(inner - (inner[0] + t * (inner[-1] - inner[0]))).max(axis=0)
+        several = np.flatnonzero(last - first > 1)
+        if len(several):
+            inner = last[several] - first[several] - 1  # waypoints left out
+            group = np.repeat(several, inner)
+            starts = np.cumsum(inner) - inner
+            k = first[group] + 1 + np.arange(len(group)) - np.repeat(starts, inner)
+            f, e = first[group], last[group]
+            t = (self.moved[k] - self.moved[f]) / np.maximum(self.moved[e] - self.moved[f], 1e-300)
+            chord = self.path[f] + t[:, None] * (self.path[e] - self.path[f])
+            deviation[several] = np.maximum.reduceat(np.abs(self.path[k] - chord), starts)
         return Intervals(a, b, first, last, probe, deviation)
 
     def _halve(self, intervals: Intervals, which: Index) -> tuple[Intervals, Index]:

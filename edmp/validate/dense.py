@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.spatial import ConvexHull
 
 from edmp.robots.robot import Robot
-from edmp.scenes.scene import Obstacle, Scene
+from edmp.scenes.scene import Scene
 from edmp.scenes.shapes import Box, Capsule, Cylinder, Mesh, Sphere
 
 Array = NDArray[np.float64]
@@ -77,7 +77,7 @@ def dense_collisions(
             if link.body > 0
             for solid in scene
             if isinstance(solid.shape, Mesh)
-            and any(_inside(solid, X_WB[link.body][:3, :3] @ h[0] + X_WB[link.body][:3, 3]) for h in link.hulls_B)
+            and any(_inside(solid.shape, np.linalg.inv(solid.X_WO) @ X_WB[link.body], h[0]) for h in link.hulls_B)
         ]
         found += [
             (robot.links[i].name, robot.links[j].name)
@@ -90,10 +90,10 @@ def dense_collisions(
     return hits
 
 
-def _inside(obstacle: Obstacle, p_W: Array) -> bool:
+def _inside(mesh: Mesh, X_OB: Array, p_B: Array) -> bool:
     """Whether a point is inside a mesh: a ray that leaves it crosses the surface an odd number of times."""
-    p = (p_W - obstacle.X_WO[:3, 3]) @ obstacle.X_WO[:3, :3]
-    a, b, c = (obstacle.shape.vertices[obstacle.shape.faces[:, i]] for i in range(3))
+    p = X_OB[:3, :3] @ p_B + X_OB[:3, 3]
+    a, b, c = (mesh.vertices[mesh.faces[:, i]] for i in range(3))
     ray = np.array([0.5773, 0.2113, 0.7887])  # along no axis: it should not meet an edge
     cross = np.cross(ray, c - a)  # Moeller and Trumbore 1997
     det = np.sum((b - a) * cross, axis=1)

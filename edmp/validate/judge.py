@@ -28,7 +28,7 @@ MOUNT_TOLERANCE = 0.01
 
 
 class Judge:
-    """Decides about one robot in one scene. Cheap to make; may be used from one thread at a time.
+    """Decides about one robot in one scene. Cheap to make; every question uses FCL objects of its own.
 
     A valid verdict is a proof for every configuration on the path, not a sample: see `edmp.validate.certify`. It speaks
     about the convex pieces ``link.hulls_B`` of the links; pairs of links are those of ``robot.collision_pairs``. Less
@@ -71,9 +71,11 @@ class Judge:
         Args:
             path: (n, dof) waypoints [rad or m]; straight lines in joint space between them.
             start, goal: (dof,) what the ends must be, within 1e-6.
-            tightness: if given, ``min_clearance`` is at most this much below the true minimum distance [m]; it costs
-                a little more. Else it is whatever the proof needed.
+            tightness: if given, at least 1e-6, ``min_clearance`` comes within this of the true minimum distance [m];
+                it costs about a third more. Else it is whatever the proof needed.
         """
+        if tightness is not None and not tightness >= 1e-6:
+            raise InvalidInputError(f"tightness must be at least 1e-6 m, got {tightness}")
         path = self._path(path, 2)
         edges = len(path) - 1
         if not np.isfinite(path).all():

@@ -25,7 +25,8 @@ _SURFACE = fcl.DistanceRequest()
 class Direction:
     """A separating direction: ``n`` (3,) in the frame of the other body, ``h`` = the other's support along it [m].
 
-    Meshes that are not convex have none: ``n`` is zero. ``distance`` [m] is FCL's at configuration ``config``.
+    ``distance`` [m] is the gap that it proves at configuration ``config``. Meshes that are not convex have no
+    direction: ``n`` is zero and ``distance`` is FCL's, between triangles.
     """
 
     n: Array
@@ -95,7 +96,7 @@ class Prober:
             h = float(convex.support(n_O) + n_f @ p_fO)
             gap = float(n_f @ p_fm - piece.convex.support(-n @ R_0m)) - h
             if gap > CONTACT_TOLERANCE and gap > 0.5 * distance:
-                return Direction(n_f, h, config, distance)
+                return Direction(n_f, h, config, gap)
             hints = n_O[None]
         gap, n_O = best_direction(piece.polytope, R_fO.T @ R_0f.T @ R_0m, (p_fm - p_fO) @ R_fO, convex, hints)
         if gap <= CONTACT_TOLERANCE:
