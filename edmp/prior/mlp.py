@@ -6,7 +6,9 @@ conditioning is nearly free when planning.
 
 The preconditioning of `edmp.prior.edm.scalings` is applied to each principal mode of z = x / noise_scale, with the
 mode's own standard deviation as sigma_data. Noise, white in z, is white in the modes too, so this is still EDM; but an
-untrained network (F = 0) then is the best linear denoiser of the data, and training starts from there.
+untrained network (F = 0) then is the best linear denoiser of the data, and training starts from there. F is an offset
+plus a gain times the input, mode by mode: how far to believe a mode depends on how rough the path is, which a gain says
+directly.
 """
 
 from __future__ import annotations
@@ -87,7 +89,7 @@ class MlpNetwork(nn.Module):
         self.embed_sigma = nn.Sequential(nn.Linear(64, cond), nn.SiLU(), nn.Linear(cond, cond))
         self.read = nn.Linear(dim, width)
         self.blocks = nn.ModuleList(_Block(width, config.expansion * width, cond) for _ in range(config.depth))
-        self.write = nn.Linear(width, dim)
+        self.write = nn.Linear(width, 2 * dim)
         nn.init.zeros_(self.write.weight)
         nn.init.zeros_(self.write.bias)
 
@@ -122,7 +124,8 @@ class MlpNetwork(nn.Module):
         cond = nn.functional.silu(cond)
         for block in self.blocks:
             h = block(h, cond)
-        return self.write(nn.functional.layer_norm(h, h.shape[-1:]))
+        offset, gain = self.write(nn.functional.layer_norm(h, h.shape[-1:])).chunk(2, dim=-1)
+        return torch.addcmul(offset, gain, z)
 
     def denoise(self, x: Tensor, sigma: Tensor, problem: Tensor) -> Tensor:
         """D(x; sigma), (n, dim) [rad or m]; ``sigma`` (n or 1, 1), ``problem`` from `problem_embedding`."""
