@@ -206,7 +206,7 @@ def _timed(
     s = BSpline(h * np.arange(-3, n + 4), coefficients, 3)
     derivatives = [s, s.derivative(1), s.derivative(2), s.derivative(3)]
 
-    inner = h * np.arange(n * _FINE + 1) / _FINE
+    inner = h * np.arange(n * _FINE + 1, dtype=np.float64) / _FINE
     q1, q2, q3 = _motion(path, derivatives, inner)
     stretch = max(
         float((np.abs(q1) / velocity).max()),
@@ -214,7 +214,7 @@ def _timed(
         float(np.cbrt((np.abs(q3) / jerk).max())),
     )
     stretch = max(1.0, stretch * _MARGIN)
-    knots = h * np.arange(n + 1)
+    knots = h * np.arange(n + 1, dtype=np.float64)
     q1, q2, _ = _motion(path, derivatives, knots)
     positions = path(np.clip(s(knots), 0.0, 1.0))
     positions[0], positions[-1] = path.c[0], path.c[-1]
