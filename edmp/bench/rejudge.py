@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -155,44 +154,17 @@ _meshes_of: dict[str, dict[str, list[Array]]] = {}
 
 
 def _source_meshes(name: str) -> dict[str, list[Array]]:
-    """Hull vertices (V, 3) of the source meshes by link, in the link frame [m]."""
+    """Vertices (V, 3) of the source meshes by link, in the link frame [m]; empty if the description names none."""
     from edmp.robots import built_in_robots
-    from edmp.robots.description import read_document
+    from edmp.robots.description import read_built_in
+    from edmp.robots.sources import hull_points
 
+    if name not in built_in_robots():
+        return {}
     if name not in _meshes_of:
-        if name not in built_in_robots():
-            return {}
-        import edmp.robots
-
-        document = read_document(Path(edmp.robots.__file__).parent / f"{name}.yaml")
-        by_name = {link["name"]: link for link in document["links"]}
+        entries = {entry["name"]: entry for entry in read_built_in(name)["links"]}
+        sources = {link: entries[entry.get("like", link)].get("source") or [] for link, entry in entries.items()}
         _meshes_of[name] = {
-            link: [
-                _hull_of(source) for source in by_name[entry.get("like", link)].get("source", []) if "mesh" in source
-            ]
-            for link, entry in by_name.items()
+            link: hull_points(source, folder=None, packages={}, place=link) for link, source in sources.items()
         }
     return _meshes_of[name]
-
-
-def _hull_of(source: dict[str, Any]) -> Array:
-    import trimesh
-
-    from edmp.scenes.poses import pose, pose_rpy
-
-    mesh = trimesh.load(_mesh_path(source["mesh"]), force="mesh")
-    points = np.asarray(mesh.convex_hull.vertices, dtype=np.float64) * source.get("scale", 1.0)
-    xyz = source.get("xyz", (0.0, 0.0, 0.0))
-    X = pose(xyz, source["quaternion"]) if "quaternion" in source else pose_rpy(xyz, source.get("rpy", (0, 0, 0)))
-    return points @ X[:3, :3].T + X[:3, 3]
-
-
-def _mesh_path(uri: str) -> Path:
-    """The file behind a ``package://`` name of the package example-robot-data."""
-    import sysconfig
-
-    relative = uri.removeprefix("package://example-robot-data/")
-    path = Path(sysconfig.get_paths()["purelib"]) / "cmeel.prefix/share/example-robot-data" / relative
-    if not path.exists():
-        raise MissingDependencyError("the original meshes are not installed: pip install 'edmp[meshes]'")
-    return path

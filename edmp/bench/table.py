@@ -8,11 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from rich import box
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
 from edmp.bench.records import INVALID, Record
+from edmp.result import Stage
 
 ALL_SETS = "all"
 
@@ -102,6 +104,8 @@ def _median(values: Sequence[float]) -> float:
     return float(np.median(values)) if values else math.nan
 
 
+STAGES = tuple(stage.value for stage in Stage)
+
 HEADINGS = (
     "planner",
     "set",
@@ -123,8 +127,6 @@ HEADINGS = (
 def cells(row: Summary) -> tuple[str, ...]:
     """The row as text, in the order of `HEADINGS`."""
     invalid = f" (+{row.invalid} invalid)" if row.invalid else ""
-    order = ("sample", "repair", "stitch", "fallback")
-    stages = sorted(row.stages, key=lambda name: order.index(name) if name in order else len(order))
     return (
         row.planner,
         row.set,
@@ -135,7 +137,7 @@ def cells(row: Summary) -> tuple[str, ...]:
         _number(row.length_ratio, 3),
         _number(row.duration, 2),
         _number(row.clearance * 1e3, 1),
-        ", ".join(f"{name} {row.stages[name]}" for name in stages),
+        "/".join(str(row.stages.get(name, 0)) for name in STAGES),
         _number(row.peak_rss_mb, 0),
     )
 
@@ -144,16 +146,16 @@ def _number(value: float, digits: int) -> str:
     return "-" if math.isnan(value) else f"{value:.{digits}f}"
 
 
-def report(records: Sequence[Record], *, width: int = 150) -> Group:
+def report(records: Sequence[Record]) -> Group:
     """The table and, below it, the unsolved problems with their causes."""
-    table = Table(title="Results", title_justify="left", show_lines=False, min_width=min(width, 110))
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     for heading in HEADINGS:
-        table.add_column(heading, justify="left" if heading in ("planner", "set", "stages") else "right")
+        table.add_column(heading, justify="left" if heading in ("planner", "set", "stages") else "right", no_wrap=True)
     for row in summarise(records):
         table.add_row(*cells(row), style="bold" if row.set == ALL_SETS else "")
     notes = Text(
         "% of valid problems solved; times over valid problems, warm; ratio: sum of lengths / sum of best known ones; "
-        "clearance: median of the proved minima."
+        f"clearance: median of the proved minima; stages: solved by {'/'.join(STAGES)}."
     )
     return Group(table, notes, *_failures(records))
 

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from edmp.robots.errors import InvalidInputError
 
-REPORT_WIDTH = 150
+REPORT_WIDTH = 180
 """Columns for tables when the output is not a terminal, so that nothing is cut off in a file."""
 
 

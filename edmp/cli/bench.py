@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from edmp.cli.arguments import REPORT_WIDTH, names, progress_console, ranges, report_console
+from edmp.cli.arguments import names, progress_console, ranges, report_console
 from edmp.robots.errors import InvalidInputError
 
 app = typer.Typer(help="Benchmarks.", no_args_is_help=True, rich_markup_mode=None)
@@ -169,4 +169,4 @@ def _print_table(records: list[dict]) -> None:
     from edmp.bench.table import report as table
 
     console = report_console()
-    console.print(table(records, width=console.width if console.is_terminal else REPORT_WIDTH))
+    console.print(table(records))

@@ -3,32 +3,45 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from edmp.cli.arguments import progress_console, report_console
 from edmp.outfile import check_writable
+from edmp.robots.errors import InvalidInputError
 
 app = typer.Typer(help="Robot descriptions.", no_args_is_help=True, rich_markup_mode=None)
 
 
 @app.command()
 def fit(
-    urdf: Annotated[Path, typer.Argument(help="URDF of a serial arm, its collision meshes within reach.")],
+    source: Annotated[
+        str, typer.Argument(help="URDF of a serial arm; or a built-in robot or description, to fit it again.")
+    ],
     out: Annotated[Path, typer.Option(help="Write the description (YAML) here.")],
-    tool: Annotated[str | None, typer.Option(help="Link to use as tool frame.")] = None,
+    tool: Annotated[str | None, typer.Option(help="Link whose frame pose goals speak of.")] = None,
+    package: Annotated[
+        list[str] | None, typer.Option(help="NAME=FOLDER of meshes named package://NAME/...; may be repeated.")
+    ] = None,
 ) -> None:
-    """Fit spheres, boxes and convex pieces to the collision meshes of a URDF and write a robot description."""
+    """Fit spheres, boxes and convex pieces to the collision meshes of an arm and write a robot description."""
     check_writable(out, "--out", suffixes=(".yaml", ".yml"))
-    from edmp.robots import save_robot
-    from edmp.robots.fit import fit_robot  # type: ignore[import-not-found, unused-ignore]
+    from edmp.robots import load_robot
+    from edmp.robots.fit import fit_description
 
-    options: dict[str, Any] = {} if tool is None else {"tool": tool}
-    with progress_console().status(f"fitting {urdf}"):
-        robot = fit_robot(urdf, **options)
-        save_robot(robot, out)
+    packages = dict(_package(text) for text in package or ())
+    with progress_console().status(f"fitting {source}") as status:
+        fit_description(source, output=out, tool=tool, packages=packages, progress=status.update)
+    robot = load_robot(out)
     report_console().print(f"{robot.name}: {robot.dof} joints, {len(robot.spheres)} spheres; written: {out}")
+
+
+def _package(text: str) -> tuple[str, Path]:
+    name, equals, folder = text.partition("=")
+    if not equals or not Path(folder).is_dir():
+        raise InvalidInputError(f"--package: expected NAME=FOLDER with a folder that exists, got {text!r}")
+    return name, Path(folder)
 
 
 @app.command()

@@ -9,13 +9,14 @@ from numpy.typing import NDArray
 
 from edmp.result import Solution
 from edmp.robots.robot import Robot
-from edmp.scenes.scene import Scene
+from edmp.scenes.scene import Obstacle, Scene
 from edmp.scenes.shapes import Mesh
 from edmp.viz.surfaces import body_poses, hull_faces
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from torch import Tensor
 
 Array = NDArray[np.float64]
 
@@ -107,8 +108,6 @@ def clearance_over_time(robot: Robot, scene: Scene, solution: Solution) -> tuple
     """
     import torch
 
-    from edmp.costs.signed_distance import signed_distance
-
     trajectory = solution.trajectory
     times = np.linspace(0, trajectory.duration, CLEARANCE_SAMPLES)
     q = np.stack([np.interp(times, trajectory.times, column) for column in trajectory.positions.T], axis=1)
@@ -121,8 +120,18 @@ def clearance_over_time(robot: Robot, scene: Scene, solution: Solution) -> tuple
     ]
     p_W = torch.as_tensor(np.concatenate(parts, axis=1), dtype=torch.float32)
     with torch.no_grad():
-        nearest = [signed_distance(obstacle, p_W).amin(dim=1) for obstacle in scene]
+        nearest = [_distance(obstacle, p_W).amin(dim=1) for obstacle in scene]
     return times, torch.stack(nearest).amin(dim=0).numpy().astype(np.float64)
+
+
+def _distance(obstacle: Obstacle, p_W: Tensor) -> Tensor:
+    """(n, points) signed distance [m]."""
+    import torch
+
+    from edmp.scenes.distance import signed_distance
+
+    X_OW = torch.as_tensor(np.linalg.inv(obstacle.X_WO)).to(p_W)
+    return signed_distance(obstacle.shape, p_W @ X_OW[:3, :3].T + X_OW[:3, 3])
 
 
 def _surface_points(hull: Array) -> Array:

@@ -1,0 +1,58 @@
+"""The layers of the code, and what importing it costs."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+HEAVY = ("open3d", "pydrake", "ompl", "torch", "warp", "fcl", "matplotlib", "scipy", "trimesh")
+
+
+def sources() -> list[Path]:
+    return [path for folder in ("edmp", "costs", "robots", "scenes") for path in sorted((ROOT / folder).rglob("*.py"))]
+
+
+def test_layers() -> None:
+    from importlinter.cli import EXIT_STATUS_SUCCESS, lint_imports
+
+    assert lint_imports(config_filename=str(ROOT / ".importlinter"), no_cache=True) == EXIT_STATUS_SUCCESS
+
+
+def test_importing_the_package_imports_nothing_heavy() -> None:
+    code = f"import sys, edmp; print([name for name in {HEAVY!r} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_importing_the_planner_imports_no_viewer_and_no_baseline() -> None:
+    code = "import sys, edmp; edmp.plan; print([m for m in ('open3d', 'meshcat', 'ompl') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip().splitlines()[-1] == "[]"
+
+
+def test_every_public_name_can_be_loaded() -> None:
+    import edmp
+
+    for name in edmp.__all__:
+        assert getattr(edmp, name) is not None
+    with pytest.raises(AttributeError, match=r"public names: .*load_problem"):
+        edmp.no_such_name  # noqa: B018
+
+
+@pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_modules_are_imported_by_their_full_name(path: Path) -> None:
+    """Never bare ``costs``: a user's own folder of that name would be taken."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"line {node.lineno}: relative import"
+            names = [node.module or ""]
+        else:
+            continue
+        assert not {name.split(".")[0] for name in names} & {"costs", "robots", "scenes"}, f"line {node.lineno}"

@@ -1,0 +1,112 @@
+"""Plan files: what is written is read back."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from plan_cases import every_shape, failed, solved
+
+import edmp
+from edmp.planfile import load_plan, save_plan
+from edmp.problem import PoseGoal, load_example
+from edmp.result import PlanResult, Status
+
+
+def assert_same(a: PlanResult, b: PlanResult) -> None:
+    assert (a.status, a.message, a.stats) == (b.status, b.message, b.stats)
+    assert len(a.alternatives) == len(b.alternatives)
+    pairs = list(zip(a.alternatives, b.alternatives, strict=True)) + ([(a.best, b.best)] if a.best else [])
+    for left, right in pairs:
+        np.testing.assert_array_equal(left.path, right.path)
+        assert (left.length, left.min_clearance, left.goal_index) == (
+            right.length,
+            right.min_clearance,
+            right.goal_index,
+        )
+        for name in ("times", "positions", "velocities", "accelerations"):
+            np.testing.assert_array_equal(getattr(left.trajectory, name), getattr(right.trajectory, name))
+        assert left.trajectory.joint_names == right.trajectory.joint_names
+
+
+def test_round_trip(tmp_path: Path) -> None:
+    problem = dataclasses.replace(load_example("bookshelf"), scene=every_shape())
+    save_plan(tmp_path / "plan.json", problem, solved(problem))
+    plan = load_plan(tmp_path / "plan.json")
+    assert_same(plan.result, solved(problem))
+    assert plan.problem.scene == problem.scene
+    assert plan.problem.robot.name == problem.robot.name
+    assert plan.problem.robot.gripper.width == problem.robot.gripper.width
+    np.testing.assert_array_equal(plan.problem.start, problem.start)
+    np.testing.assert_array_equal(plan.problem.goal, problem.goal)
+    assert [file.name for file in tmp_path.iterdir()] == ["plan.json"]
+
+
+def test_failure_goals_base_and_infinity(tmp_path: Path) -> None:
+    problem = load_example("bookshelf")
+    X_W0 = np.eye(4)
+    X_W0[:3, 3] = (0.1, 0.2, 0.3)
+    goals = (problem.goal, PoseGoal(np.array([0.4, 0.1, 0.5]), np.array([1.0, 0, 0, 0])))
+    moved = dataclasses.replace(problem, robot=problem.robot.with_base(X_W0), goal=goals)
+    save_plan(tmp_path / "failed.json", moved, failed(Status.GOAL_UNREACHABLE))
+    plan = load_plan(tmp_path / "failed.json")
+    assert plan.result.status is Status.GOAL_UNREACHABLE
+    assert plan.result.best is None
+    np.testing.assert_array_equal(plan.problem.robot.X_W0, X_W0)
+    np.testing.assert_array_equal(plan.problem.goal[1].quaternion, goals[1].quaternion)
+
+    result = solved(problem)
+    free = dataclasses.replace(result, best=dataclasses.replace(result.best, min_clearance=math.inf))
+    save_plan(tmp_path / "free.json", problem, free)
+    assert load_plan(tmp_path / "free.json").result.best.min_clearance == math.inf
+
+
+def test_a_robot_of_ones_own_is_written_out(tmp_path: Path) -> None:
+    problem = load_example("bookshelf")
+    own = dataclasses.replace(problem.robot, name="mine")
+    save_plan(tmp_path / "plan.json", dataclasses.replace(problem, robot=own), solved(problem))
+    robot = load_plan(tmp_path / "plan.json").problem.robot
+    assert robot.name == "mine"
+    assert robot.link_names == own.link_names
+    for a, b in zip(robot.links, own.links, strict=True):
+        np.testing.assert_allclose(a.spheres_B, b.spheres_B, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ('{"edmp_plan": 1,\n "name": }', r"bad.json:2: malformed JSON"),
+        ("[1, 2]", "not a plan file"),
+        ('{"edmp_plan": 99}', "plan format 99; this edmp reads version 1"),
+        ('{"edmp_plan": 1}', "damaged plan file: missing key"),
+    ],
+)
+def test_bad_files_say_what_is_wrong(tmp_path: Path, content: str, says: str) -> None:
+    path = tmp_path / "bad.json"
+    path.write_text(content)
+    with pytest.raises(edmp.FileFormatError, match=says):
+        load_plan(path)
+    with pytest.raises(edmp.FileFormatError, match="cannot be read"):
+        load_plan(tmp_path / "none.json")
+
+
+def test_a_file_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
+    problem = load_example("bookshelf")
+    with pytest.raises(edmp.InvalidInputError, match="cannot write"):
+        save_plan(tmp_path / "no" / "plan.json", problem, solved(problem))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_file_is_strict_json(tmp_path: Path) -> None:
+    problem = load_example("bookshelf")
+    save_plan(tmp_path / "plan.json", problem, solved(problem))
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(constant)
+
+    document = json.loads((tmp_path / "plan.json").read_text(), parse_constant=refuse)
+    assert document["result"]["best"]["length_rad"] > 0
