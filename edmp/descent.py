@@ -107,7 +107,7 @@ class Descent:
         max_move: float,
         metric: tuple[float, float, float] = REPAIR_METRIC,
         max_scale: float = float("inf"),
-        pull: float = 0.0,
+        pull: Tensor | float = 0.0,
     ) -> Tensor:
         """One covariant update.
 
@@ -117,7 +117,8 @@ class Descent:
             max_move: each trajectory's step is scaled so that its farthest waypoint moves this far [rad].
             metric: weights of squared velocity, acceleration and jerk in the smoothness metric.
             max_scale: largest factor on the preconditioned gradient; gentle pushes then stay gentle.
-            pull: fraction of the way to the straight line that is added: a step of covariant descent on length.
+            pull: fraction of the way to the straight line that is added: a step of covariant descent on length;
+                a number, or one for each trajectory (B,).
 
         Returns:
             (B, K, dof), within the joint limits.
@@ -128,9 +129,8 @@ class Descent:
         farthest = torch.linalg.vector_norm(basis @ direction, dim=-1).amax(dim=1)
         scale = torch.where(farthest > 1e-9, (max_move / farthest.clamp_min(1e-9)).clamp_max(max_scale), 0.0)
         interior = control_points[:, 1:-1] - scale[:, None, None] * direction
-        if pull:
-            line = self.spline.straight_line(control_points[:, 0], control_points[:, -1])[:, 1:-1]
-            interior = interior + pull * (line - control_points[:, 1:-1])
+        line = self.spline.straight_line(control_points[:, 0], control_points[:, -1])[:, 1:-1]
+        interior = interior + torch.as_tensor(pull).reshape(-1, 1, 1) * (line - control_points[:, 1:-1])
         lower, upper = self.limits
         interior = torch.minimum(torch.maximum(interior, lower), upper)
         return torch.cat([control_points[:, :1], interior, control_points[:, -1:]], dim=1)

@@ -85,16 +85,16 @@ def repair(
 ) -> Candidates:
     """Covariant descent of the colliding candidates until ``enough`` are free, or the iterations or the time end."""
     control_points, valid, stage = candidates.control_points.clone(), candidates.valid.clone(), list(candidates.stage)
+    row = torch.arange(len(candidates))
+    clearances = torch.tensor(settings.repair_clearances)[row % len(settings.repair_clearances)]
+    pulls = torch.tensor(settings.repair_pulls)[row // len(settings.repair_clearances) % len(settings.repair_pulls)]
     for iteration in range(settings.repair_iterations):
         if int(valid.sum()) >= enough or bool(valid.all()) or time.perf_counter() > deadline:
             break
         active = (~valid).nonzero().squeeze(1)
         moving = control_points[active]
-        clearance = torch.full((len(active),), settings.repair_clearance)
-        _, gradient = descent.cost_gradient(moving, clearance)
-        moving = descent.covariant_step(
-            moving, gradient, max_move=settings.repair_max_move, pull=settings.repair_pull
-        )
+        _, gradient = descent.cost_gradient(moving, clearances[active])
+        moving = descent.covariant_step(moving, gradient, max_move=settings.repair_max_move, pull=pulls[active])
         control_points[active] = moving
         if (iteration + 1) % settings.check_every == 0:
             free = descent.free(moving, step=settings.edge_step)

@@ -19,9 +19,9 @@ class PlannerSettings:
         num_waypoints: samples along a spline where costs are felt.
         sampler_steps: denoising steps.
         guidance: see `GuidanceSettings`.
-        repair_clearance: distance at which obstacles push back during repair [m].
+        repair_clearances: distances at which obstacles push back during repair; seeds take turns [m].
         repair_iterations: covariant steps on a round of seeds before it is given up.
-        repair_pull: fraction of the way to the straight line that each repair step adds.
+        repair_pulls: fractions of the way to the straight line that each repair step adds; seeds take turns.
         repair_max_move: how far the farthest waypoint moves in one repair step [rad].
         check_every: steps between two tests of validity.
         enough_valid: repair of a round stops when so many seeds are free.
@@ -38,14 +38,14 @@ class PlannerSettings:
         path_waypoints: waypoints of the returned path.
     """
 
-    num_seeds: int = 32
+    num_seeds: int = 48
     prior_share: float = 0.5
-    num_waypoints: int = 64
+    num_waypoints: int = 40
     sampler_steps: int = 8
     guidance: GuidanceSettings = field(default_factory=GuidanceSettings)
-    repair_clearance: float = 0.03
-    repair_iterations: int = 60
-    repair_pull: float = 0.03
+    repair_clearances: tuple[float, ...] = (0.01, 0.02, 0.03)
+    repair_iterations: int = 40
+    repair_pulls: tuple[float, ...] = (0.0, 0.03)
     repair_max_move: float = 0.1
     check_every: int = 5
     enough_valid: int = 8

@@ -1,0 +1,237 @@
+"""`plan` from end to end: what it calls solved is free by an independent check, and a failure says why."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import edmp
+from edmp.planner import Planner, PlannerSettings
+from edmp.planner.certify import differ
+from edmp.problem import PoseGoal, load_example, load_problem
+from edmp.result import Stage, Status
+from edmp.robots import load_robot
+from edmp.robots.errors import InvalidInputError, UnknownNameError
+from edmp.scenes import Box, Scene
+from edmp.scenes.generators import FAMILIES, generate
+from edmp.validate import Judge
+from edmp.validate.dense import dense_collisions
+
+HOME = (0.0, -0.785, 0.0, -2.356, 0.0, 1.571, 0.785)
+ASIDE = (1.2, 0.3, 0.2, -1.8, 0.1, 2.0, 0.5)
+WALL = Scene.of({"wall": (Box((0.6, 0.04, 0.9)), (0.55, 0.3, 0.45))})
+
+
+@pytest.fixture(scope="module")
+def planner():
+    return Planner("panda")
+
+
+def assert_sound(result, robot, scene, start, goal):
+    """The strongest claims about a solved result, checked by code that the planner does not use."""
+    assert result.solved, result.message
+    for solution in (result.best, *result.alternatives):
+        for path in (solution.path, solution.trajectory.positions):
+            np.testing.assert_allclose(path[0], start, atol=1e-6)
+            np.testing.assert_allclose(path[-1], goal, atol=1e-6)
+            assert (path >= robot.limits.lower).all()
+            assert (path <= robot.limits.upper).all()
+            assert not dense_collisions(robot, scene, path)
+        trajectory = solution.trajectory
+        assert (np.diff(trajectory.times) > 0).all()
+        assert (np.abs(trajectory.velocities) <= robot.limits.velocity).all()
+        assert (np.abs(trajectory.accelerations) <= robot.limits.acceleration).all()
+        np.testing.assert_allclose(trajectory.velocities[[0, -1]], 0.0, atol=1e-6)
+
+
+def test_goes_around_a_wall(planner):
+    result = planner.plan(WALL, HOME, ASIDE)
+    assert_sound(result, planner.robot, WALL, HOME, ASIDE)
+    assert result.stats.stage in (Stage.SAMPLE, Stage.REPAIR)
+    assert result.best.min_clearance > 0
+
+
+def test_empty_scene_is_a_straight_line(planner):
+    result = planner.plan(Scene(), HOME, ASIDE)
+    assert_sound(result, planner.robot, Scene(), HOME, ASIDE)
+    assert result.best.length == pytest.approx(np.linalg.norm(np.subtract(ASIDE, HOME)), rel=1e-3)
+    assert np.isinf(result.best.min_clearance)
+
+
+def test_start_is_goal(planner):
+    assert_sound(planner.plan(WALL, HOME, HOME), planner.robot, WALL, HOME, HOME)
+
+
+@pytest.mark.parametrize("name", ["bookshelf", "table", "cage", "bin"])
+def test_examples_are_solved(name):
+    problem = load_example(name)
+    planner = Planner(problem.robot)
+    result = planner.plan(problem.scene, problem.start, problem.goal)
+    assert_sound(result, problem.robot, problem.scene, problem.start, result.path[-1])
+
+
+def test_same_seed_same_path(planner):
+    first, second = (planner.plan(WALL, HOME, ASIDE, seed=3) for _ in range(2))
+    np.testing.assert_array_equal(first.path, second.path)
+    np.testing.assert_array_equal(first.trajectory.positions, second.trajectory.positions)
+
+
+def test_alternatives_are_different_and_worse():
+    settings_ = PlannerSettings(num_seeds=64, enough_valid=24, polish_candidates=24, num_alternatives=4)
+    planner = Planner("panda", prior="process", settings=settings_)
+    scene = Scene.of({"post": (Box((0.1, 0.1, 0.7)), (0.45, 0.25, 0.35))})
+    result = planner.plan(scene, HOME, ASIDE)
+    assert_sound(result, planner.robot, scene, HOME, ASIDE)
+    motions = (result.best, *result.alternatives)
+    for i, a in enumerate(motions):
+        for b in motions[:i]:
+            assert differ(a.path, b.path, settings_.distinct)
+            assert b.length <= a.length
+
+
+def test_several_goals_reach_one(planner):
+    inside = Scene.of({"block": (Box((0.2, 0.2, 0.2)), (0.31, 0.0, 0.49)), "wall": (Box((0.6, 0.04, 0.9)), (0.55, 0.3, 0.45))})
+    aside, far = np.array(ASIDE), np.array([-1.2, 0.3, 0.2, -1.8, 0.1, 2.0, 0.5])
+    result = planner.plan(inside, far, [np.array(HOME), aside])
+    assert result.solved, result.message
+    assert result.best.goal_index == 1
+    np.testing.assert_allclose(result.path[-1], aside, atol=1e-6)
+
+
+def test_pose_goal(planner):
+    goal = PoseGoal(np.array([0.35, 0.55, 0.4]), np.array([1.0, 0.0, 0.0, 0.0]))
+    result = planner.plan(WALL, HOME, goal)
+    assert_sound(result, planner.robot, WALL, HOME, result.path[-1])
+    import torch
+
+    from edmp.robots.kinematics import tool_pose
+
+    reached = tool_pose(planner.robot, torch.as_tensor(result.path[-1])).numpy()
+    np.testing.assert_allclose(reached[:3, 3], goal.position, atol=1e-3)
+    np.testing.assert_allclose(reached[:3, :3], goal.X_WT[:3, :3], atol=5e-3)
+
+
+def test_unreachable_pose(planner):
+    result = planner.plan(WALL, HOME, PoseGoal(np.array([2.0, 0.0, 0.5]), np.array([1.0, 0.0, 0.0, 0.0])))
+    assert result.status is Status.GOAL_UNREACHABLE
+    assert "mm" in result.message
+
+
+def test_collisions_name_link_obstacle_and_depth(planner):
+    block = Scene.of({"block": (Box((0.2, 0.2, 0.2)), (0.31, 0.0, 0.49))})
+    result = planner.plan(block, HOME, ASIDE)
+    assert result.status is Status.START_IN_COLLISION
+    assert "panda_" in result.message
+    assert '"block"' in result.message
+    assert "mm" in result.message
+    assert planner.plan(block, ASIDE, HOME).status is Status.GOAL_IN_COLLISION
+
+
+def test_limits_and_self_collision_are_told_apart(planner):
+    high = np.array(HOME)
+    high[3] = 0.5
+    result = planner.plan(WALL, HOME, high)
+    assert result.status is Status.GOAL_OUT_OF_LIMITS
+    assert "panda_joint4" in result.message
+    assert planner.plan(WALL, high, HOME).status is Status.START_OUT_OF_LIMITS
+    folded = np.array([0.0, -1.76, 0.0, -3.07, 0.0, 0.0, 0.0])
+    assert planner.plan(Scene(), HOME, folded).status is Status.GOAL_IN_SELF_COLLISION
+
+
+def test_no_path_says_where_it_is_stuck():
+    box = {
+        "left": (Box((0.9, 0.02, 1.4)), (0.2, 0.22, 0.7)),
+        "right": (Box((0.9, 0.02, 1.4)), (0.2, -0.22, 0.7)),
+        "front": (Box((0.02, 0.5, 1.4)), (0.7, 0.0, 0.7)),
+    }
+    small = PlannerSettings(num_seeds=8, rounds=1, repair_iterations=10)
+    planner = Planner("panda", settings=small)
+    result = planner.plan(Scene.of(box), HOME, ASIDE, fallback=False)
+    assert result.status is Status.NO_PATH_FOUND
+    assert result.path is None
+    assert any(name in result.message for name in box)
+    assert "% of the way" in result.message
+    assert planner.plan(Scene.of(box), HOME, ASIDE, time_budget=0.3).status is Status.TIMEOUT
+
+
+@pytest.mark.parametrize("bad", [np.zeros(6), np.full(7, np.nan), [0.0] * 8, np.array(HOME) * np.inf, "home"])
+def test_malformed_configurations_raise(planner, bad):
+    with pytest.raises(InvalidInputError):
+        planner.plan(WALL, bad, ASIDE)
+    with pytest.raises(InvalidInputError):
+        planner.plan(WALL, HOME, bad)
+
+
+def test_unknown_names_list_the_valid_ones():
+    with pytest.raises(UnknownNameError, match="panda"):
+        edmp.plan(WALL, HOME, ASIDE, robot="pandda")
+    with pytest.raises(UnknownNameError, match="edmp12"):
+        edmp.plan(WALL, HOME, ASIDE, ensemble="edmp13")
+
+
+def test_fallback_solves_what_one_lame_seed_cannot(planner):
+    lame = PlannerSettings(num_seeds=1, rounds=1, repair_iterations=1, prior_share=0.0)
+    weak = Planner("panda", settings=lame)
+    assert weak.plan(WALL, HOME, ASIDE, fallback=False).status is Status.NO_PATH_FOUND
+    result = weak.plan(WALL, HOME, ASIDE)
+    assert_sound(result, weak.robot, WALL, HOME, ASIDE)
+    assert result.stats.stage in (Stage.STITCH, Stage.FALLBACK)
+
+
+def test_edmp12_guides_too():
+    planner = Planner("panda", ensemble="edmp12")
+    assert_sound(planner.plan(WALL, HOME, ASIDE), planner.robot, WALL, HOME, ASIDE)
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@given(seed=st.integers(0, 2**20), family=st.sampled_from(sorted(FAMILIES)))
+def test_whatever_is_called_solved_is_free(planner, seed, family):
+    rng = np.random.default_rng(seed)
+    scene = generate(family, rng).scene
+    robot = planner.robot
+    judge = Judge(robot, scene)
+    free = [q for q in rng.uniform(robot.limits.lower, robot.limits.upper, (40, 7)) if judge.check(q).valid]
+    if len(free) < 2:
+        return
+    result = planner.plan(scene, free[0], free[1], seed=seed, time_budget=3.0)
+    if result.solved:
+        assert_sound(result, robot, scene, free[0], free[1])
+    else:
+        assert result.status in (Status.NO_PATH_FOUND, Status.TIMEOUT)
+
+
+def test_real_problems_are_solved(mbm_panda):
+    best_known = json.loads((mbm_panda / "best_known_lengths.json").read_text())["sets"]
+    ratios = []
+    for name in ("bookshelf_small", "bookshelf_tall", "bookshelf_thin", "box", "cage", "table_pick", "table_under_pick"):
+        for number in (5, 20):
+            problem = load_problem(
+                mbm_panda / name / f"scene{number:04d}.yaml", mbm_panda / name / f"request{number:04d}.yaml"
+            )
+            planner = Planner(problem.robot)
+            result = planner.plan(problem.scene, problem.start, problem.goal)
+            assert_sound(result, problem.robot, problem.scene, problem.start, problem.goal)
+            ratios.append(result.best.length / best_known[name][str(number)])
+    assert np.mean(ratios) < 1.15
+
+
+def test_a_goal_out_of_limits_is_reported(mbm_panda):
+    for name, number in (("table_pick", 31), ("table_pick", 49), ("table_under_pick", 3)):
+        problem = load_problem(
+            mbm_panda / name / f"scene{number:04d}.yaml", mbm_panda / name / f"request{number:04d}.yaml"
+        )
+        result = edmp.plan(problem.scene, problem.start, problem.goal, robot=problem.robot)
+        assert result.status is Status.GOAL_OUT_OF_LIMITS
+
+
+def test_attached_object_counts_as_robot(planner):
+    robot = load_robot("panda")
+    held = robot.with_attachment("rod", Box((0.02, 0.3, 0.02)), np.eye(4), link=robot.tool.name)
+    carrier = dataclasses.replace(planner.settings)
+    result = Planner(held, prior="process", settings=carrier).plan(WALL, HOME, ASIDE)
+    assert_sound(result, held, WALL, HOME, ASIDE)
