@@ -68,8 +68,13 @@ def load_robot(name_or_path: str | Path, *, gripper_width: float | None = None) 
 
 @functools.cache
 def _load_built_in(name: str) -> Robot:
+    return robot_from_document(read_built_in(name), source=f"{name}.yaml")
+
+
+def read_built_in(name: str) -> Document:
+    """The parsed description of a built-in robot."""
     text = (importlib.resources.files("edmp.robots") / f"{name}.yaml").read_text()
-    return robot_from_document(parse_document(text, source=f"{name}.yaml"), source=f"{name}.yaml")
+    return parse_document(text, source=f"{name}.yaml")
 
 
 @functools.lru_cache(maxsize=64)
@@ -129,8 +134,8 @@ def robot_from_document(document: Document, *, source: str = "description") -> R
         links=links,
         collision_pairs=_pairs(_list(document, "collision_pairs", source), names, f"{source}: collision_pairs"),
         tool=by_name[document["tool"]],
-        home=_numbers(document["home"], (len(joints),), f"{source}: home"),
-        X_W0=_pose(document.get("base") or {}, f"{source}: base"),
+        home=entry_numbers(document["home"], (len(joints),), f"{source}: home"),
+        X_W0=entry_pose(document.get("base") or {}, f"{source}: base"),
         tools=tools,
         gripper=gripper and Gripper(0.0, gripper.max_width, gripper.fingers),
     )
@@ -146,11 +151,11 @@ def _joints(entries: Any, place: str) -> tuple[tuple[Joint, ...], Limits]:
         _check_keys("joint", entry, here)
         if entry["kind"] not in ("revolute", "prismatic"):
             raise FileFormatError(f"{here}: kind {entry['kind']!r}; expected revolute or prismatic")
-        lower, upper = _numbers(entry["position"], (2,), f"{here}: position")
-        rates = [float(_numbers(entry[key], (), f"{here}: {key}")) for key in ("velocity", "acceleration", "jerk")]
+        lower, upper = entry_numbers(entry["position"], (2,), f"{here}: position")
+        rates = [float(entry_numbers(entry[key], (), f"{here}: {key}")) for key in ("velocity", "acceleration", "jerk")]
         if not lower < upper or min(rates) <= 0:
             raise FileFormatError(f"{here}: limits must satisfy lower < upper and positive velocity, ..., jerk")
-        joints.append(Joint(str(entry["name"]), entry["kind"], _pose(entry, here)))
+        joints.append(Joint(str(entry["name"]), entry["kind"], entry_pose(entry, here)))
         rows.append([lower, upper, *rates])
     _check_unique([joint.name for joint in joints], place)
     return tuple(joints), Limits(*np.array(rows).T.copy())
@@ -170,12 +175,12 @@ def _links(entries: Any, dof: int, place: str) -> tuple[Link, ...]:
                 raise unknown_name(f"{here}: link", entry["like"], [str(name) for name in by_name])
             geometry = by_name[entry["like"]]
         body = _body(entry, dof, here)
-        X_BL = _pose(entry, here)
+        X_BL = entry_pose(entry, here)
         hulls = tuple(
-            apply(X_BL, _numbers(hull, (-1, 3), f"{here}: hulls[{j}]"))
+            apply(X_BL, entry_numbers(hull, (-1, 3), f"{here}: hulls[{j}]"))
             for j, hull in enumerate(geometry.get("hulls") or [])
         )
-        spheres = _numbers(geometry.get("spheres") or np.empty((0, 4)), (-1, 4), f"{here}: spheres").copy()
+        spheres = entry_numbers(geometry.get("spheres") or np.empty((0, 4)), (-1, 4), f"{here}: spheres").copy()
         if (spheres[:, 3] <= 0).any():
             raise FileFormatError(f"{here}: spheres: every radius must be positive")
         spheres[:, :3] = apply(X_BL, spheres[:, :3])
@@ -188,27 +193,27 @@ def _box(entry: Any, X_BL: Array, place: str) -> LinkBox | None:
     if entry is None:
         return None
     _check_keys("box", entry, f"{place}: box")
-    size = _numbers(entry["size"], (3,), f"{place}: box: size")
+    size = entry_numbers(entry["size"], (3,), f"{place}: box: size")
     if (size <= 0).any():
         raise FileFormatError(f"{place}: box: every extent must be positive")
-    return LinkBox(X_BL @ _pose(entry, f"{place}: box"), size)
+    return LinkBox(X_BL @ entry_pose(entry, f"{place}: box"), size)
 
 
 def _tool(entry: Any, dof: int, place: str) -> ToolFrame:
     _check_keys("tool", entry, place)
-    return ToolFrame(str(entry["name"]), _body(entry, dof, place), _pose(entry, place))
+    return ToolFrame(str(entry["name"]), _body(entry, dof, place), entry_pose(entry, place))
 
 
 def _gripper(entry: Any, links: Sequence[str], place: str) -> Gripper:
     _check_keys("gripper", entry, place)
-    width, widest = (float(_numbers(entry[key], (), f"{place}: {key}")) for key in ("width", "max_width"))
+    width, widest = (float(entry_numbers(entry[key], (), f"{place}: {key}")) for key in ("width", "max_width"))
     fingers = []
     for i, finger in enumerate(_list(entry, "fingers", place)):
         here = f"{place}: fingers[{i}]"
         _check_keys("finger", finger, here)
         if finger["link"] not in links:
             raise unknown_name(f"{here}: link", finger["link"], links)
-        fingers.append(Finger(finger["link"], _numbers(finger["axis"], (3,), f"{here}: axis")))
+        fingers.append(Finger(finger["link"], entry_numbers(finger["axis"], (3,), f"{here}: axis")))
     if not 0 <= width <= widest:
         raise FileFormatError(f"{place}: width {width} is not between 0 and max_width {widest}")
     return Gripper(width, widest, tuple(fingers))
@@ -234,20 +239,20 @@ def _body(entry: Mapping[str, Any], dof: int, place: str) -> int:
     return body
 
 
-def _pose(entry: Mapping[str, Any], place: str) -> Array:
+def entry_pose(entry: Mapping[str, Any], place: str) -> Array:
     """(4, 4) from the keys xyz and rpy, or xyz and quaternion (x, y, z, w)."""
     if not isinstance(entry, Mapping):
         raise FileFormatError(f"{place}: expected a mapping with xyz and rpy or quaternion")
-    xyz = _numbers(entry.get("xyz", (0, 0, 0)), (3,), f"{place}: xyz")
+    xyz = entry_numbers(entry.get("xyz", (0, 0, 0)), (3,), f"{place}: xyz")
     if "quaternion" in entry:
-        quaternion = _numbers(entry["quaternion"], (4,), f"{place}: quaternion")
+        quaternion = entry_numbers(entry["quaternion"], (4,), f"{place}: quaternion")
         if abs(np.linalg.norm(quaternion) - 1) > 1e-3 or "rpy" in entry:
             raise FileFormatError(f"{place}: quaternion: expected a unit quaternion (x, y, z, w), and no rpy beside it")
         return pose(xyz, rotation_from_quaternion(quaternion))
-    return pose(xyz, rotation_from_rpy(_numbers(entry.get("rpy", (0, 0, 0)), (3,), f"{place}: rpy")))
+    return pose(xyz, rotation_from_rpy(entry_numbers(entry.get("rpy", (0, 0, 0)), (3,), f"{place}: rpy")))
 
 
-def _numbers(value: Any, shape: tuple[int, ...], place: str) -> Array:
+def entry_numbers(value: Any, shape: tuple[int, ...], place: str) -> Array:
     """A finite float array of the given shape, -1 being any length."""
     try:
         array = np.asarray(value, dtype=np.float64)

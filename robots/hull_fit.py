@@ -1,11 +1,19 @@
-"""Outer convex polytopes with few faces: they contain a point cloud's convex hull and hardly stick out of it."""
+"""Outer convex polytopes with few vertices: they contain a convex hull and hardly stick out of it.
+
+Progressive hulls (Sander et al., Silhouette Clipping, SIGGRAPH 2000): collapse an edge u, v into one new vertex w that
+lies on the outer side of every face around the edge. Then w alone reaches around u and v, so that no part of the old
+polytope is lost. The position of w is a linear program; the collapse that leaves the original hull least goes first.
+"""
 
 from __future__ import annotations
+
+import functools
+import itertools
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import nnls
-from scipy.spatial import ConvexHull, HalfspaceIntersection, QhullError
+from scipy.spatial import ConvexHull, QhullError
 
 from edmp.robots.errors import InvalidInputError
 
@@ -13,6 +21,20 @@ Array = NDArray[np.float64]
 
 GRID = 1e-5
 """Vertices are stored on this grid [m]; the fit keeps a margin for the rounding."""
+
+_Collapse = tuple[float, Array]
+"""Distance of the new vertex from the original hull [m], and the vertex (3,)."""
+
+
+def halfspaces(vertices: Array) -> Array:
+    """(F, 4) rows ``[n, d]`` with ``n @ x + d <= 0`` inside the convex hull of ``vertices`` (V, 3); n is unit [m]."""
+    try:
+        equations = ConvexHull(vertices).equations
+    except QhullError as error:
+        raise InvalidInputError(f"{len(vertices)} points span no volume: no convex hull") from error
+    # Triangles of one flat face repeat its plane.
+    _, first = np.unique(np.round(equations, 6), axis=0, return_index=True)
+    return equations[np.sort(first)]
 
 
 def project_to_hull(points: Array, vertices: Array) -> Array:
@@ -37,82 +59,89 @@ def project_to_hull(points: Array, vertices: Array) -> Array:
     return closest
 
 
-def halfspaces(vertices: Array) -> Array:
-    """(F, 4) rows ``[n, d]`` with ``n @ x + d <= 0`` inside the convex hull of ``vertices`` (V, 3); n is unit [m]."""
-    try:
-        equations = ConvexHull(vertices).equations
-    except QhullError as error:
-        raise InvalidInputError(f"{len(vertices)} points span no volume: no convex hull") from error
-    # Triangles of one flat face repeat its plane.
-    _, first = np.unique(np.round(equations, 6), axis=0, return_index=True)
-    return equations[np.sort(first)]
-
-
-def outer_polytope(points: Array, *, tolerance: float = 5e-4, max_faces: int = 120) -> Array:
+def outer_polytope(points: Array, *, tolerance: float = 5e-4) -> Array:
     """Vertices of a convex polytope that contains ``points`` and sticks out of their hull by at most ``tolerance``.
-
-    Cutting planes: begin with the bounding box; while a vertex lies farther than the tolerance from the hull, cut it
-    off with the plane that touches the hull at the vertex's closest point. That plane is the deepest cut there is for
-    this vertex.
 
     Args:
         points: (n, 3) [m].
-        tolerance: wanted stick-out [m].
-        max_faces: cutting stops here; the stick-out is then larger than the tolerance.
+        tolerance: how far the polytope may leave the hull [m].
 
     Returns:
         (V, 3) vertices, rounded to `GRID`.
     """
-    hull = ConvexHull(points)
-    corners = points[hull.vertices]
-    # A hull that is simple already is kept as it is.
-    planes = halfspaces(corners)
-    if len(planes) <= 12:
-        return _rounded_outward(corners, planes)
-    inside = corners.mean(axis=0)
-    normals = np.concatenate([np.eye(3), -np.eye(3)])
-    cuts = np.column_stack([normals, -(normals @ corners.T).max(axis=1)])
-    known: dict[tuple[float, ...], tuple[float, Array]] = {}
-    while True:
-        vertices = _intersection_vertices(cuts, inside)
-        distance, normal = _distances(vertices, corners, known)
-        order = np.argsort(-distance)
-        if distance[order[0]] <= tolerance - 2 * GRID or len(cuts) >= max_faces:
-            return _rounded_outward(vertices, cuts)
-        worst = order[0]
-        direction = _snap(normal[worst], planes)
-        cuts = np.vstack([cuts, [*direction, -(corners @ direction).max()]])
+    try:
+        original = points[ConvexHull(points).vertices]
+    except QhullError as error:
+        raise InvalidInputError(f"{len(points)} points span no volume: no convex hull") from error
+    vertices = original
+    known: dict[tuple, _Collapse] = {}
+    while len(vertices) > 8:
+        hull = ConvexHull(vertices)
+        collapses = [(_collapse(hull, edge, original, tolerance, known), edge) for edge in _edges(hull)]
+        (distance, vertex), edge = min(collapses, key=lambda item: item[0][0])
+        if distance > tolerance - 4 * GRID:
+            break
+        merged = np.vstack([np.delete(vertices, edge, axis=0), vertex])
+        vertices = merged[np.sort(ConvexHull(merged).vertices)]
+    return _rounded_outward(vertices, original)
 
 
-def _snap(direction: Array, planes: Array) -> Array:
-    """The normal of a face of the hull if it is nearly this direction: flat faces are then met exactly."""
-    cosine = planes[:, :3] @ direction
-    return planes[np.argmax(cosine), :3] if cosine.max() > 1 - 1e-4 else direction
+def _edges(hull: ConvexHull) -> list[tuple[int, int]]:
+    triangles = np.sort(hull.simplices, axis=1)
+    pairs = np.concatenate([triangles[:, [0, 1]], triangles[:, [0, 2]], triangles[:, [1, 2]]])
+    return [(int(a), int(b)) for a, b in np.unique(pairs, axis=0)]
 
 
-def _distances(vertices: Array, corners: Array, known: dict) -> tuple[Array, Array]:
-    """Distance of each vertex from the hull (V,) and the unit direction from its closest point (V, 3)."""
-    keys = [tuple(row) for row in np.round(vertices, 9)]
-    fresh = [i for i, key in enumerate(keys) if key not in known]
-    if fresh:
-        offset = vertices[fresh] - project_to_hull(vertices[fresh], corners)
-        for i, row in zip(fresh, offset, strict=True):
-            length = float(np.linalg.norm(row))
-            known[keys[i]] = (length, row / max(length, 1e-12))
-    return np.array([known[key][0] for key in keys]), np.array([known[key][1] for key in keys])
+def _collapse(
+    hull: ConvexHull, edge: tuple[int, int], original: Array, tolerance: float, known: dict[tuple, _Collapse]
+) -> _Collapse:
+    """The best new vertex for an edge; (inf, ...) if there is none near."""
+    around = np.isin(hull.simplices, edge).any(axis=1)
+    planes = hull.equations[around]
+    planes = planes[np.sort(np.unique(np.round(planes, 7), axis=0, return_index=True)[1])]
+    key = (*hull.points[edge[0]], *hull.points[edge[1]], len(planes), *np.round(planes.sum(axis=0), 7))
+    if key not in known:
+        known[key] = _solve_collapse(planes, hull.points[list(edge)], original, tolerance)
+    return known[key]
 
 
-def _intersection_vertices(cuts: Array, inside: Array) -> Array:
-    vertices = HalfspaceIntersection(cuts, inside).intersections
-    vertices = vertices[np.isfinite(vertices).all(axis=1)]
-    _, first = np.unique(np.round(vertices, 7), axis=0, return_index=True)
-    return vertices[np.sort(first)]
+def _solve_collapse(planes: Array, ends: Array, original: Array, tolerance: float) -> _Collapse:
+    """A linear program in three unknowns: least sum of heights over the planes, every height zero or more.
+
+    With a dozen planes, trying the corners of the feasible set (all triples of planes) is faster than a solver.
+    """
+    middle = ends.mean(axis=0)
+    normals, heights = planes[:, :3], planes[:, :3] @ middle + planes[:, 3]
+    triples = _triples(len(planes))
+    matrices = normals[triples]
+    regular = np.abs(np.linalg.det(matrices)) > 1e-6
+    corners = np.linalg.solve(matrices[regular], -heights[triples[regular]][..., None])[..., 0]
+    feasible = (corners @ normals.T + heights).min(axis=1) >= -1e-10
+    if not feasible.any():
+        return np.inf, middle
+    corners = corners[feasible]
+    vertex = middle + corners[np.argmin(corners @ normals.sum(axis=0))]
+    if np.linalg.norm(vertex - middle) > np.linalg.norm(ends[0] - ends[1]) + 20 * tolerance:
+        return np.inf, middle
+    return float(np.linalg.norm(vertex - project_to_hull(vertex[None], original)[0])), vertex
 
 
-def _rounded_outward(vertices: Array, planes: Array) -> Array:
-    """The polytope grown so that rounding its vertices to the grid takes nothing away from it."""
-    grown = planes.copy()
-    grown[:, 3] -= GRID
-    corners = np.round(_intersection_vertices(grown, vertices.mean(axis=0)) / GRID) * GRID
-    corners = corners[np.sort(np.unique(corners, axis=0, return_index=True)[1])]
-    return corners[np.sort(ConvexHull(corners).vertices)]
+@functools.cache
+def _triples(n: int) -> NDArray[np.int64]:
+    """(m, 3) all choices of three of ``n``; of the first 24, for a corner where very many faces meet."""
+    return np.array(list(itertools.combinations(range(min(n, 24)), 3)), dtype=np.int64).reshape(-1, 3)
+
+
+def _rounded_outward(vertices: Array, original: Array) -> Array:
+    """Vertices on the grid, pushed out just far enough that the polytope still contains ``original``."""
+    grown = vertices
+    centre = original.mean(axis=0)
+    for _ in range(20):
+        rounded = np.round(grown / GRID) * GRID
+        hull = ConvexHull(rounded)
+        missing = float((original @ hull.equations[:, :3].T + hull.equations[:, 3]).max())
+        if missing <= 0:
+            return rounded[np.sort(hull.vertices)]
+        outward = grown - centre
+        grown = grown + outward / np.linalg.norm(outward, axis=1, keepdims=True) * (missing + 0.5 * GRID)
+    raise AssertionError("pushing the vertices outwards did not make the polytope contain the points")

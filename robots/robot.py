@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -206,6 +207,30 @@ class Robot:
             links[i] = _shifted(links[i], links[i].X_BL[:3, :3] @ finger.axis * slide)
         gripper = dataclasses.replace(self.gripper, width=float(width))
         return dataclasses.replace(self, links=tuple(links), gripper=gripper)
+
+    def with_attachment(
+        self, name: str, shape: object, X_LA: Array, *, link: str, allowed_contacts: Sequence[str] = ()
+    ) -> Robot:
+        """The same arm holding an object, which counts as a link from now on.
+
+        Args:
+            name: the object's name; it becomes a link name.
+            shape: a Box, Cylinder, Capsule, Sphere or Mesh of `edmp.scenes`, a trimesh, or vertices (n, 3); its convex
+                hull counts [m].
+            X_LA: (4, 4) pose of the object in the frame of the link that carries it.
+            link: name of that link.
+            allowed_contacts: further links that may touch the object. The carrying link, the fingers, and whatever is
+                rigidly joined to them may anyway.
+        """
+        from edmp.robots.attachment import attach
+
+        return attach(self, name, shape, X_LA, link=link, allowed_contacts=allowed_contacts)
+
+    def without_attachment(self, name: str) -> Robot:
+        """The same arm after letting go of the object ``name``."""
+        from edmp.robots.attachment import detach
+
+        return detach(self, name)
 
 
 def _shifted(link: Link, offset_B: Array) -> Link:

@@ -1,12 +1,17 @@
 """Spheres that cover a convex polytope and stick out of it as little as possible.
 
-A ball with centre c inside a convex body K at depth d(c) and radius r sticks out of K by exactly r - d(c): the point
-that leaves first does so through the nearest face. Covering K with N balls of the same stick-out t is therefore the
-problem of N centres that minimise
+A ball with centre c at depth d(c) inside a convex body K and radius r sticks out of K by r - d(c): the point that
+leaves farthest does so straight through the nearest face. Covering K with n balls of equal stick-out t is therefore
+the problem of n centres that minimise
 
     t = max over p in K of  min over i of  |p - c_i| - d(c_i),
 
-solved here by greedy insertion and Lloyd steps with a subgradient on the worst points.
+a k-centre problem with a bonus for depth. It is solved by inserting centres one by one, smoothed descent after each
+insertion, and relocating the centre that is missed least. A ball contains a triangle when it contains its corners:
+so the radii that follow cover the surface exactly, not only at samples.
+
+Where a link meets its neighbour in a round joint, its flat end is buried in the neighbour whatever the joint angle.
+There `allowance` moves the end face outwards before depths are measured, for a ball may stick into the neighbour.
 """
 
 from __future__ import annotations
@@ -25,133 +30,181 @@ Array = NDArray[np.float64]
 GRID = 1e-5
 """Centres and radii are stored on this grid [m]."""
 
+_EDGE = 2e-3
+"""Longest edge of the triangles that prove the covering of the surface [m]."""
+
 
 @dataclass(frozen=True)
-class Body:
-    """A convex polytope with the samples that stand for its volume.
+class _Problem:
+    """What to cover (samples), where centres may be (pool), and the faces that depths are measured from."""
 
-    Attributes:
-        planes: (F, 4) rows [n, d], ``n @ x + d <= 0`` inside.
-        samples: (n, 3) points on the surface and inside.
-        spacing: every point of the body is this close to a sample [m].
-    """
-
-    planes: Array
     samples: Array
-    spacing: float
+    pool: Array
+    planes: Array
 
     def depth(self, points: Array) -> Array:
-        """Distance to the surface of points (n, 3) inside; negative (and a bound only) outside [m]."""
+        """(n,) distance to the nearest face, for points (n, 3) inside [m]; negative outside."""
         return -(points @ self.planes[:, :3].T + self.planes[:, 3]).max(axis=1)
 
-
-def sample_body(vertices: Array, *, num_samples: int) -> Body:
-    """Surface samples on a triangular grid of every face, and a cubic grid inside."""
-    hull = ConvexHull(vertices)
-    step = np.sqrt(hull.area / num_samples)
-    surface = surface_samples(vertices, step)
-    lower, upper = vertices.min(axis=0), vertices.max(axis=0)
-    axes = [np.arange(a + step, b, 2 * step) for a, b in zip(lower, upper, strict=True)]
-    grid = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
-    planes = halfspaces(vertices)
-    body = Body(planes, np.concatenate([vertices, surface]), step)
-    return Body(planes, np.concatenate([body.samples, grid[body.depth(grid) > step]]), step)
+    def excess(self, centres: Array) -> Array:
+        """(n,) stick-out that each sample demands of the ball that covers it most cheaply [m]."""
+        return (cdist(self.samples, centres) - self.depth(centres)).min(axis=1)
 
 
-def surface_samples(vertices: Array, step: float) -> Array:
-    """Points on the surface of a convex hull such that every surface point is within ``step`` [m] of one of them."""
-    hull = ConvexHull(vertices)
-    rows = []
-    for triangle in vertices[hull.simplices]:
-        longest = max(np.linalg.norm(triangle[i] - triangle[i - 1]) for i in range(3))
-        n = max(1, int(np.ceil(longest / (step * np.sqrt(3)))))
-        i, j = np.meshgrid(np.arange(n + 1), np.arange(n + 1), indexing="ij")
-        i, j = i[i + j <= n] / n, j[i + j <= n] / n
-        rows.append(np.column_stack([i, j, 1 - i - j]) @ triangle)
-    return np.concatenate(rows)
+def cover(
+    vertices: Array,
+    *,
+    stick_out: float,
+    max_spheres: int,
+    allowance: Array | None = None,
+    restarts: int = 1,
+    relocations: int = 4,
+    num_samples: int = 600,
+    seed: int = 0,
+) -> Array:
+    """The fewest spheres found that contain the convex hull of ``vertices`` and leave it by at most ``stick_out``.
 
-
-def cover(vertices: Array, *, stick_out: float, max_spheres: int, num_samples: int = 1500) -> Array:
-    """Spheres that contain the convex hull of ``vertices`` and leave it by at most about ``stick_out``.
-
-    Tries 1, 2, 3, ... spheres until they suffice; with ``max_spheres`` the stick-out is what it is.
+    Args:
+        vertices: (V, 3) [m].
+        stick_out: how far a sphere may leave the body [m].
+        max_spheres: where to stop adding; the stick-out is then larger than wanted.
+        allowance: (F,) how much farther a sphere may go through each face of `halfspaces(vertices)` [m].
+        restarts: independent searches, of which the one with the fewest spheres counts, then the smallest stick-out.
+        relocations: tries to move a centre to a better place, for each number of spheres.
+        num_samples: points of the surface that the searches look at.
+        seed: of the searches.
 
     Returns:
         (S, 4) centres and radii [m].
     """
-    body = sample_body(vertices, num_samples=num_samples)
+    planes = halfspaces(vertices)
+    if allowance is not None:
+        planes = planes - np.column_stack([np.zeros((len(planes), 3)), allowance])
+    found = []
+    for restart in range(restarts):
+        rng = np.random.default_rng([seed, restart])
+        problem = _problem(vertices, planes, rng, num_samples)
+        # Samples are coarser than the final triangles: aim a little lower than what is asked for.
+        spheres = _spheres(vertices, problem, _place(problem, max_spheres, stick_out - 5e-4, rng, relocations))
+        found.append((len(spheres), float((spheres[:, 3] - problem.depth(spheres[:, :3])).max()), restart, spheres))
+    return min(found, key=lambda item: item[:3])[3]
+
+
+def _problem(vertices: Array, planes: Array, rng: np.random.Generator, num_samples: int) -> _Problem:
+    edge = np.sqrt(2.5 * ConvexHull(vertices).area / num_samples)
+    corners = surface_triangles(vertices, edge).reshape(-1, 3)
+    samples = np.unique(np.round(corners, 6), axis=0)
+    reach = edge + float(max(0.0, -(planes[:, 3] - halfspaces(vertices)[:, 3]).min()))
+    pool = rng.uniform(vertices.min(axis=0) - reach, vertices.max(axis=0) + reach, size=(6000, 3))
+    inside = -(pool @ planes[:, :3].T + planes[:, 3]).max(axis=1)
+    size = float(np.ptp(vertices, axis=0).min())
+    return _Problem(samples, np.vstack([vertices.mean(axis=0), pool[inside > 0.03 * size]]), planes)
+
+
+def _place(problem: _Problem, max_spheres: int, stick_out: float, rng: np.random.Generator, relocations: int) -> Array:
+    """Centres, inserted one by one until the demands are met."""
     centres = np.empty((0, 3))
-    for count in range(1, max_spheres + 1):
-        centres = optimise_centres(body, _insert(body, centres))
-        if excess(body, centres).max() <= stick_out:
-            break
-    return _spheres(vertices, body, centres)
+    while True:
+        centres, value = _descend(problem, np.vstack([centres, _best_addition(problem, centres, rng)]))
+        # Moving centres about pays once their number is nearly right.
+        for _ in range(relocations if problem.excess(centres).max() < 2 * stick_out else 0):
+            if problem.excess(centres).max() <= stick_out:
+                break
+            moved, moved_value = _descend(problem, _relocate(problem, centres, rng))
+            if moved_value < value - 1e-6:
+                centres, value = moved, moved_value
+        if problem.excess(centres).max() <= stick_out or len(centres) >= max_spheres:
+            return centres
 
 
-def excess(body: Body, centres: Array) -> Array:
-    """(n,) stick-out that each sample demands of the ball that covers it most cheaply [m]."""
-    return (cdist(body.samples, centres) - body.depth(centres)).min(axis=1)
-
-
-def _insert(body: Body, centres: Array) -> Array:
-    """One more centre, at the candidate that lowers the demand of the worst samples most."""
-    candidates = body.samples[body.depth(body.samples) > 1e-4]
-    if len(candidates) == 0:
-        candidates = body.samples.mean(axis=0, keepdims=True)
-    candidates = candidates[:: max(1, len(candidates) // 300)]
-    demand = cdist(body.samples, candidates) - body.depth(candidates)
+def _best_addition(problem: _Problem, centres: Array, rng: np.random.Generator) -> Array:
+    """(3,) the one of 200 random places that relieves the worst samples most."""
+    places = problem.pool[rng.permutation(len(problem.pool))[:200]]
+    demand = cdist(problem.samples, places) - problem.depth(places)
     if len(centres):
-        demand = np.minimum(demand, excess(body, centres)[:, None])
-    best = np.argmin((np.maximum(demand, 0) ** 8).mean(axis=0))
-    return np.vstack([centres, candidates[best]])
+        demand = np.minimum(demand, problem.excess(centres)[:, None])
+    return places[_softmax_value(demand, 2e-3).argmin()]
 
 
-def optimise_centres(body: Body, centres: Array, *, steps: int = 250) -> Array:
-    """Subgradient descent on the p-norm of the demands, best iterate kept."""
-    best, best_value = centres, excess(body, centres).max()
-    velocity = np.zeros_like(centres)
-    scale = float(np.ptp(body.samples, axis=0).max())
-    normals = body.planes[:, :3]
+def _relocate(problem: _Problem, centres: Array, rng: np.random.Generator) -> Array:
+    """The centres, the one that is missed least (with some noise) taken out and put where it helps most."""
+    demand = cdist(problem.samples, centres) - problem.depth(centres)
+    loss = [np.delete(demand, i, axis=1).min(axis=1).max() + 3e-3 * rng.normal() for i in range(len(centres))]
+    rest = np.delete(centres, int(np.argmin(loss)), axis=0)
+    return np.vstack([rest, _best_addition(problem, rest, rng)])
+
+
+def _softmax_value(demand: Array, temperature: float) -> Array:
+    """Smooth maximum over the samples (first axis): it also sees how many samples are at the maximum."""
+    worst = demand.max(axis=0)
+    return worst + temperature * np.log(np.exp((demand - worst) / temperature).sum(axis=0))
+
+
+def _descend(problem: _Problem, centres: Array, *, steps: int = 120, rate: float = 0.01) -> tuple[Array, float]:
+    """Descent on the smoothed worst demand, cooled from 4 mm to 0.3 mm; the best iterate and its value."""
+    normals = problem.planes[:, :3]
+    momentum, square = np.zeros_like(centres), 0.0
+    best, best_value = centres, np.inf
     for step in range(steps):
-        offset = centres[None] - body.samples[:, None]
-        distance = np.linalg.norm(offset, axis=2)
-        level = centres @ normals.T + body.planes[:, 3]
-        nearest = level.argmax(axis=1)
+        left = 1 - step / steps
+        temperature = 4e-3 * left**2 + 3e-4
+        offset = centres[None] - problem.samples[:, None]
+        distance = np.sqrt((offset**2).sum(axis=2)) + 1e-9
+        level = centres @ normals.T + problem.planes[:, 3]
         demand = distance + level.max(axis=1)
-        owner = demand.argmin(axis=1)
-        value = demand[np.arange(len(owner)), owner]
-        if value.max() < best_value - 1e-6:
-            best, best_value = centres, value.max()
-        temperature = 1e-3 * max(0.3, 4 * (1 - step / steps))
-        weight = np.exp((value - value.max()) / temperature)
-        gradient = np.zeros_like(centres)
-        rows = np.arange(len(owner))
-        pull = offset[rows, owner] / np.maximum(distance[rows, owner], 1e-9)[:, None] + normals[nearest[owner]]
-        np.add.at(gradient, owner, weight[:, None] * pull)
-        mass = np.bincount(owner, weights=weight, minlength=len(centres))[:, None]
-        gradient /= np.maximum(mass, 1e-3)
-        velocity = 0.8 * velocity - 0.012 * scale * (1 - step / steps) ** 1.5 * 0.2 * gradient
-        centres = centres + velocity
-    return best
+        least = demand.min(axis=1)
+        value = float(_softmax_value(least, 4e-4))
+        if value < best_value:
+            best, best_value = centres, value
+        # Each sample pulls the balls that (nearly) cover it; the worst samples pull hardest.
+        share = np.exp(-(demand - least[:, None]) / temperature)
+        share /= share.sum(axis=1, keepdims=True)
+        worst = np.exp((least - least.max()) / temperature)
+        share *= (worst / worst.sum())[:, None]
+        gradient = ((share / distance)[:, :, None] * offset).sum(axis=0)
+        gradient += share.sum(axis=0)[:, None] * normals[level.argmax(axis=1)]
+        momentum = 0.9 * momentum + 0.1 * gradient
+        square = 0.95 * square + 0.05 * float((gradient**2).sum()) / len(centres)
+        scale = np.sqrt(square / (1 - 0.95 ** (step + 1)) + 1e-12) * (1 - 0.9 ** (step + 1))
+        centres = centres - rate * left**1.2 * momentum / scale
+    return best, best_value
 
 
-def _spheres(vertices: Array, body: Body, centres: Array, *, step: float = 1.5e-3) -> Array:
-    """The smallest radii with which balls at ``centres`` cover the body, proven with finer samples.
-
-    Covering the surface with a margin of the sampling step is covering the surface; the inside is covered too when
-    no point of a cubic grid is bare.
-    """
-    fine = sample_body(vertices, num_samples=int(ConvexHull(vertices).area / step**2))
+def _spheres(vertices: Array, problem: _Problem, centres: Array) -> Array:
+    """The smallest radii with which balls at ``centres`` cover the body; balls that nothing needs are dropped."""
     centres = np.round(centres / GRID) * GRID
-    distance = cdist(fine.samples, centres)
-    owner = (distance - body.depth(centres)).argmin(axis=1)
-    reach = distance[np.arange(len(owner)), owner]
-    radii = np.array([reach[owner == i].max(initial=0.0) for i in range(len(centres))])
-    radii = np.ceil((radii + margin(step)) / GRID) * GRID
-    used = radii > margin(step) + GRID
-    return np.column_stack([centres, radii])[used]
+    triangles = surface_triangles(vertices, _EDGE)
+    cells = [triangles, interior_points(vertices, 2 * _EDGE)[:, None]]
+    radii = np.zeros(len(centres))
+    depth = problem.depth(centres)
+    for cell in cells:
+        reach = np.max([cdist(cell[:, k], centres) for k in range(cell.shape[1])], axis=0)
+        owner = (reach - depth).argmin(axis=1)
+        np.maximum.at(radii, owner, reach[np.arange(len(owner)), owner])
+    radii = np.ceil(radii / GRID) * GRID
+    return np.column_stack([centres, radii])[radii > 0]
 
 
-def margin(step: float) -> float:
-    """Growth of the radii that closes the gaps between samples [m]."""
-    return 0.35 * step
+def surface_triangles(vertices: Array, edge: float) -> Array:
+    """(T, 3, 3) triangles that tile the surface of a convex hull, no edge longer than ``edge`` [m]."""
+    triangles = vertices[ConvexHull(vertices).simplices]
+    done = []
+    while len(triangles):
+        sides = np.linalg.norm(triangles - np.roll(triangles, -1, axis=1), axis=2)
+        small = sides.max(axis=1) <= edge
+        done.append(triangles[small])
+        # Bisect the longest side, corner k to k + 1, of what is left.
+        triangles, k = triangles[~small], sides[~small].argmax(axis=1)
+        rows = np.arange(len(triangles))
+        a, b, c = (triangles[rows, (k + i) % 3] for i in range(3))
+        middle = (a + b) / 2
+        triangles = np.concatenate([np.stack([a, middle, c], axis=1), np.stack([middle, b, c], axis=1)])
+    return np.concatenate(done)
+
+
+def interior_points(vertices: Array, step: float) -> Array:
+    """(n, 3) points of a cubic grid inside a convex hull [m]."""
+    axes = [np.arange(a + step / 2, b, step) for a, b in zip(vertices.min(axis=0), vertices.max(axis=0), strict=True)]
+    grid = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
+    planes = halfspaces(vertices)
+    return grid[(grid @ planes[:, :3].T + planes[:, 3]).max(axis=1) <= 0]

@@ -1,0 +1,120 @@
+"""Attached objects: extra geometry fixed to a link, counted as robot from then on."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from edmp.robots.errors import InvalidInputError, unknown_name
+from edmp.robots.geometry_fit import FitSettings, fit_box, fit_hull, fit_spheres
+from edmp.robots.robot import Array, Link, LinkBox, Robot
+from edmp.robots.sources import box_points, cylinder_points, sphere_points
+from edmp.robots.transforms import apply
+
+ATTACHMENT_FIT = FitSettings(hull_stick_out=5e-4, sphere_stick_out=0.01, max_spheres=12, relocations=0, num_samples=250)
+"""A quick fit: objects are attached while a person, or a task, waits."""
+
+
+def attach(
+    robot: Robot,
+    name: str,
+    shape: Any,
+    X_LA: Array,
+    *,
+    link: str,
+    allowed_contacts: Sequence[str] = (),
+    settings: FitSettings = ATTACHMENT_FIT,
+) -> Robot:
+    """See `Robot.with_attachment`."""
+    carrier = robot.links[robot.link_index(link)]
+    if name in robot.link_names:
+        raise InvalidInputError(f"attachment {name!r}: the robot already has a link of this name")
+    for other in allowed_contacts:
+        robot.link_index(other)
+    X_LA = np.asarray(X_LA, dtype=np.float64)
+    if X_LA.shape != (4, 4) or not np.isfinite(X_LA).all():
+        raise InvalidInputError(f"attachment {name!r}: X_LA must be a finite (4, 4) pose, got shape {X_LA.shape}")
+    hull_A = fit_hull(shape_points(shape, name), settings)
+    spheres_A = exact_spheres(shape)
+    if spheres_A is None:
+        spheres_A = fit_spheres([hull_A], [], settings)
+    X_AX, size = fit_box([hull_A])
+    X_BA = carrier.X_BL @ X_LA
+    spheres_B = np.column_stack([apply(X_BA, spheres_A[:, :3]), spheres_A[:, 3]])
+    attached = Link(
+        name, carrier.body, X_BA, (apply(X_BA, hull_A),), spheres_B, LinkBox(X_BA @ X_AX, size), attached=True
+    )
+    touching = {link, *allowed_contacts, *_gripper_links(robot, carrier)}
+    last = len(robot.links)
+    # Links of the carrier's body never move against the object: what touches, touches always, and is not checked.
+    pairs = [
+        (i, last)
+        for i, other in enumerate(robot.links)
+        if other.hulls_B and other.name not in touching and other.body != carrier.body
+    ]
+    return dataclasses.replace(robot, links=(*robot.links, attached), collision_pairs=(*robot.collision_pairs, *pairs))
+
+
+def detach(robot: Robot, name: str) -> Robot:
+    """See `Robot.without_attachment`."""
+    attached = [link.name for link in robot.links if link.attached]
+    if name not in attached:
+        raise unknown_name("attachment", name, attached)
+    gone = robot.link_index(name)
+    renumbered = tuple((i - (i > gone), j - (j > gone)) for i, j in robot.collision_pairs if gone not in (i, j))
+    links = tuple(link for link in robot.links if link.name != name)
+    return dataclasses.replace(robot, links=links, collision_pairs=renumbered)
+
+
+def _gripper_links(robot: Robot, carrier: Link) -> set[str]:
+    """The fingers, and what is between them and the carrier: everything on the fingers' body."""
+    if robot.gripper is None:
+        return set()
+    fingers = {finger.link for finger in robot.gripper.fingers}
+    bodies = {link.body for link in robot.links if link.name in fingers}
+    return fingers if carrier.body in bodies else set()
+
+
+def shape_points(shape: Any, name: str) -> Array:
+    """(n, 3) points whose convex hull contains the shape, in its own frame [m].
+
+    Accepted: an array of vertices (n, 3); a mesh (anything with ``vertices``, such as a trimesh or a scene's `Mesh`);
+    and anything with the fields of a scene's `Box` (size), `Cylinder` or `Capsule` (radius, length) or `Sphere`
+    (radius). Told apart by the class's name, so that this layer needs to know none of them.
+    """
+    place = f"attachment {name!r}"
+    kind = type(shape).__name__.lower()
+    if kind in _SHAPES:
+        points = _SHAPES[kind](shape, place)
+    else:
+        points = np.asarray(getattr(shape, "vertices", shape), dtype=np.float64)
+    if points.ndim != 2 or points.shape[1:] != (3,) or len(points) < 4 or not np.isfinite(points).all():
+        raise InvalidInputError(
+            f"{place}: expected a Box, Cylinder, Capsule, Sphere or mesh, or finite vertices (n, 3) with n >= 4"
+        )
+    return points
+
+
+def _capsule_points(shape: Any, place: str) -> Array:
+    ball = sphere_points(shape.radius, place)
+    half = np.array([0.0, 0.0, shape.length / 2])
+    return np.concatenate([ball + half, ball - half])
+
+
+_SHAPES: dict[str, Callable[[Any, str], Array]] = {
+    "box": lambda shape, place: box_points(shape.size, place),
+    "cylinder": lambda shape, place: cylinder_points((shape.radius, shape.length), place),
+    "capsule": _capsule_points,
+    "sphere": lambda shape, place: sphere_points(shape.radius, place),
+}
+
+
+def exact_spheres(shape: Any) -> Array | None:
+    """(1, 4) for a ball, which needs no fit beyond covering its own polytope; None for anything else."""
+    if type(shape).__name__.lower() != "sphere":
+        return None
+    reach = np.linalg.norm(sphere_points(shape.radius, "sphere"), axis=1).max()
+    return np.array([[0.0, 0.0, 0.0, reach + 1e-3 * shape.radius]])

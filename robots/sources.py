@@ -1,0 +1,135 @@
+"""Where fitted geometry comes from: mesh files and primitives, as `source` entries of a description name them.
+
+An entry is a mapping with one of
+
+    mesh: package://NAME/PATH, file://PATH or a path     (with an optional scale: [x, y, z])
+    box: [x, y, z]          full extents [m]
+    cylinder: [radius, length]                            along z [m]
+    sphere: radius          [m]
+
+and, optionally, where it sits in the link frame: xyz, and rpy or quaternion.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edmp.robots.description import entry_numbers, entry_pose
+from edmp.robots.errors import FileFormatError, MissingDependencyError
+from edmp.robots.robot import Array
+from edmp.robots.transforms import apply
+
+_SEGMENTS = 24
+
+
+def source_points(entry: Mapping[str, Any], *, folder: Path | None, packages: Mapping[str, Path], place: str) -> Array:
+    """(n, 3) points in the link frame whose convex hull contains the source's geometry [m]."""
+    kinds = [kind for kind in _POINTS if kind in entry]
+    if len(kinds) != 1:
+        raise FileFormatError(f"{place}: expected one of {', '.join(_POINTS)}")
+    if kinds[0] == "mesh":
+        scale = entry_numbers(entry.get("scale", (1, 1, 1)), (3,), f"{place}: scale")
+        points = mesh_points(resolve(str(entry["mesh"]), folder=folder, packages=packages, place=place)) * scale
+    else:
+        points = _POINTS[kinds[0]](entry[kinds[0]], f"{place}: {kinds[0]}")
+    return apply(entry_pose(entry, place), points)
+
+
+def mesh_points(path: Path) -> Array:
+    """(n, 3) vertices of a mesh file [its own unit]."""
+    import trimesh
+
+    try:
+        mesh: Any = trimesh.load(path, force="mesh", process=False)
+    except Exception as error:  # trimesh and its readers raise whatever they like
+        raise FileFormatError(f"{path}: trimesh cannot read this mesh: {error}") from error
+    vertices = np.asarray(mesh.vertices, dtype=np.float64)
+    if len(vertices) < 4 or not np.isfinite(vertices).all():
+        raise FileFormatError(f"{path}: a mesh of {len(vertices)} vertices, or with non-finite ones")
+    return np.unique(vertices, axis=0)
+
+
+def box_points(size: Any, place: str) -> Array:
+    """(8, 3) corners."""
+    extents = _positive(size, (3,), place)
+    return np.stack(np.meshgrid(*([[-0.5, 0.5]] * 3), indexing="ij"), axis=-1).reshape(-1, 3) * extents
+
+
+def cylinder_points(size: Any, place: str) -> Array:
+    """(48, 3) corners of a prism around the cylinder."""
+    radius, length = _positive(size, (2,), place)
+    angle = np.arange(_SEGMENTS) * 2 * np.pi / _SEGMENTS
+    rim = np.column_stack([np.cos(angle), np.sin(angle)]) * radius / np.cos(np.pi / _SEGMENTS)
+    return np.concatenate([np.column_stack([rim, np.full(_SEGMENTS, z)]) for z in (-length / 2, length / 2)])
+
+
+def sphere_points(size: Any, place: str) -> Array:
+    """(162, 3) corners of a polytope around the ball."""
+    import trimesh
+
+    radius = float(_positive(size, (), place))
+    ball = trimesh.creation.icosphere(subdivisions=2, radius=1.0)
+    nearest = np.abs(np.einsum("fi,fi->f", ball.face_normals, ball.triangles[:, 0])).min()
+    return np.asarray(ball.vertices, dtype=np.float64) * radius / nearest
+
+
+_POINTS: dict[str, Callable[[Any, str], Array]] = {
+    "mesh": lambda _entry, _place: np.empty((0, 3)),  # handled above: it needs the search paths
+    "box": box_points,
+    "cylinder": cylinder_points,
+    "sphere": sphere_points,
+}
+
+
+def _positive(value: Any, shape: tuple[int, ...], place: str) -> Array:
+    numbers = entry_numbers(value, shape, place)
+    if (numbers <= 0).any():
+        raise FileFormatError(f"{place}: every size must be positive")
+    return numbers
+
+
+def resolve(uri: str, *, folder: Path | None, packages: Mapping[str, Path], place: str) -> Path:
+    """The file that a mesh URI means.
+
+    ``package://NAME/PATH`` is looked for under ``packages[NAME]``; in folders called NAME above the description file
+    and beside those; in ROS_PACKAGE_PATH; and in the Python packages that bring robot data.
+    """
+    if uri.startswith("package://"):
+        name, _, rest = uri.removeprefix("package://").partition("/")
+        candidates = [root / rest for root in _package_roots(name, folder, packages)]
+    else:
+        path = Path(uri.removeprefix("file://"))
+        candidates = [path if path.is_absolute() or folder is None else folder / path]
+    for candidate in candidates:
+        if candidate.is_file():
+            return candidate
+    if uri.startswith("package://example-robot-data/"):
+        raise MissingDependencyError(f"{place}: {uri} is in the package example-robot-data: pip install 'edmp[meshes]'")
+    looked = ", ".join(str(candidate) for candidate in candidates) or "nowhere: no such package"
+    raise FileFormatError(f"{place}: mesh {uri} not found (looked at: {looked}); give packages={{name: folder}}")
+
+
+def _package_roots(name: str, folder: Path | None, packages: Mapping[str, Path]) -> list[Path]:
+    roots = [Path(packages[name])] if name in packages else []
+    for above in (folder, *folder.parents) if folder is not None else ():
+        roots += [above] if above.name == name else []
+        roots += [above / name] if (above / name).is_dir() else []
+    roots += [Path(entry) / name for entry in os.environ.get("ROS_PACKAGE_PATH", "").split(os.pathsep) if entry]
+    roots += [Path(entry) / "cmeel.prefix/share" / name for entry in sys.path if entry]
+    return roots
+
+
+def hull_points(
+    entries: Sequence[Any], *, folder: Path | None, packages: Mapping[str, Path], place: str
+) -> list[Array]:
+    """One point set for each source of a link."""
+    return [
+        source_points(entry, folder=folder, packages=packages, place=f"{place}: source[{i}]")
+        for i, entry in enumerate(entries)
+    ]
