@@ -21,7 +21,6 @@ from edmp.result import PlanResult, Status
 from edmp.robots import load_robot
 from edmp.robots.errors import MissingDependencyError
 
-
 ALL = [("shelf", 1), ("shelf", 2), ("shelf", 3), ("table", 1), ("table", 2)]
 
 
