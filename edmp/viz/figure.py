@@ -31,7 +31,7 @@ Color = tuple[float, float, float]
 
 START: Color = (0.25, 0.47, 0.80)
 GOAL: Color = (0.95, 0.56, 0.16)
-GHOST_OPACITY = 0.2
+GHOST_OPACITY = 0.15
 BASE: Color = (0.55, 0.58, 0.63)
 FAULT: Color = (0.87, 0.16, 0.16)
 PATH = "#b3126b"
