@@ -109,6 +109,9 @@ def _pack_chain(robot: Robot, device: str, shrink: Array | None) -> k.Chain:
     chain.link_body = pack([robot.links[i].body for i in order], int)
     chain.link_center_B = pack(centers, wp.vec3)
     chain.link_radius = pack(bounds, float)
+    boxes_B = [_bounding_box(robot.spheres[rows, :3], radii[rows]) for rows in by_link]
+    chain.link_middle_B = pack([(lower + upper) / 2 for lower, upper in boxes_B], wp.vec3)
+    chain.link_half_B = pack([(upper - lower) / 2 for lower, upper in boxes_B], wp.vec3)
     chain.link_first_sphere = pack(np.concatenate([[0], np.cumsum([len(rows) for rows in by_link])]), int)
     chain.sphere_B = pack(robot.spheres[spheres, :3], wp.vec3)
     chain.sphere_radius = pack(radii[spheres], float)
@@ -154,6 +157,13 @@ def _bounding_ball(centers: Array, radii: Array) -> tuple[Array, float]:
         far = int(np.argmax(reach))
         center = center + step * (centers[far] - center)
     return center, float(np.max(np.linalg.norm(centers - center, axis=1) + radii))
+
+
+def _bounding_box(centers: Array, radii: Array) -> tuple[Array, Array]:
+    """Lower and upper corner (3,) of the box around balls."""
+    if len(centers) == 0:
+        return np.zeros(3), np.zeros(3)
+    return np.min(centers - radii[:, None], axis=0), np.max(centers + radii[:, None], axis=0)
 
 
 def _pack_obstacles(scene: Scene, device: str) -> tuple[k.Obstacles, tuple[wp.Mesh, ...]]:

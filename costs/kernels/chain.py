@@ -38,6 +38,8 @@ class Chain:
     link_body: wp.array(dtype=int)
     link_center_B: wp.array(dtype=wp.vec3)
     link_radius: wp.array(dtype=float)
+    link_middle_B: wp.array(dtype=wp.vec3)  # centre and half extents of the box around the link's spheres, body axes
+    link_half_B: wp.array(dtype=wp.vec3)
     link_first_sphere: wp.array(dtype=int)
     sphere_B: wp.array(dtype=wp.vec3)
     sphere_radius: wp.array(dtype=float)
@@ -236,6 +238,13 @@ def obstacle_distance(obstacles: Obstacles, o: int, p_O: wp.vec3, reach: float) 
 
 
 @wp.func
+def any_positive(v: Lanes) -> bool:
+    """Is one of the eight positive? A tree of sums, because `wp.max` of a vector goes lane by lane."""
+    t = v + wp.abs(v)
+    return ((t[0] + t[1]) + (t[2] + t[3])) + ((t[4] + t[5]) + (t[6] + t[7])) > 0.0
+
+
+@wp.func
 def group_slack(obstacles: Obstacles, g: int, c_W: wp.vec3, reach: float) -> Lanes:
     """Positive where an obstacle of group g has its world box within ``reach`` of a point: the first cull for links."""
     zero = Lanes(0.0)
@@ -246,17 +255,62 @@ def group_slack(obstacles: Obstacles, g: int, c_W: wp.vec3, reach: float) -> Lan
 
 
 @wp.func
-def may_touch(half: wp.vec3, c_O: wp.vec3, reach: float) -> bool:
-    """Is the bounding box of an obstacle within ``reach`` of a point? The second cull for links, in its own frame."""
-    a = wp.max(wp.abs(c_O[0]) - half[0], 0.0)
-    b = wp.max(wp.abs(c_O[1]) - half[1], 0.0)
-    c = wp.max(wp.abs(c_O[2]) - half[2], 0.0)
+def may_touch(half: wp.vec3, p: wp.vec3, reach: float) -> bool:
+    """Is a box of half extents ``half`` about the origin within ``reach`` of a point? The second cull for links."""
+    a = wp.max(wp.abs(p[0]) - half[0], 0.0)
+    b = wp.max(wp.abs(p[1]) - half[1], 0.0)
+    c = wp.max(wp.abs(p[2]) - half[2], 0.0)
     return a * a + b * b + c * c <= reach * reach
+
+
+@wp.struct
+class Pack:
+    """Centres and radii of eight spheres in some frame."""
+
+    x: Lanes
+    y: Lanes
+    z: Lanes
+    radius: Lanes
+
+
+@wp.func
+def posed_pack(chain: Chain, k: int, R: wp.mat33, p: wp.vec3) -> Pack:
+    """Pack k of spheres where the pose (R, p) of their body puts them."""
+    x = chain.pack_x[k]
+    y = chain.pack_y[k]
+    z = chain.pack_z[k]
+    pack = Pack()
+    pack.x = x * R[0, 0] + y * R[0, 1] + z * R[0, 2] + Lanes(p[0])
+    pack.y = x * R[1, 0] + y * R[1, 1] + z * R[1, 2] + Lanes(p[1])
+    pack.z = x * R[2, 0] + y * R[2, 1] + z * R[2, 2] + Lanes(p[2])
+    pack.radius = chain.pack_radius[k]
+    return pack
+
+
+@wp.func
+def link_centers(
+    chain: Chain, R: wp.array(dtype=wp.mat33), p: wp.array(dtype=wp.vec3), center: wp.array(dtype=wp.vec3)
+):
+    """Fill ``center`` with the centres of the links' bounding balls in the world."""
+    for link in range(chain.num_links):
+        body = chain.link_body[link]
+        center[link] = R[body] * chain.link_center_B[link] + p[body]
+
+
+@wp.func
+def links_near(chain: Chain, i: int, j: int, X_ji: Pose, margin: float) -> bool:
+    """False only if links i and j are proven to be ``margin`` apart; ``X_ji``: pose of i's body in that of j."""
+    R = X_ji.R
+    c_i = R * chain.link_center_B[i] + X_ji.p - chain.link_middle_B[j]
+    if not may_touch(chain.link_half_B[j], c_i, chain.link_radius[i] + margin):
+        return False
+    c_j = (chain.link_center_B[j] - X_ji.p) * R - chain.link_middle_B[i]
+    return may_touch(chain.link_half_B[i], c_j, chain.link_radius[j] + margin)
 
 
 @wp.func
 def pack_slack(x: Lanes, y: Lanes, z: Lanes, half: wp.vec3, touch: Lanes) -> Lanes:
-    """Positive where a ball of radius ``touch`` at (x, y, z), in an obstacle's frame, meets its bounding box."""
+    """Positive where a ball of radius ``touch`` at (x, y, z) meets a box of half extents ``half`` about the origin."""
     zero = Lanes(0.0)
     a = wp.max(wp.abs(x) - Lanes(half[0]), zero)
     b = wp.max(wp.abs(y) - Lanes(half[1]), zero)

@@ -11,16 +11,21 @@ import warp as wp
 from edmp.costs.kernels.chain import (
     LANES,
     MAX_BODIES,
+    MAX_LINKS,
     Chain,
     Lanes,
     Obstacles,
     Pose,
+    any_positive,
     configuration,
     forward_kinematics,
     group_slack,
+    link_centers,
+    links_near,
     may_touch,
     obstacle_distance,
     pack_slack,
+    posed_pack,
     project,
 )
 from edmp.costs.kernels.free import edge_free, edges_free, rows_free, sphere_gaps
@@ -56,23 +61,15 @@ def obstacle_push(chain: Chain, obstacles: Obstacles, o: int, link: int, X_OB: P
     """What obstacle o does to a link, in the frame of the obstacle; ``X_OB``: the pose of the link's body in it."""
     total = Push()
     half = obstacles.half[o]
-    R = X_OB.R
-    p = X_OB.p
     for k in range(chain.link_first_pack[link], chain.link_first_pack[link + 1]):
-        sx = chain.pack_x[k]
-        sy = chain.pack_y[k]
-        sz = chain.pack_z[k]
-        radii = chain.pack_radius[k]
-        x = sx * R[0, 0] + sy * R[0, 1] + sz * R[0, 2] + Lanes(p[0])
-        y = sx * R[1, 0] + sy * R[1, 1] + sz * R[1, 2] + Lanes(p[1])
-        z = sx * R[2, 0] + sy * R[2, 1] + sz * R[2, 2] + Lanes(p[2])
-        slack = pack_slack(x, y, z, half, radii + Lanes(epsilon))
-        if wp.max(slack) > 0.0:
+        pack = posed_pack(chain, k, X_OB.R, X_OB.p)
+        slack = pack_slack(pack.x, pack.y, pack.z, half, pack.radius + Lanes(epsilon))
+        if any_positive(slack):
             for i in range(chain.pack_count[k]):
                 if slack[i] > 0.0:
-                    p_O = wp.vec3(x[i], y[i], z[i])
-                    nd = obstacle_distance(obstacles, o, p_O, radii[i] + epsilon)
-                    h = hinge(nd[3] - radii[i], epsilon)
+                    p_O = wp.vec3(pack.x[i], pack.y[i], pack.z[i])
+                    nd = obstacle_distance(obstacles, o, p_O, pack.radius[i] + epsilon)
+                    h = hinge(nd[3] - pack.radius[i], epsilon)
                     f = wp.vec3(nd[0], nd[1], nd[2]) * h[1]
                     total.cost += h[0]
                     total.force += f
@@ -89,9 +86,9 @@ def environment_push(
     reach = chain.link_radius[link] + epsilon
     for g in range(obstacles.num_groups):
         near = group_slack(obstacles, g, c_W, reach)
-        if wp.max(near) >= 0.0:
+        if any_positive(near):
             for i in range(wp.min(LANES, obstacles.count - LANES * g)):
-                if near[i] >= 0.0:
+                if near[i] > 0.0:
                     o = LANES * g + i
                     R_WO = obstacles.R_WO[o]
                     p_WO = obstacles.p_WO[o]
@@ -109,35 +106,45 @@ def environment_push(
 
 
 @wp.func
-def pair_push(chain: Chain, i: int, j: int, X_ji: Pose, c_j: wp.vec3, margin: float) -> Push:
-    """What link j does to link i, in the frame of link j's body.
-
-    Args:
-        X_ji: pose of link i's body in that of link j.
-        c_j: centre of link j's bounding ball, in its body.
-    """
+def sphere_push(chain: Chain, p: wp.vec3, radius: float, link: int, margin: float) -> Push:
+    """What a link does to a sphere at ``p``, in the frame of the link's body."""
     total = Push()
-    for s in range(chain.link_first_sphere[i], chain.link_first_sphere[i + 1]):
-        p = X_ji.R * chain.sphere_B[s] + X_ji.p
-        radius = chain.sphere_radius[s]
-        far = radius + margin + chain.link_radius[j]
-        if wp.length_sq(p - c_j) < far * far:
-            for k in range(chain.link_first_pack[j], chain.link_first_pack[j + 1]):
-                x = Lanes(p[0]) - chain.pack_x[k]
-                y = Lanes(p[1]) - chain.pack_y[k]
-                z = Lanes(p[2]) - chain.pack_z[k]
-                touch = chain.pack_radius[k] + Lanes(radius + margin)
-                square = wp.cw_mul(x, x) + wp.cw_mul(y, y) + wp.cw_mul(z, z)
-                slack = wp.cw_mul(touch, touch) - square
-                if wp.max(slack) > 0.0:
-                    for t in range(chain.pack_count[k]):
-                        if slack[t] > 0.0:
-                            d = wp.sqrt(square[t])
-                            h = hinge(d - touch[t] + margin, margin)
-                            f = wp.vec3(x[t], y[t], z[t]) * (h[1] / wp.max(d, 1.0e-6))
-                            total.cost += h[0]
-                            total.force += f
-                            total.moment += wp.cross(p, f)
+    for k in range(chain.link_first_pack[link], chain.link_first_pack[link + 1]):
+        x = Lanes(p[0]) - chain.pack_x[k]
+        y = Lanes(p[1]) - chain.pack_y[k]
+        z = Lanes(p[2]) - chain.pack_z[k]
+        touch = chain.pack_radius[k] + Lanes(radius + margin)
+        square = wp.cw_mul(x, x) + wp.cw_mul(y, y) + wp.cw_mul(z, z)
+        slack = wp.cw_mul(touch, touch) - square
+        if any_positive(slack):
+            for t in range(chain.pack_count[k]):
+                if slack[t] > 0.0:
+                    d = wp.sqrt(square[t])
+                    h = hinge(d - touch[t] + margin, margin)
+                    f = wp.vec3(x[t], y[t], z[t]) * (h[1] / wp.max(d, 1.0e-6))
+                    total.cost += h[0]
+                    total.force += f
+                    total.moment += wp.cross(p, f)
+    return total
+
+
+@wp.func
+def pair_push(chain: Chain, i: int, j: int, X_ji: Pose, margin: float) -> Push:
+    """What link j does to link i, in the frame of link j's body, where link i's has pose ``X_ji``."""
+    total = Push()
+    half = chain.link_half_B[j]
+    middle = chain.link_middle_B[j]
+    for k in range(chain.link_first_pack[i], chain.link_first_pack[i + 1]):
+        pack = posed_pack(chain, k, X_ji.R, X_ji.p - middle)
+        slack = pack_slack(pack.x, pack.y, pack.z, half, pack.radius + Lanes(margin))
+        if any_positive(slack):
+            for s in range(chain.pack_count[k]):
+                if slack[s] > 0.0:
+                    p = wp.vec3(pack.x[s], pack.y[s], pack.z[s]) + middle
+                    push = sphere_push(chain, p, pack.radius[s], j, margin)
+                    total.cost += push.cost
+                    total.force += push.force
+                    total.moment += push.moment
     return total
 
 
@@ -146,6 +153,7 @@ def self_push(
     chain: Chain,
     R: wp.array(dtype=wp.mat33),
     p: wp.array(dtype=wp.vec3),
+    center: wp.array(dtype=wp.vec3),
     margin: float,
     force: wp.array(dtype=wp.vec3),
     moment: wp.array(dtype=wp.vec3),
@@ -158,21 +166,20 @@ def self_push(
         bi = chain.link_body[i]
         bj = chain.link_body[j]
         reach = chain.link_radius[i] + chain.link_radius[j] + margin
-        c_j = chain.link_center_B[j]
-        between = (R[bi] * chain.link_center_B[i] + p[bi]) - (R[bj] * c_j + p[bj])
-        if wp.length_sq(between) < reach * reach:
+        if wp.length_sq(center[i] - center[j]) < reach * reach:
             X_ji = Pose()
             X_ji.R = wp.transpose(R[bj]) * R[bi]
             X_ji.p = (p[bi] - p[bj]) * R[bj]
-            push = pair_push(chain, i, j, X_ji, c_j, margin)
-            if push.cost > 0.0:
-                total += push.cost
-                f = R[bj] * push.force
-                m = R[bj] * push.moment + wp.cross(p[bj], f)
-                force[bi] += f
-                moment[bi] += m
-                force[bj] -= f  # reaction, along the same line: same moment
-                moment[bj] -= m
+            if links_near(chain, i, j, X_ji, margin):
+                push = pair_push(chain, i, j, X_ji, margin)
+                if push.cost > 0.0:
+                    total += push.cost
+                    f = R[bj] * push.force
+                    m = R[bj] * push.moment + wp.cross(p[bj], f)
+                    force[bi] += f
+                    moment[bi] += m
+                    force[bj] -= f  # reaction, along the same line: same moment
+                    moment[bj] -= m
     return total
 
 
@@ -194,13 +201,14 @@ def clearance_cost(
     p = wp.zeros(shape=(MAX_BODIES,), dtype=wp.vec3)
     force = wp.zeros(shape=(MAX_BODIES,), dtype=wp.vec3)
     moment = wp.zeros(shape=(MAX_BODIES,), dtype=wp.vec3)
+    center = wp.zeros(shape=(MAX_LINKS,), dtype=wp.vec3)
     forward_kinematics(chain, configuration(q, b, w), R, p)
-    total = self_push(chain, R, p, self_margin, force, moment)
+    link_centers(chain, R, p, center)
+    total = self_push(chain, R, p, center, self_margin, force, moment)
     for link in range(chain.num_links):
         body = chain.link_body[link]
         if body > 0:
-            c_W = R[body] * chain.link_center_B[link] + p[body]
-            push = environment_push(chain, obstacles, link, R[body], p[body], c_W, margin[b])
+            push = environment_push(chain, obstacles, link, R[body], p[body], center[link], margin[b])
             total += push.cost
             force[body] += push.force
             moment[body] += push.moment
@@ -224,6 +232,8 @@ def self_cost(
     p = wp.zeros(shape=(MAX_BODIES,), dtype=wp.vec3)
     force = wp.zeros(shape=(MAX_BODIES,), dtype=wp.vec3)
     moment = wp.zeros(shape=(MAX_BODIES,), dtype=wp.vec3)
+    center = wp.zeros(shape=(MAX_LINKS,), dtype=wp.vec3)
     forward_kinematics(chain, configuration(q, b, w), R, p)
-    cost[b, w] = self_push(chain, R, p, margin, force, moment)
+    link_centers(chain, R, p, center)
+    cost[b, w] = self_push(chain, R, p, center, margin, force, moment)
     project(chain, R, p, force, moment, b, w, gradient)

@@ -1,6 +1,6 @@
 """Is a configuration, or a straight edge, free of collision? On the sphere model, stopping at the first hit."""
 
-# ruff: noqa: UP018, RUF046 -- float(0.0) is how a Warp kernel declares a variable; 0.0 would be a constant
+# ruff: noqa: UP018, RUF046, SIM102 -- float(0.0) is how a Warp kernel declares a variable, and its `and` does not stop early
 
 import warp as wp
 
@@ -14,12 +14,15 @@ from edmp.costs.kernels.chain import (
     Lanes,
     Obstacles,
     Pose,
+    any_positive,
     configuration,
     forward_kinematics,
     group_slack,
+    links_near,
     may_touch,
     obstacle_distance,
     pack_slack,
+    posed_pack,
 )
 
 wp.set_module_options({"enable_backward": False, "fast_math": True})
@@ -29,23 +32,16 @@ wp.set_module_options({"enable_backward": False, "fast_math": True})
 def link_hits(chain: Chain, obstacles: Obstacles, o: int, link: int, X_OB: Pose, margin: float) -> bool:
     """Does a sphere of a link, whose body has pose ``X_OB`` in the frame of obstacle o, come within ``margin``?"""
     half = obstacles.half[o]
-    R = X_OB.R
-    p = X_OB.p
     for k in range(chain.link_first_pack[link], chain.link_first_pack[link + 1]):
-        sx = chain.pack_x[k]
-        sy = chain.pack_y[k]
-        sz = chain.pack_z[k]
-        touch = chain.pack_radius[k] + Lanes(margin)
-        x = sx * R[0, 0] + sy * R[0, 1] + sz * R[0, 2] + Lanes(p[0])
-        y = sx * R[1, 0] + sy * R[1, 1] + sz * R[1, 2] + Lanes(p[1])
-        z = sx * R[2, 0] + sy * R[2, 1] + sz * R[2, 2] + Lanes(p[2])
-        slack = pack_slack(x, y, z, half, touch)
-        if wp.max(slack) > 0.0:
+        pack = posed_pack(chain, k, X_OB.R, X_OB.p)
+        touch = pack.radius + Lanes(margin)
+        slack = pack_slack(pack.x, pack.y, pack.z, half, touch)
+        if any_positive(slack):
             if obstacles.kind[o] == BOX:
                 return True
             for i in range(chain.pack_count[k]):
                 if slack[i] > 0.0:
-                    nd = obstacle_distance(obstacles, o, wp.vec3(x[i], y[i], z[i]), touch[i])
+                    nd = obstacle_distance(obstacles, o, wp.vec3(pack.x[i], pack.y[i], pack.z[i]), touch[i])
                     if nd[3] < touch[i]:
                         return True
     return False
@@ -54,20 +50,23 @@ def link_hits(chain: Chain, obstacles: Obstacles, o: int, link: int, X_OB: Pose,
 @wp.func
 def links_hit(chain: Chain, i: int, j: int, X_ji: Pose) -> bool:
     """Do spheres of links i and j overlap? ``X_ji``: pose of link i's body in that of link j."""
-    c_j = chain.link_center_B[j]
-    for s in range(chain.link_first_sphere[i], chain.link_first_sphere[i + 1]):
-        p = X_ji.R * chain.sphere_B[s] + X_ji.p
-        radius = chain.sphere_radius[s]
-        far = radius + chain.link_radius[j]
-        if wp.length_sq(p - c_j) < far * far:
-            for k in range(chain.link_first_pack[j], chain.link_first_pack[j + 1]):
-                x = Lanes(p[0]) - chain.pack_x[k]
-                y = Lanes(p[1]) - chain.pack_y[k]
-                z = Lanes(p[2]) - chain.pack_z[k]
-                touch = chain.pack_radius[k] + Lanes(radius)
-                slack = wp.cw_mul(touch, touch) - (wp.cw_mul(x, x) + wp.cw_mul(y, y) + wp.cw_mul(z, z))
-                if wp.max(slack) > 0.0:
-                    return True
+    half = chain.link_half_B[j]
+    middle = chain.link_middle_B[j]
+    for k in range(chain.link_first_pack[i], chain.link_first_pack[i + 1]):
+        pack = posed_pack(chain, k, X_ji.R, X_ji.p - middle)
+        near = pack_slack(pack.x, pack.y, pack.z, half, pack.radius)
+        if any_positive(near):
+            for s in range(chain.pack_count[k]):
+                if near[s] > 0.0:
+                    p = wp.vec3(pack.x[s], pack.y[s], pack.z[s]) + middle
+                    for m in range(chain.link_first_pack[j], chain.link_first_pack[j + 1]):
+                        x = Lanes(p[0]) - chain.pack_x[m]
+                        y = Lanes(p[1]) - chain.pack_y[m]
+                        z = Lanes(p[2]) - chain.pack_z[m]
+                        touch = chain.pack_radius[m] + Lanes(pack.radius[s])
+                        slack = wp.cw_mul(touch, touch) - (wp.cw_mul(x, x) + wp.cw_mul(y, y) + wp.cw_mul(z, z))
+                        if any_positive(slack):
+                            return True
     return False
 
 
@@ -89,9 +88,9 @@ def configuration_free(chain: Chain, obstacles: Obstacles, q: Configuration, mar
             reach = chain.link_radius[link] + margin
             for g in range(obstacles.num_groups):
                 near = group_slack(obstacles, g, c_W, reach)
-                if wp.max(near) >= 0.0:
+                if any_positive(near):
                     for i in range(wp.min(LANES, obstacles.count - LANES * g)):
-                        if near[i] >= 0.0:
+                        if near[i] > 0.0:
                             o = LANES * g + i
                             R_WO = obstacles.R_WO[o]
                             p_WO = obstacles.p_WO[o]
@@ -106,12 +105,14 @@ def configuration_free(chain: Chain, obstacles: Obstacles, q: Configuration, mar
         j = chain.pair_j[k]
         reach = chain.link_radius[i] + chain.link_radius[j]
         if wp.length_sq(center[i] - center[j]) < reach * reach:
-            R_Wj = R[chain.link_body[j]]
+            bi = chain.link_body[i]
+            bj = chain.link_body[j]
             X_ji = Pose()
-            X_ji.R = wp.transpose(R_Wj) * R[chain.link_body[i]]
-            X_ji.p = (p[chain.link_body[i]] - p[chain.link_body[j]]) * R_Wj
-            if links_hit(chain, i, j, X_ji):
-                return False
+            X_ji.R = wp.transpose(R[bj]) * R[bi]
+            X_ji.p = (p[bi] - p[bj]) * R[bj]
+            if links_near(chain, i, j, X_ji, 0.0):
+                if links_hit(chain, i, j, X_ji):
+                    return False
     return True
 
 

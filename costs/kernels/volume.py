@@ -10,7 +10,17 @@ moment h_i x (their difference).
 
 import warp as wp
 
-from edmp.costs.kernels.chain import MAX_BODIES, Chain, Obstacles, configuration, forward_kinematics, project
+from edmp.costs.kernels.chain import (
+    LANES,
+    MAX_BODIES,
+    Chain,
+    Lanes,
+    Obstacles,
+    any_positive,
+    configuration,
+    forward_kinematics,
+    project,
+)
 
 wp.set_module_options({"enable_backward": False, "fast_math": True})
 
@@ -46,24 +56,9 @@ def has_box(chain: Chain, link: int) -> bool:
     return chain.link_body[link] > 0 and chain.link_box_half[link][0] >= 0.0
 
 
-@wp.func
-def obstacle_bounds(obstacles: Obstacles, o: int, clearance: float, expansion: float) -> Bounds:
-    """Obstacle o's world box, grown to full extents max(size, expansion) + clearance."""
-    lower = obstacles.aabb_lower[o]
-    upper = obstacles.aabb_upper[o]
-    center = (lower + upper) * 0.5
-    size = upper - lower
-    half = (wp.vec3(wp.max(size[0], expansion), wp.max(size[1], expansion), wp.max(size[2], expansion))) * 0.5
-    half += wp.vec3(clearance * 0.5)
-    bounds = Bounds()
-    bounds.lower = center - half
-    bounds.upper = center + half
-    return bounds
-
-
 @wp.struct
 class Volume:
-    """Volume shared with obstacles so far, and its derivatives by the corners of the box that shares it."""
+    """Volume shared with obstacles, and its derivatives by the corners of the box that shares it."""
 
     value: float
     lower: wp.vec3
@@ -72,16 +67,34 @@ class Volume:
 
 @wp.func
 def volume_within(obstacles: Obstacles, box: Bounds, clearance: float, expansion: float) -> Volume:
-    """Volume that a box shares with each obstacle's grown box, summed."""
+    """Volume that a box shares with each obstacle's box of full extents max(size, expansion) + clearance, summed."""
     total = Volume()
-    for o in range(obstacles.count):
-        grown = obstacle_bounds(obstacles, o, clearance, expansion)
-        shared = wp.min(box.upper, grown.upper) - wp.max(box.lower, grown.lower)
-        if shared[0] > 0.0 and shared[1] > 0.0 and shared[2] > 0.0:
-            total.value += shared[0] * shared[1] * shared[2]
-            face = wp.vec3(shared[1] * shared[2], shared[0] * shared[2], shared[0] * shared[1])
-            total.upper += where_less(box.upper, grown.upper, face)
-            total.lower -= where_less(grown.lower, box.lower, face)
+    least = Lanes(0.5 * expansion)
+    more = Lanes(0.5 * clearance)
+    zero = Lanes(0.0)
+    center = 0.5 * (box.lower + box.upper)
+    half = 0.5 * (box.upper - box.lower)
+    for g in range(obstacles.num_groups):
+        half_x = wp.max(obstacles.group_half_x[g], least) + more
+        half_y = wp.max(obstacles.group_half_y[g], least) + more
+        half_z = wp.max(obstacles.group_half_z[g], least) + more
+        x = obstacles.group_x[g] - Lanes(center[0])
+        y = obstacles.group_y[g] - Lanes(center[1])
+        z = obstacles.group_z[g] - Lanes(center[2])
+        reach_x = wp.max(half_x + Lanes(half[0]) - wp.abs(x), zero)
+        reach_y = wp.max(half_y + Lanes(half[1]) - wp.abs(y), zero)
+        reach_z = wp.max(half_z + Lanes(half[2]) - wp.abs(z), zero)
+        meets = wp.cw_mul(wp.cw_mul(reach_x, reach_y), reach_z)
+        if any_positive(meets):
+            for i in range(wp.min(LANES, obstacles.count - LANES * g)):
+                if meets[i] > 0.0:
+                    other = wp.vec3(x[i], y[i], z[i])
+                    other_half = wp.vec3(half_x[i], half_y[i], half_z[i])
+                    shared = wp.min(half, other + other_half) - wp.max(-half, other - other_half)
+                    face = wp.vec3(shared[1] * shared[2], shared[0] * shared[2], shared[0] * shared[1])
+                    total.value += shared[0] * face[0]
+                    total.upper += where_less(half, other + other_half, face)
+                    total.lower -= where_less(other - other_half, -half, face)
     return total
 
 
@@ -93,6 +106,12 @@ def where_less(a: wp.vec3, b: wp.vec3, value: wp.vec3) -> wp.vec3:
         wp.where(a[1] < b[1], value[1], 0.0),
         wp.where(a[2] < b[2], value[2], 0.0),
     )
+
+
+@wp.func
+def share(mine: wp.vec3, other: wp.vec3, value: wp.vec3) -> wp.vec3:
+    """``value`` where mine > other, half of it where they are equal (an arm that stands still), axis by axis."""
+    return 0.5 * (where_less(other, mine, value) + value - where_less(mine, other, value))
 
 
 @wp.func
@@ -228,11 +247,8 @@ def swept_volume(
                     volume = volume_within(obstacles, union, clearance[b], expansion[b])
                     if volume.value > 0.0:
                         total += volume.value * float(side)
-                        # A corner that both waypoints attain (the arm stands still) is shared half and half.
-                        push_upper += 0.5 * where_less(other_upper, mine.upper, volume.upper)
-                        push_upper += 0.5 * (volume.upper - where_less(mine.upper, other_upper, volume.upper))
-                        push_lower += 0.5 * where_less(mine.lower, other_lower, volume.lower)
-                        push_lower += 0.5 * (volume.lower - where_less(other_lower, mine.lower, volume.lower))
+                        push_upper += share(mine.upper, other_upper, volume.upper)
+                        push_lower += share(other_lower, mine.lower, volume.lower)
             push_body(chain, link, push_lower, push_upper, R[body], p[body], force, moment)
     cost[b, w] = total
     project(chain, R, p, force, moment, b, w, gradient)
