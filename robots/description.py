@@ -1,7 +1,7 @@
 """Robot descriptions: one readable, versioned YAML format, read and written here.
 
 Everything is in SI units and radians. Body frames are ours: joint i moves body i + 1, whose frame is the joint frame,
-with the joint axis along z. Geometry is given in link frames. `docs/robot_format.md` shows the format by example.
+with the joint axis along z. Geometry is given in link frames. `panda.yaml` shows every key.
 """
 
 from __future__ import annotations

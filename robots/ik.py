@@ -138,10 +138,10 @@ class _Chain:
         R = R @ self.R_BT
         J = q.new_zeros(n, 6, self.dof)
         axis, origin = torch.stack(axes, dim=-1), torch.stack(origins, dim=-1)
-        revolute = torch.tensor(self.revolute)
+        turns = torch.tensor(self.revolute)
         turning = torch.linalg.cross(axis, p[:, :, None] - origin, dim=1)
-        J[:, :3, : len(axes)] = torch.where(revolute, turning, axis)
-        J[:, 3:, : len(axes)] = axis * revolute
+        J[:, :3, : len(axes)] = torch.where(turns, turning, axis)
+        J[:, 3:, : len(axes)] = axis * turns
         return R, p, J
 
 

@@ -16,6 +16,7 @@ There `allowance` moves the end face outwards before depths are measured, for a 
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,7 +31,7 @@ Array = NDArray[np.float64]
 GRID = 1e-5
 """Centres and radii are stored on this grid [m]."""
 
-_EDGE = 2e-3
+_EDGE = 1.25e-3
 """Longest edge of the triangles that prove the covering of the surface [m]."""
 
 
@@ -84,8 +85,11 @@ def cover(
     for restart in range(restarts):
         rng = np.random.default_rng([seed, restart])
         problem = _problem(vertices, planes, rng, num_samples)
-        # Samples are coarser than the final triangles: aim a little lower than what is asked for.
-        spheres = _spheres(vertices, problem, _place(problem, max_spheres, stick_out - 5e-4, rng, relocations))
+        # Samples are coarser than the final triangles: aim a little lower than what is asked for, then polish.
+        centres = _place(problem, max_spheres, stick_out - 5e-4, rng, relocations)
+        if relocations:
+            centres = _polish(problem, _problem(vertices, planes, rng, 20 * num_samples), centres)
+        spheres = _spheres(vertices, problem, centres)
         found.append((len(spheres), float((spheres[:, 3] - problem.depth(spheres[:, :3])).max()), restart, spheres))
     return min(found, key=lambda item: item[:3])[3]
 
@@ -115,6 +119,20 @@ def _place(problem: _Problem, max_spheres: int, stick_out: float, rng: np.random
                 centres, value = moved, moved_value
         if problem.excess(centres).max() <= stick_out or len(centres) >= max_spheres:
             return centres
+
+
+def _polish(coarse: _Problem, fine: _Problem, centres: Array, *, rounds: int = 5) -> Array:
+    """Descent on the coarse samples plus the fine ones that are worst off, which change from round to round."""
+    best, best_value = centres, float(fine.excess(centres).max())
+    samples = coarse.samples
+    for _ in range(rounds):
+        excess = fine.excess(centres)
+        samples = np.vstack([samples, fine.samples[np.argsort(-excess)[:400:2]]])
+        centres, _ = _descend(dataclasses.replace(coarse, samples=samples), centres, steps=80, rate=5e-3)
+        value = float(fine.excess(centres).max())
+        if value < best_value:
+            best, best_value = centres, value
+    return best
 
 
 def _best_addition(problem: _Problem, centres: Array, rng: np.random.Generator) -> Array:
@@ -174,7 +192,7 @@ def _spheres(vertices: Array, problem: _Problem, centres: Array) -> Array:
     """The smallest radii with which balls at ``centres`` cover the body; balls that nothing needs are dropped."""
     centres = np.round(centres / GRID) * GRID
     triangles = surface_triangles(vertices, _EDGE)
-    cells = [triangles, interior_points(vertices, 2 * _EDGE)[:, None]]
+    cells = [triangles, interior_points(vertices, 4 * _EDGE)[:, None]]
     radii = np.zeros(len(centres))
     depth = problem.depth(centres)
     for cell in cells:

@@ -1,0 +1,156 @@
+"""Fitted geometry: polytopes contain the meshes, spheres contain the polytopes, and neither sticks out far."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.spatial.transform import Rotation
+
+from edmp.robots import body_poses, load_robot
+from edmp.robots.description import read_built_in
+from edmp.robots.fit import fit_document, link_settings
+from edmp.robots.geometry_fit import FitSettings, fit_box
+from edmp.robots.hull_fit import halfspaces, outer_polytope, project_to_hull
+from edmp.robots.sources import cylinder_points, hull_points, sphere_points
+from edmp.robots.sphere_fit import cover, interior_points, surface_triangles
+from edmp.robots.transforms import apply, inverse
+from tests.robots.conftest import random_configurations
+
+STICK_OUT = 0.015
+
+
+def mesh_points(name: str) -> dict[str, np.ndarray]:
+    """Vertices of the collision meshes by link, in the link frame (convex meshes: the vertices say everything)."""
+    entries = {entry["name"]: entry for entry in read_built_in(name)["links"]}
+    return {
+        link: np.concatenate(
+            hull_points(entries[entry.get("like", link)]["source"], folder=None, packages={}, place=link)
+        )
+        for link, entry in entries.items()
+    }
+
+
+def uncovered(points: np.ndarray, spheres: np.ndarray) -> float:
+    """How far the barest of the points is from the nearest sphere [m]; negative if all are covered."""
+    gap = np.linalg.norm(points[:, None] - spheres[None, :, :3], axis=2) - spheres[:, 3]
+    return float(gap.min(axis=1).max())
+
+
+def random_points_in(vertices: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Random points of a convex hull, most of them near its surface."""
+    return rng.dirichlet(np.full(len(vertices), 0.02), size=count) @ vertices
+
+
+@pytest.mark.parametrize("name", ["panda", "ur5"])
+def test_polytopes_contain_the_meshes_closely(name, robot_data):
+    robot, meshes = load_robot(name), mesh_points(name)
+    for link in robot.links:
+        vertices = apply(inverse(link.X_BL), np.concatenate(link.hulls_B))
+        planes = halfspaces(vertices)
+        assert (meshes[link.name] @ planes[:, :3].T + planes[:, 3]).max() <= 1e-9, link.name
+        distance = np.linalg.norm(vertices - project_to_hull(vertices, meshes[link.name]), axis=1)
+        assert distance.max() <= 1e-3, link.name
+        assert len(planes) <= 300
+
+
+@pytest.mark.parametrize("name", ["panda", "ur5"])
+def test_spheres_contain_the_polytopes(name):
+    rng = np.random.default_rng(0)
+    for link in load_robot(name).links:
+        hull = link.hulls_B[0]
+        samples = np.concatenate(
+            [surface_triangles(hull, 7e-3).mean(axis=1), interior_points(hull, 9e-3), random_points_in(hull, 4000, rng)]
+        )
+        assert uncovered(samples, link.spheres_B) <= 1e-9, link.name
+
+
+def test_panda_has_at_most_120_spheres(panda):
+    assert len(panda.spheres) <= 120
+    assert panda.sphere_link.shape == panda.sphere_body.shape == (len(panda.spheres),)
+
+
+def test_spheres_stick_out_at_most_15_mm_at_any_configuration(panda):
+    """Beyond the union of the links; a sphere may lie in a neighbour, as it does at the buried end of a link."""
+    directions = Rotation.random(60, random_state=0).as_matrix()[:, :, 0]
+    for q in random_configurations(panda, 4, seed=2):
+        X_WB = body_poses(panda, torch.as_tensor(q)).numpy()
+        hulls = [apply(X_WB[link.body], link.hulls_B[0]) for link in panda.links]
+        planes = [halfspaces(hull) for hull in hulls]
+        centres = np.einsum("sij,sj->si", X_WB[panda.sphere_body, :3, :3], panda.spheres[:, :3])
+        centres += X_WB[panda.sphere_body, :3, 3]
+        points = (centres[:, None] + panda.spheres[:, 3, None, None] * directions).reshape(-1, 3)
+        # The largest height over the planes is a lower bound of the distance, and exact opposite a face.
+        bounds = np.stack([(points @ plane[:, :3].T + plane[:, 3]).max(axis=1) for plane in planes], axis=1)
+        assert bounds.min(axis=1).max() <= STICK_OUT
+        doubtful = np.flatnonzero(bounds.min(axis=1) > 0.7 * STICK_OUT)
+        for point, bound in zip(points[doubtful], bounds[doubtful], strict=True):
+            near = [hulls[i] for i in np.argsort(bound)[:3]]
+            distance = min(np.linalg.norm(point - project_to_hull(point[None], hull)[0]) for hull in near)
+            assert distance <= STICK_OUT
+
+
+@pytest.mark.parametrize("name", ["panda_hand", "panda_leftfinger", "panda_rightfinger"])
+def test_hand_and_fingers_are_fitted_more_closely(panda, name):
+    link = panda.links[panda.link_index(name)]
+    planes = halfspaces(link.hulls_B[0])
+    depth = -(link.spheres_B[:, :3] @ planes[:, :3].T + planes[:, 3]).max(axis=1)
+    assert (link.spheres_B[:, 3] - depth).max() <= 0.0115
+
+
+def test_boxes_contain_the_polytopes(panda):
+    for link in panda.links:
+        p_X = apply(inverse(link.box.X_BX), link.hulls_B[0])
+        assert (np.abs(p_X) <= link.box.size / 2 + 1e-6).all()
+
+
+def test_the_command_makes_the_shipped_geometry(robot_data):
+    """Two links of the Panda are fitted again, as `edmp robot fit panda` does for all of them."""
+    shipped = read_built_in("panda")
+    chosen = ("panda_link7", "panda_leftfinger")
+    document = {**shipped, "links": [dict(entry) for entry in shipped["links"]]}
+    for entry in document["links"]:
+        # The neighbours' polytopes matter for the spheres, their spheres do not: those are fitted coarsely.
+        if entry["name"] not in chosen and "like" not in entry:
+            entry["fit"] = {**entry["fit"], "max_spheres": 1, "restarts": 1}
+    fitted = fit_document(document, folder=None, packages={}, settings=FitSettings())
+    for entry, expected in zip(fitted["links"], shipped["links"], strict=True):
+        if "like" not in entry:
+            np.testing.assert_allclose(entry["hulls"][0], expected["hulls"][0], atol=1e-4)
+        if entry["name"] in chosen:
+            np.testing.assert_allclose(entry["spheres"], expected["spheres"], atol=1e-3)
+            np.testing.assert_allclose(entry["box"]["size"], expected["box"]["size"], atol=1e-4)
+    assert fitted["collision_pairs"] == shipped["collision_pairs"]
+
+
+def test_outer_polytope_of_a_box_is_the_box():
+    corners = np.stack(np.meshgrid([0, 0.1], [0, 0.2], [0, 0.3], indexing="ij"), axis=-1).reshape(-1, 3)
+    fitted = outer_polytope(corners)
+    np.testing.assert_allclose(np.sort(fitted, axis=0), np.sort(corners, axis=0), atol=3e-5)
+    pose, size = fit_box([corners])
+    np.testing.assert_allclose(size, [0.1, 0.2, 0.3], atol=1e-5)
+    np.testing.assert_allclose(pose[:3, 3], [0.05, 0.1, 0.15], atol=1e-5)
+
+
+@pytest.mark.parametrize("points", [cylinder_points((0.05, 0.2), ""), sphere_points(0.08, "")])
+def test_outer_polytope_and_cover_of_round_shapes(points):
+    hull = outer_polytope(points, tolerance=2e-3)
+    assert len(hull) <= len(points)
+    planes = halfspaces(hull)
+    assert (points @ planes[:, :3].T + planes[:, 3]).max() <= 1e-12
+    assert np.linalg.norm(hull - project_to_hull(hull, points), axis=1).max() <= 2e-3
+    spheres = cover(hull, stick_out=0.02, max_spheres=8, relocations=1, num_samples=200)
+    assert uncovered(random_points_in(hull, 5000, np.random.default_rng(1)), spheres) <= 1e-9
+    depth = -(spheres[:, :3] @ planes[:, :3].T + planes[:, 3]).max(axis=1)
+    assert (spheres[:, 3] - depth).max() <= 0.026
+
+
+def test_oriented_box_follows_a_turned_body():
+    corners = np.stack(np.meshgrid([0, 0.1], [0, 0.2], [0, 0.3], indexing="ij"), axis=-1).reshape(-1, 3)
+    turned = corners @ Rotation.from_euler("z", 30, degrees=True).as_matrix().T
+    _, size = fit_box([turned])
+    assert np.prod(size) == pytest.approx(0.006, rel=0.01)
+
+
+def test_link_settings_refuse_unknown_keys():
+    assert link_settings({"name": "a", "fit": {"max_spheres": 3}}, FitSettings()).max_spheres == 3
+    with pytest.raises(ValueError, match="valid: .*max_spheres"):
+        link_settings({"name": "a", "fit": {"spheres": 3}}, FitSettings())

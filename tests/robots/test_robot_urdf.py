@@ -1,0 +1,173 @@
+"""URDF reading: kinematics as in the file, frames turned to ours, faults named."""
+
+import logging
+import textwrap
+
+import numpy as np
+import pytest
+import torch
+
+from edmp.robots import FitSettings, body_poses, load_robot, load_urdf, save_robot, tool_pose
+from edmp.robots.description import read_built_in
+from edmp.robots.errors import EdmpError, FileFormatError, InvalidInputError, UnknownNameError
+from edmp.robots.fit import fit_description
+from edmp.robots.urdf import urdf_document
+from tests.robots.conftest import random_configurations
+from tests.robots.test_robot_kinematics import bare_urdf
+
+QUICK = FitSettings(max_spheres=3, relocations=0, num_samples=150)
+
+ARM = """
+<robot name="small">
+  <link name="base"><collision><geometry><cylinder radius="0.05" length="0.1"/></geometry></collision></link>
+  <link name="one"><collision><origin xyz="0 0 0.2" rpy="0.1 0 0"/><geometry><box size="0.05 0.05 0.3"/></geometry>
+    </collision></link>
+  <link name="two"><collision><geometry><sphere radius="0.04"/></geometry></collision></link>
+  <link name="plate"/>
+  <link name="three"/>
+  <link name="tip"/>
+  <joint name="a" type="revolute"><parent link="base"/><child link="one"/><origin xyz="0 0 0.1" rpy="0.2 0.1 0.3"/>
+    <axis xyz="0 1 0"/><limit lower="-1" upper="2" velocity="1.5"/></joint>
+  <joint name="b" type="prismatic"><parent link="one"/><child link="two"/><origin xyz="0.1 0 0.3"/>
+    <axis xyz="-1 0 0"/><limit lower="0" upper="0.3" velocity="0.2"/></joint>
+  <joint name="bolt" type="fixed"><parent link="two"/><child link="plate"/><origin xyz="0 0 0.05" rpy="0 0 1"/></joint>
+  <joint name="c" type="continuous"><parent link="plate"/><child link="three"/><axis xyz="1 1 0"/></joint>
+  <joint name="nut" type="fixed"><parent link="three"/><child link="tip"/><origin xyz="0.02 0 0.1"/></joint>
+</robot>
+"""
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(text: str, name: str = "arm.urdf"):
+        path = tmp_path / name
+        path.write_text(textwrap.dedent(text).strip())
+        return path
+
+    return write
+
+
+def test_chain_matches_pytorch_kinematics(write):
+    pk = pytest.importorskip("pytorch_kinematics")
+    robot = load_urdf(write(ARM), settings=QUICK)
+    assert robot.joint_names == ("a", "b", "c")
+    assert [joint.kind for joint in robot.joints] == ["revolute", "prismatic", "revolute"]
+    assert robot.tool.name == "tip"
+    chain = pk.build_serial_chain_from_urdf(ARM.encode(), "tip").to(dtype=torch.float64)
+    q = random_configurations(robot, 20)
+    theirs = chain.forward_kinematics(torch.as_tensor(q), end_only=False)
+    np.testing.assert_allclose(tool_pose(robot, torch.as_tensor(q)).numpy(), theirs["tip"].get_matrix().numpy(), atol=1e-9)
+    X_WB = body_poses(robot, torch.as_tensor(q)).numpy()
+    for link in robot.links:
+        expected = theirs[link.name].get_matrix().expand(20, 4, 4).numpy()
+        np.testing.assert_allclose(X_WB[:, link.body] @ link.X_BL, expected, atol=1e-9)
+
+
+def test_limits_and_stated_defaults(write, caplog):
+    with caplog.at_level(logging.WARNING):
+        robot = load_urdf(write(ARM), settings=QUICK)
+    np.testing.assert_allclose(robot.limits.lower, [-1, 0, -2 * np.pi])
+    np.testing.assert_allclose(robot.limits.velocity, [1.5, 0.2, 1.0])
+    np.testing.assert_allclose(robot.limits.acceleration, robot.limits.velocity / 0.25)
+    assert "no acceleration limits" in caplog.text
+    assert "joint c has no velocity limit" in caplog.text
+    given = load_urdf(write(ARM), settings=QUICK, acceleration=[1, 2, 3], jerk=40)
+    np.testing.assert_allclose(given.limits.acceleration, [1, 2, 3])
+    np.testing.assert_allclose(given.limits.jerk, [40] * 3)
+    with pytest.raises(InvalidInputError, match="acceleration: expected one number, or 3"):
+        load_urdf(write(ARM), acceleration=[1, 2])
+
+
+def test_saved_urdf_loads_the_same(write, tmp_path):
+    robot = load_urdf(write(ARM), settings=QUICK)
+    save_robot(robot, tmp_path / "small.yaml")
+    again = load_robot(tmp_path / "small.yaml")
+    q = torch.as_tensor(random_configurations(robot, 5))
+    torch.testing.assert_close(tool_pose(again, q), tool_pose(robot, q), atol=1e-9, rtol=0)
+    np.testing.assert_allclose(again.spheres, robot.spheres, atol=1e-9)
+
+
+def test_fit_description_writes_what_it_returns(write, tmp_path):
+    output = tmp_path / "small.yaml"
+    told: list[str] = []
+    document = fit_description(write(ARM), output=output, settings=QUICK, progress=told.append)
+    assert any("one" in line for line in told)
+    again = fit_description(output, settings=QUICK)
+    assert again == document
+    with pytest.raises(InvalidInputError, match="does not exist"):
+        fit_description(write(ARM), output=tmp_path / "nowhere" / "small.yaml")
+
+
+def test_panda_urdf_is_our_panda(panda, robot_data, write, caplog):
+    with caplog.at_level(logging.INFO):
+        document = urdf_document(robot_data / "panda_description/urdf/panda.urdf")
+    ours = read_built_in("panda")
+    assert "panda_finger_joint1 is not part of the arm" in caplog.text
+    assert document["tool"] == ours["tool"]
+    for theirs, joint in zip(document["joints"], ours["joints"], strict=True):
+        assert theirs["name"] == joint["name"]
+        for key in ("xyz", "position", "velocity"):
+            np.testing.assert_allclose(theirs[key], joint[key], atol=1e-9)
+    opened = urdf_document(robot_data / "panda_description/urdf/panda.urdf", frozen={"panda_finger_joint1": 0.03})
+    left = next(entry for entry in opened["links"] if entry["name"] == "panda_leftfinger")
+    shut = next(entry for entry in document["links"] if entry["name"] == "panda_leftfinger")
+    assert np.linalg.norm(np.subtract(left["xyz"], shut["xyz"])) == pytest.approx(0.03)
+
+
+def test_tool_shortens_the_chain(robot_data):
+    path = robot_data / "panda_description/urdf/panda.urdf"
+    assert len(urdf_document(path, tool="panda_link4")["joints"]) == 4
+    with pytest.raises(UnknownNameError, match="Did you mean 'panda_hand_tcp'"):
+        urdf_document(path, tool="panda_hand_tpc")
+    with pytest.raises(UnknownNameError, match="panda_finger_joint1"):
+        urdf_document(path, frozen={"finger": 0.01})
+
+
+def test_ur5_is_what_its_urdf_says(robot_data):
+    pk = pytest.importorskip("pytorch_kinematics")
+    robot = load_robot("ur5")
+    assert robot.joint_names[0] == "shoulder_pan_joint"
+    chain = pk.build_chain_from_urdf(bare_urdf(robot_data / "ur_description/urdf/ur5_robot.urdf").encode())
+    chain = pk.SerialChain(chain, robot.tool.name).to(dtype=torch.float64)
+    q = torch.as_tensor(random_configurations(robot, 20))
+    expected = chain.forward_kinematics(q).get_matrix()
+    torch.testing.assert_close(tool_pose(robot, q), expected, atol=1e-8, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("</robot>", "", r"arm.urdf:\d+: not XML"),
+        ("robot", "model", "root element is <model>"),
+        ('type="revolute"', 'type="ball"', "joint a: type 'ball'; supported"),
+        ('<child link="one"/>', '<child link="won"/>', "joint a: child link 'won' does not exist"),
+        ('<axis xyz="0 1 0"/>', '<axis xyz="0 0 0"/>', "joint a: the axis is zero"),
+        ('<axis xyz="0 1 0"/>', '<axis xyz="0 1"/>', "joint a: axis: expected finite numbers"),
+        ('<limit lower="-1" upper="2" velocity="1.5"/>', "", "joint a: a revolute joint needs <limit"),
+        ('lower="-1"', 'lower="3"', "joint a: limit: lower 3.0 is not below upper 2.0"),
+        ('<sphere radius="0.04"/>', "<cone/>", "link two: collision: geometry must be one of mesh, box"),
+        ('<sphere radius="0.04"/>', '<sphere radius="-1"/>', "link two: .*positive"),
+        ('<sphere radius="0.04"/>', '<mesh filename="two.stl"/>', r"link two.*mesh two.stl not found \(looked at"),
+        ('<sphere radius="0.04"/>', '<mesh filename="package://nope/two.stl"/>', "no such package"),
+        ('<parent link="plate"/>', '<parent link="base"/>', r"not a serial arm: after base .* fork \(a, c\)"),
+        ('<child link="tip"/>', '<child link="one"/>', "two parents"),
+        ('<link name="tip"/>', '<link name="tip"/><link name="loose"/>', "one root link, found 2: base, loose"),
+    ],
+)
+def test_faults_are_named(old, new, message, write):
+    assert old in ARM
+    with pytest.raises(FileFormatError, match=message):
+        load_urdf(write(ARM.replace(old, new)), settings=QUICK)
+
+
+def test_missing_file_and_wrong_loader(tmp_path, write):
+    with pytest.raises(FileFormatError, match="no such URDF"):
+        load_urdf(tmp_path / "none.urdf")
+    with pytest.raises(FileFormatError, match="load_urdf"):
+        load_robot(write(ARM))
+
+
+def test_a_broken_mesh_file_is_named(write, tmp_path):
+    (tmp_path / "two.stl").write_text("solid nothing\nendsolid")
+    with pytest.raises(EdmpError, match=r"two\.stl"):
+        load_urdf(write(ARM.replace('<sphere radius="0.04"/>', '<mesh filename="two.stl"/>')), settings=QUICK)
