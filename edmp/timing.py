@@ -10,6 +10,7 @@ bounded jerk. Last, time is stretched until velocity, acceleration and jerk hold
 from __future__ import annotations
 
 import functools
+import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from pydrake.multibody.plant import MultibodyPlant
 
 Array = NDArray[np.float64]
+
+log = logging.getLogger(__name__)
 
 _GRID = 80
 """Intervals of TOPP-RA's grid."""
@@ -231,19 +234,28 @@ def _motion(path: BSpline, s: list[BSpline], t: Array) -> tuple[Array, Array, Ar
 
 
 def _toppra(path: BSpline, velocity: Array, acceleration: Array) -> tuple[Callable[[Array], Array], float]:
-    """``s(t)`` for arrays of times, and the duration [s], by Drake's TOPP-RA."""
+    """``s(t)`` for arrays of times, and the duration [s], by Drake's TOPP-RA.
+
+    TOPP-RA can fail numerically where a path bends sharply between grid points; finer grids are then tried, and last a
+    minimum-jerk profile along the whole path: slow, but a timing exists for every path from rest to rest.
+    """
     from pydrake.math import BsplineBasis
     from pydrake.multibody.optimization import Toppra
     from pydrake.trajectories import BsplineTrajectory
 
     curve = BsplineTrajectory(BsplineBasis(4, list(path.t)), [c[:, None] for c in path.c])
-    grid: Any = _grid(path)  # pydrake's stubs ask for matrices only
-    toppra: Any = Toppra(curve, _plant(path.c.shape[1]), grid)
-    toppra.AddJointVelocityLimit(-velocity, velocity)
-    toppra.AddJointAccelerationLimit(-acceleration, acceleration)
-    solution = toppra.SolvePathParameterization()
+    solution: Any = None
+    grids: tuple[Any, ...] = (_grid(path), np.linspace(0.0, 1.0, 2 * _GRID + 1), np.linspace(0.0, 1.0, 5 * _GRID + 1))
+    for grid in grids:
+        toppra: Any = Toppra(curve, _plant(path.c.shape[1]), grid)
+        toppra.AddJointVelocityLimit(-velocity, velocity)
+        toppra.AddJointAccelerationLimit(-acceleration, acceleration)
+        solution = toppra.SolvePathParameterization()
+        if solution is not None:
+            break
     if solution is None:
-        raise RuntimeError("TOPP-RA found no timing for a path that has one from rest to rest")
+        log.warning("TOPP-RA found no timing for a path; a slower minimum-jerk profile takes its place")
+        return _minimum_jerk(path, velocity, acceleration)
     # Quadratic pieces: evaluate all times at once.
     breaks = np.array(solution.get_segment_times())
     s = solution.vector_values(list(breaks))[0]
@@ -256,6 +268,23 @@ def _toppra(path: BSpline, velocity: Array, acceleration: Array) -> tuple[Callab
         return s[k] + rate[k] * u + (s[k + 1] - s[k] - rate[k] * width) * (u / width) ** 2
 
     return s_of_t, float(breaks[-1])
+
+
+def _minimum_jerk(path: BSpline, velocity: Array, acceleration: Array) -> tuple[Callable[[Array], Array], float]:
+    """s(t) = 10 u^3 - 15 u^4 + 6 u^5 with u = t / duration, as fast as the limits allow."""
+    u = np.linspace(0.0, 1.0, 401)
+    s1, s2 = 30.0 * u**2 * (1.0 - u) ** 2, 60.0 * u * (1.0 - u) * (1.0 - 2.0 * u)
+    at = u**3 * (10.0 - 15.0 * u + 6.0 * u**2)
+    p1, p2 = path.derivative(1)(at), path.derivative(2)(at)
+    speed = np.abs(p1 * s1[:, None]) / velocity
+    force = np.abs(p2 * s1[:, None] ** 2 + p1 * s2[:, None]) / acceleration
+    duration = max(float(speed.max()), float(np.sqrt(force.max())), 1e-3)
+
+    def s_of_t(t: Array) -> Array:
+        v = np.clip(t / duration, 0.0, 1.0)
+        return v**3 * (10.0 - 15.0 * v + 6.0 * v**2)
+
+    return s_of_t, duration
 
 
 def _grid(path: BSpline) -> Array:

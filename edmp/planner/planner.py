@@ -136,41 +136,46 @@ class Planner:
         )
         docket.spent("set-up", begin)
         with torch.inference_mode():
-            tried = self._rounds(call)
-            if fallback and not call.solved and not call.late:
-                _fall_back(call, tried)
+            tried = self._search(call, fallback=fallback)
         if call.solved:
             return _success(call, begin, len(tried), int(tried.valid.sum()))
-        return _no_path(call, begin, tried, self.settings)
+        return _no_path(call, begin, tried)
 
-    def _rounds(self, call: _Call) -> Candidates:
-        """Rounds of seeds until something is certified; all candidates."""
+    def _search(self, call: _Call, *, fallback: bool) -> Candidates:
+        """Rounds of seeds, and from some round on sampling-based search too, until something is certified.
+
+        Returns all candidates of all rounds.
+        """
         tried: list[Candidates] = []
-        start = torch.as_tensor(call.query.start, dtype=torch.float32)
-        goals = torch.as_tensor(call.query.goals, dtype=torch.float32)
-        for k in range(self.settings.rounds):
-            now = time.perf_counter()
-            batch = seeds(
-                self.prior,
-                self._process,
-                self.ensemble,
-                call.descent,
-                start,
-                goals,
-                settings=self.settings,
-                generator=call.generator,
-                first_round=k == 0,
-            )
-            now = call.docket.spent("sample", now)
-            batch = repair(
-                batch, call.descent, settings=self.settings, enough=self.settings.enough_valid, deadline=call.deadline
-            )
-            call.docket.spent("repair", now)
+        for k in range(self.settings.max_rounds):
+            batch = self._round(call, first_round=k == 0)
             tried.append(batch)
-            _finish(call, batch.rows(batch.valid.nonzero().squeeze(1)))
+            if not call.solved and not call.late and fallback and k + 1 >= self.settings.rounds:
+                _fall_back(call, batch, attempt=k)
             if call.solved or call.late:
                 break
         return Candidates.join(tried)
+
+    def _round(self, call: _Call, *, first_round: bool) -> Candidates:
+        """Sample, repair, and certify what came out; all candidates of the round."""
+        now = time.perf_counter()
+        batch = seeds(
+            self.prior,
+            self._process,
+            self.ensemble,
+            call.descent,
+            torch.as_tensor(call.query.start, dtype=torch.float32),
+            torch.as_tensor(call.query.goals, dtype=torch.float32),
+            settings=self.settings,
+            generator=call.generator,
+            first_round=first_round,
+        )
+        now = call.docket.spent("sample", now)
+        enough = self.settings.enough_valid
+        batch = repair(batch, call.descent, settings=self.settings, enough=enough, deadline=call.deadline)
+        call.docket.spent("repair", now)
+        _finish(call, batch.rows(batch.valid.nonzero().squeeze(1)))
+        return batch
 
 
 def _finish(call: _Call, candidates: Candidates, descent: Descent | None = None) -> None:
@@ -187,30 +192,24 @@ def _finish(call: _Call, candidates: Candidates, descent: Descent | None = None)
         certify(candidates.rows(candidates.valid.nonzero().squeeze(1)), call.query, call.judge, **judged)
 
 
-def _fall_back(call: _Call, tried: Candidates) -> None:
-    """Stitch the best seeds; if that fails, search from start to goal with less and less margin."""
-    fine = dataclasses.replace(call.descent, spline=fallback.FINE_SPLINE, num_waypoints=2 * call.settings.num_waypoints)
+def _fall_back(call: _Call, batch: Candidates, *, attempt: int) -> None:
+    """Stitch the best seeds of a round; if that fails, search from start to goal."""
+    settings = call.settings
+    fine = dataclasses.replace(call.descent, spline=fallback.FINE_SPLINE, num_waypoints=2 * settings.num_waypoints)
     now = time.perf_counter()
-    stitched = fallback.stitch(tried, call.descent, settings=call.settings, seed=call.seed)
-    call.docket.spent("stitch", now)
+    seed = call.seed + 1000 * attempt
+    stitched = fallback.stitch(batch, call.descent, settings=settings, seed=seed)
+    now = call.docket.spent("stitch", now)
     if stitched:
-        _finish(call, fallback.fit(stitched, fine, Stage.STITCH, settings=call.settings), fine)
-    attempt = 0
-    while not call.solved and not call.late:
-        now = time.perf_counter()
-        margin = call.settings.margin if attempt == 0 else 0.0
-        paths = fallback.search(
-            fine,
-            call.query.start,
-            call.query.goals,
-            settings=call.settings,
-            seed=call.seed + 1000 * (attempt + 1),
-            margin=margin,
-        )
-        call.docket.spent("fallback", now)
-        if paths:
-            _finish(call, fallback.fit(paths, fine, Stage.FALLBACK, settings=call.settings), fine)
-        attempt += 1
+        _finish(call, fallback.fit(stitched, fine, Stage.STITCH, settings=settings), fine)
+    if call.solved or call.late:
+        return
+    now = time.perf_counter()
+    start, goals = call.query.start, call.query.goals
+    paths = fallback.search(fine, start, goals, settings=settings, seed=seed, margin=settings.margin * (attempt % 2))
+    call.docket.spent("fallback", now)
+    if paths:
+        _finish(call, fallback.fit(paths, fine, Stage.FALLBACK, settings=settings), fine)
 
 
 def _stats(docket: Docket, begin: float, stage: Stage | None, num_seeds: int, num_valid: int) -> Stats:
@@ -233,9 +232,9 @@ def _failure(status: Status, message: str, begin: float, docket: Docket) -> Plan
     return PlanResult(status, message, None, (), _stats(docket, begin, None, 0, 0))
 
 
-def _no_path(call: _Call, begin: float, tried: Candidates, settings: PlannerSettings) -> PlanResult:
+def _no_path(call: _Call, begin: float, tried: Candidates) -> PlanResult:
     """Say where the closest candidate is stuck."""
-    free = call.descent.free_edges(tried.control_points, step=settings.edge_step)
+    free = call.descent.free_edges(tried.control_points, step=call.settings.edge_step)
     closest = int((~free).sum(dim=1).argmin())
     path = call.descent.waypoints(tried.control_points[closest : closest + 1])[0].numpy().astype(np.float64)
     limits = call.judge.robot.limits

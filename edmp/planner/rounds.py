@@ -12,6 +12,7 @@ from edmp.costs.ensemble import Ensemble
 from edmp.descent import Descent
 from edmp.guidance import guided
 from edmp.planner.candidates import Candidates
+from edmp.planner.retreat import retreat_seeds
 from edmp.planner.settings import PlannerSettings
 from edmp.prior.base import Prior
 from edmp.prior.edm import karras_sigmas, sample_dpmpp_2m
@@ -69,6 +70,12 @@ def seeds(
         x = process.sample(num_process, start, goals[0], generator=generator)
         if first_round:
             x[: len(goals)] = 0.0
+        backing = round(num_process * settings.retreat_share)
+        if backing:
+            bends = x[-backing:].unflatten(1, (spline.num_interior, -1))
+            x[-backing:] = retreat_seeds(
+                descent.world.robot, spline, start, goals, goal[-backing:], bends, generator=generator
+            )
         parts.append(x)
     control_points = descent.clamp(spline.control_points(torch.cat(parts), start, goals[goal]))
     valid = descent.free(control_points, step=settings.edge_step)

@@ -16,6 +16,7 @@ class PlannerSettings:
         num_seeds: candidates of one round.
         prior_share: share of the seeds that come from the prior by denoising; the rest are drawn from the Gaussian
             process, which is more diverse. The first of those is the straight line.
+        retreat_share: share of the Gaussian process's seeds that back off from start and goal along the tool's axis.
         num_waypoints: samples along a spline where costs are felt.
         sampler_steps: denoising steps.
         guidance: see `GuidanceSettings`.
@@ -25,7 +26,8 @@ class PlannerSettings:
         repair_max_move: how far the farthest waypoint moves in one repair step [rad].
         check_every: steps between two tests of validity.
         enough_valid: repair of a round stops when so many seeds are free.
-        rounds: rounds of seeds to try before falling back.
+        rounds: rounds of seeds before sampling-based search may help.
+        max_rounds: rounds after which there is no path; with the fallback it helps in each after the first `rounds`.
         polish_candidates: how many free candidates are shortened.
         polish_iterations: covariant steps of shortening.
         polish_clearance: distance at which obstacles push back during shortening [m].
@@ -40,16 +42,18 @@ class PlannerSettings:
 
     num_seeds: int = 48
     prior_share: float = 0.5
+    retreat_share: float = 0.5
     num_waypoints: int = 40
     sampler_steps: int = 8
     guidance: GuidanceSettings = field(default_factory=GuidanceSettings)
-    repair_clearances: tuple[float, ...] = (0.01, 0.02, 0.03)
-    repair_iterations: int = 40
-    repair_pulls: tuple[float, ...] = (0.0, 0.03)
+    repair_clearances: tuple[float, ...] = (0.01, 0.02, 0.04)
+    repair_iterations: int = 120
+    repair_pulls: tuple[float, ...] = (0.0,)
     repair_max_move: float = 0.1
     check_every: int = 5
     enough_valid: int = 8
-    rounds: int = 4
+    rounds: int = 2
+    max_rounds: int = 20
     polish_candidates: int = 8
     polish_iterations: int = 48
     polish_clearance: float = 0.02
