@@ -121,7 +121,7 @@ def make_cost(name: str, parameters: Mapping[str, Any] | None = None) -> Cost:
     """
     kind = cost_by_name(name)
     parameters = dict(parameters or {})
-    valid = {field.name for field in dataclasses.fields(kind)} if dataclasses.is_dataclass(kind) else set()
+    valid: set[str] = {field.name for field in dataclasses.fields(kind)} if dataclasses.is_dataclass(kind) else set()
     for key in parameters:
         if key not in valid:
             raise unknown_name(f"parameter of cost {name!r}", key, valid)

@@ -71,7 +71,7 @@ def benchmark_kernels(
 
 def random_boxes(rng: np.random.Generator, count: int) -> Scene:
     """``count`` boxes of 5 to 40 cm, turned any way, within reach but not on the base."""
-    obstacles = {}
+    obstacles: dict[str, tuple] = {}
     while len(obstacles) < count:
         position = rng.uniform([-0.9, -0.9, 0.0], [0.9, 0.9, 1.0])
         if np.linalg.norm(position) > 0.35:

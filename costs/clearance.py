@@ -63,8 +63,8 @@ def self_potential(motion: Motion, margin: float) -> Tensor:
 def _sphere_pairs(robot: Robot, device: torch.device) -> tuple[Tensor, Tensor]:
     link = torch.as_tensor(robot.sphere_link, dtype=torch.long)
     checked = torch.zeros(len(robot.links), len(robot.links), dtype=torch.bool)
-    for i, j in robot.collision_pairs:
-        checked[i, j] = True
+    for pair in robot.collision_pairs:
+        checked[pair] = True
     i, j = checked[link[:, None], link[None, :]].nonzero().unbind(-1)
     return i.to(device), j.to(device)
 

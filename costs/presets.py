@@ -26,7 +26,7 @@ def edmp12() -> Ensemble:
     def intersection(clearance: Schedule) -> Member:
         return Member(IntersectionVolume(), clearance=clearance, scale=Varying(), num_seeds=10)
 
-    def swept(clearance: float, expansion: Schedule, scale: float | Schedule, normalise: bool) -> Member:
+    def swept(clearance: float, expansion: Schedule, scale: Schedule, normalise: bool) -> Member:
         return Member(SweptVolume(), Constant(clearance), expansion, scale, normalise, 10)
 
     late, slow = Ramp(80, 80, high=0.4), Ramp(20, 150, high=0.4)
@@ -36,12 +36,12 @@ def edmp12() -> Ensemble:
             *(intersection(Constant(clearance)) for clearance in (0.10, 0.05, 0.01, 0.15)),  # 1, 2, 3, 4
             intersection(Linear(0.01, 0.15)),  # 5
             swept(0.06, late, Varying(), False),  # 10
-            swept(0.0, slow, 0.05, True),  # 11
-            swept(0.0, slow, 0.01, True),  # 13
-            swept(0.02, slow, 0.1, True),  # 14
-            swept(0.10, slow, 0.1, True),  # 16
-            swept(0.05, quick, 0.05, True),  # 18
-            swept(0.05, quick, 0.1, True),  # 21
+            swept(0.0, slow, Constant(0.05), True),  # 11
+            swept(0.0, slow, Constant(0.01), True),  # 13
+            swept(0.02, slow, Constant(0.1), True),  # 14
+            swept(0.10, slow, Constant(0.1), True),  # 16
+            swept(0.05, quick, Constant(0.05), True),  # 18
+            swept(0.05, quick, Constant(0.1), True),  # 21
         ),
         name="edmp12",
     )

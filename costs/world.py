@@ -15,7 +15,7 @@ from edmp.robots.robot import Robot
 from edmp.scenes.scene import Obstacle, Scene
 from edmp.scenes.shapes import Box, Capsule, Cylinder, Mesh, Sphere
 
-wp.config.quiet = True
+wp.config.log_level = wp.LOG_WARNING  # no banner and no line per compiled module
 
 Array = NDArray[np.float64]
 
@@ -205,8 +205,8 @@ def _pack_obstacle(obstacle: Obstacle, device: str) -> tuple:
         return _KIND[type(shape)], size, R_WO, p_WO, half, None
     lower, upper = shape.vertices.min(axis=0), shape.vertices.max(axis=0)
     center = (lower + upper) / 2
-    points = wp.array(np.asarray(shape.vertices - center, np.float32), dtype=wp.vec3, device=device)
-    faces = wp.array(np.asarray(shape.faces, np.int32).ravel(), dtype=int, device=device)
+    points: wp.array = wp.array(np.asarray(shape.vertices - center, np.float32), dtype=wp.vec3, device=device)
+    faces: wp.array = wp.array(np.asarray(shape.faces, np.int32).ravel(), dtype=int, device=device)
     mesh = wp.Mesh(points, faces, support_winding_number=True)
     return _KIND[Mesh], np.zeros(3), R_WO, p_WO + R_WO @ center, (upper - lower) / 2, mesh
 
