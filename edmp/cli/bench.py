@@ -128,13 +128,37 @@ def judge(
 
 
 @app.command()
-def kernels() -> None:
-    """Time the fused kernels against the torch definitions, side by side."""
+def kernels(
+    configurations: Annotated[int, typer.Option(min=1, help="How many at a time.")] = 3200,
+    boxes: Annotated[int, typer.Option(min=0, help="Obstacles in the scene.")] = 15,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads for both; default: all.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")] = False,
+) -> None:
+    """Time value and gradient of the fused costs against their torch definitions, in turn, on the same cores."""
+    import json
+
+    from rich import box
+    from rich.table import Table
+
     from edmp.costs.benchmark import benchmark_kernels
 
-    outcome = benchmark_kernels()
-    if outcome is not None:
-        report_console().print(outcome)
+    with progress_console().status("timing"), contextlib.redirect_stdout(sys.stderr):
+        outcome = benchmark_kernels(configurations=configurations, boxes=boxes, threads=threads)
+    if as_json:
+        print(json.dumps(outcome))
+        return
+    console = report_console()
+    console.print(
+        f"{outcome['configurations']} configurations of {outcome['robot']} ({outcome['spheres']} spheres), "
+        f"{outcome['boxes']} boxes, {outcome['threads']} threads; value and gradient, median"
+    )
+    table = Table(
+        "cost", "torch [ms]", "kernel [ms]", "ratio", "first call [ms]", "gradient error", box=box.SIMPLE_HEAD
+    )
+    for name, row in outcome["costs"].items():
+        times = (f"{row['torch_ms']:.1f}", f"{row['warp_ms']:.2f}", f"{row['ratio']:.0f}", f"{row['first_ms']:.0f}")
+        table.add_row(name, *times, f"{row['max_error']:.1e}")
+    console.print(table)
 
 
 @app.command("import")

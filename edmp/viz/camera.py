@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edmp.scenes.scene import Scene
+from edmp.scenes.scene import Obstacle, Scene
 from edmp.viz.surfaces import triangles_of
 
 Array = NDArray[np.float64]
+
+Box3 = tuple[Array, Array, Array]
+"""A box: (4, 4) pose of the world in its frame, and its lower and upper corners (3,) there [m]."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,29 +81,38 @@ def fitted(points: Array, towards: Array, size: tuple[int, int], *, margin: floa
     return Camera(eye, axes, scale, centre, size)
 
 
-def best_direction(points: Array, scene: Scene, tool_path: Array) -> Array:
+def best_direction(points: Array, scene: Scene, tool_path: Array, links: Sequence[Box3]) -> Array:
     """The direction from which most of ``points`` (n, 3) on the robot is not behind an obstacle.
 
-    Among views as good as each other, one that shows the tool path (m, 3) wide, from a moderate height, is taken.
+    Among views about as good, one that shows the tool path (m, 3) wide and not behind the robot's own ``links`` is
+    taken, from a moderate height.
     """
-    candidates = [direction(a, e) for e in np.radians([18, 30, 42]) for a in np.radians(np.arange(0, 360, 20))]
-    boxes = [_box_of(obstacle) for obstacle in scene]
+    elevations = np.radians([18, 30, 42])
+    candidates = [direction(a, e) for e in elevations for a in np.radians(np.arange(0, 360, 20))]
+    obstacles = [_box_of(obstacle) for obstacle in scene]
     scores = []
     for k, towards in enumerate(candidates):
-        hidden = np.zeros(len(points), dtype=bool)
-        for X_OW, low, high in boxes:
-            hidden |= _blocked(points, towards, X_OW, low, high)
+        hidden = _any_blocks(points, towards, obstacles).mean()
+        path_hidden = _any_blocks(tool_path, towards, [*obstacles, *links]).mean()
         right = np.cross(towards, (0.0, 0.0, 1.0))
         across = tool_path @ (right / np.linalg.norm(right))
         width = np.ptp(across) / max(float(np.linalg.norm(np.ptp(tool_path, axis=0))), 1e-6)
-        scores.append(1.0 - hidden.mean() + 0.12 * width - (0.0, 0.0, 0.05)[k // 18])
+        scores.append(-hidden - 0.3 * path_hidden + 0.12 * width - (0.0, 0.0, 0.05)[k // 18])
     return candidates[int(np.argmax(scores))]
 
 
-def _box_of(obstacle) -> tuple[Array, Array, Array]:
+def _any_blocks(points: Array, towards: Array, boxes: Sequence[Box3]) -> NDArray[np.bool_]:
+    hidden = np.zeros(len(points), dtype=bool)
+    for X_OW, low, high in boxes:
+        hidden |= _blocked(points, towards, X_OW, low, high)
+    return hidden
+
+
+def _box_of(obstacle: Obstacle) -> Box3:
     """The box round an obstacle, in its own frame."""
     points, _ = triangles_of(obstacle.shape)
-    return np.linalg.inv(obstacle.X_WO), points.min(axis=0), points.max(axis=0)
+    X_OW = np.linalg.inv(obstacle.X_WO).astype(np.float64)
+    return X_OW, points.min(axis=0), points.max(axis=0)
 
 
 def _blocked(points: Array, towards: Array, X_OW: Array, low: Array, high: Array) -> NDArray[np.bool_]:

@@ -18,7 +18,7 @@ from edmp.robots.errors import InvalidInputError
 from edmp.robots.robot import Robot
 from edmp.scenes.scene import Scene
 from edmp.scenes.shapes import Box
-from edmp.viz.camera import Camera, best_direction, direction, fitted
+from edmp.viz.camera import Box3, Camera, best_direction, direction, fitted
 from edmp.viz.raster import Buffer, Layer, render
 from edmp.viz.surfaces import Surface, body_poses, robot_surfaces, scene_surfaces, tool_positions
 
@@ -126,7 +126,8 @@ def _draw_scene(axes: Axes, subject: _Subject, view: Array | None, ghosts: int) 
     on_robot = _points_of(robot, shown)
     surfaces, ghost_layers = _surfaces(subject, between)
     if view is None:
-        view = best_direction(_thinned(on_robot, 400), subject.scene, tool if len(tool) else on_robot)
+        path = _thinned(tool if len(tool) else on_robot, 100)
+        view = best_direction(_thinned(on_robot, 400), subject.scene, path, _link_boxes(robot, ends))
     camera = fitted(_frame(on_robot, subject.scene), view, SCENE_PIXELS)
     ground = min([0.0, *(float(surface.vertices[:, 2].min()) for surface in surfaces)])
     image, buffer = render(camera, surfaces, ghost_layers, ground)
@@ -208,6 +209,18 @@ def _points_of(robot: Robot, q: Array) -> Array:
         for hull in link.hulls_B
     ]
     return np.concatenate(parts) if parts else X_WB[:, :, :3, 3].reshape(-1, 3)
+
+
+def _link_boxes(robot: Robot, configurations: list[Array]) -> list[Box3]:
+    """The boxes round the moving links, except those near the tool, at each configuration."""
+    boxes = []
+    for q in configurations:
+        X_WB = body_poses(robot, q[None])[0]
+        for link in robot.links:
+            if link.box is not None and 0 < link.body < robot.dof - 1:
+                X_XW = np.linalg.inv(X_WB[link.body] @ link.box.X_BX)
+                boxes.append((X_XW, -link.box.size / 2, link.box.size / 2))
+    return boxes
 
 
 def _thinned(points: Array, count: int) -> Array:
