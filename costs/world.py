@@ -92,7 +92,9 @@ def _pack_chain(robot: Robot, device: str, shrink: Array | None) -> k.Chain:
     spheres = _sphere_order(robot)
     centers, bounds = zip(*(_bounding_ball(robot.spheres[rows, :3], radii[rows]) for rows in by_link), strict=True)
     boxes = [robot.links[i].box for i in order]
-    pairs = np.array([sorted((rank[i], rank[j])) for i, j in robot.collision_pairs], dtype=np.int32).reshape(-1, 2)
+    with_spheres = set(robot.sphere_link.tolist())
+    checked = [pair for pair in robot.collision_pairs if with_spheres.issuperset(pair)]
+    pairs = np.array([sorted((rank[i], rank[j])) for i, j in checked], dtype=np.int32).reshape(-1, 2)
 
     def pack(values, dtype):
         return wp.array(np.asarray(values), dtype=dtype, device=device)

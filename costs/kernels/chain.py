@@ -251,7 +251,8 @@ def group_slack(obstacles: Obstacles, g: int, c_W: wp.vec3, reach: float) -> Lan
     x = wp.max(wp.abs(obstacles.group_x[g] - Lanes(c_W[0])) - obstacles.group_half_x[g], zero)
     y = wp.max(wp.abs(obstacles.group_y[g] - Lanes(c_W[1])) - obstacles.group_half_y[g], zero)
     z = wp.max(wp.abs(obstacles.group_z[g] - Lanes(c_W[2])) - obstacles.group_half_z[g], zero)
-    return Lanes(reach * reach) - (wp.cw_mul(x, x) + wp.cw_mul(y, y) + wp.cw_mul(z, z))
+    limit = wp.max(reach, 0.0)  # negative for a link without spheres
+    return Lanes(limit * limit) - (wp.cw_mul(x, x) + wp.cw_mul(y, y) + wp.cw_mul(z, z))
 
 
 @wp.func

@@ -27,6 +27,9 @@ from edmp.costs.kernels.chain import (
 
 wp.set_module_options({"enable_backward": False, "fast_math": True})
 
+BodyTravel = wp.types.vector(length=13, dtype=wp.float32)  # one number a body, the base included
+COARSE = wp.constant(8)
+
 
 @wp.func
 def link_hits(chain: Chain, obstacles: Obstacles, o: int, link: int, X_OB: Pose, margin: float) -> bool:
@@ -48,13 +51,13 @@ def link_hits(chain: Chain, obstacles: Obstacles, o: int, link: int, X_OB: Pose,
 
 
 @wp.func
-def links_hit(chain: Chain, i: int, j: int, X_ji: Pose) -> bool:
-    """Do spheres of links i and j overlap? ``X_ji``: pose of link i's body in that of link j."""
+def links_hit(chain: Chain, i: int, j: int, X_ji: Pose, margin: float) -> bool:
+    """Do spheres of links i and j come within ``margin``? ``X_ji``: pose of link i's body in that of link j."""
     half = chain.link_half_B[j]
     middle = chain.link_middle_B[j]
     for k in range(chain.link_first_pack[i], chain.link_first_pack[i + 1]):
         pack = posed_pack(chain, k, X_ji.R, X_ji.p - middle)
-        near = pack_slack(pack.x, pack.y, pack.z, half, pack.radius)
+        near = pack_slack(pack.x, pack.y, pack.z, half, pack.radius + Lanes(margin))
         if any_positive(near):
             for s in range(chain.pack_count[k]):
                 if near[s] > 0.0:
@@ -63,7 +66,7 @@ def links_hit(chain: Chain, i: int, j: int, X_ji: Pose) -> bool:
                         x = Lanes(p[0]) - chain.pack_x[m]
                         y = Lanes(p[1]) - chain.pack_y[m]
                         z = Lanes(p[2]) - chain.pack_z[m]
-                        touch = chain.pack_radius[m] + Lanes(pack.radius[s])
+                        touch = chain.pack_radius[m] + Lanes(pack.radius[s] + margin)
                         slack = wp.cw_mul(touch, touch) - (wp.cw_mul(x, x) + wp.cw_mul(y, y) + wp.cw_mul(z, z))
                         if any_positive(slack):
                             return True
@@ -71,8 +74,13 @@ def links_hit(chain: Chain, i: int, j: int, X_ji: Pose) -> bool:
 
 
 @wp.func
-def configuration_free(chain: Chain, obstacles: Obstacles, q: Configuration, margin: float) -> bool:
-    """True if every sphere keeps ``margin`` from every obstacle and no pair of links overlaps."""
+def neighbourhood_free(chain: Chain, obstacles: Obstacles, q: Configuration, margin: float, travel: BodyTravel) -> bool:
+    """True if every sphere keeps ``margin`` from every obstacle and no pair of links overlaps, here and around.
+
+    ``travel[b]``: no point of body b moves farther than this [m] while the joints below it go as far as is asked
+    about. It is added to the margins: to an obstacle, what the body travels; between two links, what the joints
+    between them contribute.
+    """
     R = wp.zeros(shape=(MAX_BODIES,), dtype=wp.mat33)
     p = wp.zeros(shape=(MAX_BODIES,), dtype=wp.vec3)
     center = wp.zeros(shape=(MAX_LINKS,), dtype=wp.vec3)
@@ -85,7 +93,8 @@ def configuration_free(chain: Chain, obstacles: Obstacles, q: Configuration, mar
         c_W = R_WB * chain.link_center_B[link] + p_WB
         center[link] = c_W
         if body > 0:
-            reach = chain.link_radius[link] + margin
+            keep = margin + travel[body]
+            reach = chain.link_radius[link] + keep
             for g in range(obstacles.num_groups):
                 near = group_slack(obstacles, g, c_W, reach)
                 if any_positive(near):
@@ -98,22 +107,29 @@ def configuration_free(chain: Chain, obstacles: Obstacles, q: Configuration, mar
                                 X_OB = Pose()
                                 X_OB.R = wp.transpose(R_WO) * R_WB
                                 X_OB.p = (p_WB - p_WO) * R_WO
-                                if link_hits(chain, obstacles, o, link, X_OB, margin):
+                                if link_hits(chain, obstacles, o, link, X_OB, keep):
                                     return False
     for k in range(chain.num_pairs):
         i = chain.pair_i[k]
         j = chain.pair_j[k]
-        reach = chain.link_radius[i] + chain.link_radius[j]
+        bi = chain.link_body[i]
+        bj = chain.link_body[j]
+        keep = travel[bj] - travel[bi]
+        reach = chain.link_radius[i] + chain.link_radius[j] + keep
         if wp.length_sq(center[i] - center[j]) < reach * reach:
-            bi = chain.link_body[i]
-            bj = chain.link_body[j]
             X_ji = Pose()
             X_ji.R = wp.transpose(R[bj]) * R[bi]
             X_ji.p = (p[bi] - p[bj]) * R[bj]
-            if links_near(chain, i, j, X_ji, 0.0):
-                if links_hit(chain, i, j, X_ji):
+            if links_near(chain, i, j, X_ji, keep):
+                if links_hit(chain, i, j, X_ji, keep):
                     return False
     return True
+
+
+@wp.func
+def configuration_free(chain: Chain, obstacles: Obstacles, q: Configuration, margin: float) -> bool:
+    """True if every sphere keeps ``margin`` from every obstacle and no pair of links overlaps."""
+    return neighbourhood_free(chain, obstacles, q, margin, BodyTravel())
 
 
 @wp.func
@@ -122,26 +138,44 @@ def edge_free(
 ) -> bool:
     """True if samples along the straight edge are free, ``a`` excluded, ``b`` included.
 
-    Between two samples no point of the arm moves farther than ``step`` [m].
+    Between two samples no point of the arm moves farther than ``step`` [m]. Where there is room, one check with wider
+    margins proves many samples free at once; near obstacles they are checked one by one.
     """
-    travel = float(0.0)
+    whole = BodyTravel()  # over the whole edge
     for j in range(chain.dof):
-        travel += wp.abs(b[j] - a[j]) * chain.joint_reach[j]
-    count = wp.max(int(wp.ceil(travel / step)), 1)
+        whole[j + 1] = whole[j] + wp.abs(b[j] - a[j]) * chain.joint_reach[j]
+    count = wp.max(int(wp.ceil(whole[chain.dof] / step)), 1)
     if not configuration_free(chain, obstacles, b, margin):
         return False
-    # Middle first, then quarters, eighths, ...: an edge that hits something is found out early.
-    stride = int(1)
-    while 2 * stride < count:
-        stride *= 2
-    while stride >= 1:
-        i = stride
-        while i < count:
-            if not configuration_free(chain, obstacles, a + (float(i) / float(count)) * (b - a), margin):
+    if count >= COARSE:  # the middle and the quarters: an edge that hits something is mostly found out here
+        for quarter in range(3):
+            i = (count * (1 + (quarter + 1) % 3)) / 4
+            if not configuration_free(chain, obstacles, between(a, b, float(i) / float(count)), margin):
                 return False
-            i += 2 * stride
-        stride = stride / 2
+    i = int(1)
+    run = int(4)  # samples to prove at once: doubled while that works, halved when it does not
+    hold = int(0)
+    while i < count:
+        run = wp.min(run, count - i)
+        half = 0.5 * float(run - 1)
+        x = between(a, b, (float(i) + half) / float(count))
+        if neighbourhood_free(chain, obstacles, x, margin, whole * (half / float(count))):
+            i += run
+            if hold > 0:
+                hold -= 1
+            else:
+                run *= 2
+        else:
+            if run == 1:
+                return False
+            run /= 2
+            hold = 2
     return True
+
+
+@wp.func
+def between(a: Configuration, b: Configuration, t: float) -> Configuration:
+    return a + t * (b - a)
 
 
 @wp.kernel
