@@ -50,7 +50,12 @@ ENSEMBLE = Ensemble.from_dict(
     }
 )
 
-TABLE = Scene.of({"table": (Box((1.0, 1.2, 0.05)), (0.5, 0.0, 0.2)), "wall": (Box((0.05, 0.4, 0.5)), (0.5, 0.0, 0.45))})
+TABLE = Scene.of(
+    {
+        "table": (Box((0.7, 1.2, 0.05)), (0.65, 0.0, 0.2)),
+        "carton": (Box((0.15, 0.15, 0.4)), (0.45, 0.25, 0.43)),
+    }
+)
 
 
 def guiding_gradient() -> tuple[Tensor, Tensor]:
