@@ -45,11 +45,15 @@ class _Problem:
 
     def depth(self, points: Array) -> Array:
         """(n,) distance to the nearest face, for points (n, 3) inside [m]; negative outside."""
-        return -(points @ self.planes[:, :3].T + self.planes[:, 3]).max(axis=1)
+        return _depth(self.planes, points)
 
     def excess(self, centres: Array) -> Array:
         """(n,) stick-out that each sample demands of the ball that covers it most cheaply [m]."""
         return (cdist(self.samples, centres) - self.depth(centres)).min(axis=1)
+
+
+def _depth(planes: Array, points: Array) -> Array:
+    return -(points @ planes[:, :3].T + planes[:, 3]).max(axis=1)
 
 
 def cover(
@@ -84,14 +88,38 @@ def cover(
     found = []
     for restart in range(restarts):
         rng = np.random.default_rng([seed, restart])
-        problem = _problem(vertices, planes, rng, num_samples)
-        # Samples are coarser than the final triangles: aim a little lower than what is asked for, then polish.
-        centres = _place(problem, max_spheres, stick_out - 5e-4, rng, relocations)
-        if relocations:
-            centres = _polish(problem, _problem(vertices, planes, rng, 20 * num_samples), centres)
-        spheres = _spheres(vertices, problem, centres)
-        found.append((len(spheres), float((spheres[:, 3] - problem.depth(spheres[:, :3])).max()), restart, spheres))
-    return min(found, key=lambda item: item[:3])[3]
+        centres = _search(vertices, planes, stick_out, max_spheres, rng, relocations, num_samples)
+        spheres = _spheres(vertices, planes, centres)
+        sticking = spheres[:, 3] - _depth(planes, spheres[:, :3])
+        found.append((len(spheres), float(sticking.max()), restart, spheres))
+    # A set that keeps to the stick-out is better than one that does not, then fewer spheres, then a smaller stick-out.
+    return min(found, key=lambda item: (item[1] > stick_out + _EDGE, *item[:3]))[3]
+
+
+def _search(
+    vertices: Array,
+    planes: Array,
+    stick_out: float,
+    max_spheres: int,
+    rng: np.random.Generator,
+    relocations: int,
+    num_samples: int,
+) -> Array:
+    """Centres; the search looks at few samples, and at those of many that turn out to matter."""
+    problem = _problem(vertices, planes, rng, num_samples)
+    fine = _problem(vertices, planes, rng, 20 * num_samples)
+    centres = np.empty((0, 3))
+    while True:
+        centres = _place(problem, centres, max_spheres, stick_out, rng, relocations)
+        for _ in range(3 if relocations else 0):
+            excess = fine.excess(centres)
+            if excess.max() <= stick_out:
+                break
+            missed = fine.samples[np.argsort(-excess)[:200:2]]
+            problem = dataclasses.replace(problem, samples=np.vstack([problem.samples, missed]))
+            centres, _ = _descend(problem, centres, steps=80, rate=5e-3)
+        if len(centres) >= max_spheres or not relocations or fine.excess(centres).max() <= stick_out:
+            return centres
 
 
 def _problem(vertices: Array, planes: Array, rng: np.random.Generator, num_samples: int) -> _Problem:
@@ -105,13 +133,15 @@ def _problem(vertices: Array, planes: Array, rng: np.random.Generator, num_sampl
     return _Problem(samples, np.vstack([vertices.mean(axis=0), pool[inside > 0.03 * size]]), planes)
 
 
-def _place(problem: _Problem, max_spheres: int, stick_out: float, rng: np.random.Generator, relocations: int) -> Array:
-    """Centres, inserted one by one until the demands are met."""
-    centres = np.empty((0, 3))
+def _place(
+    problem: _Problem, centres: Array, max_spheres: int, stick_out: float, rng: np.random.Generator, relocations: int
+) -> Array:
+    """Further centres, at least one, inserted one by one until the demands are met."""
     while True:
         centres, value = _descend(problem, np.vstack([centres, _best_addition(problem, centres, rng)]))
         # Moving centres about pays once their number is nearly right.
-        for _ in range(relocations if problem.excess(centres).max() < 2 * stick_out else 0):
+        nearly = len(centres) > 1 and problem.excess(centres).max() < 2 * stick_out
+        for _ in range(relocations if nearly else 0):
             if problem.excess(centres).max() <= stick_out:
                 break
             moved, moved_value = _descend(problem, _relocate(problem, centres, rng))
@@ -119,20 +149,6 @@ def _place(problem: _Problem, max_spheres: int, stick_out: float, rng: np.random
                 centres, value = moved, moved_value
         if problem.excess(centres).max() <= stick_out or len(centres) >= max_spheres:
             return centres
-
-
-def _polish(coarse: _Problem, fine: _Problem, centres: Array, *, rounds: int = 5) -> Array:
-    """Descent on the coarse samples plus the fine ones that are worst off, which change from round to round."""
-    best, best_value = centres, float(fine.excess(centres).max())
-    samples = coarse.samples
-    for _ in range(rounds):
-        excess = fine.excess(centres)
-        samples = np.vstack([samples, fine.samples[np.argsort(-excess)[:400:2]]])
-        centres, _ = _descend(dataclasses.replace(coarse, samples=samples), centres, steps=80, rate=5e-3)
-        value = float(fine.excess(centres).max())
-        if value < best_value:
-            best, best_value = centres, value
-    return best
 
 
 def _best_addition(problem: _Problem, centres: Array, rng: np.random.Generator) -> Array:
@@ -188,13 +204,13 @@ def _descend(problem: _Problem, centres: Array, *, steps: int = 120, rate: float
     return best, best_value
 
 
-def _spheres(vertices: Array, problem: _Problem, centres: Array) -> Array:
+def _spheres(vertices: Array, planes: Array, centres: Array) -> Array:
     """The smallest radii with which balls at ``centres`` cover the body; balls that nothing needs are dropped."""
     centres = np.round(centres / GRID) * GRID
     triangles = surface_triangles(vertices, _EDGE)
     cells = [triangles, interior_points(vertices, 4 * _EDGE)[:, None]]
     radii = np.zeros(len(centres))
-    depth = problem.depth(centres)
+    depth = _depth(planes, centres)
     for cell in cells:
         reach = np.max([cdist(cell[:, k], centres) for k in range(cell.shape[1])], axis=0)
         owner = (reach - depth).argmin(axis=1)

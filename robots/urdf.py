@@ -228,7 +228,7 @@ def _joint_entry(joint: _UrdfJoint, X_PJ: Array) -> dict[str, Any]:
         "name": joint.name,
         "kind": _MOVING[joint.kind],
         **pose_entry(X_PJ),
-        "position": [joint.lower, joint.upper],
+        "position": [round(joint.lower, 10), round(joint.upper, 10)],
         "velocity": velocity,
     }
 
@@ -246,7 +246,7 @@ def _add_rates(
         if np.ndim(values) not in (0, 1) or (np.ndim(values) == 1 and np.size(values) != len(entries)):
             raise InvalidInputError(f"{key}: expected one number, or {len(entries)} of them, one for each joint")
         for entry, value in zip(entries, np.broadcast_to(np.asarray(values, dtype=float), len(entries)), strict=True):
-            entry[key] = float(value)
+            entry[key] = round(float(value), 10)
 
 
 def _parse(path: Path) -> _Urdf:

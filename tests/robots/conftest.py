@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from edmp.robots import Robot, load_robot
@@ -24,9 +23,3 @@ def robot_data() -> Path:
         return resolve(DATA + "panda_description/urdf/panda.urdf", folder=None, packages={}, place="").parents[2]
     except EdmpError:
         pytest.skip("example-robot-data is not installed")
-
-
-def random_configurations(robot: Robot, count: int, seed: int = 0) -> np.ndarray:
-    """(count, dof) uniform within the limits [rad]."""
-    rng = np.random.default_rng(seed)
-    return rng.uniform(robot.limits.lower, robot.limits.upper, size=(count, robot.dof))

@@ -24,7 +24,8 @@ def points_of(shape, rng) -> np.ndarray:
             return p[np.hypot(p[:, 0], p[:, 1]) <= 1] * [shape.radius, shape.radius, shape.length / 2]
         case Capsule():
             ball = p[np.linalg.norm(p, axis=1) <= 1] * shape.radius
-            return np.concatenate([ball + [0, 0, shape.length / 2], ball - [0, 0, shape.length / 2]])
+            half = np.array([0, 0, shape.length / 2])
+            return np.concatenate([ball + half, ball - half])
 
 
 @pytest.mark.parametrize("shape", [Box((0.06, 0.04, 0.2)), Cylinder(0.03, 0.14), Capsule(0.02, 0.1), Sphere(0.04)])

@@ -12,7 +12,12 @@ from edmp.robots.errors import FileFormatError, InvalidInputError, UnknownNameEr
 
 
 def assert_same(a: Robot, b: Robot) -> None:
-    assert (a.name, a.joint_names, a.link_names, a.collision_pairs) == (b.name, b.joint_names, b.link_names, b.collision_pairs)
+    assert (a.name, a.joint_names, a.link_names, a.collision_pairs) == (
+        b.name,
+        b.joint_names,
+        b.link_names,
+        b.collision_pairs,
+    )
     for field in ("lower", "upper", "velocity", "acceleration", "jerk"):
         np.testing.assert_allclose(getattr(a.limits, field), getattr(b.limits, field), atol=1e-9)
     for one, other in zip(a.joints, b.joints, strict=True):
@@ -78,7 +83,7 @@ def test_misuse_names_what_is_valid(panda):
         load_robot("pandaa")
     with pytest.raises(FileFormatError, match="no such"):
         load_robot("nowhere/robot.yaml")
-    with pytest.raises(InvalidInputError, match="opens 0 to 0.14 m"):
+    with pytest.raises(InvalidInputError, match=r"opens 0 to 0.14 m"):
         load_robot("panda", gripper_width=0.2)
     with pytest.raises(InvalidInputError, match="no gripper"):
         load_robot("ur5", gripper_width=0.02)
@@ -139,7 +144,7 @@ def test_faults_are_located(path, value, message):
     ],
 )
 def test_unknown_names_in_files(path, value):
-    with pytest.raises(UnknownNameError, match="valid: .*panda"):
+    with pytest.raises(UnknownNameError, match=r"valid: .*panda"):
         robot_from_document(broken(path, value))
 
 

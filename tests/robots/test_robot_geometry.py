@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from robot_cases import random_configurations
 from scipy.spatial.transform import Rotation
 
 from edmp.robots import body_poses, load_robot
@@ -13,7 +14,6 @@ from edmp.robots.hull_fit import halfspaces, outer_polytope, project_to_hull
 from edmp.robots.sources import cylinder_points, hull_points, sphere_points
 from edmp.robots.sphere_fit import cover, interior_points, surface_triangles
 from edmp.robots.transforms import apply, inverse
-from tests.robots.conftest import random_configurations
 
 STICK_OUT = 0.015
 
@@ -152,5 +152,5 @@ def test_oriented_box_follows_a_turned_body():
 
 def test_link_settings_refuse_unknown_keys():
     assert link_settings({"name": "a", "fit": {"max_spheres": 3}}, FitSettings()).max_spheres == 3
-    with pytest.raises(ValueError, match="valid: .*max_spheres"):
+    with pytest.raises(ValueError, match=r"valid: .*max_spheres"):
         link_settings({"name": "a", "fit": {"spheres": 3}}, FitSettings())

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from robot_cases import random_configurations
 
 from edmp.robots import load_robot, solve_ik, tool_pose
 from edmp.robots.errors import InvalidInputError
 from edmp.robots.transforms import pose
-from tests.robots.conftest import random_configurations
 
 
 @pytest.mark.parametrize(("name", "count"), [("panda", 100), ("ur5", 30)])
