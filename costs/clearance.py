@@ -75,7 +75,7 @@ class SphereClearance(Cost):
     """Hinge of the gap between the arm's spheres and obstacles, and between its own links.
 
     Row i keeps ``margins.clearance[i]`` from obstacles. The kernel takes the radii from the world, which may have
-    shrunk them (`World.of`, ``shrink``); this definition takes the robot's own.
+    shrunk them (`World.shrunk`); this definition takes the robot's own.
 
     Attributes:
         self_margin: gap below which two links push each other apart [m].

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
@@ -43,29 +44,38 @@ class World:
     obstacles: k.Obstacles
     _meshes: tuple[wp.Mesh, ...] = ()
 
-    @property
-    def sphere_order(self) -> NDArray[np.int64]:
-        """(S,) for each sphere as packed, its row in `Robot.spheres`: the kernels want links ordered by body."""
-        return _sphere_order(self.robot)
-
     @classmethod
-    def of(cls, robot: Robot, scene: Scene, *, device: str = "cpu", shrink: Array | None = None) -> World:
+    def of(cls, robot: Robot, scene: Scene, *, device: str = "cpu") -> World:
         """Pack ``robot`` and ``scene``.
 
         Args:
             robot: the arm, at most 12 moving joints.
             scene: the obstacles.
             device: Warp device name.
-            shrink: (S,) what to take off the radius of each sphere of `Robot.spheres` [m]; zero if not given.
         """
         wp.init()
         obstacles, meshes = _pack_obstacles(scene, device)
-        if shrink is not None:
-            return cls(robot, scene, device, _pack_chain(robot, device, shrink), obstacles, meshes)
         chains = _CHAINS.setdefault(robot, {})
         if device not in chains:
-            chains[device] = _pack_chain(robot, device, None)
+            chains[device] = _pack_chain(robot, device)
         return cls(robot, scene, device, chains[device], obstacles, meshes)
+
+    def shrunk(self, by: Array) -> World:
+        """The same world with smaller spheres.
+
+        Args:
+            by: (S,) what to take off the radius of each sphere, in the order of ``chain.sphere_radius`` [m]. Bounds of
+                links stay as they are, which is conservative.
+        """
+        chain = k.Chain()
+        for name in k.Chain.vars:
+            setattr(chain, name, getattr(self.chain, name))
+        radii = np.maximum(self.chain.sphere_radius.numpy() - by, 1e-3).astype(np.float32)
+        lanes = self.chain.pack_radius.numpy()
+        lanes[np.arange(lanes.shape[1]) < self.chain.pack_count.numpy()[:, None]] = radii
+        chain.sphere_radius = wp.array(radii, dtype=float, device=self.device)
+        chain.pack_radius = wp.array(lanes, dtype=k.Lanes, device=self.device)
+        return dataclasses.replace(self, chain=chain)
 
 
 _CHAINS: WeakKeyDictionary[Robot, dict[str, k.Chain]] = WeakKeyDictionary()
@@ -80,12 +90,12 @@ def _sphere_order(robot: Robot) -> NDArray[np.int64]:
     return np.concatenate([np.flatnonzero(robot.sphere_link == i) for i in _link_order(robot)])
 
 
-def _pack_chain(robot: Robot, device: str, shrink: Array | None) -> k.Chain:
+def _pack_chain(robot: Robot, device: str) -> k.Chain:
     if robot.dof > 12:
         raise InvalidInputError(f"robot {robot.name!r} has {robot.dof} moving joints; the kernels take at most 12")
     if len(robot.links) > 32:
         raise InvalidInputError(f"robot {robot.name!r} has {len(robot.links)} links; the kernels take at most 32")
-    radii = robot.spheres[:, 3] - (0.0 if shrink is None else shrink)
+    radii = robot.spheres[:, 3]
     order = _link_order(robot)
     rank = {link: i for i, link in enumerate(order)}
     by_link = [np.flatnonzero(robot.sphere_link == i) for i in order]

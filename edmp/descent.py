@@ -59,7 +59,7 @@ class Descent:
         return torch.linalg.vector_norm(self.waypoints(control_points).diff(dim=1), dim=-1).sum(dim=1)
 
     def free(self, control_points: Tensor, *, step: float = 0.02, margin: float = 0.0) -> Tensor:
-        """(B,) does the sphere model find the whole motion free? Checked so that no point moves more than ``step`` [m]."""
+        """(B,) does the sphere model find the whole motion free, no point moving over ``step`` [m] between checks?"""
         return self.free_edges(control_points, step=step, margin=margin).all(dim=1)
 
     def free_edges(self, control_points: Tensor, *, step: float = 0.02, margin: float = 0.0) -> Tensor:

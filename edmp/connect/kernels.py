@@ -1,3 +1,4 @@
+# ruff: noqa: UP018, RUF046 (in a kernel int(0) and float(0.0) make variables, a bare number makes a constant)
 """RRT-Connect and shortcutting as kernels: one problem a thread, from the first sample to the path."""
 
 import warp as wp
@@ -17,7 +18,9 @@ def node(nodes: wp.array(dtype=float, ndim=4), problem: int, tree: int, k: int, 
 
 
 @wp.func
-def nearest(nodes: wp.array(dtype=float, ndim=4), problem: int, tree: int, count: int, q: Configuration, dof: int) -> int:
+def nearest(
+    nodes: wp.array(dtype=float, ndim=4), problem: int, tree: int, count: int, q: Configuration, dof: int
+) -> int:
     best = int(0)
     best_square = float(1.0e30)
     for k in range(count):
@@ -169,7 +172,7 @@ def shortcut(
     capacity = path.shape[1]
     state = wp.rand_init(seed[problem] + 7919, problem)
     n = length[problem]
-    for iteration in range(iterations):
+    for _attempt in range(iterations):
         if n < 3:
             break
         u = wp.randf(state) * float(n - 1)

@@ -56,21 +56,14 @@ def connect(
     limits = world.robot.limits
     path, length = zeros((num, 256, dof), float), zeros(num, int)
     seeds = wp.array((seed + np.arange(num)).astype(np.int32), dtype=int, device=device)
-    chain, obstacles = world.chain, world.obstacles
-    launch_rows(
-        kernels.rrt_connect,
-        num,
-        (),
-        [chain, obstacles, pack(starts), pack(goals), seeds]
-        + [pack(limits.lower if lower is None else lower), pack(limits.upper if upper is None else upper)]
-        + [reach, step, margin, max_iterations],
-        [wp.empty((num, 2, max_nodes, dof), dtype=float, device=device)]
-        + [wp.empty((num, 2, max_nodes), dtype=int, device=device), path, length],
-        device,
-        grain=1,
-    )
+    box = pack(limits.lower if lower is None else lower), pack(limits.upper if upper is None else upper)
+    nodes = wp.empty((num, 2, max_nodes, dof), dtype=float, device=device)
+    parents = wp.empty((num, 2, max_nodes), dtype=int, device=device)
+    world_ = (world.chain, world.obstacles)
+    inputs = [*world_, pack(starts), pack(goals), seeds, *box, reach, step, margin, max_iterations]
+    launch_rows(kernels.rrt_connect, num, (), inputs, [nodes, parents, path, length], device, grain=1)
     if shortcuts:
-        inputs = [chain, obstacles, seeds, step, margin, shortcuts]
+        inputs = [*world_, seeds, step, margin, shortcuts]
         launch_rows(kernels.shortcut, num, (), inputs, [path, length], device, grain=1)
     paths, lengths = path.numpy().astype(np.float64), length.numpy()
     found: list[Array | None] = []
@@ -106,9 +99,5 @@ def relaxed_world(robot: Robot, scene: Scene, configurations: Array, *, slack: f
     gaps = [wp.zeros((n, num), dtype=float, device=device) for _ in range(2)]
     wp.launch(clearance.sphere_gaps, dim=n, inputs=[world.chain, world.obstacles, q, *gaps], device=device)
     environment, pairs = (gap.numpy().min(axis=0) for gap in gaps)
-    packed = np.maximum(np.maximum(slack - environment, (slack - pairs) / 2), 0.0)
-    if not packed.any():
-        return world
-    shrink = np.zeros(num)
-    shrink[world.sphere_order] = packed
-    return World.of(robot, scene, device=device, shrink=np.minimum(shrink, robot.spheres[:, 3] - 1e-3))
+    by = np.maximum(np.maximum(slack - environment, (slack - pairs) / 2), 0.0)
+    return world.shrunk(by) if by.any() else world

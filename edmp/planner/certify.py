@@ -102,7 +102,7 @@ def _certified(control_points: Array, path: Array, goal_index: int, judge: Judge
 
 
 def differ(a: Array, b: Array, distance: float) -> bool:
-    """Are two paths (n, dof), (m, dof) somewhere at least ``distance`` [rad] apart, at equal shares of their lengths?"""
+    """Are two paths (n, dof), (m, dof) somewhere ``distance`` [rad] apart, at equal shares of their lengths?"""
     share = np.linspace(0.0, 1.0, 33)
     return bool(np.linalg.norm(_at(a, share) - _at(b, share), axis=1).max() >= distance)
 

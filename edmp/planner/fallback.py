@@ -59,7 +59,7 @@ def stitch(
 def search(
     descent: Descent, start: Array, goals: Array, *, settings: PlannerSettings, seed: int, margin: float
 ) -> list[tuple[Array, int]]:
-    """RRT-Connect from start to goal, several trees side by side: (polyline (n, dof), goal row) of each that got there."""
+    """RRT-Connect from start to goal, several trees side by side: (polyline (n, dof), goal row) of each path found."""
     num = settings.fallback_attempts
     goal = np.arange(num) % len(goals)
     paths = connect(

@@ -42,9 +42,7 @@ class Refusal:
     message: str
 
 
-def resolve(
-    robot: Robot, judge: Judge, start: ArrayLike, goal: Goal | Sequence[Goal], *, seed: int
-) -> Query | Refusal:
+def resolve(robot: Robot, judge: Judge, start: ArrayLike, goal: Goal | Sequence[Goal], *, seed: int) -> Query | Refusal:
     """Check start and goals; turn poses into configurations.
 
     Raises:
@@ -116,9 +114,7 @@ def _checked(judge: Judge, q: Array, name: str) -> list[Array] | Refusal:
     return [q] if verdict.valid else Refusal(_STATUS["goal", verdict.cause], f"{name}: {verdict.message()}")
 
 
-def _from_pose(
-    robot: Robot, judge: Judge, goal: PoseGoal, start: Array, name: str, seed: int
-) -> list[Array] | Refusal:
+def _from_pose(robot: Robot, judge: Judge, goal: PoseGoal, start: Array, name: str, seed: int) -> list[Array] | Refusal:
     """Free configurations that put the tool at the pose, nearest to the start first."""
     import torch
 

@@ -47,7 +47,14 @@ def retreats(robot: Robot, q: Tensor) -> Tensor:
 
 
 def retreat_seeds(
-    robot: Robot, spline: Spline, start: Tensor, goals: Tensor, goal: Tensor, bends: Tensor, *, generator: torch.Generator
+    robot: Robot,
+    spline: Spline,
+    start: Tensor,
+    goals: Tensor,
+    goal: Tensor,
+    bends: Tensor,
+    *,
+    generator: torch.Generator,
 ) -> Tensor:
     """Splines that back off from the start and into the goal, bent in between.
 

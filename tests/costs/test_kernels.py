@@ -121,7 +121,7 @@ def test_a_sphere_deep_inside_a_mesh_is_seen(panda: Robot) -> None:
 def test_free_means_no_gap_below_zero(panda: Robot, seed: int) -> None:
     """rows_free against the gaps of every sphere, computed without any culling; margins and shrunk spheres too."""
     rng = np.random.default_rng(seed)
-    world = World.of(panda, random_scene(rng, count=9), shrink=np.full(len(panda.spheres), 0.01))
+    world = World.of(panda, random_scene(rng, count=9)).shrunk(np.full(len(panda.spheres), 0.01))
     q = random_motion(panda, rng, batch=40, waypoints=10)
     gaps = [wp.empty((400, len(panda.spheres)), dtype=float, device="cpu") for _ in range(2)]
     flat = wp.from_torch(q.reshape(400, 7).contiguous())

@@ -95,7 +95,9 @@ def test_alternatives_are_different_and_worse():
 
 
 def test_several_goals_reach_one(planner):
-    inside = Scene.of({"block": (Box((0.2, 0.2, 0.2)), (0.31, 0.0, 0.49)), "wall": (Box((0.6, 0.04, 0.9)), (0.55, 0.3, 0.45))})
+    inside = Scene.of(
+        {"block": (Box((0.2, 0.2, 0.2)), (0.31, 0.0, 0.49)), "wall": (Box((0.6, 0.04, 0.9)), (0.55, 0.3, 0.45))}
+    )
     aside, far = np.array(ASIDE), np.array([-1.2, 0.3, 0.2, -1.8, 0.1, 2.0, 0.5])
     result = planner.plan(inside, far, [np.array(HOME), aside])
     assert result.solved, result.message
@@ -208,7 +210,15 @@ def test_whatever_is_called_solved_is_free(planner, seed, family):
 def test_real_problems_are_solved(mbm_panda):
     best_known = json.loads((mbm_panda / "best_known_lengths.json").read_text())["sets"]
     ratios = []
-    for name in ("bookshelf_small", "bookshelf_tall", "bookshelf_thin", "box", "cage", "table_pick", "table_under_pick"):
+    for name in (
+        "bookshelf_small",
+        "bookshelf_tall",
+        "bookshelf_thin",
+        "box",
+        "cage",
+        "table_pick",
+        "table_under_pick",
+    ):
         for number in (5, 20):
             problem = load_problem(
                 mbm_panda / name / f"scene{number:04d}.yaml", mbm_panda / name / f"request{number:04d}.yaml"

@@ -1,0 +1,95 @@
+"""Expert data: reproducible, resumable, free of collisions, and never from a seed kept for benchmarks."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from edmp.data.generate import BENCHMARK_SEED_BASE, GenerateSettings, generate, shard_files
+from edmp.data.task_poses import descend_to_poses
+from edmp.prior.spline import Spline
+from edmp.robots import load_robot
+from edmp.robots.errors import FileFormatError, InvalidInputError
+from edmp.scenes.generators import generate as generate_scene
+from edmp.validate.dense import dense_collisions
+
+SMALL = GenerateSettings(
+    count=5, seed=7, families=("tabletop", "shelf"), queries_per_scene=4, targets_per_scene=8, scenes_per_shard=2
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    out = tmp_path_factory.mktemp("data")
+    generate(out, SMALL, workers=1)
+    return out
+
+
+def test_paths_are_splines_within_limits_that_keep_clear_of_their_scene(folder):
+    robot = load_robot("panda")
+    families = sorted(SMALL.families)
+    total = 0
+    for path in shard_files(folder):
+        shard = load_file(path)
+        control_points = shard["control_points"]
+        assert control_points.dtype == np.float32
+        assert control_points.shape[1:] == (16, 7)
+        assert (control_points >= robot.limits.lower - 1e-6).all()
+        assert (control_points <= robot.limits.upper + 1e-6).all()
+        for row, number in zip(control_points, shard["scene"], strict=True):
+            rng = np.random.default_rng(SMALL.scene_seed(int(number)))
+            scene = generate_scene(families[int(rng.integers(len(families)))], rng).scene
+            q = Spline().basis_at(np.linspace(0, 1, 64)) @ row.astype(np.float64)
+            assert not dense_collisions(robot, scene, q.clip(robot.limits.lower, robot.limits.upper))
+        total += len(control_points)
+    assert total >= SMALL.count
+
+
+def test_goes_on_where_it_stopped_and_makes_the_same(folder, tmp_path):
+    before = {path.name: path.read_bytes() for path in shard_files(folder)}
+    manifest = json.loads((folder / "manifest.json").read_text())
+    generate(folder, SMALL, workers=1)  # nothing is missing: at most the next shard is made
+    for name, content in before.items():
+        assert (folder / name).read_bytes() == content
+    assert json.loads((folder / "manifest.json").read_text())["settings"] == manifest["settings"]
+    generate(tmp_path, SMALL, workers=1)
+    for name, content in before.items():
+        assert (tmp_path / name).read_bytes() == content
+
+
+def test_other_settings_need_another_folder(folder):
+    from dataclasses import replace
+
+    with pytest.raises(InvalidInputError, match="seed=7"):
+        generate(folder, replace(SMALL, seed=8), workers=1)
+
+
+def test_a_broken_manifest_is_named(tmp_path):
+    (tmp_path / "manifest.json").write_text("{")
+    with pytest.raises(FileFormatError, match=r"manifest\.json"):
+        generate(tmp_path, SMALL, workers=1)
+
+
+def test_benchmark_seeds_are_out_of_reach():
+    assert GenerateSettings(seed=1).scene_seed(999_999) < BENCHMARK_SEED_BASE
+    with pytest.raises(InvalidInputError):
+        GenerateSettings(seed=1).scene_seed(1_000_000)
+    with pytest.raises(InvalidInputError):
+        GenerateSettings(seed=BENCHMARK_SEED_BASE // 1_000_000 + 1).scene_seed(0)
+
+
+def test_descend_to_poses_reaches_most_of_them():
+    import torch
+
+    from edmp.robots.kinematics import tool_pose
+
+    robot = load_robot("panda")
+    rng = np.random.default_rng(0)
+    wanted = tool_pose(robot, torch.as_tensor(rng.uniform(robot.limits.lower, robot.limits.upper, (50, 7))))
+    q0 = torch.as_tensor(rng.uniform(robot.limits.lower, robot.limits.upper, (50, 7)))
+    q, error = descend_to_poses(robot, q0, wanted)
+    assert (error < 2e-3).double().mean() > 0.3
+    assert (q >= torch.as_tensor(robot.limits.lower)).all()
