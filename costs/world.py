@@ -68,7 +68,7 @@ class World:
                 links stay as they are, which is conservative.
         """
         chain = k.Chain()
-        for name in k.Chain.vars:
+        for name in k.Chain.vars:  # type: ignore[attr-defined]
             setattr(chain, name, getattr(self.chain, name))
         radii = np.maximum(self.chain.sphere_radius.numpy() - by, 1e-3).astype(np.float32)
         lanes = self.chain.pack_radius.numpy()

@@ -51,16 +51,17 @@ def connect(
     """
     num, dof = starts.shape
     device = world.device
-    zeros = lambda shape, dtype: wp.zeros(shape, dtype=dtype, device=device)  # noqa: E731
-    pack = lambda a: wp.array(np.ascontiguousarray(a, np.float32), dtype=float, device=device)  # noqa: E731
     limits = world.robot.limits
-    path, length = zeros((num, 256, dof), float), zeros(num, int)
-    seeds = wp.array((seed + np.arange(num)).astype(np.int32), dtype=int, device=device)
-    box = pack(limits.lower if lower is None else lower), pack(limits.upper if upper is None else upper)
+    path, length = wp.zeros((num, 256, dof), dtype=float, device=device), wp.zeros(num, dtype=int, device=device)
+    seeds: wp.array = wp.array((seed + np.arange(num)).astype(np.int32), dtype=int, device=device)
+    box = [
+        _pack(limits.lower if lower is None else lower, device),
+        _pack(limits.upper if upper is None else upper, device),
+    ]
     nodes = wp.empty((num, 2, max_nodes, dof), dtype=float, device=device)
     parents = wp.empty((num, 2, max_nodes), dtype=int, device=device)
     world_ = (world.chain, world.obstacles)
-    inputs = [*world_, pack(starts), pack(goals), seeds, *box, reach, step, margin, max_iterations]
+    inputs = [*world_, _pack(starts, device), _pack(goals, device), seeds, *box, reach, step, margin, max_iterations]
     launch_rows(kernels.rrt_connect, num, (), inputs, [nodes, parents, path, length], device, grain=1)
     if shortcuts:
         inputs = [*world_, seeds, step, margin, shortcuts]
@@ -77,9 +78,13 @@ def connect(
     return found
 
 
+def _pack(values: Array, device: str) -> wp.array:
+    return wp.array(np.ascontiguousarray(values, np.float32), dtype=float, device=device)
+
+
 def free(world: World, q: Array, *, margin: float = 0.0) -> NDArray[np.bool_]:
     """(n,) which configurations ``q`` (n, dof) the sphere model finds free, ``margin`` [m] away from obstacles."""
-    rows = wp.array(np.ascontiguousarray(q[:, None], np.float32), dtype=float, device=world.device)
+    rows = _pack(q[:, None], world.device)
     result = wp.zeros((len(q), 1), dtype=wp.bool, device=world.device)
     inputs = [world.chain, world.obstacles, rows, margin]
     launch_rows(clearance.rows_free, len(q), (1,), inputs, [result], world.device, grain=64)
@@ -95,7 +100,7 @@ def relaxed_world(robot: Robot, scene: Scene, configurations: Array, *, slack: f
     """
     world = World.of(robot, scene, device=device)
     n, num = len(configurations), len(robot.spheres)
-    q = wp.array(np.ascontiguousarray(configurations, np.float32), dtype=float, device=device)
+    q = _pack(configurations, device)
     gaps = [wp.zeros((n, num), dtype=float, device=device) for _ in range(2)]
     wp.launch(clearance.sphere_gaps, dim=n, inputs=[world.chain, world.obstacles, q, *gaps], device=device)
     environment, pairs = (gap.numpy().min(axis=0) for gap in gaps)

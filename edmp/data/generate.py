@@ -251,8 +251,8 @@ def _free_task_configurations(
     q0 = rng.uniform(limits.lower, limits.upper, (len(targets) * seeds_each, robot.dof))
     q0[::2] = np.clip(robot.home + rng.normal(size=q0[::2].shape) * 0.5, limits.lower, limits.upper)
     X_WT = torch.as_tensor(np.repeat(targets, seeds_each, axis=0))
-    q, error = descend_to_poses(robot, torch.as_tensor(q0), X_WT, iterations=30)
-    q, good = q.numpy(), (error < 2e-3).numpy()
+    reached, error = descend_to_poses(robot, torch.as_tensor(q0), X_WT, iterations=30)
+    q, good = reached.numpy(), (error < 2e-3).numpy()
     inside = ((q >= limits.lower + 0.01) & (q <= limits.upper - 0.01)).all(axis=1)
     q = q[good & inside]
     return q[free(world, q, margin=margin)] if len(q) else q

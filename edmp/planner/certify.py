@@ -62,7 +62,7 @@ def polish(candidates: Candidates, descent: Descent, *, settings: PlannerSetting
 
 
 def certify(
-    candidates: Candidates, query: Query, judge: Judge, *, settings: PlannerSettings, docket: Docket, wanted: int
+    candidates: Candidates, *, query: Query, judge: Judge, settings: PlannerSettings, docket: Docket, wanted: int
 ) -> None:
     """Put candidates before the judge, in order, until ``wanted`` different ones are certified."""
     for row in range(len(candidates)):

@@ -186,10 +186,12 @@ def _finish(call: _Call, candidates: Candidates, descent: Descent | None = None)
     now = time.perf_counter()
     taut = polish(candidates, descent, settings=call.settings)
     call.docket.spent("polish", now)
-    judged = {"settings": call.settings, "docket": call.docket, "wanted": call.wanted}
-    certify(taut, call.query, call.judge, **judged)
+    before_the_judge = functools.partial(
+        certify, query=call.query, judge=call.judge, settings=call.settings, docket=call.docket, wanted=call.wanted
+    )
+    before_the_judge(taut)
     if not call.solved and bool(candidates.valid.any()):
-        certify(candidates.rows(candidates.valid.nonzero().squeeze(1)), call.query, call.judge, **judged)
+        before_the_judge(candidates.rows(candidates.valid.nonzero().squeeze(1)))
 
 
 def _fall_back(call: _Call, batch: Candidates, *, attempt: int) -> None:
@@ -250,12 +252,14 @@ def _no_path(call: _Call, begin: float, tried: Candidates) -> PlanResult:
 
 def _prior(prior: Prior | str | Path | None, robot: Robot) -> Prior:
     if prior is None:
-        return default_prior(robot)
-    if isinstance(prior, Prior):
-        if prior.dof != robot.dof:
-            raise InvalidInputError(f"the prior is for {prior.dof} joints, {robot.name} has {robot.dof}")
-        return prior
-    return load_prior(prior, robot)
+        found: object = default_prior(robot)
+    else:
+        found = load_prior(prior, robot) if isinstance(prior, (str, Path)) else prior
+    if not isinstance(found, Prior):
+        raise InvalidInputError(f"the planner needs a prior on splines, not {type(found).__name__}")
+    if found.dof != robot.dof:
+        raise InvalidInputError(f"the prior is for {found.dof} joints, {robot.name} has {robot.dof}")
+    return found
 
 
 @functools.lru_cache(maxsize=8)
