@@ -84,7 +84,7 @@ class Planner:
         self.settings = settings or PlannerSettings()
         self.ensemble = ensemble_by_name(ensemble) if isinstance(ensemble, str) else ensemble
         self.prior = _prior(prior, self.robot)
-        self._process = ProcessPrior.for_robot(self.robot)
+        self.process = ProcessPrior.for_robot(self.robot)
 
     def plan(
         self,
@@ -161,7 +161,7 @@ class Planner:
         now = time.perf_counter()
         batch = seeds(
             self.prior,
-            self._process,
+            self.process,
             self.ensemble,
             call.descent,
             torch.as_tensor(call.query.start, dtype=torch.float32),

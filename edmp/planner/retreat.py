@@ -13,8 +13,8 @@ from edmp.prior.spline import Spline, resample_polyline
 from edmp.robots.kinematics import jacobian, tool_pose
 from edmp.robots.robot import Robot
 
-STEPS = 12
-STRIDE = 0.025
+STEPS = 8
+STRIDE = 0.0375
 """The tool backs off by `STEPS` times `STRIDE` [m] at most."""
 
 
@@ -70,15 +70,20 @@ def retreat_seeds(
     Returns:
         (batch, (K - 2) * dof) deviations.
     """
-    num = len(goal)
     ways = retreats(robot, torch.cat([start[None], goals]))
-    length = torch.randint(0, STEPS + 1, (num, 2), generator=generator)
-    kind = torch.randint(0, 2, (num, 2), generator=generator)
-    polylines = []
-    for i in range(num):
-        leave = ways[0, kind[i, 0], : int(length[i, 0]) + 1]
-        come = ways[1 + int(goal[i]), kind[i, 1], : int(length[i, 1]) + 1].flip(0)
-        share = torch.linspace(0, 1, bends.shape[1] + 2)[1:-1, None]
-        middle = leave[-1] * (1 - share) + come[0] * share + bends[i]
-        polylines.append(resample_polyline(torch.cat([leave, middle, come])[None], 64))
-    return spline.deviation(spline.fit(torch.cat(polylines), resample=False))
+    far = STEPS * torch.rand(2, len(goal), generator=generator)
+    way = torch.randint(0, 2, (2, len(goal)), generator=generator)
+    leave = _along(ways[0, way[0]], far[0])
+    come = _along(ways[1 + goal, way[1]], far[1]).flip(1)
+    share = torch.linspace(0, 1, bends.shape[1] + 2)[1:-1, None]
+    middle = leave[:, -1:] * (1 - share) + come[:, :1] * share + bends
+    polylines = resample_polyline(torch.cat([leave, middle, come], dim=1), 64)
+    return spline.deviation(spline.fit(polylines, resample=False))
+
+
+def _along(ways: Tensor, far: Tensor) -> Tensor:
+    """(batch, STEPS + 1, dof) the first ``far`` (batch,) steps of each of ``ways`` (batch, STEPS + 1, dof)."""
+    at = torch.linspace(0, 1, STEPS + 1) * far[:, None]
+    low = at.floor().long().clamp(max=STEPS - 1)
+    rows = torch.arange(len(ways))[:, None]
+    return torch.lerp(ways[rows, low], ways[rows, low + 1], (at - low).unsqueeze(-1))

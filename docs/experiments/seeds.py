@@ -1,0 +1,78 @@
+"""Which seeds are free at once, and which can be repaired? For each kind, on MotionBenchMaker problems.
+
+python docs/experiments/seeds.py PROBLEMS [--first 1] [--count 10] [--prior panda]
+
+For each set and kind of seed prints four shares: seeds free as drawn, problems with such a seed, seeds free after
+repair, problems with such a seed.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from edmp.connect.search import relaxed_world
+from edmp.descent import Descent
+from edmp.guidance import GuidanceSettings
+from edmp.planner import Planner, PlannerSettings
+from edmp.planner.rounds import repair, seeds
+from edmp.problem import Problem, load_problem
+
+KINDS = {
+    "Gaussian process": {"prior_share": 0.0, "retreat_share": 0.0},
+    "retreats": {"prior_share": 0.0, "retreat_share": 1.0},
+    "prior, no guidance": {"prior_share": 1.0, "guidance": GuidanceSettings(steps=0)},
+    "prior, guidance x1": {"prior_share": 1.0, "guidance": GuidanceSettings(steps=1)},
+    "prior, guidance x2": {"prior_share": 1.0, "guidance": GuidanceSettings(steps=2)},
+    "prior, guidance x3": {"prior_share": 1.0, "guidance": GuidanceSettings(steps=3)},
+}
+
+
+def shares(planner: Planner, problem: Problem) -> tuple[float, float]:
+    """Share of the seeds free as drawn, and after repair."""
+    settings = planner.settings
+    ends = np.vstack([problem.start, problem.goal])
+    descent = Descent(relaxed_world(problem.robot, problem.scene, ends), planner.prior.spline, settings.num_waypoints)
+    start, goal = torch.as_tensor(ends, dtype=torch.float32)
+    with torch.inference_mode():
+        drawn = seeds(
+            planner.prior,
+            planner.process,
+            planner.ensemble,
+            descent,
+            start,
+            goal[None],
+            settings=settings,
+            generator=torch.Generator().manual_seed(0),
+        )
+        repaired = repair(drawn, descent, settings=settings, enough=len(drawn))
+    return drawn.valid.float().mean().item(), repaired.valid.float().mean().item()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("problems", type=Path)
+    parser.add_argument("--first", type=int, default=1)
+    parser.add_argument("--count", type=int, default=10)
+    parser.add_argument("--prior", default="panda")
+    arguments = parser.parse_args()
+    for kind, options in KINDS.items():
+        for folder in sorted(path for path in arguments.problems.iterdir() if path.is_dir()):
+            rows = []
+            for number in range(arguments.first, arguments.first + arguments.count):
+                problem = load_problem(folder / f"scene{number:04d}.yaml", folder / f"request{number:04d}.yaml")
+                limits = problem.robot.limits
+                if not ((limits.lower <= problem.goal) & (problem.goal <= limits.upper)).all():
+                    continue
+                settings = PlannerSettings(num_seeds=24, **options)
+                rows.append(shares(Planner(problem.robot, prior=arguments.prior, settings=settings), problem))
+            drawn, repaired = np.array(rows).T
+            numbers = (drawn.mean(), (drawn > 0).mean(), repaired.mean(), (repaired > 0).mean())
+            print(f"{kind:20s} {folder.name:18s} " + "  ".join(f"{100 * n:3.0f} %" for n in numbers), flush=True)
+
+
+if __name__ == "__main__":
+    main()
