@@ -90,6 +90,36 @@ def test_one_line_a_problem_with_all_that_is_promised(
     assert "shelf/2: GOAL_OUT_OF_LIMITS" in captured.out
 
 
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--planners", "ompl"), "unknown planner 'ompl'; valid: edmp"),
+        (("--planners", ","), "name at least one"),
+        (("--robot", "pandaa"), "unknown robot 'pandaa'"),
+        (("--ensemble", "edmp13"), "unknown ensemble 'edmp13'; valid: default, edmp12"),
+        (("--prior", "nosuch"), "unknown prior 'nosuch'"),
+        (("--prior", "nosuch.safetensors"), "no such file"),
+        (("--num-seeds", 0), "num_seeds must be at least 1"),
+        (("--time-budget", -1), "time_budget must be positive"),
+        (("--numbers", "7-3"), "runs backwards"),
+        (("--sets", "shelv"), "unknown problem set 'shelv'; valid: shelf, table"),
+    ],
+)
+def test_misuse_ends_the_run_before_its_first_line(
+    problems: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: tuple[object, ...], says: str
+) -> None:
+    out = tmp_path / "results.jsonl"
+    assert run("bench", "run", "--problems", problems, "--out", out, *options) == 2
+    assert says in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_a_file_without_results_has_no_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "r.jsonl").write_text('{"set": "shelf"')
+    assert run("bench", "report", tmp_path / "r.jsonl") == 2
+    assert "no whole line" in capsys.readouterr().err
+
+
 def test_ctrl_c_keeps_the_lines_and_resume_goes_on(
     fake: type[FakePlanner], problems: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -95,14 +95,27 @@ def test_no_plan_is_exit_code_1_and_says_why(
 
 
 def test_options_reach_the_planner(fake: FakePlan, scene_file: Path) -> None:
-    options = ("--seed", 7, "--time-budget", 2.5, "--num-seeds", 8, "--ensemble", "edmp12", "--no-fallback")
+    options = (
+        "--seed",
+        7,
+        "--time-budget",
+        2.5,
+        "--num-seeds",
+        8,
+        "--ensemble",
+        "edmp12",
+        "--prior",
+        "process",
+        "--no-fallback",
+    )
     assert run("plan", "--scene", scene_file, "--start", ZERO, "--goal", f"[{ZERO.replace(' ', ', ')}]", *options) == 0
     call = fake.calls[0]
     np.testing.assert_array_equal(call["start"], [0, -0.8, 0, -2.4, 0, 1.6, 0.8])
     np.testing.assert_array_equal(call["goal"], call["start"])
     assert call["robot"].name == "panda"
-    chosen = {name: call[name] for name in ("seed", "time_budget", "num_seeds", "ensemble", "fallback")}
-    assert chosen == {"seed": 7, "time_budget": 2.5, "num_seeds": 8, "ensemble": "edmp12", "fallback": False}
+    chosen = {name: call[name] for name in ("seed", "time_budget", "num_seeds", "ensemble", "prior", "fallback")}
+    wanted = {"seed": 7, "time_budget": 2.5, "num_seeds": 8, "ensemble": "edmp12", "prior": "process"}
+    assert chosen == {**wanted, "fallback": False}
 
 
 def test_several_goals_of_either_kind(fake: FakePlan, scene_file: Path) -> None:
@@ -226,6 +239,14 @@ def test_learning_commands_refuse_what_they_do_not_know(tmp_path: Path, capsys: 
     assert "Did you mean 'tabletop'" in capsys.readouterr().err
     assert run("train", "--data", tmp_path / "none", "--out", tmp_path / "run", "--max-steps", 1) == 2
     assert "no such folder" in capsys.readouterr().err
+    there = ("train", "--data", tmp_path, "--out", tmp_path / "run")
+    for options, says in (
+        ((), "--max-steps or --max-seconds"),
+        (("--max-steps", 1, "--arch", "mpl"), "unknown prior architecture 'mpl'; valid: mlp, unet"),
+        (("--max-steps", 1, "--robot", "pandaa"), "unknown robot 'pandaa'"),
+    ):
+        assert run(*there, *options) == 2
+        assert says in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from edmp.problem import Problem
 from edmp.result import PlanResult
-from edmp.robots.errors import unknown_name
+from edmp.robots.errors import InvalidInputError, unknown_name
 
 
 @dataclass(frozen=True)
@@ -49,11 +49,28 @@ class EdmpPlanner(BenchPlanner):
     def __init__(self, options: PlannerOptions) -> None:
         import edmp
 
+        _check(options)
         self._plan = edmp.plan
         self._options = options.given()
 
     def plan(self, problem: Problem, seed: int) -> PlanResult:
         return self._plan(problem.scene, problem.start, problem.goal, robot=problem.robot, seed=seed, **self._options)
+
+
+def _check(options: PlannerOptions) -> None:
+    """Misuse must end the run before its first line, not stand in every line of it."""
+    from edmp.costs import ensemble_by_name
+    from edmp.planner import PlannerSettings
+    from edmp.prior.checkpoint import prior_info
+
+    if options.time_budget is not None and not options.time_budget > 0:
+        raise InvalidInputError(f"time_budget must be positive, got {options.time_budget}")
+    if options.num_seeds is not None:
+        PlannerSettings(num_seeds=options.num_seeds)
+    if options.ensemble is not None:
+        ensemble_by_name(options.ensemble)
+    if options.prior is not None and options.prior != "process":
+        prior_info(options.prior)
 
 
 PLANNERS: dict[str, Callable[[PlannerOptions], BenchPlanner]] = {"edmp": EdmpPlanner}

@@ -12,6 +12,7 @@ from edmp.bench.planners import BenchPlanner, PlannerOptions, make_planner
 from edmp.bench.problems import BenchProblem
 from edmp.bench.records import Record, Writer, error_record, key_of, read_records, record_of, refuse_mixture
 from edmp.outfile import check_writable
+from edmp.robots import load_robot
 from edmp.robots.errors import InvalidInputError
 
 
@@ -61,9 +62,13 @@ def run(
 
     Raises:
         InvalidInputError: ``out`` cannot be written, exists without ``resume`` or ``force``, or was made with other
-            settings.
+            settings; or an option makes no sense.
+        UnknownNameError: no such robot, planner, ensemble or prior.
     """
     out = check_writable(out, "--out")
+    if not planners:
+        raise InvalidInputError("planners: name at least one")
+    load_robot(settings.robot)
     made = {name: make_planner(name, settings.options) for name in dict.fromkeys(planners)}
     records = _earlier(out, settings)
     done = {key_of(record) for record in records}

@@ -86,6 +86,8 @@ def report(
     from edmp.bench.table import markdown as as_markdown
 
     records = read_records(results)
+    if not records:
+        raise InvalidInputError(f"results: no whole line of results in {results}")
     if markdown:
         print(as_markdown(records))
     else:

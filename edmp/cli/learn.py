@@ -57,10 +57,15 @@ def train(
     """Train a prior. Stop with Ctrl-C; the same command goes on."""
     from edmp.data.train import TrainSettings
     from edmp.data.train import train as run
+    from edmp.prior.checkpoint import architecture
     from edmp.robots import load_robot
 
     if not data.is_dir():
         raise InvalidInputError(f"--data: no such folder: {data}")
+    if max_steps is None and max_seconds is None:
+        raise InvalidInputError("give --max-steps or --max-seconds (or both): training needs an end")
+    architecture(arch)
+    arm = load_robot(robot)
     _check_folder(out)
     settings = TrainSettings(max_steps=max_steps, max_seconds=max_seconds, seed=seed, device=device)
     if batch_size is not None:
@@ -68,7 +73,7 @@ def train(
             max_steps=max_steps, max_seconds=max_seconds, seed=seed, device=device, batch_size=batch_size
         )
     command = shlex.join(["edmp", *sys.argv[1:]])
-    report = run(data, out, robot=load_robot(robot), arch=arch, settings=settings, resume=resume, command=command)
+    report = run(data, out, robot=arm, arch=arch, settings=settings, resume=resume, command=command)
     console = report_console()
     for name, value in report.metrics.items():
         console.print(f"  {name}: {value}")

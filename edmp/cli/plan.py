@@ -48,6 +48,9 @@ def plan(
     time_budget: Annotated[float | None, typer.Option(help="Give up after this time [s].")] = None,
     num_seeds: Annotated[int | None, typer.Option(help="Trajectories denoised at once.")] = None,
     ensemble: Annotated[str | None, typer.Option(help="Ensemble of costs that steers the denoising.")] = None,
+    prior: Annotated[
+        str | None, typer.Option(help="Prior by name or weights file, or 'process'; default: the robot's own.")
+    ] = None,
     fallback: Annotated[bool, typer.Option(help="Search with RRT-Connect where optimisation fails.")] = True,
 ) -> None:
     """Plan a motion and say how it went. Exit code 0: solved, 1: no plan, 2: misuse."""
@@ -55,7 +58,7 @@ def plan(
         check_writable(out, "--out", suffixes=(".json",))
     if picture is not None:
         check_writable(picture, "--picture", suffixes=PICTURES)
-    options = {"time_budget": time_budget, "num_seeds": num_seeds, "ensemble": ensemble}
+    options = {"time_budget": time_budget, "num_seeds": num_seeds, "ensemble": ensemble, "prior": prior}
     with progress_console().status("reading the problem") as status, contextlib.redirect_stdout(sys.stderr):
         problem = read_problem(scene, request=request, start=start, goals=goal, goal_poses=goal_pose, robot=robot)
         where = f"{problem.name or 'scene'}: {problem.robot.name} among {len(problem.scene)} obstacles"
