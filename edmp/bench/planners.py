@@ -31,7 +31,7 @@ class PlannerOptions:
     prior: str | None = None
 
     def given(self) -> dict[str, Any]:
-        """Those that differ from their defaults; written into every record."""
+        """Those that were chosen, and `fallback`; written into every record."""
         return {name: value for name, value in vars(self).items() if value is not None}
 
 

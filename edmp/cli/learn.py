@@ -17,7 +17,7 @@ prior_app = typer.Typer(help="Trained priors.", no_args_is_help=True, rich_marku
 
 def generate(
     out: Annotated[Path, typer.Option(help="Folder for the shards; an earlier run there goes on.")],
-    robot: Annotated[str, typer.Option(help="Robot name.")] = "panda",
+    robot: Annotated[str, typer.Option(help="Robot name or description file.")] = "panda",
     count: Annotated[int, typer.Option(min=1, help="Trajectories to make.")] = 100_000,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the data set.")] = 1,
     families: Annotated[str | None, typer.Option(help="Scene families, separated by commas; default: all.")] = None,
@@ -45,7 +45,7 @@ def generate(
 def train(
     data: Annotated[Path, typer.Option(help="Folder that edmp generate filled, or is still filling.")],
     out: Annotated[Path, typer.Option(help="Folder of the run; an earlier run there goes on.")],
-    robot: Annotated[str, typer.Option(help="Robot name.")] = "panda",
+    robot: Annotated[str, typer.Option(help="Robot name or description file.")] = "panda",
     arch: Annotated[str, typer.Option(help="Architecture: mlp or unet.")] = "mlp",
     max_steps: Annotated[int | None, typer.Option(min=1, help="Stop after this many steps.")] = None,
     max_seconds: Annotated[float | None, typer.Option(min=1, help="Stop after this time [s].")] = None,
