@@ -13,16 +13,19 @@ import numpy as np
 from edmp.robots.description import Document, built_in_robots, read_built_in, read_document, robot_from_document
 from edmp.robots.description_writer import geometry_entry, write_document
 from edmp.robots.errors import FileFormatError, InvalidInputError
-from edmp.robots.geometry_fit import FitSettings, Interface, fit_box, fit_hull, fit_spheres
+from edmp.robots.geometry_fit import FitSettings, Interface, fit_box, fit_hulls, fit_spheres
 from edmp.robots.robot import Array, Link, Robot
 from edmp.robots.self_collision import collision_pairs, sample_pairs
-from edmp.robots.sources import hull_points
+from edmp.robots.sources import load_sources
 from edmp.robots.transforms import apply, inverse
 from edmp.robots.urdf import urdf_document
 
 log = logging.getLogger(__name__)
 
 Progress = Callable[[str], None]
+
+URDF_FIT = FitSettings(max_spheres=12, relocations=1, num_samples=300)
+"""A quicker fit than `edmp robot fit` makes, for arms that are fitted every time they are loaded."""
 
 
 def fit_description(
@@ -92,7 +95,7 @@ def load_urdf(
         acceleration: limits (dof,), or one number [rad/s^2 or m/s^2]; default: full velocity within 0.25 s.
         jerk: limits (dof,), or one number [rad/s^3 or m/s^3]; default: full acceleration within 0.05 s.
         packages: folders of ``package://`` names.
-        settings: how closely to fit the geometry.
+        settings: how closely to fit the geometry; default `URDF_FIT`.
     """
     document = fit_description(
         path,
@@ -101,7 +104,7 @@ def load_urdf(
         acceleration=acceleration,
         jerk=jerk,
         packages=packages,
-        settings=settings,
+        settings=settings or URDF_FIT,
     )
     return robot_from_document(document, source=str(path))
 
@@ -124,10 +127,9 @@ def fit_document(
     hulls: dict[str, list[Array]] = {}
     for entry in entries:
         own = link_settings(entry, settings)
-        sets = hull_points(
-            entry.get("source") or [], folder=folder, packages=packages, place=f"link {entry.get('name')}"
-        )
-        hulls[entry["name"]] = [fit_hull(points, own) for points in sets]
+        place = f"link {entry.get('name')}"
+        loaded = load_sources(entry.get("source") or [], folder=folder, packages=packages, place=place)
+        hulls[entry["name"]] = [hull for geometry in loaded for hull in fit_hulls(geometry, own)]
         entry.update(geometry_entry(hulls[entry["name"]], np.empty((0, 4)), None))
     bare = robot_from_document(fitted)
     for entry in entries:
@@ -165,7 +167,7 @@ def link_interfaces(robot: Robot, link: Link) -> list[Interface]:
     interfaces = []
     X_LB = inverse(link.X_BL)
     for other in robot.links:
-        if abs(other.body - link.body) != 1 or len(other.hulls_B) != 1:
+        if abs(other.body - link.body) != 1 or not other.hulls_B:
             continue
         joint = robot.joints[max(other.body, link.body) - 1]
         if joint.kind != "revolute":
@@ -173,7 +175,7 @@ def link_interfaces(robot: Robot, link: Link) -> list[Interface]:
         # The pose of the joint frame in the link's frame, and of the neighbour's vertices, at zero.
         X_LJ = X_LB if other.body < link.body else X_LB @ joint.X_PJ
         X_LO = X_LB @ (inverse(joint.X_PJ) if other.body < link.body else joint.X_PJ)
-        neighbour = apply(X_LO, other.hulls_B[0])
-        for sign in (1.0, -1.0):
-            interfaces.append(Interface.of(neighbour, X_LJ[:3, 3], sign * X_LJ[:3, 2]))
+        for hull in other.hulls_B:
+            neighbour = apply(X_LO, hull)
+            interfaces += [Interface.of(neighbour, X_LJ[:3, 3], sign * X_LJ[:3, 2]) for sign in (1.0, -1.0)]
     return interfaces

@@ -6,9 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.spatial import HalfspaceIntersection
 
 from edmp.robots.hull_fit import halfspaces, outer_polytope
+from edmp.robots.pieces import convex_pieces
 from edmp.robots.robot import Array
+from edmp.robots.sources import SourceGeometry
 from edmp.robots.sphere_fit import cover
 from edmp.robots.transforms import pose
 
@@ -19,6 +22,7 @@ class FitSettings:
 
     Attributes:
         hull_stick_out: how far the outer polytope may leave the convex hull of the geometry [m].
+        max_pieces: a concave mesh is cut into at most so many convex pieces.
         sphere_stick_out: how far spheres may leave the polytope [m].
         max_spheres: at most so many spheres a convex piece; the stick-out gives way.
         restarts: searches for sphere centres, of which the best counts.
@@ -28,6 +32,7 @@ class FitSettings:
     """
 
     hull_stick_out: float = 8e-4
+    max_pieces: int = 3
     sphere_stick_out: float = 0.015
     max_spheres: int = 14
     restarts: int = 1
@@ -51,6 +56,14 @@ class Interface:
     axis: Array
     profile: Array
 
+    def admits(self, corners: Array, end: float, slack: float) -> bool:
+        """Whether all of the corners (n, 3), beyond the link's end face at ``end`` [m], are in the neighbour."""
+        along, across, offset = self.profile.T
+        # The gap between the links is nobody's: the neighbour may begin a little farther out.
+        height = np.maximum((corners - self.p) @ self.axis, end + slack)
+        radius = np.linalg.norm(np.cross(corners - self.p, self.axis), axis=1) - slack
+        return bool((np.outer(height, along) + np.outer(np.maximum(radius, 0), across) + offset).max() <= 0)
+
     @classmethod
     def of(cls, neighbour: Array, p: Array, axis: Array) -> Interface:
         """From the neighbour's vertices (V, 3) in the link's frame at any joint angle."""
@@ -60,7 +73,33 @@ class Interface:
         return cls(p, axis, np.column_stack([along, across, planes[:, 3] + planes[:, :3] @ p]))
 
 
-def buried_allowance(vertices: Array, interfaces: Sequence[Interface], *, slack: float = 5e-3) -> Array:
+@dataclass(frozen=True)
+class Seam:
+    """The plane in which two pieces of one link meet.
+
+    Attributes:
+        p: (3,) any point, in the link's frame [m].
+        axis: (3,) unit normal of the plane, towards the other piece.
+        planes: (F, 4) halfspaces of the other piece.
+    """
+
+    p: Array
+    axis: Array
+    planes: Array
+
+    def admits(self, corners: Array, end: float, slack: float) -> bool:
+        """Whether all of the corners (n, 3) are in the other piece."""
+        return bool((corners @ self.planes[:, :3].T + self.planes[:, 3]).max() <= slack)
+
+
+def seams(hulls: Sequence[Array], piece: int) -> list[Seam]:
+    """Where a piece may touch the other pieces of its link: across the axes of the link's frame."""
+    axes = np.concatenate([np.eye(3), -np.eye(3)])
+    others = [halfspaces(hull) for i, hull in enumerate(hulls) if i != piece]
+    return [Seam(np.zeros(3), axis, planes) for planes in others for axis in axes]
+
+
+def buried_allowance(vertices: Array, interfaces: Sequence[Interface | Seam], *, slack: float = 5e-3) -> Array:
     """How far a ball may leave each face of `halfspaces(vertices)` without leaving the neighbours, (F,) [m].
 
     Only faces square to a joint axis get one: the end of a link, extruded along the axis by that much, then lies in
@@ -72,17 +111,24 @@ def buried_allowance(vertices: Array, interfaces: Sequence[Interface], *, slack:
         square = planes[:, :3] @ interface.axis > 0.98
         if not square.any():
             continue
-        height = (vertices - interface.p) @ interface.axis
-        end = height > height.max() - slack / 2
-        radius = np.linalg.norm(np.cross(vertices[end] - interface.p, interface.axis), axis=1).max()
-        along, across, offset = interface.profile.T
-        heights = height.max() + np.arange(0.0, 0.1, 2e-3)
-        room = -(heights[:, None] * along + across * (radius - slack) + offset).max(axis=1)
-        contained = room[heights >= height.max() + slack] >= 0
-        steps = len(contained) if contained.all() else int(contained.argmin())
-        if steps:
-            allowance[square] = np.maximum(allowance[square], slack + 2e-3 * steps)
+        # Farther and farther out, as long as all that the moved faces add lies in the neighbour.
+        end = float(((vertices - interface.p) @ interface.axis).max())
+        for reach in np.arange(2e-3, 0.1, 2e-3):
+            moved = planes - np.outer(square * reach, [0.0, 0.0, 0.0, 1.0])
+            corners = HalfspaceIntersection(moved, vertices.mean(axis=0)).intersections
+            added = corners[(corners - interface.p) @ interface.axis > end + 1e-6]
+            if not interface.admits(added, end, slack):
+                break
+            allowance[square] = np.maximum(allowance[square], reach)
     return allowance
+
+
+def fit_hulls(geometry: SourceGeometry, settings: FitSettings) -> list[Array]:
+    """(V, 3) vertices of one outer polytope, or of several for a concave mesh."""
+    pieces = [geometry.points]
+    if geometry.triangles is not None:
+        pieces = convex_pieces(geometry.points, geometry.triangles, max_pieces=settings.max_pieces)
+    return [fit_hull(points, settings) for points in pieces]
 
 
 def fit_hull(points: Array, settings: FitSettings) -> Array:
@@ -97,13 +143,13 @@ def fit_spheres(hulls: Sequence[Array], interfaces: Sequence[Interface], setting
             hull,
             stick_out=settings.sphere_stick_out,
             max_spheres=settings.max_spheres,
-            allowance=buried_allowance(hull, interfaces),
+            allowance=buried_allowance(hull, [*interfaces, *seams(hulls, i)]),
             restarts=settings.restarts,
             relocations=settings.relocations,
             num_samples=settings.num_samples,
             seed=settings.seed,
         )
-        for hull in hulls
+        for i, hull in enumerate(hulls)
     ]
     return np.concatenate(pieces) if pieces else np.empty((0, 4))
 

@@ -73,36 +73,39 @@ def outer_polytope(points: Array, *, tolerance: float = 5e-4) -> Array:
         original = points[ConvexHull(points).vertices]
     except QhullError as error:
         raise InvalidInputError(f"{len(points)} points span no volume: no convex hull") from error
-    vertices = original
+    vertices, names, fresh = original, list(range(len(original))), len(original)
     known: dict[tuple, _Collapse] = {}
     while len(vertices) > 8:
         hull = ConvexHull(vertices)
-        collapses = [(_collapse(hull, edge, original, tolerance, known), edge) for edge in _edges(hull)]
+        rings, faces = _neighbourhoods(hull)
+        collapses = []
+        for u, v in sorted((u, v) for u, ring in enumerate(rings) for v in ring if u < v):
+            # What an edge collapses to depends on the faces around it: known as long as the vertices there stay.
+            key = tuple((names[end], frozenset(names[k] for k in rings[end])) for end in (u, v))
+            if key not in known:
+                planes = hull.equations[sorted(faces[u] | faces[v])]
+                known[key] = _solve_collapse(planes, vertices[[u, v]], original, tolerance)
+            collapses.append((known[key], (u, v)))
         (distance, vertex), edge = min(collapses, key=lambda item: item[0][0])
         if distance > tolerance - 4 * GRID:
             break
         merged = np.vstack([np.delete(vertices, edge, axis=0), vertex])
-        vertices = merged[np.sort(ConvexHull(merged).vertices)]
+        names = [name for k, name in enumerate(names) if k not in edge] + [fresh]
+        fresh += 1
+        kept = np.sort(ConvexHull(merged).vertices)
+        vertices, names = merged[kept], [names[k] for k in kept]
     return _rounded_outward(vertices, original)
 
 
-def _edges(hull: ConvexHull) -> list[tuple[int, int]]:
-    triangles = np.sort(hull.simplices, axis=1)
-    pairs = np.concatenate([triangles[:, [0, 1]], triangles[:, [0, 2]], triangles[:, [1, 2]]])
-    return [(int(a), int(b)) for a, b in np.unique(pairs, axis=0)]
-
-
-def _collapse(
-    hull: ConvexHull, edge: tuple[int, int], original: Array, tolerance: float, known: dict[tuple, _Collapse]
-) -> _Collapse:
-    """The best new vertex for an edge; (inf, ...) if there is none near."""
-    around = np.isin(hull.simplices, edge).any(axis=1)
-    planes = hull.equations[around]
-    planes = planes[np.sort(np.unique(np.round(planes, 7), axis=0, return_index=True)[1])]
-    key = (*hull.points[edge[0]], *hull.points[edge[1]], len(planes), *np.round(planes.sum(axis=0), 7))
-    if key not in known:
-        known[key] = _solve_collapse(planes, hull.points[list(edge)], original, tolerance)
-    return known[key]
+def _neighbourhoods(hull: ConvexHull) -> tuple[list[set[int]], list[set[int]]]:
+    """For each vertex, the vertices that share an edge with it, and the triangles around it."""
+    rings: list[set[int]] = [set() for _ in hull.points]
+    faces: list[set[int]] = [set() for _ in hull.points]
+    for face, triangle in enumerate(hull.simplices.tolist()):
+        for vertex in triangle:
+            rings[vertex].update(triangle)
+            faces[vertex].add(face)
+    return [ring - {vertex} for vertex, ring in enumerate(rings)], faces
 
 
 def _solve_collapse(planes: Array, ends: Array, original: Array, tolerance: float) -> _Collapse:
@@ -110,6 +113,8 @@ def _solve_collapse(planes: Array, ends: Array, original: Array, tolerance: floa
 
     With a dozen planes, trying the corners of the feasible set (all triples of planes) is faster than a solver.
     """
+    # Triangles of one flat face repeat its plane.
+    planes = planes[np.sort(np.unique(np.round(planes, 7), axis=0, return_index=True)[1])]
     middle = ends.mean(axis=0)
     normals, heights = planes[:, :3], planes[:, :3] @ middle + planes[:, 3]
     triples = _triples(len(planes))

@@ -15,10 +15,12 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edmp.robots.description import entry_numbers, entry_pose
 from edmp.robots.errors import FileFormatError, MissingDependencyError
@@ -28,21 +30,36 @@ from edmp.robots.transforms import apply
 _SEGMENTS = 24
 
 
-def source_points(entry: Mapping[str, Any], *, folder: Path | None, packages: Mapping[str, Path], place: str) -> Array:
-    """(n, 3) points in the link frame whose convex hull contains the source's geometry [m]."""
+@dataclass(frozen=True)
+class SourceGeometry:
+    """Geometry in the link frame.
+
+    Attributes:
+        points: (n, 3), whose convex hull contains it [m].
+        triangles: (F, 3) rows of ``points`` for a mesh; None for a primitive, which is convex.
+    """
+
+    points: Array
+    triangles: NDArray[np.int64] | None
+
+
+def load_source(
+    entry: Mapping[str, Any], *, folder: Path | None, packages: Mapping[str, Path], place: str
+) -> SourceGeometry:
+    """The geometry that one `source` entry names."""
     kinds = [kind for kind in _POINTS if kind in entry]
     if len(kinds) != 1:
         raise FileFormatError(f"{place}: expected one of {', '.join(_POINTS)}")
     if kinds[0] == "mesh":
         scale = entry_numbers(entry.get("scale", (1, 1, 1)), (3,), f"{place}: scale")
-        points = mesh_points(resolve(str(entry["mesh"]), folder=folder, packages=packages, place=place)) * scale
-    else:
-        points = _POINTS[kinds[0]](entry[kinds[0]], f"{place}: {kinds[0]}")
-    return apply(entry_pose(entry, place), points)
+        points, triangles = load_mesh(resolve(str(entry["mesh"]), folder=folder, packages=packages, place=place))
+        return SourceGeometry(apply(entry_pose(entry, place), points * scale), triangles)
+    points = _POINTS[kinds[0]](entry[kinds[0]], f"{place}: {kinds[0]}")
+    return SourceGeometry(apply(entry_pose(entry, place), points), None)
 
 
-def mesh_points(path: Path) -> Array:
-    """(n, 3) vertices of a mesh file [its own unit]."""
+def load_mesh(path: Path) -> tuple[Array, NDArray[np.int64]]:
+    """Vertices (n, 3) and triangles (F, 3) of a mesh file [its own unit]."""
     import trimesh
 
     try:
@@ -52,7 +69,8 @@ def mesh_points(path: Path) -> Array:
     vertices = np.asarray(mesh.vertices, dtype=np.float64)
     if len(vertices) < 4 or not np.isfinite(vertices).all():
         raise FileFormatError(f"{path}: a mesh of {len(vertices)} vertices, or with non-finite ones")
-    return np.unique(vertices, axis=0)
+    unique, index = np.unique(vertices, axis=0, return_inverse=True)
+    return unique, index.reshape(-1)[np.asarray(mesh.faces)].astype(np.int64)
 
 
 def box_points(size: Any, place: str) -> Array:
@@ -80,7 +98,7 @@ def sphere_points(size: Any, place: str) -> Array:
 
 
 _POINTS: dict[str, Callable[[Any, str], Array]] = {
-    "mesh": lambda _entry, _place: np.empty((0, 3)),  # handled above: it needs the search paths
+    "mesh": lambda _size, _place: np.empty((0, 3)),  # read by load_mesh: it needs the search paths
     "box": box_points,
     "cylinder": cylinder_points,
     "sphere": sphere_points,
@@ -125,11 +143,11 @@ def _package_roots(name: str, folder: Path | None, packages: Mapping[str, Path])
     return roots + [root for root in installed if root.is_dir()]
 
 
-def hull_points(
+def load_sources(
     entries: Sequence[Any], *, folder: Path | None, packages: Mapping[str, Path], place: str
-) -> list[Array]:
-    """One point set for each source of a link."""
+) -> list[SourceGeometry]:
+    """All sources of a link."""
     return [
-        source_points(entry, folder=folder, packages=packages, place=f"{place}: source[{i}]")
+        load_source(entry, folder=folder, packages=packages, place=f"{place}: source[{i}]")
         for i, entry in enumerate(entries)
     ]

@@ -27,7 +27,7 @@ def assert_same(a: Robot, b: Robot) -> None:
         assert one.body == other.body
         np.testing.assert_allclose(one.X_BL, other.X_BL, atol=1e-9)
         np.testing.assert_allclose(one.spheres_B, other.spheres_B, atol=1e-9)
-        np.testing.assert_allclose(one.hulls_B, other.hulls_B, atol=1e-9)
+        np.testing.assert_allclose(np.concatenate(one.hulls_B), np.concatenate(other.hulls_B), atol=1e-9)
         np.testing.assert_allclose(one.box.X_BX, other.box.X_BX, atol=1e-9)
     assert {tool.name for tool in a.tools} == {tool.name for tool in b.tools}
     assert a.tool.name == b.tool.name

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+import yaml
 
 from edmp.robots import body_poses, load_robot
 from edmp.robots.self_collision import Verdict, collision_pairs, fcl_convex, sample_pairs
@@ -18,13 +19,18 @@ def colliding(robot, q) -> set[tuple[int, int]]:
     """Checked pairs in collision at one configuration."""
     X_WB = body_poses(robot, torch.as_tensor(q)).numpy()
     objects = [
-        fcl.CollisionObject(fcl_convex(link.hulls_B[0]), fcl.Transform(X_WB[link.body, :3, :3], X_WB[link.body, :3, 3]))
+        [
+            fcl.CollisionObject(fcl_convex(hull), fcl.Transform(X_WB[link.body, :3, :3], X_WB[link.body, :3, 3]))
+            for hull in link.hulls_B
+        ]
         for link in robot.links
     ]
     return {
         (i, j)
         for i, j in robot.collision_pairs
-        if fcl.collide(objects[i], objects[j], fcl.CollisionRequest(), fcl.CollisionResult())
+        for one in objects[i]
+        for other in objects[j]
+        if fcl.collide(one, other, fcl.CollisionRequest(), fcl.CollisionResult())
     }
 
 
@@ -69,3 +75,19 @@ def test_home_is_free(name, width):
 def test_a_folded_arm_is_found(panda):
     q = np.array([0.0, -1.7, 0.0, -3.0, 0.0, 0.5, 0.0])
     assert named(panda, colliding(panda, q))
+
+
+def test_real_starts_and_goals_are_free(mbm_panda):
+    """Poses that people planned between, fingers at 0.065 m each: no pair of ours may call them invalid."""
+    robot = load_robot("panda", gripper_width=0.13)
+    requests = sorted(mbm_panda.glob("*/request*.yaml"))[::5]
+    assert requests
+    for path in requests:
+        request = yaml.load(path.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        state = request["start_state"]["joint_state"]
+        start = dict(zip(state["name"], state["position"], strict=True))
+        goals = request["goal_constraints"][0]["joint_constraints"]
+        goal = {constraint["joint_name"]: constraint["position"] for constraint in goals}
+        for name, values in (("start", start), ("goal", goal)):
+            q = np.array([values[joint] for joint in robot.joint_names])
+            assert colliding(robot, q) == set(), (path.parent.name, path.name, name)
