@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from edmp.robots import load_robot
 from edmp.robots.errors import FileFormatError, unknown_name
 from edmp.robots.robot import Robot
-from edmp.scenes.files import example_path
-from edmp.scenes.moveit import MoveItRequest, load_moveit_request, parse_moveit_scene
-from edmp.scenes.native import JointValues, RobotEntry, SceneFile, is_native, parse_scene_file, save_scene_file
+from edmp.scenes.files import example_path, parse_scene
+from edmp.scenes.moveit import MoveItRequest, MoveItScene, load_moveit_request
+from edmp.scenes.native import JointValues, RobotEntry, SceneFile, save_scene_file
 from edmp.scenes.poses import finite_vector, pose, pose_rpy, quaternion_of, unit_quaternion
 from edmp.scenes.scene import Scene
 from edmp.scenes.yaml_nodes import YamlNode, read_yaml
@@ -88,26 +88,28 @@ def load_problem(
     root = read_yaml(scene_path)
     path = Path(scene_path)
     name = f"{path.parent.name}/{path.stem}" if path.parent.name else path.stem
-    if is_native(root):
-        content = parse_scene_file(root)
-        entry = content.robot or RobotEntry("panda")
-        scene, name = content.scene, content.name or path.stem
-    else:
-        moveit = parse_moveit_scene(root)
-        entry, scene = RobotEntry("panda", X_WR=moveit.X_WR), moveit.scene
+    content = parse_scene(root)
+    entry = _entry(content)
+    if isinstance(content, SceneFile):
+        name = content.name or path.stem
     if request_path is None:
-        if not is_native(root):
+        if not isinstance(content, SceneFile):
             root.fail("a MoveIt planning scene has neither start nor goal: give its motion plan request as well")
         arm = _arm(entry, robot, path.parent)
-        return Problem(arm, scene, *_native_ends(root, content, arm), name)
+        return Problem(arm, content.scene, *_native_ends(root, content, arm), name)
     request = load_moveit_request(request_path)
     entry = _as_requested(entry, request)
-    arm = _arm(entry, robot, path.parent)
-    if entry.X_WR is None and arm.name in MOVEIT_BASES and not isinstance(robot, Robot):
-        arm = _standing_at(arm, MOVEIT_BASES[arm.name].tobytes())
+    arm = _placed(entry, robot, path.parent, moveit=True)
     start = _by_name(request.start, arm, f"{request_path}: start_state")
     goals = tuple(_by_name(goal, arm, f"{request_path}: goal_constraints") for goal in request.goals)
-    return Problem(arm, scene, start, _one_or_all(goals), name)
+    return Problem(arm, content.scene, start, _one_or_all(goals), name)
+
+
+def load_setting(scene_path: str | Path, *, robot: str | Robot | None = None) -> tuple[Robot, Scene]:
+    """Robot and obstacles of a file as `load_problem` takes them, whether or not it says where to start and end."""
+    content = parse_scene(read_yaml(scene_path))
+    moveit = not isinstance(content, SceneFile)
+    return _placed(_entry(content), robot, Path(scene_path).parent, moveit=moveit), content.scene
 
 
 def load_example(name: str) -> Problem:
@@ -140,6 +142,13 @@ def save_problem(path: str | Path, problem: Problem) -> None:
 # --- robot -----------------------------------------------------------------------------------------------------------
 
 
+def _entry(content: SceneFile | MoveItScene) -> RobotEntry:
+    """The robot that a scene names, else the Panda."""
+    if isinstance(content, SceneFile):
+        return content.robot or RobotEntry("panda")
+    return RobotEntry("panda", X_WR=content.X_WR)
+
+
 def _arm(entry: RobotEntry, override: str | Robot | None, folder: Path) -> Robot:
     """The robot that a file asks for, or the caller's own in its place; opened and placed as the file says."""
     if isinstance(override, Robot):
@@ -152,6 +161,14 @@ def _arm(entry: RobotEntry, override: str | Robot | None, folder: Path) -> Robot
     if entry.X_WR is None or np.allclose(entry.X_WR, arm.X_W0, rtol=0.0, atol=1e-12):
         return arm
     return _standing_at(arm, entry.X_WR.tobytes())
+
+
+def _placed(entry: RobotEntry, override: str | Robot | None, folder: Path, *, moveit: bool) -> Robot:
+    """`_arm`, standing where MoveIt's own model puts it if the file is MoveIt's and does not say."""
+    arm = _arm(entry, override, folder)
+    if moveit and entry.X_WR is None and arm.name in MOVEIT_BASES and not isinstance(override, Robot):
+        return _standing_at(arm, MOVEIT_BASES[arm.name].tobytes())
+    return arm
 
 
 @functools.lru_cache(maxsize=64)

@@ -8,10 +8,10 @@ from importlib import resources
 from pathlib import Path
 
 from edmp.robots.errors import unknown_name
-from edmp.scenes.moveit import is_moveit_scene, parse_moveit_scene
+from edmp.scenes.moveit import MoveItScene, is_moveit_scene, parse_moveit_scene
 from edmp.scenes.native import SceneFile, is_native, parse_scene_file, save_scene_file
 from edmp.scenes.scene import Scene
-from edmp.scenes.yaml_nodes import read_yaml
+from edmp.scenes.yaml_nodes import YamlNode, read_yaml
 
 
 def load_scene(path: str | Path) -> Scene:
@@ -20,11 +20,15 @@ def load_scene(path: str | Path) -> Scene:
     Raises:
         FileFormatError: with file and line, for malformed or foreign files and degenerate obstacles.
     """
-    root = read_yaml(path)
+    return parse_scene(read_yaml(path)).scene
+
+
+def parse_scene(root: YamlNode) -> SceneFile | MoveItScene:
+    """A scene of either format, told apart by content."""
     if is_native(root):
-        return parse_scene_file(root).scene
+        return parse_scene_file(root)
     if is_moveit_scene(root):
-        return parse_moveit_scene(root).scene
+        return parse_moveit_scene(root)
     root.fail(
         "neither an edmp scene (a mapping with edmp_scene: 1 and obstacles) nor a MoveIt planning scene (with world); "
         f"its keys are: {', '.join(root.mapping()) or '(none)'}"

@@ -133,6 +133,17 @@ def test_start_may_replace_that_of_the_file(fake: FakePlan) -> None:
     assert len(fake.calls[0]["scene"]) > 5
 
 
+def test_a_robot_beside_its_scene_is_found_and_stands_where_it_says(fake: FakePlan, tmp_path: Path) -> None:
+    from edmp.robots import load_robot, save_robot
+
+    save_robot(tmp_path / "arm.yaml", load_robot("panda"))
+    (tmp_path / "s.yaml").write_text(
+        "edmp_scene: 1\nrobot: {name: arm.yaml, base: {position: [0, 0, 1]}}\nobstacles: {}\n"
+    )
+    assert run("plan", "--scene", tmp_path / "s.yaml", "--start", ZERO, "--goal", ZERO) == 0
+    assert fake.calls[0]["robot"].X_W0[2, 3] == 1.0
+
+
 MISUSE = [
     ((), "neither|start"),
     (("--start", "1 2 3", "--goal", ZERO), "--start: expected 7 numbers, got 3"),

@@ -18,8 +18,6 @@ from edmp.robots.errors import InvalidInputError
 if TYPE_CHECKING:
     from edmp.problem import Goal, Problem
     from edmp.result import PlanResult
-    from edmp.robots.robot import Robot
-    from edmp.scenes.scene import Scene
 
 PICTURES = (".png", ".jpg", ".pdf", ".svg")
 
@@ -119,12 +117,12 @@ def read_problem(
 def _problem_of(
     path: Path, request: Path | None, start: str | None, goals: list[str], goal_poses: list[str], robot: str | None
 ) -> Problem:
-    from edmp.problem import Problem, load_problem
+    from edmp.problem import Problem, load_problem, load_setting
 
     if start is None or not (goals or goal_poses):
         problem = load_problem(path, request, robot=robot)
     else:
-        arm, scene = _arm_and_scene(path, robot)
+        arm, scene = load_setting(path, robot=robot)
         problem = Problem(arm, scene, arm.home, arm.home, path.stem)
     dof = problem.robot.dof
     if start is not None:
@@ -132,21 +130,6 @@ def _problem_of(
     if goals or goal_poses:
         problem = dataclasses.replace(problem, goal=_goals(goals, goal_poses, dof))
     return problem
-
-
-def _arm_and_scene(path: Path, robot: str | None) -> tuple[Robot, Scene]:
-    """Robot and obstacles of a file that need not say where to start and end."""
-    from edmp.robots import load_robot
-    from edmp.scenes.files import load_scene
-    from edmp.scenes.native import is_native, parse_scene_file
-    from edmp.scenes.yaml_nodes import read_yaml
-
-    root = read_yaml(path)
-    entry = parse_scene_file(root).robot if is_native(root) else None
-    if entry is None:
-        return load_robot(robot or "panda"), load_scene(path)
-    arm = load_robot(robot or entry.name, gripper_width=entry.gripper_width)
-    return arm if entry.X_WR is None else arm.with_base(entry.X_WR), load_scene(path)
 
 
 def _configuration(text: str, dof: int, what: str) -> Any:
