@@ -136,7 +136,7 @@ def test_start_may_replace_that_of_the_file(fake: FakePlan) -> None:
 def test_a_robot_beside_its_scene_is_found_and_stands_where_it_says(fake: FakePlan, tmp_path: Path) -> None:
     from edmp.robots import load_robot, save_robot
 
-    save_robot(tmp_path / "arm.yaml", load_robot("panda"))
+    save_robot(load_robot("panda"), tmp_path / "arm.yaml")
     (tmp_path / "s.yaml").write_text(
         "edmp_scene: 1\nrobot: {name: arm.yaml, base: {position: [0, 0, 1]}}\nobstacles: {}\n"
     )

@@ -157,7 +157,7 @@ def _source_meshes(name: str) -> dict[str, list[Array]]:
     """Vertices (V, 3) of the source meshes by link, in the link frame [m]; empty if the description names none."""
     from edmp.robots import built_in_robots
     from edmp.robots.description import read_built_in
-    from edmp.robots.sources import hull_points
+    from edmp.robots.sources import load_sources
 
     if name not in built_in_robots():
         return {}
@@ -165,6 +165,7 @@ def _source_meshes(name: str) -> dict[str, list[Array]]:
         entries = {entry["name"]: entry for entry in read_built_in(name)["links"]}
         sources = {link: entries[entry.get("like", link)].get("source") or [] for link, entry in entries.items()}
         _meshes_of[name] = {
-            link: hull_points(source, folder=None, packages={}, place=link) for link, source in sources.items()
+            link: [geometry.points for geometry in load_sources(source, folder=None, packages={}, place=link)]
+            for link, source in sources.items()
         }
     return _meshes_of[name]
