@@ -48,7 +48,7 @@ class PlannerSettings:
     guidance: GuidanceSettings = field(default_factory=GuidanceSettings)
     repair_clearances: tuple[float, ...] = (0.01, 0.02, 0.04)
     repair_iterations: int = 120
-    repair_pulls: tuple[float, ...] = (0.0,)
+    repair_pulls: tuple[float, ...] = (0.0, 0.06)
     repair_max_move: float = 0.1
     check_every: int = 5
     enough_valid: int = 8
