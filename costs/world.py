@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 import numpy as np
+import torch
 import warp as wp
 from numpy.typing import NDArray
 
 from edmp.costs.kernels import chain as k
 from edmp.robots.errors import InvalidInputError
+from edmp.robots.kinematics import body_poses
 from edmp.robots.robot import Robot
 from edmp.scenes.scene import Obstacle, Scene
 from edmp.scenes.shapes import Box, Capsule, Cylinder, Mesh, Sphere
@@ -102,8 +104,7 @@ def _pack_chain(robot: Robot, device: str) -> k.Chain:
     spheres = _sphere_order(robot)
     centers, bounds = zip(*(_bounding_ball(robot.spheres[rows, :3], radii[rows]) for rows in by_link), strict=True)
     boxes = [robot.links[i].box for i in order]
-    with_spheres = set(robot.sphere_link.tolist())
-    checked = [pair for pair in robot.collision_pairs if with_spheres.issuperset(pair)]
+    checked = _separable_pairs(robot)
     pairs = np.array([sorted((rank[i], rank[j])) for i, j in checked], dtype=np.int32).reshape(-1, 2)
 
     def pack(values, dtype):
@@ -143,6 +144,29 @@ def _pack_chain(robot: Robot, device: str) -> k.Chain:
     chain.lower = pack(robot.limits.lower, float)
     chain.upper = pack(robot.limits.upper, float)
     return chain
+
+
+def _separable_pairs(robot: Robot) -> list[tuple[int, int]]:
+    """The collision pairs that spheres can tell apart.
+
+    Spheres stick out. Where two links run close to each other theirs may overlap in every configuration: such a pair
+    would block, or push, for ever, and is left to the judge alone.
+    """
+    with_spheres = set(robot.sphere_link.tolist())
+    pairs = [pair for pair in robot.collision_pairs if with_spheres.issuperset(pair)]
+    rng = np.random.default_rng(0)
+    lower, upper = robot.limits.lower, robot.limits.upper
+    q = torch.as_tensor(rng.uniform(lower, upper, (200, robot.dof)))
+    X_WB = body_poses(robot, q).numpy()[:, robot.sphere_body]
+    centers = np.einsum("nsij,sj->nsi", X_WB[..., :3, :3], robot.spheres[:, :3]) + X_WB[..., :3, 3]
+    separable = []
+    for i, j in pairs:
+        a, b = robot.sphere_link == i, robot.sphere_link == j
+        gap = np.linalg.norm(centers[:, a, None] - centers[:, None, b], axis=-1)
+        gap -= robot.spheres[a, 3][:, None] + robot.spheres[b, 3]
+        if (gap.min(axis=(1, 2)) < 0).mean() < 0.98:
+            separable.append((i, j))
+    return separable
 
 
 def _joint_reach(robot: Robot) -> Array:

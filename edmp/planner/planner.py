@@ -47,19 +47,37 @@ class _Call:
     generator: torch.Generator
     settings: PlannerSettings
     seed: int
+    budget: float
     deadline: float
 
     @property
-    def wanted(self) -> int:
-        return 1 + self.settings.num_alternatives
+    def late(self) -> bool:
+        return self.left < 0
 
     @property
-    def late(self) -> bool:
-        return time.perf_counter() > self.deadline
+    def impatient(self) -> bool:
+        """Has a third of the time passed?"""
+        return self.left < 2 / 3 * self.budget
+
+    @property
+    def left(self) -> float:
+        """Time until the deadline [s]."""
+        return self.deadline - time.perf_counter()
 
     @property
     def solved(self) -> bool:
         return bool(self.docket.solutions)
+
+    def certify(self, candidates: Candidates) -> None:
+        """Put candidates before the judge."""
+        certify(
+            candidates,
+            query=self.query,
+            judge=self.judge,
+            settings=self.settings,
+            docket=self.docket,
+            wanted=1 + self.settings.num_alternatives,
+        )
 
 
 class Planner:
@@ -133,6 +151,7 @@ class Planner:
             torch.Generator().manual_seed(seed),
             self.settings,
             seed,
+            time_budget,
             begin + time_budget,
         )
         docket.spent("set-up", begin)
@@ -149,15 +168,15 @@ class Planner:
         """
         tried: list[Candidates] = []
         for k in range(self.settings.max_rounds):
-            batch = self._round(call, first_round=k == 0)
+            batch = self._round(call, k)
             tried.append(batch)
-            if not call.solved and not call.late and fallback and k + 1 >= self.settings.rounds:
+            if not call.solved and not call.late and fallback and (k + 1 >= self.settings.rounds or call.impatient):
                 _fall_back(call, batch, attempt=k)
             if call.solved or call.late:
                 break
         return Candidates.join(tried)
 
-    def _round(self, call: _Call, *, first_round: bool) -> Candidates:
+    def _round(self, call: _Call, index: int) -> Candidates:
         """Sample, repair, and certify what came out; all candidates of the round."""
         now = time.perf_counter()
         batch = seeds(
@@ -169,13 +188,17 @@ class Planner:
             torch.as_tensor(call.query.goals, dtype=torch.float32),
             settings=self.settings,
             generator=call.generator,
-            first_round=first_round,
+            round_index=index,
         )
         now = call.docket.spent("sample", now)
         enough = self.settings.enough_valid
         batch = repair(batch, call.descent, settings=self.settings, enough=enough, deadline=call.deadline)
         call.docket.spent("repair", now)
         _finish(call, batch.rows(batch.valid.nonzero().squeeze(1)))
+        if not call.solved and not call.late:
+            # Spheres stick out of the arm: what they call a collision may be none. Let the judge see the closest few.
+            blocked = (~call.descent.free_edges(batch.control_points, step=self.settings.edge_step)).sum(dim=1)
+            call.certify(batch.rows(torch.argsort(blocked, stable=True)[:3]))
         return batch
 
 
@@ -187,12 +210,9 @@ def _finish(call: _Call, candidates: Candidates, descent: Descent | None = None)
     now = time.perf_counter()
     taut = polish(candidates, descent, settings=call.settings)
     call.docket.spent("polish", now)
-    before_the_judge = functools.partial(
-        certify, query=call.query, judge=call.judge, settings=call.settings, docket=call.docket, wanted=call.wanted
-    )
-    before_the_judge(taut)
-    if not call.solved and bool(candidates.valid.any()):
-        before_the_judge(candidates.rows(candidates.valid.nonzero().squeeze(1)))
+    call.certify(taut)
+    if not call.solved:
+        call.certify(candidates.rows(candidates.valid.nonzero().squeeze(1)))
 
 
 def _fall_back(call: _Call, batch: Candidates, *, attempt: int) -> None:
@@ -209,6 +229,10 @@ def _fall_back(call: _Call, batch: Candidates, *, attempt: int) -> None:
         return
     now = time.perf_counter()
     start, goals = call.query.start, call.query.goals
+    # About as many samples as the time that is left allows, on a slow machine.
+    settings = dataclasses.replace(
+        settings, fallback_iterations=min(settings.fallback_iterations, int(4000 * call.left) + 1)
+    )
     paths = fallback.search(fine, start, goals, settings=settings, seed=seed, margin=settings.margin * (attempt % 2))
     call.docket.spent("fallback", now)
     if paths:

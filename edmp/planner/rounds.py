@@ -30,7 +30,7 @@ def seeds(
     *,
     settings: PlannerSettings,
     generator: torch.Generator,
-    first_round: bool = True,
+    round_index: int = 0,
 ) -> Candidates:
     """Seeds of one round: guided samples of the prior, samples of the Gaussian process, the straight line.
 
@@ -40,17 +40,15 @@ def seeds(
         ensemble: guides of the denoising; shared out over the prior's seeds.
         descent: world and spline.
         start: (dof,) [rad or m].
-        goals: (k, dof); seeds take turns.
+        goals: (k, dof); seeds take turns, and go on in the next round where they stopped.
         settings: see `PlannerSettings`.
         generator: of all random numbers.
-        first_round: only then is the straight line among the seeds.
+        round_index: number of the round; only in the first is the straight line among the seeds.
     """
     spline = descent.spline
     num_prior = round(settings.num_seeds * settings.prior_share)
-    if isinstance(prior, ProcessPrior):
-        num_prior = 0
     num_process = settings.num_seeds - num_prior
-    goal = torch.arange(settings.num_seeds) % len(goals)
+    goal = (torch.arange(settings.num_seeds) + settings.num_seeds * round_index) % len(goals)
     parts = []
     if num_prior:
         to = goals[goal[:num_prior]]
@@ -68,7 +66,7 @@ def seeds(
         parts.append(sample_dpmpp_2m(denoise, noise, sigmas))
     if num_process:
         x = process.sample(num_process, start, goals[0], generator=generator)
-        if first_round:
+        if round_index == 0:
             x[: len(goals)] = 0.0
         backing = round(num_process * settings.retreat_share)
         if backing:
