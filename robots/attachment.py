@@ -12,7 +12,7 @@ from edmp.robots.errors import InvalidInputError, unknown_name
 from edmp.robots.geometry_fit import FitSettings, fit_box, fit_hull, fit_spheres
 from edmp.robots.robot import Array, Link, LinkBox, Robot
 from edmp.robots.sources import box_points, cylinder_points, sphere_points
-from edmp.robots.transforms import apply
+from edmp.robots.transforms import apply, rigid
 
 ATTACHMENT_FIT = FitSettings(hull_stick_out=5e-4, sphere_stick_out=0.01, max_spheres=12, relocations=0, num_samples=250)
 """A quick fit: objects are attached while a person, or a task, waits."""
@@ -29,14 +29,14 @@ def attach(
     settings: FitSettings = ATTACHMENT_FIT,
 ) -> Robot:
     """See `Robot.with_attachment`."""
+    if not isinstance(name, str) or not name.strip():
+        raise InvalidInputError(f"an attachment needs a non-empty string as its name, got {name!r}")
     carrier = robot.links[robot.link_index(link)]
     if name in robot.link_names:
         raise InvalidInputError(f"attachment {name!r}: the robot already has a link of this name")
     for other in allowed_contacts:
         robot.link_index(other)
-    X_LA = np.asarray(X_LA, dtype=np.float64)
-    if X_LA.shape != (4, 4) or not np.isfinite(X_LA).all():
-        raise InvalidInputError(f"attachment {name!r}: X_LA must be a finite (4, 4) pose, got shape {X_LA.shape}")
+    X_LA = rigid(X_LA, f"attachment {name!r}: X_LA")
     hull_A = fit_hull(shape_points(shape, name), settings)
     spheres_A = exact_spheres(shape)
     if spheres_A is None:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edmp.robots.errors import InvalidInputError, unknown_name
+from edmp.robots.transforms import rigid
 
 Array = NDArray[np.float64]
 
@@ -179,8 +180,12 @@ class Robot:
         return self.link_names.index(name)
 
     def with_base(self, X_W0: Array) -> Robot:
-        """The same arm standing at ``X_W0`` (4, 4) in the world."""
-        return dataclasses.replace(self, X_W0=np.asarray(X_W0, dtype=np.float64))
+        """The same arm standing at ``X_W0`` (4, 4) in the world.
+
+        Raises:
+            InvalidInputError: ``X_W0`` is not a finite, rigid pose.
+        """
+        return dataclasses.replace(self, X_W0=rigid(X_W0, f"base pose of {self.name}: X_W0"))
 
     def with_tool(self, name: str) -> Robot:
         """The same arm with another of its `tools` as the frame of pose goals; link names stand for link frames."""
@@ -221,6 +226,10 @@ class Robot:
             link: name of that link.
             allowed_contacts: further links that may touch the object. The carrying link, the fingers, and whatever is
                 rigidly joined to them may anyway.
+
+        Raises:
+            InvalidInputError: an empty or taken name, a pose that is not rigid, or a shape that is none.
+            UnknownNameError: no such link.
         """
         from edmp.robots.attachment import attach
 

@@ -31,7 +31,7 @@ Array = NDArray[np.float64]
 GRID = 1e-5
 """Centres and radii are stored on this grid [m]."""
 
-_EDGE = 1.25e-3
+_EDGE = 8e-4
 """Longest edge of the triangles that prove the covering of the surface [m]."""
 
 
@@ -111,15 +111,30 @@ def _search(
     centres = np.empty((0, 3))
     while True:
         centres = _place(problem, centres, max_spheres, stick_out, rng, relocations)
-        for _ in range(3 if relocations else 0):
-            excess = fine.excess(centres)
-            if excess.max() <= stick_out:
-                break
-            missed = fine.samples[np.argsort(-excess)[:200:2]]
-            problem = dataclasses.replace(problem, samples=np.vstack([problem.samples, missed]))
-            centres, _ = _descend(problem, centres, steps=80, rate=5e-3)
-        if len(centres) >= max_spheres or not relocations or fine.excess(centres).max() <= stick_out:
+        if not relocations:
             return centres
+        problem, centres, value = _polish(problem, fine, centres, stick_out)
+        if len(centres) >= max_spheres or value <= stick_out:
+            return centres
+
+
+def _polish(problem: _Problem, fine: _Problem, centres: Array, stick_out: float) -> tuple[_Problem, Array, float]:
+    """Smaller and smaller steps, looking at the fine samples that are worst off in turn.
+
+    Returns:
+        the problem with those samples added, the best centres seen, and their demand on the fine samples [m].
+    """
+    best, best_value = centres, np.inf
+    for rate in np.repeat([5e-3, 3e-3, 2e-3, 1e-3, 5e-4, 3e-4], 2):
+        excess = fine.excess(centres)
+        if excess.max() < best_value:
+            best, best_value = centres, float(excess.max())
+        if best_value <= stick_out:
+            break
+        missed = fine.samples[np.argsort(-excess)[:300:3]]
+        problem = dataclasses.replace(problem, samples=np.vstack([problem.samples, missed]))
+        centres, _ = _descend(problem, centres, steps=100, rate=float(rate))
+    return problem, best, best_value
 
 
 def _problem(vertices: Array, planes: Array, rng: np.random.Generator, num_samples: int) -> _Problem:
@@ -208,7 +223,7 @@ def _spheres(vertices: Array, planes: Array, centres: Array) -> Array:
     """The smallest radii with which balls at ``centres`` cover the body; balls that nothing needs are dropped."""
     centres = np.round(centres / GRID) * GRID
     triangles = surface_triangles(vertices, _EDGE)
-    cells = [triangles, interior_points(vertices, 4 * _EDGE)[:, None]]
+    cells = [triangles, interior_points(vertices, 6 * _EDGE)[:, None]]
     radii = np.zeros(len(centres))
     depth = _depth(planes, centres)
     for cell in cells:

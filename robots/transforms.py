@@ -5,7 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from edmp.robots.errors import InvalidInputError
+
 Array = NDArray[np.float64]
+
+RIGID_TOLERANCE = 1e-5
+"""How far from orthonormal, entry by entry, the rotation part of a pose may be."""
 
 
 def pose(xyz: ArrayLike = (0.0, 0.0, 0.0), R: ArrayLike | None = None) -> Array:
@@ -90,3 +95,24 @@ def rotation_to_z(axis: ArrayLike) -> Array:
     v = np.array([-z[1], z[0], 0.0])
     skew = np.array([[0.0, 0.0, v[1]], [0.0, 0.0, -v[0]], [-v[1], v[0], 0.0]])
     return np.eye(3) + skew + skew @ skew / (1 + z[2])
+
+
+def rigid(X: ArrayLike, what: str) -> Array:
+    """A copy of ``X`` as a float (4, 4) array, or an `InvalidInputError` that says why ``what`` is not a rigid pose."""
+    try:
+        X = np.array(X, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InvalidInputError(f"{what} must be a (4, 4) array of numbers, got {X!r}") from None
+    if X.shape != (4, 4):
+        raise InvalidInputError(f"{what} must be a (4, 4) pose, got shape {X.shape}")
+    if not np.isfinite(X).all():
+        raise InvalidInputError(f"{what} must be finite, got {X.tolist()}")
+    if np.abs(X[3] - (0, 0, 0, 1)).max() > RIGID_TOLERANCE:
+        raise InvalidInputError(f"{what} is not rigid: its last row must be 0 0 0 1, got {X[3].tolist()}")
+    R = X[:3, :3]
+    error = float(np.abs(R.T @ R - np.eye(3)).max())
+    if error > RIGID_TOLERANCE:
+        raise InvalidInputError(f"{what} is not rigid: R^T R is off the identity by {error:.3g}, R = {R.tolist()}")
+    if np.linalg.det(R) < 0:
+        raise InvalidInputError(f"{what} is not rigid: its rotation mirrors (determinant -1), R = {R.tolist()}")
+    return X

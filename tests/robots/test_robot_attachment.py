@@ -84,3 +84,28 @@ def test_misuse_is_told(panda):
         panda.with_attachment("can", np.zeros((2, 3)), X_LA, link="panda_hand")
     with pytest.raises(InvalidInputError, match="volume"):
         panda.with_attachment("can", np.eye(4)[:, :3] * [1, 1, 0], X_LA, link="panda_hand")
+
+
+@pytest.mark.parametrize("name", ["", " ", None, 3])
+def test_an_attachment_has_a_name(panda, name):
+    with pytest.raises(InvalidInputError, match="non-empty string as its name"):
+        panda.with_attachment(name, Sphere(0.03), X_LA, link="panda_hand")
+
+
+@pytest.mark.parametrize(
+    ("X", "says"),
+    [
+        (np.eye(4) * 2, "last row"),
+        (np.diag([1.0, 1.0, -1.0, 1.0]), "mirrors"),
+        (np.diag([1.0, 1.0, 1.1, 1.0]), "R^T R"),
+        (np.full((4, 4), np.nan), "finite"),
+        (None, "finite|pose"),
+        ("here", "numbers"),
+    ],
+)
+def test_poses_of_attachments_and_bases_are_rigid(panda, X, says):
+    says = says.replace("^", r"\^")
+    with pytest.raises(InvalidInputError, match=rf"attachment 'can': X_LA .*({says})"):
+        panda.with_attachment("can", Sphere(0.03), X, link="panda_hand")
+    with pytest.raises(InvalidInputError, match=rf"base pose of panda: X_W0 .*({says})"):
+        panda.with_base(X)
