@@ -14,6 +14,7 @@ from torch import Tensor
 from edmp.costs.ensemble import Ensemble
 from edmp.descent import Descent
 from edmp.prior.base import Denoiser, Prior
+from edmp.ranges import Range, check_fields
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,10 @@ class GuidanceSettings:
     steps: int = 1
     max_move: float = 0.1
     max_scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        positive = Range(0, above=True)
+        check_fields(self, {"steps": Range(0, whole=True), "max_move": positive, "max_scale": positive})
 
 
 def remaining_share(prior: Prior, sigma: float, rho: float = 7.0) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from edmp.guidance import GuidanceSettings
+from edmp.ranges import Range, check_fields
 from edmp.robots.errors import InvalidInputError
 
 
@@ -66,9 +67,39 @@ class PlannerSettings:
     path_waypoints: int = 100
 
     def __post_init__(self) -> None:
-        positive = ("num_seeds", "num_waypoints", "sampler_steps", "check_every", "rounds", "path_waypoints")
-        for name in positive:
-            if getattr(self, name) < 1:
-                raise InvalidInputError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if not 0.0 <= self.prior_share <= 1.0:
-            raise InvalidInputError(f"prior_share must be in [0, 1], got {self.prior_share}")
+        check_fields(self, _RANGES)
+        if not isinstance(self.guidance, GuidanceSettings):
+            raise InvalidInputError(f"guidance must be GuidanceSettings, got {self.guidance!r}")
+
+
+_COUNT = Range(1, whole=True)
+_NONE_OR_MORE = Range(0, whole=True)
+_SHARE = Range(0, 1)
+_LENGTH = Range(0)
+_STEP = Range(0, above=True)
+
+_RANGES = {
+    "num_seeds": _COUNT,
+    "prior_share": _SHARE,
+    "retreat_share": _SHARE,
+    "num_waypoints": Range(2, whole=True),
+    "sampler_steps": _COUNT,
+    "repair_clearances": Range(0, several=True),
+    "repair_iterations": _NONE_OR_MORE,
+    "repair_pulls": Range(0, 1, several=True),
+    "repair_max_move": _STEP,
+    "check_every": _COUNT,
+    "enough_valid": _COUNT,
+    "rounds": _COUNT,
+    "max_rounds": _COUNT,
+    "polish_candidates": _COUNT,
+    "polish_iterations": _NONE_OR_MORE,
+    "polish_clearance": _LENGTH,
+    "margin": _LENGTH,
+    "edge_step": _STEP,
+    "fallback_attempts": _COUNT,
+    "fallback_iterations": _NONE_OR_MORE,
+    "num_alternatives": _NONE_OR_MORE,
+    "distinct": _LENGTH,
+    "path_waypoints": Range(2, whole=True),
+}

@@ -1,0 +1,75 @@
+"""Settings refuse nonsense: the field, its value, and what would be right."""
+
+from __future__ import annotations
+
+import math
+import re
+
+import numpy as np
+import pytest
+
+from edmp.guidance import GuidanceSettings
+from edmp.planner import PlannerSettings
+from edmp.planner.settings import _RANGES
+from edmp.robots.errors import InvalidInputError
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "right"),
+    [
+        ("num_seeds", 0, "at least 1"),
+        ("num_seeds", 2.5, "at least 1 and whole"),
+        ("max_rounds", 0, "at least 1"),
+        ("rounds", 0, "at least 1"),
+        ("repair_clearances", (), "one or more"),
+        ("repair_clearances", (0.01, -0.01), "each at least 0"),
+        ("repair_clearances", 0.01, "a tuple"),
+        ("repair_pulls", (), "one or more"),
+        ("repair_pulls", (-0.1,), "each in [0, 1]"),
+        ("num_alternatives", -1, "at least 0"),
+        ("path_waypoints", 1, "at least 2"),
+        ("num_waypoints", 1, "at least 2"),
+        ("edge_step", 0.0, "positive"),
+        ("edge_step", math.nan, "positive"),
+        ("prior_share", 1.1, "in [0, 1]"),
+        ("prior_share", "half", "in [0, 1]"),
+        ("retreat_share", -0.1, "in [0, 1]"),
+        ("enough_valid", 0, "at least 1"),
+        ("repair_iterations", -1, "at least 0"),
+        ("polish_iterations", -1, "at least 0"),
+        ("fallback_iterations", -1, "at least 0"),
+        ("polish_candidates", 0, "at least 1"),
+        ("polish_clearance", -0.01, "at least 0"),
+        ("margin", math.inf, "at least 0"),
+        ("fallback_attempts", 0, "at least 1"),
+        ("repair_max_move", 0.0, "positive"),
+        ("guidance", None, "GuidanceSettings"),
+    ],
+)
+def test_planner_settings(field, value, right):
+    with pytest.raises(
+        InvalidInputError, match=f"{field} must be .*{re.escape(right)}.*, got {re.escape(repr(value))}"
+    ):
+        PlannerSettings(**{field: value})
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "right"),
+    [
+        ("steps", -1, "at least 0 and whole"),
+        ("steps", None, "at least 0 and whole"),
+        ("max_move", 0.0, "positive"),
+        ("max_scale", math.nan, "positive"),
+    ],
+)
+def test_guidance_settings(field, value, right):
+    with pytest.raises(InvalidInputError, match=f"{field} must be {right}, got {value}"):
+        GuidanceSettings(**{field: value})
+
+
+def test_every_field_has_its_range():
+    assert set(_RANGES) | {"guidance"} == set(PlannerSettings.__dataclass_fields__)
+
+
+def test_numbers_of_numpy_and_lists_are_fine():
+    PlannerSettings(num_seeds=np.int64(3), edge_step=np.float32(0.01), repair_pulls=[0.0, 1], prior_share=0)
