@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -49,10 +50,10 @@ def resolve(robot: Robot, judge: Judge, start: ArrayLike, goal: Goal | Sequence[
         InvalidInputError: wrong shapes, or numbers that are not finite.
     """
     start = configuration(robot, start, "start")
+    goals = _as_list(robot, goal)
     verdict = judge.check(start)
     if not verdict.valid:
         return Refusal(_STATUS["start", verdict.cause], f"start: {verdict.message()}")
-    goals = _as_list(robot, goal)
     rows: list[Array] = []
     index: list[int] = []
     refusals: list[Refusal] = []
@@ -61,7 +62,7 @@ def resolve(robot: Robot, judge: Judge, start: ArrayLike, goal: Goal | Sequence[
         if isinstance(one, PoseGoal):
             found = _from_pose(robot, judge, one, start, name, seed)
         else:
-            found = _checked(judge, configuration(robot, one, name), name)
+            found = _checked(judge, one, name)
         if isinstance(found, Refusal):
             refusals.append(found)
         else:
@@ -74,16 +75,25 @@ def resolve(robot: Robot, judge: Judge, start: ArrayLike, goal: Goal | Sequence[
 
 def configuration(robot: Robot, q: ArrayLike, name: str) -> Array:
     """``q`` as (dof,) finite numbers, or `InvalidInputError`."""
-    try:
-        values = np.asarray(q, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise InvalidInputError(f"{name} must be {robot.dof} joint values of {robot.name}, got {q!r}") from error
+    values = _numbers(q)
+    if values is None or values.ndim == 0:
+        raise InvalidInputError(f"{name} must be {robot.dof} joint values of {robot.name}, got {q!r}")
     if values.shape != (robot.dof,):
         raise InvalidInputError(f"{name} must have shape ({robot.dof},) for {robot.name}, got {values.shape}")
     if not np.isfinite(values).all():
         bad = int(np.flatnonzero(~np.isfinite(values))[0])
         raise InvalidInputError(f"{name} is not finite: {robot.joint_names[bad]} = {values[bad]}")
     return values
+
+
+def _numbers(values: Any) -> Array | None:
+    """A float array of any shape, from lists, arrays or torch tensors; None if these are not numbers of one shape."""
+    if hasattr(values, "detach"):  # numpy takes no tensor that is on a GPU or requires a gradient
+        values = values.detach().cpu()
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError, RuntimeError):
+        return None
 
 
 _STATUS = {
@@ -97,16 +107,35 @@ _STATUS = {
 
 
 def _as_list(robot: Robot, goal: Goal | Sequence[Goal]) -> list[Goal]:
-    if isinstance(goal, PoseGoal):
-        return [goal]
-    if isinstance(goal, np.ndarray):
-        return list(goal) if goal.ndim == 2 else [goal]
-    goals = list(goal)
-    if goals and all(isinstance(g, (int, float)) for g in goals):
-        return [np.array(goals, dtype=np.float64)]
+    """The goals, each a `PoseGoal` or a configuration (dof,) of finite numbers.
+
+    Raises:
+        InvalidInputError: that is not what they are, or there is none.
+    """
+    goals = _split(robot, goal)
     if not goals:
         raise InvalidInputError("no goal given: pass a configuration, a PoseGoal, or a list of either")
-    return goals
+    names = ["goal"] if len(goals) == 1 else [f"goal {i}" for i in range(len(goals))]
+    return [
+        one if isinstance(one, PoseGoal) else configuration(robot, one, name)
+        for one, name in zip(goals, names, strict=True)
+    ]
+
+
+def _split(robot: Robot, goal: Any) -> list[Any]:
+    """One entry a goal, unchecked."""
+    if isinstance(goal, PoseGoal):
+        return [goal]
+    if isinstance(goal, list | tuple) and any(isinstance(one, PoseGoal) for one in goal):
+        return list(goal)
+    values = _numbers(goal)
+    if values is None and isinstance(goal, list | tuple) and not all(np.isscalar(one) for one in goal):
+        return list(goal)  # not numbers of one shape: the check of each says which is wrong
+    if values is None or values.ndim not in (1, 2):
+        raise InvalidInputError(
+            f"goal must be {robot.dof} joint values of {robot.name}, a PoseGoal, or a list of either, got {goal!r}"
+        )
+    return list(values) if values.ndim == 2 else [values] * bool(values.size)
 
 
 def _checked(judge: Judge, q: Array, name: str) -> list[Array] | Refusal:
