@@ -13,11 +13,9 @@ from edmp.robots.transforms import quaternion_from_rotation, rotation_from_quate
 
 Array = NDArray[np.float64]
 
+
 QUATERNION_TOLERANCE = 1e-3
 """How far from 1 the norm of a quaternion may be; within it the quaternion is normalised."""
-
-RIGID_TOLERANCE = 1e-5
-"""How far from orthonormal, entry by entry, the rotation part of a pose may be."""
 
 
 def pose(position: ArrayLike, quaternion: ArrayLike | None = None) -> Array:
@@ -65,27 +63,6 @@ def unit_quaternion(quaternion: ArrayLike) -> Array:
 def quaternion_of(X: ArrayLike) -> Array:
     """(4,) unit quaternion (x, y, z, w), w >= 0, of the rotation of a pose (4, 4)."""
     return quaternion_from_rotation(np.asarray(X, dtype=np.float64)[:3, :3])
-
-
-def rigid(X: ArrayLike, what: str) -> Array:
-    """A copy of ``X`` as a float (4, 4) array, or an `InvalidInputError` that says why ``what`` is not a rigid pose."""
-    try:
-        X = np.array(X, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise InvalidInputError(f"{what} must be a (4, 4) array of numbers, got {X!r}") from None
-    if X.shape != (4, 4):
-        raise InvalidInputError(f"{what} must be a (4, 4) pose, got shape {X.shape}")
-    if not np.isfinite(X).all():
-        raise InvalidInputError(f"{what} must be finite, got {X.tolist()}")
-    if np.abs(X[3] - (0, 0, 0, 1)).max() > RIGID_TOLERANCE:
-        raise InvalidInputError(f"{what} is not rigid: its last row must be 0 0 0 1, got {X[3].tolist()}")
-    R = X[:3, :3]
-    error = float(np.abs(R.T @ R - np.eye(3)).max())
-    if error > RIGID_TOLERANCE:
-        raise InvalidInputError(f"{what} is not rigid: R^T R is off the identity by {error:.3g}, R = {R.tolist()}")
-    if np.linalg.det(R) < 0:
-        raise InvalidInputError(f"{what} is not rigid: its rotation mirrors (determinant -1), R = {R.tolist()}")
-    return X
 
 
 def pose_yaw(position: Sequence[float], yaw: float) -> Array:

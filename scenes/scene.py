@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from edmp.robots.errors import InvalidInputError, unknown_name
-from edmp.scenes.poses import pose, rigid
+from edmp.robots.transforms import rigid
+from edmp.scenes.poses import pose
 from edmp.scenes.shapes import Shape
 
 Array = NDArray[np.float64]
@@ -64,7 +65,10 @@ class Scene:
     obstacles: tuple[Obstacle, ...] = ()
 
     def __post_init__(self) -> None:
-        obstacles = tuple(self.obstacles)
+        try:
+            obstacles = tuple(self.obstacles)
+        except TypeError:
+            raise InvalidInputError(f"a scene holds a sequence of Obstacle, got {self.obstacles!r}") from None
         seen: set[str] = set()
         for obstacle in obstacles:
             if not isinstance(obstacle, Obstacle):
@@ -82,7 +86,15 @@ class Scene:
         quaternion (x, y, z, w), or ``(shape, X_WO)`` with a (4, 4) pose, for example::
 
             Scene.of({"table": (Box((1.0, 1.2, 0.05)), (0.5, 0.0, 0.2)), "can": (Cylinder(0.03, 0.14), (0.5, 0, 0.3))})
+
+        Raises:
+            InvalidInputError: not such a mapping, or a shape or pose that makes no sense.
         """
+        if not isinstance(obstacles, Mapping):
+            raise InvalidInputError(
+                "Scene.of takes a mapping {name: (shape, position)}, "
+                f"got {obstacles!r}; an empty scene is Scene(), a list of Obstacle goes into Scene(...)"
+            )
         return cls(tuple(_obstacle(name, value) for name, value in obstacles.items()))
 
     def with_obstacle(

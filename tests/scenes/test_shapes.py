@@ -100,6 +100,18 @@ def test_scene_of_says_what_it_takes(value) -> None:
         Scene.of({"ball": value})
 
 
+@pytest.mark.parametrize("value", [None, [1], 3, "table", [Obstacle("ball", Sphere(1.0), np.eye(4))]])
+def test_scene_of_takes_a_mapping(value) -> None:
+    with pytest.raises(InvalidInputError, match="takes a mapping"):
+        Scene.of(value)
+
+
+@pytest.mark.parametrize("value", [None, 3, [1], "table"])
+def test_scene_takes_obstacles(value) -> None:
+    with pytest.raises(InvalidInputError, match="a scene holds"):
+        Scene(value)
+
+
 def test_obstacle_needs_a_name_and_a_shape() -> None:
     with pytest.raises(InvalidInputError, match="name"):
         Obstacle("", Sphere(1.0), np.eye(4))
