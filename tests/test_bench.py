@@ -138,6 +138,8 @@ def test_ctrl_c_keeps_the_lines_and_resume_goes_on(
     before = out.read_bytes()
     assert bench(problems, out, "--resume", "--seed", 9) == 2
     assert "was made with seed 0, now 9" in capsys.readouterr().err
+    assert bench(problems, out, "--resume", "--robot", "ur5") == 2
+    assert "made with robot panda, now ur5" in capsys.readouterr().err
     assert bench(problems, out, "--resume", "--no-fallback") == 2
     assert out.read_bytes() == before
 

@@ -47,8 +47,7 @@ def record_of(
     """One line of a results file. ``time_s`` is the wall time that the caller measured [s]."""
     best = result.best
     return {
-        **_heading(entry, planner, seed),
-        "robot": problem.robot.name,
+        **_heading(entry, planner, problem.robot.name, seed),
         "gripper_width": problem.robot.gripper.width if problem.robot.gripper else None,
         "solved": result.solved,
         "status": result.status.value,
@@ -67,11 +66,13 @@ def record_of(
     }
 
 
-def error_record(entry: BenchProblem, planner: str, error: Exception, time_s: float, *, seed: int) -> Record:
+def error_record(
+    entry: BenchProblem, planner: str, error: Exception, time_s: float, *, robot: str, seed: int
+) -> Record:
     """The line of a problem on which something raised."""
     empty = dict.fromkeys(("stage", "path", "times", "length_rad", "duration_s", "min_clearance_m"))
     return {
-        **_heading(entry, planner, seed),
+        **_heading(entry, planner, robot, seed),
         "solved": False,
         "status": ERROR,
         "message": f"{type(error).__name__}: {error}",
@@ -82,8 +83,15 @@ def error_record(entry: BenchProblem, planner: str, error: Exception, time_s: fl
     }
 
 
-def _heading(entry: BenchProblem, planner: str, seed: int) -> Record:
-    return {"set": entry.set, "index": entry.index, "planner": planner, "seed": seed, "version": edmp.__version__}
+def _heading(entry: BenchProblem, planner: str, robot: str, seed: int) -> Record:
+    return {
+        "set": entry.set,
+        "index": entry.index,
+        "planner": planner,
+        "robot": robot,
+        "seed": seed,
+        "version": edmp.__version__,
+    }
 
 
 def key_of(record: Record) -> tuple[str, str, int]:
@@ -146,9 +154,9 @@ def _cut_unfinished_line(path: Path) -> None:
             file.truncate(content.rfind(b"\n") + 1)
 
 
-def refuse_mixture(records: Iterable[Record], *, seed: int, options: dict[str, Any], path: Path) -> None:
+def refuse_mixture(records: Iterable[Record], *, robot: str, seed: int, options: dict[str, Any], path: Path) -> None:
     """Refuse to go on with other settings than those of the lines already there."""
     for record in records:
-        for name, value in (("seed", seed), ("options", options)):
+        for name, value in (("robot", robot), ("seed", seed), ("options", options)):
             if record.get(name, value) != value:
                 raise InvalidInputError(f"{path} was made with {name} {record[name]}, now {value}; use another file")

@@ -68,9 +68,9 @@ def run(
     out = check_writable(out, "--out")
     if not planners:
         raise InvalidInputError("planners: name at least one")
-    load_robot(settings.robot)
+    robot = load_robot(settings.robot).name
     made = {name: make_planner(name, settings.options) for name in dict.fromkeys(planners)}
-    records = _earlier(out, settings)
+    records = _earlier(out, settings, robot)
     done = {key_of(record) for record in records}
     with Writer(out, append=settings.resume) as writer:
         for name, planner in made.items():
@@ -78,7 +78,7 @@ def run(
             if todo:
                 on_warm_up(_warm_up(name, planner, todo[0], settings))
             for entry in todo:
-                record = _one(name, planner, entry, settings)
+                record = _one(name, planner, entry, settings, robot)
                 writer.write(record)
                 records.append(record)
                 on_record(record)
@@ -91,13 +91,13 @@ def count_todo(problems: Sequence[BenchProblem], planners: Sequence[str], record
     return sum((name, entry.set, entry.index) not in done for name in dict.fromkeys(planners) for entry in problems)
 
 
-def _earlier(out: Path, settings: RunSettings) -> list[Record]:
+def _earlier(out: Path, settings: RunSettings, robot: str) -> list[Record]:
     if settings.force or not out.exists() or out.stat().st_size == 0:
         return []
     if not settings.resume:
         raise InvalidInputError(f"--out: {out} exists; go on with --resume or overwrite it with --force")
     records = read_records(out)
-    refuse_mixture(records, seed=settings.seed, options=settings.options.given(), path=out)
+    refuse_mixture(records, robot=robot, seed=settings.seed, options=settings.options.given(), path=out)
     return records
 
 
@@ -108,7 +108,7 @@ def _warm_up(name: str, planner: BenchPlanner, entry: BenchProblem, settings: Ru
     return WarmUp(name, time.perf_counter() - begin)
 
 
-def _one(name: str, planner: BenchPlanner, entry: BenchProblem, settings: RunSettings) -> Record:
+def _one(name: str, planner: BenchPlanner, entry: BenchProblem, settings: RunSettings, robot: str) -> Record:
     begin = time.perf_counter()
     try:
         problem = entry.load(settings.robot)
@@ -117,6 +117,6 @@ def _one(name: str, planner: BenchPlanner, entry: BenchProblem, settings: RunSet
         seconds = time.perf_counter() - begin
         record = record_of(entry, problem, name, result, seconds, seed=settings.seed)
     except Exception as error:  # a planner that breaks on one problem must not end the comparison
-        record = error_record(entry, name, error, time.perf_counter() - begin, seed=settings.seed)
+        record = error_record(entry, name, error, time.perf_counter() - begin, robot=robot, seed=settings.seed)
     record["options"] = settings.options.given()
     return record
