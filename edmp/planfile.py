@@ -137,8 +137,7 @@ def finite_or_none(value: float | None) -> float | None:
 
 def _robot_document(robot: Robot) -> Document:
     """By name if edmp ships it unchanged; else its whole description, so that the file stands alone."""
-    from edmp.robots import built_in_robots
-    from edmp.robots.description_writer import document_of
+    from edmp.robots.description_writer import departs_from_built_in, document_of
 
     document: Document = {
         "name": robot.name,
@@ -146,7 +145,7 @@ def _robot_document(robot: Robot) -> Document:
         "base": robot.X_W0.tolist(),
         "tool": robot.tool.name,
     }
-    if robot.name not in built_in_robots() or any(link.attached for link in robot.links):
+    if departs_from_built_in(robot):
         document["description"] = document_of(robot)
     return document
 

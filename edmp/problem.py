@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edmp.robots import load_robot
-from edmp.robots.errors import FileFormatError, unknown_name
+from edmp.robots.errors import FileFormatError, InvalidInputError, unknown_name
 from edmp.robots.robot import Robot
 from edmp.scenes.files import example_path, parse_scene
 from edmp.scenes.moveit import MoveItRequest, MoveItScene, load_moveit_request
@@ -126,9 +126,17 @@ def save_problem(path: str | Path, problem: Problem) -> None:
     """Write a problem in edmp's own format. The robot goes by its name, with gripper opening and base pose.
 
     Raises:
-        InvalidInputError: if the file cannot be written.
+        InvalidInputError: if the file cannot be written, or the robot is not one that these give back: a description
+            of one's own, another tool frame, or an attached object.
     """
+    from edmp.robots.description_writer import departs_from_built_in
+
     arm = problem.robot
+    if reason := departs_from_built_in(arm):
+        raise InvalidInputError(
+            f"cannot write problem {str(path)!r}: the format names its robot, with gripper width and base pose, "
+            f"but {reason}; edmp.save_plan keeps any robot"
+        )
     entry = RobotEntry(
         arm.name,
         arm.gripper.width if arm.gripper else None,

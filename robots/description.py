@@ -34,7 +34,10 @@ _KEYS = {
         {"notes", "base", "gripper"},
     ),
     "joint": ({"name", "kind", "position", "velocity", "acceleration", "jerk"}, {"xyz", "rpy", "quaternion"}),
-    "link": ({"name", "body"}, {"xyz", "rpy", "quaternion", "source", "fit", "hulls", "spheres", "box", "like"}),
+    "link": (
+        {"name", "body"},
+        {"xyz", "rpy", "quaternion", "attached", "source", "fit", "hulls", "spheres", "box", "like"},
+    ),
     "box": ({"size"}, {"xyz", "rpy", "quaternion"}),
     "tool": ({"name", "body"}, {"xyz", "rpy", "quaternion"}),
     "gripper": ({"width", "max_width", "fingers"}, set()),
@@ -184,7 +187,11 @@ def _links(entries: Any, dof: int, place: str) -> tuple[Link, ...]:
         if (spheres[:, 3] <= 0).any():
             raise FileFormatError(f"{here}: spheres: every radius must be positive")
         spheres[:, :3] = apply(X_BL, spheres[:, :3])
-        links.append(Link(str(entry["name"]), body, X_BL, hulls, spheres, _box(geometry.get("box"), X_BL, here)))
+        attached = entry.get("attached", False)
+        if not isinstance(attached, bool):
+            raise FileFormatError(f"{here}: attached {attached!r}; expected true or false")
+        box = _box(geometry.get("box"), X_BL, here)
+        links.append(Link(str(entry["name"]), body, X_BL, hulls, spheres, box, attached))
     _check_unique([link.name for link in links], place)
     return tuple(links)
 

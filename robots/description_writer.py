@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from edmp.robots.description import VERSION, Document
+from edmp.robots.description import VERSION, Document, built_in_robots, load_robot
 from edmp.robots.robot import Array, Link, Robot
 from edmp.robots.transforms import apply, inverse, quaternion_from_rotation, rotation_from_rpy, rpy_from_rotation
 
@@ -63,6 +63,29 @@ def document_of(robot: Robot) -> Document:
     return document
 
 
+def departs_from_built_in(robot: Robot) -> str | None:
+    """Why name, gripper width and base pose alone do not give this arm back; None if they do."""
+    if robot.name not in built_in_robots():
+        return f"{robot.name!r} is no built-in robot"
+    if held := [link.name for link in robot.links if link.attached]:
+        return f"it holds {', '.join(held)}"
+    twin = load_robot(robot.name, gripper_width=robot.gripper.width if robot.gripper else None)
+    ours, theirs = document_of(robot.with_base(twin.X_W0)), document_of(twin)
+    changed = [key for key in {**theirs, **ours} if not _alike(ours.get(key), theirs.get(key))]
+    return f"its {', '.join(changed)} differ from those of the built-in {robot.name}" if changed else None
+
+
+def _alike(a: Any, b: Any) -> bool:
+    """Equal but for rounding."""
+    if isinstance(a, Mapping) and isinstance(b, Mapping):
+        return a.keys() == b.keys() and all(_alike(a[key], b[key]) for key in a)
+    if isinstance(a, list) and isinstance(b, list):
+        return len(a) == len(b) and all(map(_alike, a, b))
+    if isinstance(a, float) and isinstance(b, float):
+        return abs(a - b) < 1e-9
+    return a == b
+
+
 def _link_entry(link: Link) -> dict[str, Any]:
     X_LB = inverse(link.X_BL)
     spheres = np.column_stack([apply(X_LB, link.spheres_B[:, :3]), link.spheres_B[:, 3]])
@@ -71,6 +94,7 @@ def _link_entry(link: Link) -> dict[str, Any]:
         "name": link.name,
         "body": link.body,
         **pose_entry(link.X_BL),
+        **({"attached": True} if link.attached else {}),
         **geometry_entry([apply(X_LB, hull) for hull in link.hulls_B], spheres, box),
     }
 

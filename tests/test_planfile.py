@@ -15,6 +15,7 @@ import edmp
 from edmp.planfile import load_plan, save_plan
 from edmp.problem import PoseGoal, load_example
 from edmp.result import PlanResult, Status
+from edmp.scenes import Box
 
 
 def assert_same(a: PlanResult, b: PlanResult) -> None:
@@ -74,6 +75,32 @@ def test_a_robot_of_ones_own_is_written_out(tmp_path: Path) -> None:
     assert robot.link_names == own.link_names
     for a, b in zip(robot.links, own.links, strict=True):
         np.testing.assert_allclose(a.spheres_B, b.spheres_B, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda arm: arm.with_attachment("mug", Box((0.04, 0.05, 0.1)), np.eye(4), link="panda_hand"),
+        lambda arm: arm.with_tool("panda_link3"),
+        lambda arm: dataclasses.replace(arm, limits=dataclasses.replace(arm.limits, velocity=arm.limits.velocity / 2)),
+    ],
+)
+def test_a_changed_robot_comes_back_as_it_was(tmp_path: Path, change) -> None:
+    problem = load_example("bookshelf")
+    own = change(problem.robot)
+    save_plan(tmp_path / "plan.json", dataclasses.replace(problem, robot=own), solved(problem))
+    robot = load_plan(tmp_path / "plan.json").problem.robot
+    assert robot.tool.name == own.tool.name
+    assert robot.link_names == own.link_names
+    assert sorted(robot.collision_pairs) == sorted(own.collision_pairs)
+    np.testing.assert_allclose(robot.limits.velocity, own.limits.velocity)
+    for a, b in zip(robot.links, own.links, strict=True):
+        assert a.attached == b.attached
+        np.testing.assert_allclose(a.X_BL, b.X_BL, atol=1e-9)
+        for ours, theirs in zip(a.hulls_B, b.hulls_B, strict=True):
+            np.testing.assert_allclose(ours, theirs, atol=1e-9)
+    if own.link_names[-1] == "mug":
+        assert robot.without_attachment("mug").link_names == problem.robot.link_names
 
 
 @pytest.mark.parametrize(

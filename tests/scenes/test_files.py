@@ -1,5 +1,6 @@
 """edmp's own YAML and MoveIt's: what is written is read back, what is wrong is named with file and line."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -111,6 +112,32 @@ def test_own_problem_round_trip(tmp_path: Path) -> None:
     np.testing.assert_allclose(back.robot.X_W0, robot.X_W0)
     assert back.robot.gripper is not None
     assert back.robot.gripper.width == 0.05
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda arm: arm.with_attachment("mug", Sphere(0.03), np.eye(4), link="panda_hand"), "it holds mug"),
+        (lambda arm: dataclasses.replace(arm, name="my_arm"), "'my_arm' is no built-in robot"),
+        (lambda arm: dataclasses.replace(arm, home=arm.home + 0.1), "its home differ"),
+        (lambda arm: arm.with_tool("panda_link3"), "its tool"),
+    ],
+)
+def test_a_robot_that_its_name_does_not_give_back_is_not_written(tmp_path: Path, change, says: str) -> None:
+    problem = load_example("bookshelf")
+    path = tmp_path / "p.yaml"
+    with pytest.raises(InvalidInputError, match=f"{says}.*save_plan keeps any robot"):
+        save_problem(path, dataclasses.replace(problem, robot=change(problem.robot)))
+    assert not path.exists()
+
+
+def test_a_gripper_moved_often_is_still_the_built_in_one(tmp_path: Path) -> None:
+    problem = load_example("bookshelf")
+    arm = load_robot("panda")
+    for width in (0.013, 0.07, 0.031, 0.04):
+        arm = arm.with_gripper(width)
+    save_problem(tmp_path / "p.yaml", dataclasses.replace(problem, robot=arm))
+    assert load_problem(tmp_path / "p.yaml").robot.gripper.width == 0.04
 
 
 @pytest.mark.parametrize("name", ["bookshelf", "table", "cage", "bin"])
