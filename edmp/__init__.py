@@ -16,11 +16,14 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOMES = {
+    "edmp.costs": ("Ensemble", "Member"),
+    "edmp.guidance": ("GuidanceSettings",),
     "edmp.planner": ("Planner", "PlannerSettings", "plan"),
     "edmp.planfile": ("PlanFile", "load_plan", "save_plan"),
+    "edmp.prior": ("Prior",),
     "edmp.problem": ("PoseGoal", "Problem", "load_example", "load_problem", "save_problem"),
     "edmp.result": ("PlanResult", "Solution", "Stage", "Stats", "Status"),
-    "edmp.robots": ("Robot", "load_robot"),
+    "edmp.robots": ("Motion", "Robot", "load_robot", "load_urdf"),
     "edmp.robots.errors": (
         "EdmpError",
         "FileFormatError",
@@ -40,16 +43,20 @@ _HOMES = {
         "save_scene",
     ),
     "edmp.trajectory": ("Trajectory",),
+    "edmp.validate": ("Judge",),
     "edmp.viz": ("save_image",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 if TYPE_CHECKING:
+    from edmp.costs import Ensemble, Member
+    from edmp.guidance import GuidanceSettings
     from edmp.planfile import PlanFile, load_plan, save_plan
     from edmp.planner import Planner, PlannerSettings, plan
+    from edmp.prior import Prior
     from edmp.problem import PoseGoal, Problem, load_example, load_problem, save_problem
     from edmp.result import PlanResult, Solution, Stage, Stats, Status
-    from edmp.robots import Robot, load_robot
+    from edmp.robots import Motion, Robot, load_robot, load_urdf
     from edmp.robots.errors import (
         EdmpError,
         FileFormatError,
@@ -59,6 +66,7 @@ if TYPE_CHECKING:
     )
     from edmp.scenes import Box, Capsule, Cylinder, Mesh, Obstacle, Scene, Sphere, load_scene, save_scene
     from edmp.trajectory import Trajectory
+    from edmp.validate import Judge
     from edmp.viz import save_image
 
 __all__ = [
@@ -66,16 +74,22 @@ __all__ = [
     "Capsule",
     "Cylinder",
     "EdmpError",
+    "Ensemble",
     "FileFormatError",
+    "GuidanceSettings",
     "InvalidInputError",
+    "Judge",
+    "Member",
     "Mesh",
     "MissingDependencyError",
+    "Motion",
     "Obstacle",
     "PlanFile",
     "PlanResult",
     "Planner",
     "PlannerSettings",
     "PoseGoal",
+    "Prior",
     "Problem",
     "Robot",
     "Scene",
@@ -91,6 +105,7 @@ __all__ = [
     "load_problem",
     "load_robot",
     "load_scene",
+    "load_urdf",
     "plan",
     "save_image",
     "save_plan",
