@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from edmp.robots.errors import InvalidInputError
 
@@ -52,3 +54,10 @@ def written_whole(path: str | Path) -> Iterator[Path]:
         raise InvalidInputError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_json(path: str | Path, value: Any) -> None:
+    """Write plain data as strict JSON, whole or not at all."""
+    text = json.dumps(value, indent=1, allow_nan=False) + "\n"
+    with written_whole(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")

@@ -6,11 +6,13 @@ stopped run goes on with the shards that are missing.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import time
 from collections.abc import Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -19,7 +21,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edmp.robots.errors import FileFormatError, InvalidInputError
+from edmp.outfile import write_json, written_whole
+from edmp.ranges import Range, check_fields
+from edmp.robots.errors import EdmpError, FileFormatError, InvalidInputError, unknown_name
 from edmp.robots.robot import Robot
 
 Array = NDArray[np.float64]
@@ -27,6 +31,9 @@ Array = NDArray[np.float64]
 MANIFEST_VERSION = 1
 BENCHMARK_SEED_BASE = 1 << 40
 """Scene seeds from here on belong to benchmarks; generated training data never reach them."""
+
+BARREN_SHARDS = 8
+"""So many finished shards in a row without a single trajectory end the run: something is wrong with the setting."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +60,11 @@ class GenerateSettings:
     margin: float = 0.02
     scenes_per_shard: int = 64
 
+    def __post_init__(self) -> None:
+        count, length = Range(1, whole=True), Range(0)
+        whole = dict.fromkeys(("count", "queries_per_scene", "targets_per_scene", "scenes_per_shard"), count)
+        check_fields(self, {**whole, "seed": Range(0, whole=True), "margin": length})
+
     def scene_seed(self, scene: int) -> int:
         value = self.seed * 1_000_000 + scene
         if scene >= 1_000_000 or value >= BENCHMARK_SEED_BASE:
@@ -76,55 +88,92 @@ def generate(
 
     Returns:
         The path of the manifest.
-    """
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
 
+    Raises:
+        InvalidInputError: settings that make no sense, or other than those of the data already there.
+        UnknownNameError: no such robot or scene family.
+        EdmpError: `BARREN_SHARDS` shards in a row came out empty.
+    """
+    from edmp.data.progress import trajectory_progress
+
+    _check(settings, workers)
     out = Path(out)
     manifest = _open_manifest(out, settings)
     workers = workers or len(os.sched_getaffinity(0))
     deadline = time.monotonic() + max_seconds if max_seconds else float("inf")
     done = manifest["shards"]
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with (
-        Progress(*columns, TimeRemainingColumn()) as progress,
-        ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_one_thread) as pool,
-    ):
-        bar = progress.add_task("trajectories", total=settings.count, completed=_total(manifest))
-        todo = (k for k in range(10**9) if str(k) not in done)
+    barren = 0
+    todo = (k for k in range(10**9) if str(k) not in done)
+    with trajectory_progress(settings.count) as show, _workers(workers, out) as pool:
+        show(_total(manifest))
         running = {pool.submit(_make_shard, str(out), settings, next(todo)) for _ in range(workers)}
-        try:
-            while running:
-                finished, running = wait(running, return_when=FIRST_COMPLETED)
-                for future in finished:
-                    shard, stats = future.result()
-                    done[str(shard)] = stats
-                    _write_json(out / "manifest.json", manifest)
-                    progress.update(bar, completed=_total(manifest))
-                    if _total(manifest) < settings.count and time.monotonic() < deadline:
-                        running.add(pool.submit(_make_shard, str(out), settings, next(todo)))
-        except KeyboardInterrupt:
-            _cancel(running)
-            raise
+        while running:
+            finished, running = wait(running, return_when=FIRST_COMPLETED)
+            for future in finished:
+                shard, stats = future.result()
+                done[str(shard)] = stats
+                write_json(out / "manifest.json", manifest)
+                show(_total(manifest))
+                barren = 0 if stats["trajectories"] else barren + 1
+                if barren >= BARREN_SHARDS:
+                    raise EdmpError(_barren(settings, manifest))
+                if _total(manifest) < settings.count and time.monotonic() < deadline:
+                    running.add(pool.submit(_make_shard, str(out), settings, next(todo)))
     return out / "manifest.json"
+
+
+def _check(settings: GenerateSettings, workers: int | None) -> None:
+    """Told here, before a worker starts."""
+    from edmp.robots import load_robot
+    from edmp.scenes.generators import FAMILIES
+
+    load_robot(settings.robot)
+    for family in settings.families:
+        if family not in FAMILIES:
+            raise unknown_name("scene family", family, FAMILIES)
+    if workers is not None and workers < 1:
+        raise InvalidInputError(f"workers must be at least 1, got {workers}")
+
+
+def _barren(settings: GenerateSettings, manifest: dict[str, Any]) -> str:
+    queries = sum(shard["queries"] for shard in manifest["shards"].values())
+    return (
+        f"{BARREN_SHARDS} shards of {settings.scenes_per_shard} scenes in a row without a single trajectory of "
+        f"{settings.robot} ({queries} queries tried in all): no use going on. Can the arm reach the targets of "
+        f"{', '.join(settings.families) or 'these scene families'} with margin {settings.margin} m? "
+        "Larger targets_per_scene and queries_per_scene find more."
+    )
+
+
+@contextlib.contextmanager
+def _workers(count: int, out: Path) -> Iterator[ProcessPoolExecutor]:
+    """Worker processes that end with the block: at once, whatever they are at, if an exception ends it."""
+    pool = ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=_start_worker)
+    try:
+        yield pool
+    except BaseException:
+        # The public shutdown waits for running shards, minutes each; `_processes` is what it waits for.
+        processes = list((getattr(pool, "_processes", None) or {}).values())
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            process.join(timeout=5)
+            if process.is_alive():
+                process.kill()
+                process.join()
+        for leftover in out.glob(".shard-*.partial.safetensors"):
+            leftover.unlink(missing_ok=True)
+        raise
+    pool.shutdown()
 
 
 def _total(manifest: dict[str, Any]) -> int:
     return sum(shard["trajectories"] for shard in manifest["shards"].values())
 
 
-def _cancel(futures: set[Future[Any]]) -> None:
-    for future in futures:
-        future.cancel()
-
-
-def _one_thread() -> None:
+def _start_worker() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group: the parent ends its workers
     os.environ["EDMP_NUM_THREADS"] = "1"
     import torch
 
@@ -151,14 +200,8 @@ def _open_manifest(out: Path, settings: GenerateSettings) -> dict[str, Any]:
         manifest["settings"] = wanted
         return manifest
     manifest = {"version": MANIFEST_VERSION, "reversible": True, "settings": wanted, "shards": {}}
-    _write_json(path, manifest)
+    write_json(path, manifest)
     return manifest
-
-
-def _write_json(path: Path, value: Any) -> None:
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(value, indent=1))
-    temporary.replace(path)
 
 
 def _make_shard(out: str, settings: GenerateSettings, shard: int) -> tuple[int, dict[str, Any]]:
@@ -180,10 +223,9 @@ def _make_shard(out: str, settings: GenerateSettings, shard: int) -> tuple[int, 
         scenes.append(np.full(len(control_points), scene, np.int32))
         queries += tried
     path = Path(out) / f"shard-{shard:05d}.safetensors"
-    temporary = path.with_suffix(".tmp")
     tensors = {"control_points": np.concatenate(rows).astype(np.float32), "scene": np.concatenate(scenes)}
-    save_file(tensors, temporary)
-    temporary.replace(path)
+    with written_whole(path) as temporary:
+        save_file(tensors, temporary)
     count = len(tensors["scene"])
     return shard, {"trajectories": count, "queries": queries, "seconds": round(time.monotonic() - begin, 1)}
 

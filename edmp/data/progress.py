@@ -1,4 +1,4 @@
-"""What a person sees of a training run, and how they stop it."""
+"""What a person sees of a run that makes data or trains, and how they stop it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 
 class TrainProgress:
@@ -59,3 +59,12 @@ def stop_on_interrupt() -> Iterator[Callable[[], bool]]:
         yield stop.is_set
     finally:
         signal.signal(signal.SIGINT, previous)
+
+
+@contextmanager
+def trajectory_progress(wanted: int) -> Iterator[Callable[[int], None]]:
+    """A bar of the trajectories made so far; the block is given the function that moves it."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, TimeRemainingColumn()) as progress:
+        bar = progress.add_task("trajectories", total=wanted)
+        yield lambda made: progress.update(bar, completed=made)

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+import edmp.data.generate as module
 from edmp.data.generate import BENCHMARK_SEED_BASE, GenerateSettings, generate, shard_files
 from edmp.data.task_poses import descend_to_poses
 from edmp.prior.spline import Spline
 from edmp.robots import load_robot
-from edmp.robots.errors import FileFormatError, InvalidInputError
+from edmp.robots.errors import EdmpError, FileFormatError, InvalidInputError
 from edmp.scenes.generators import generate as generate_scene
 from edmp.validate.dense import dense_collisions
 
@@ -61,8 +71,6 @@ def test_goes_on_where_it_stopped_and_makes_the_same(folder, tmp_path):
 
 
 def test_other_settings_need_another_folder(folder):
-    from dataclasses import replace
-
     with pytest.raises(InvalidInputError, match="seed=7"):
         generate(folder, replace(SMALL, seed=8), workers=1)
 
@@ -93,3 +101,100 @@ def test_descend_to_poses_reaches_most_of_them():
     q, error = descend_to_poses(robot, q0, wanted)
     assert (error < 2e-3).double().mean() > 0.3
     assert (q >= torch.as_tensor(robot.limits.lower)).all()
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "right"),
+    [
+        ("count", 0, "at least 1"),
+        ("seed", -1, "at least 0"),
+        ("queries_per_scene", 0, "at least 1"),
+        ("targets_per_scene", 0, "at least 1"),
+        ("margin", -0.01, "at least 0"),
+        ("scenes_per_shard", 0, "at least 1"),
+    ],
+)
+def test_settings_refuse_nonsense(field, value, right):
+    with pytest.raises(InvalidInputError, match=f"{field} must be {right}.*, got {value}"):
+        GenerateSettings(**{field: value})
+
+
+def test_misuse_is_told_before_anything_is_written(tmp_path):
+    for settings, workers in (
+        (replace(SMALL, families=("shelv",)), 1),
+        (replace(SMALL, robot="pandaa"), 1),
+        (SMALL, 0),
+    ):
+        with pytest.raises(EdmpError, match=r"Did you mean|workers"):
+            generate(tmp_path / "data", settings, workers=workers)
+        assert not (tmp_path / "data").exists()
+
+
+def test_shard_after_shard_without_a_trajectory_ends_the_run(tmp_path, monkeypatch):
+    made = []
+
+    def barren_shard(out, settings, shard):
+        made.append(shard)
+        return shard, {"trajectories": int(shard == 2), "queries": 4, "seconds": 0.1}
+
+    @contextlib.contextmanager
+    def threads(count, out):
+        with ThreadPoolExecutor(count) as pool:
+            yield pool
+
+    monkeypatch.setattr(module, "_make_shard", barren_shard)
+    monkeypatch.setattr(module, "_workers", threads)
+    with pytest.raises(EdmpError, match="8 shards of 2 scenes in a row without a single trajectory of panda"):
+        generate(tmp_path, SMALL, workers=1)
+    assert made == list(range(11))  # shard 2 was not empty
+    assert len(json.loads((tmp_path / "manifest.json").read_text())["shards"]) == 11
+
+
+def test_ctrl_c_ends_the_workers_and_keeps_what_is_finished(tmp_path):
+    code = (
+        "from edmp.data.generate import GenerateSettings, generate\n"
+        "if __name__ == '__main__':\n"
+        "    generate('data', GenerateSettings(count=10**6, families=('tabletop',), queries_per_scene=2,"
+        " targets_per_scene=4, scenes_per_shard=1), workers=2)\n"
+    )
+    (tmp_path / "make.py").write_text(code)
+    run = subprocess.Popen(
+        [sys.executable, "make.py"],
+        cwd=tmp_path,
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    try:
+        wait_for(lambda: any(shard_files(tmp_path / "data")), 120)
+        workers = children_of(run.pid)
+        assert len(workers) >= 2
+        os.killpg(run.pid, signal.SIGINT)  # as a terminal does
+        _, errors = run.communicate(timeout=60)
+        assert errors.decode().rstrip().endswith("KeyboardInterrupt")
+        wait_for(lambda: not any(is_running(pid) for pid in workers), 30)
+    finally:
+        if run.poll() is None:
+            os.killpg(run.pid, signal.SIGKILL)
+    manifest = json.loads((tmp_path / "data" / "manifest.json").read_text())
+    files = {path.name for path in (tmp_path / "data").iterdir()}
+    assert {f"shard-{int(k):05d}.safetensors" for k in manifest["shards"]} <= files
+    assert not [name for name in files if "partial" in name]
+
+
+def wait_for(condition, seconds):
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.1)
+
+
+def children_of(pid):
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def is_running(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
