@@ -15,7 +15,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 
 def test_the_example_guides_its_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(EXAMPLES))
-    example = importlib.import_module("custom_cost")
+    example = importlib.import_module("04_custom_cost")
     assert cost_by_name("upright_tool") is example.UprightTool
     value, gradient = example.guiding_gradient()
     assert torch.isfinite(value).all()

@@ -3,7 +3,11 @@
 One class and a name are enough. Register the class with the decorator, as here, or advertise it from an installed
 package in the entry-point group ``edmp.costs``; then any ensemble can name it.
 
-    python examples/custom_cost.py
+What it does, and what not: the costs of an ensemble steer the sampling (guidance), so that the candidates prefer
+upright tools. The steps after it, repair and polish, act on clearance and length only, and nothing certifies the lean:
+the tool may lean more than ``tolerance`` in the motion that comes out.
+
+    python examples/04_custom_cost.py
 """
 
 from __future__ import annotations
@@ -68,7 +72,7 @@ def guiding_gradient() -> tuple[Tensor, Tensor]:
     return ENSEMBLE.value_and_gradient(World.of(robot, TABLE), q, 0.5)
 
 
-def main() -> None:
+def main() -> edmp.PlanResult:
     value, gradient = guiding_gradient()
     for i, member in enumerate(ENSEMBLE.members):
         row = int((ENSEMBLE.rows == i).nonzero()[0])
@@ -78,6 +82,7 @@ def main() -> None:
     goal[0] += 1.0
     result = edmp.plan(TABLE, robot.home, goal, ensemble=ENSEMBLE)
     print(result.status, result.message)
+    return result
 
 
 if __name__ == "__main__":
