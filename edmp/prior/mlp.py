@@ -108,6 +108,7 @@ class MlpNetwork(nn.Module):
 
     def problem_embedding(self, start: Tensor, goal: Tensor) -> Tensor:
         """(n, cond) embedding of ``start`` and ``goal``, each (n, dof); n may be 1 for a whole batch."""
+        start, goal = torch.broadcast_tensors(start, goal)
         middle, half = (self.upper + self.lower) / 2, (self.upper - self.lower) / 2
         a, b = (start - middle) / half, (goal - middle) / half
         difference = goal - start

@@ -38,6 +38,15 @@ def test_one_condition_serves_the_whole_batch(network, generator):
     assert (once - prior.denoise(x, 0.8, start, goal)).abs().max() > 1e-4
 
 
+def test_one_start_serves_several_goals(network, generator):
+    prior = MlpPrior.of(network, robot_name="panda")
+    start, goals = torch.randn(1, 7, generator=generator), torch.randn(5, 7, generator=generator)
+    x = prior.noise(5, generator=generator)
+    together = prior.denoise(x, 0.7, start, goals)
+    for i in range(5):
+        torch.testing.assert_close(together[i : i + 1], prior.denoise(x[i : i + 1], 0.7, start, goals[i : i + 1]))
+
+
 def test_denoiser_is_the_preconditioned_network(network, generator):
     prior = MlpPrior.of(network, robot_name="panda")
     start, goal = torch.randn(2, 1, 7, generator=generator)
