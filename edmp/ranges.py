@@ -36,7 +36,8 @@ class Range:
     def _holds_one(self, value: Any) -> bool:
         if not isinstance(value, Integral if self.whole else Real) or not math.isfinite(value):
             return False
-        return (value > self.low if self.above else value >= self.low) and value <= self.high
+        number = float(value)
+        return (number > self.low if self.above else number >= self.low) and number <= self.high
 
     def __str__(self) -> str:
         if math.isfinite(self.high):
