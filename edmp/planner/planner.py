@@ -26,7 +26,7 @@ from edmp.planner.rounds import repair, seeds
 from edmp.planner.settings import PlannerSettings
 from edmp.prior.base import Prior
 from edmp.prior.checkpoint import default_prior, load_prior
-from edmp.prior.process import ProcessPrior
+from edmp.prior.process import ProcessPrior, ProcessSettings
 from edmp.problem import Goal
 from edmp.result import PlanResult, Solution, Stage, Stats, Status
 from edmp.robots import load_robot
@@ -84,7 +84,7 @@ class Planner:
     """Plans for one robot; make it once and use it for many scenes.
 
     Args:
-        robot: the arm, or the name of a built-in one.
+        robot: the arm, the name of a built-in one, or a description file.
         prior: a `Prior`, the name of a bundled one, ``"process"``, or a weights file; by default the one bundled for
             the robot, else the Gaussian-process prior.
         ensemble: the guiding costs, or the name of a preset.
@@ -93,17 +93,21 @@ class Planner:
 
     def __init__(
         self,
-        robot: Robot | str = "panda",
+        robot: Robot | str | Path = "panda",
         *,
         prior: Prior | str | Path | None = None,
         ensemble: Ensemble | str = "default",
         settings: PlannerSettings | None = None,
     ) -> None:
-        self.robot = load_robot(robot) if isinstance(robot, str) else robot
+        self.robot = load_robot(robot) if isinstance(robot, (str, Path)) else robot
+        if not isinstance(self.robot, Robot):
+            raise InvalidInputError(f"robot must be a Robot, a name or a description file, not {type(robot).__name__}")
         self.settings = settings or PlannerSettings()
         self.ensemble = ensemble_by_name(ensemble) if isinstance(ensemble, str) else ensemble
+        if not isinstance(self.ensemble, Ensemble):
+            raise InvalidInputError(f"ensemble must be an Ensemble or the name of one, not {type(ensemble).__name__}")
         self.prior = _prior(prior, self.robot)
-        self.process = ProcessPrior.for_robot(self.robot)
+        self.process = ProcessPrior.for_robot(self.robot, ProcessSettings(spline=self.prior.spline))
 
     def plan(
         self,
@@ -121,7 +125,7 @@ class Planner:
             scene: what not to hit.
             start: (dof,) [rad or m].
             goal: a configuration (dof,), a `PoseGoal`, or several of either, of which one must be reached.
-            seed: the same seed gives the same motion, on the same machine and unless the time runs out.
+            seed: the same seed gives the same motion, on the same machine and unless time runs short.
             time_budget: give up after this time [s].
             fallback: may sampling-based search help where no seed can be repaired?
 
@@ -132,8 +136,12 @@ class Planner:
             InvalidInputError: an argument is malformed.
         """
         begin = time.perf_counter()
-        if not time_budget > 0:
-            raise InvalidInputError(f"time_budget must be positive, got {time_budget}")
+        if not isinstance(scene, Scene):
+            raise InvalidInputError(f"scene must be a Scene, not {type(scene).__name__}")
+        if not isinstance(time_budget, (int, float)) or not time_budget > 0:
+            raise InvalidInputError(f"time_budget must be a positive number of seconds, got {time_budget!r}")
+        if not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**31:
+            raise InvalidInputError(f"seed must be an integer from 0 to 2**31 - 1, got {seed!r}")
         docket = Docket()
         judge = Judge(self.robot, scene)
         query = resolve(self.robot, judge, start, goal, seed=seed)
@@ -302,7 +310,7 @@ def _prior(prior: Prior | str | Path | None, robot: Robot) -> Prior:
 
 
 @functools.lru_cache(maxsize=8)
-def _cached_planner(robot: str | Robot, prior: Any, ensemble: Any) -> Planner:
+def _cached_planner(robot: str | Path | Robot, prior: Any, ensemble: Any) -> Planner:
     return Planner(robot, prior=prior, ensemble=ensemble)
 
 
@@ -311,7 +319,7 @@ def plan(
     start: ArrayLike,
     goal: Goal | Sequence[Goal],
     *,
-    robot: Robot | str = "panda",
+    robot: Robot | str | Path = "panda",
     prior: Prior | str | Path | None = None,
     ensemble: Ensemble | str = "default",
     num_seeds: int | None = None,
@@ -320,8 +328,13 @@ def plan(
     fallback: bool = True,
 ) -> PlanResult:
     """Plan a motion with a `Planner` that is kept for the next call. See `Planner` and `Planner.plan`."""
-    planner = _cached_planner(robot, prior, ensemble)
+    if isinstance(robot, (str, Path, Robot)) and isinstance(ensemble, (str, Ensemble)):
+        planner = _cached_planner(robot, prior, ensemble)
+    else:
+        planner = Planner(robot, prior=prior, ensemble=ensemble)  # says what is wrong
     if num_seeds is not None:
+        if not isinstance(num_seeds, int):
+            raise InvalidInputError(f"num_seeds must be an integer, got {num_seeds!r}")
         settings = dataclasses.replace(planner.settings, num_seeds=num_seeds)
         planner = Planner(planner.robot, prior=planner.prior, ensemble=planner.ensemble, settings=settings)
     return planner.plan(scene, start, goal, seed=seed, time_budget=time_budget, fallback=fallback)

@@ -178,6 +178,45 @@ def test_unknown_names_list_the_valid_ones():
         edmp.plan(WALL, HOME, ASIDE, ensemble="edmp13")
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"seed": 1.5},
+        {"seed": -1},
+        {"time_budget": "3"},
+        {"time_budget": 0},
+        {"num_seeds": 2.5},
+        {"num_seeds": 0},
+        {"robot": 7},
+        {"ensemble": {}},
+        {"ensemble": None},
+        {"scene": None},
+    ],
+)
+def test_wrong_arguments_raise_our_errors(wrong):
+    with pytest.raises(InvalidInputError):
+        edmp.plan(**{"scene": WALL, "start": HOME, "goal": ASIDE, **wrong})
+
+
+def test_a_custom_ensemble_is_asked_with_any_prior():
+    import torch
+
+    from edmp.costs import Cost, Ensemble, Member
+
+    class Counting(Cost):
+        name = "counting"
+        calls = 0
+
+        def __call__(self, motion, scene, margins):
+            Counting.calls += 1
+            return motion.q.square().sum((1, 2)) * torch.zeros(())
+
+    for prior in ("panda", "process"):
+        Counting.calls = 0
+        edmp.plan(WALL, HOME, ASIDE, prior=prior, ensemble=Ensemble((Member(Counting(), num_seeds=8),)))
+        assert Counting.calls > 0
+
+
 def test_fallback_solves_what_one_lame_seed_cannot(planner):
     lame = PlannerSettings(num_seeds=1, rounds=1, repair_iterations=1, prior_share=0.0)
     weak = Planner("panda", settings=lame)
