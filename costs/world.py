@@ -47,20 +47,23 @@ class World:
     _meshes: tuple[wp.Mesh, ...] = ()
 
     @classmethod
-    def of(cls, robot: Robot, scene: Scene, *, device: str = "cpu") -> World:
+    def of(cls, robot: Robot, scene: Scene, *, device: str = "cpu", only_separable: bool = False) -> World:
         """Pack ``robot`` and ``scene``.
 
         Args:
             robot: the arm, at most 12 moving joints.
             scene: the obstacles.
             device: Warp device name.
+            only_separable: leave out the collision pairs that spheres cannot tell apart, see `separable_pairs`.
         """
         wp.init()
         obstacles, meshes = _pack_obstacles(scene, device)
         chains = _CHAINS.setdefault(robot, {})
-        if device not in chains:
-            chains[device] = _pack_chain(robot, device)
-        return cls(robot, scene, device, chains[device], obstacles, meshes)
+        key = (device, only_separable)
+        if key not in chains:
+            pairs = separable_pairs(robot) if only_separable else robot.collision_pairs
+            chains[key] = _pack_chain(robot, device, pairs)
+        return cls(robot, scene, device, chains[key], obstacles, meshes)
 
     def shrunk(self, by: Array) -> World:
         """The same world with smaller spheres.
@@ -80,7 +83,7 @@ class World:
         return dataclasses.replace(self, chain=chain)
 
 
-_CHAINS: WeakKeyDictionary[Robot, dict[str, k.Chain]] = WeakKeyDictionary()
+_CHAINS: WeakKeyDictionary[Robot, dict[tuple[str, bool], k.Chain]] = WeakKeyDictionary()
 """Packing a robot takes milliseconds and a planner does it for every scene: keep it as long as the robot lives."""
 
 
@@ -92,7 +95,7 @@ def _sphere_order(robot: Robot) -> NDArray[np.int64]:
     return np.concatenate([np.flatnonzero(robot.sphere_link == i) for i in _link_order(robot)])
 
 
-def _pack_chain(robot: Robot, device: str) -> k.Chain:
+def _pack_chain(robot: Robot, device: str, collision_pairs: tuple[tuple[int, int], ...]) -> k.Chain:
     if robot.dof > 12:
         raise InvalidInputError(f"robot {robot.name!r} has {robot.dof} moving joints; the kernels take at most 12")
     if len(robot.links) > 32:
@@ -104,7 +107,8 @@ def _pack_chain(robot: Robot, device: str) -> k.Chain:
     spheres = _sphere_order(robot)
     centers, bounds = zip(*(_bounding_ball(robot.spheres[rows, :3], radii[rows]) for rows in by_link), strict=True)
     boxes = [robot.links[i].box for i in order]
-    checked = _separable_pairs(robot)
+    with_spheres = set(robot.sphere_link.tolist())
+    checked = [pair for pair in collision_pairs if with_spheres.issuperset(pair)]
     pairs = np.array([sorted((rank[i], rank[j])) for i, j in checked], dtype=np.int32).reshape(-1, 2)
 
     def pack(values, dtype):
@@ -146,27 +150,25 @@ def _pack_chain(robot: Robot, device: str) -> k.Chain:
     return chain
 
 
-def _separable_pairs(robot: Robot) -> list[tuple[int, int]]:
+def separable_pairs(robot: Robot) -> tuple[tuple[int, int], ...]:
     """The collision pairs that spheres can tell apart.
 
     Spheres stick out. Where two links run close to each other theirs may overlap in every configuration: such a pair
     would block, or push, for ever, and is left to the judge alone.
     """
-    with_spheres = set(robot.sphere_link.tolist())
-    pairs = [pair for pair in robot.collision_pairs if with_spheres.issuperset(pair)]
     rng = np.random.default_rng(0)
     lower, upper = robot.limits.lower, robot.limits.upper
     q = torch.as_tensor(rng.uniform(lower, upper, (200, robot.dof)))
     X_WB = body_poses(robot, q).numpy()[:, robot.sphere_body]
     centers = np.einsum("nsij,sj->nsi", X_WB[..., :3, :3], robot.spheres[:, :3]) + X_WB[..., :3, 3]
     separable = []
-    for i, j in pairs:
+    for i, j in robot.collision_pairs:
         a, b = robot.sphere_link == i, robot.sphere_link == j
         gap = np.linalg.norm(centers[:, a, None] - centers[:, None, b], axis=-1)
         gap -= robot.spheres[a, 3][:, None] + robot.spheres[b, 3]
-        if (gap.min(axis=(1, 2)) < 0).mean() < 0.98:
+        if (gap.min(axis=(1, 2), initial=np.inf) < 0).mean() < 0.98:
             separable.append((i, j))
-    return separable
+    return tuple(separable)
 
 
 def _joint_reach(robot: Robot) -> Array:

@@ -96,9 +96,10 @@ def relaxed_world(robot: Robot, scene: Scene, configurations: Array, *, slack: f
 
     Spheres stick out of the geometry that they cover, so a start or goal that truly is free may look as if it were
     not. The spheres that overlap something there are shrunk until they clear it by ``slack`` [m]; all others stay.
-    Only a judge can tell whether a path found with fewer millimetres is free.
+    Only a judge can tell whether a path found with fewer millimetres is free. Pairs of links that spheres cannot tell
+    apart (`edmp.costs.world.separable_pairs`) are left to it too.
     """
-    world = World.of(robot, scene, device=device)
+    world = World.of(robot, scene, device=device, only_separable=True)
     n, num = len(configurations), len(robot.spheres)
     q = _pack(configurations, device)
     gaps = [wp.zeros((n, num), dtype=float, device=device) for _ in range(2)]
