@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
-from edmp.connect.search import relaxed_world
-from edmp.costs import Ensemble, ensemble_by_name
+from edmp.connect.search import connect, relaxed_world
+from edmp.costs import Ensemble, World, ensemble_by_name
 from edmp.descent import Descent
 from edmp.planner import fallback
 from edmp.planner.candidates import Candidates
@@ -33,6 +33,7 @@ from edmp.robots import load_robot
 from edmp.robots.errors import InvalidInputError
 from edmp.robots.robot import Robot
 from edmp.scenes.scene import Scene
+from edmp.timing import retime_spline
 from edmp.validate import Judge
 
 
@@ -108,6 +109,7 @@ class Planner:
             raise InvalidInputError(f"ensemble must be an Ensemble or the name of one, not {type(ensemble).__name__}")
         self.prior = _prior(prior, self.robot)
         self.process = ProcessPrior.for_robot(self.robot, ProcessSettings(spline=self.prior.spline))
+        self._warm_up()
 
     def plan(
         self,
@@ -168,6 +170,21 @@ class Planner:
         if call.solved:
             return _success(call, begin, len(tried), int(tried.valid.sum()))
         return _no_path(call, begin, tried)
+
+    def _warm_up(self) -> None:
+        """Compile the kernels and load what is imported lazily, so that no plan's time budget pays for it.
+
+        The first time on a machine this takes some ten seconds; Warp keeps what it compiled.
+        """
+        home = torch.as_tensor(self.robot.home, dtype=torch.float32)
+        world = World.of(self.robot, Scene())
+        descent = Descent(world, self.prior.spline, num_waypoints=4)
+        still = descent.spline.straight_line(home, home)
+        descent.free(still)
+        descent.cost_gradient(still, torch.zeros(1))
+        self.ensemble.value_and_gradient(world, home.expand(self.ensemble.num_seeds, 2, -1).contiguous(), 0.0)
+        connect(world, self.robot.home[None], self.robot.home[None], seed=0, max_iterations=1, shortcuts=1)
+        retime_spline(still[0].numpy(), self.robot.limits)
 
     def _search(self, call: _Call, *, fallback: bool) -> Candidates:
         """Rounds of seeds, and from some round on sampling-based search too, until something is certified.
@@ -309,9 +326,12 @@ def _prior(prior: Prior | str | Path | None, robot: Robot) -> Prior:
     return found
 
 
-@functools.lru_cache(maxsize=8)
-def _cached_planner(robot: str | Path | Robot, prior: Any, ensemble: Any) -> Planner:
-    return Planner(robot, prior=prior, ensemble=ensemble)
+def _planner(robot: Any, prior: Any, ensemble: Any, num_seeds: int | None) -> Planner:
+    settings = PlannerSettings() if num_seeds is None else PlannerSettings(num_seeds=num_seeds)
+    return Planner(robot, prior=prior, ensemble=ensemble, settings=settings)
+
+
+_cached_planner = functools.lru_cache(maxsize=8)(_planner)
 
 
 def plan(
@@ -328,13 +348,8 @@ def plan(
     fallback: bool = True,
 ) -> PlanResult:
     """Plan a motion with a `Planner` that is kept for the next call. See `Planner` and `Planner.plan`."""
-    if isinstance(robot, (str, Path, Robot)) and isinstance(ensemble, (str, Ensemble)):
-        planner = _cached_planner(robot, prior, ensemble)
-    else:
-        planner = Planner(robot, prior=prior, ensemble=ensemble)  # says what is wrong
-    if num_seeds is not None:
-        if not isinstance(num_seeds, int):
-            raise InvalidInputError(f"num_seeds must be an integer, got {num_seeds!r}")
-        settings = dataclasses.replace(planner.settings, num_seeds=num_seeds)
-        planner = Planner(planner.robot, prior=planner.prior, ensemble=planner.ensemble, settings=settings)
+    try:
+        planner = _cached_planner(robot, prior, ensemble, num_seeds)
+    except TypeError:  # something that cannot be a key, such as a dict: let the planner say what is wrong with it
+        planner = _planner(robot, prior, ensemble, num_seeds)
     return planner.plan(scene, start, goal, seed=seed, time_budget=time_budget, fallback=fallback)

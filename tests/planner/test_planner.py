@@ -212,10 +212,11 @@ def test_a_custom_ensemble_is_asked_with_any_prior():
             Counting.calls += 1
             return motion.q.square().sum((1, 2)) * torch.zeros(())
 
+    planner_steps = PlannerSettings().sampler_steps
     for prior in ("panda", "process"):
         Counting.calls = 0
         edmp.plan(WALL, HOME, ASIDE, prior=prior, ensemble=Ensemble((Member(Counting(), num_seeds=8),)))
-        assert Counting.calls > 0
+        assert Counting.calls >= planner_steps
 
 
 def test_fallback_solves_what_one_lame_seed_cannot(planner):
