@@ -87,24 +87,16 @@ _CHAINS: WeakKeyDictionary[Robot, dict[tuple[str, bool], k.Chain]] = WeakKeyDict
 """Packing a robot takes milliseconds and a planner does it for every scene: keep it as long as the robot lives."""
 
 
-def _link_order(robot: Robot) -> list[int]:
-    return sorted(range(len(robot.links)), key=lambda i: robot.links[i].body)
-
-
-def _sphere_order(robot: Robot) -> NDArray[np.int64]:
-    return np.concatenate([np.flatnonzero(robot.sphere_link == i) for i in _link_order(robot)])
-
-
 def _pack_chain(robot: Robot, device: str, collision_pairs: tuple[tuple[int, int], ...]) -> k.Chain:
     if robot.dof > 12:
         raise InvalidInputError(f"robot {robot.name!r} has {robot.dof} moving joints; the kernels take at most 12")
     if len(robot.links) > 32:
         raise InvalidInputError(f"robot {robot.name!r} has {len(robot.links)} links; the kernels take at most 32")
     radii = robot.spheres[:, 3]
-    order = _link_order(robot)
+    order = sorted(range(len(robot.links)), key=lambda i: robot.links[i].body)
     rank = {link: i for i, link in enumerate(order)}
     by_link = [np.flatnonzero(robot.sphere_link == i) for i in order]
-    spheres = _sphere_order(robot)
+    spheres = np.concatenate(by_link)
     centers, bounds = zip(*(_bounding_ball(robot.spheres[rows, :3], radii[rows]) for rows in by_link), strict=True)
     boxes = [robot.links[i].box for i in order]
     with_spheres = set(robot.sphere_link.tolist())

@@ -131,9 +131,7 @@ class Descent:
         interior = control_points[:, 1:-1] - scale[:, None, None] * direction
         line = self.spline.straight_line(control_points[:, 0], control_points[:, -1])[:, 1:-1]
         interior = interior + torch.as_tensor(pull).reshape(-1, 1, 1) * (line - control_points[:, 1:-1])
-        lower, upper = self.limits
-        interior = torch.minimum(torch.maximum(interior, lower), upper)
-        return torch.cat([control_points[:, :1], interior, control_points[:, -1:]], dim=1)
+        return self.clamp(torch.cat([control_points[:, :1], interior, control_points[:, -1:]], dim=1))
 
     def shorten(
         self,

@@ -19,6 +19,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from edmp.data.generate import shard_files
 from edmp.robots.errors import EdmpError, FileFormatError, InvalidInputError
 
 log = logging.getLogger(__name__)
@@ -104,7 +105,7 @@ class TrainingSet:
         """Load shards that are new; returns their number. A bad one raises if ``strict``, else it is left for later."""
         train, validation = ([t] if len(t) else [] for t in (self.train, self.validation))
         num_new = 0
-        for path in sorted(self.data_dir.glob("shard-*.safetensors")):
+        for path in shard_files(self.data_dir):
             if path.name in self._seen:
                 continue
             try:

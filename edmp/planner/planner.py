@@ -247,7 +247,7 @@ def _fall_back(call: _Call, batch: Candidates, *, attempt: int) -> None:
     now = time.perf_counter()
     seed = call.seed + 1000 * attempt
     stitched = fallback.stitch(batch, call.descent, settings=settings, seed=seed)
-    now = call.docket.spent("stitch", now)
+    call.docket.spent("stitch", now)
     if stitched:
         _finish(call, fallback.fit(stitched, fine, Stage.STITCH, settings=settings), fine)
     if call.solved or call.late:
