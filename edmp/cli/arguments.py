@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
+from collections.abc import Iterable
+from typing import Any
 
 from rich.console import Console
 
@@ -66,4 +69,23 @@ def ranges(text: str | None) -> set[int] | None:
         if last < first:
             raise InvalidInputError(f"numbers: the range {part.strip()!r} runs backwards")
         chosen.update(range(first, last + 1))
+    return chosen
+
+
+def key_values(texts: Iterable[str], what: str) -> dict[str, Any]:
+    """``["widths=[32,64]"]`` as {"widths": (32, 64)}; values are JSON, lists become tuples.
+
+    Raises:
+        InvalidInputError: for anything else.
+    """
+    chosen = {}
+    for text in texts:
+        key, sign, value = text.partition("=")
+        try:
+            parsed = json.loads(value)
+        except ValueError:
+            parsed = None
+        if not sign or parsed is None:
+            raise InvalidInputError(f"{what}: expected KEY=JSON such as widths=[32,64], got {text!r}")
+        chosen[key.strip()] = tuple(parsed) if isinstance(parsed, list) else parsed
     return chosen

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shlex
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from edmp.cli.arguments import names, report_console
+from edmp.cli.arguments import key_values, names, report_console
 from edmp.robots.errors import InvalidInputError
 
 prior_app = typer.Typer(help="Trained priors.", no_args_is_help=True, rich_markup_mode=None)
@@ -50,6 +51,10 @@ def train(
     max_steps: Annotated[int | None, typer.Option(min=1, help="Stop after this many steps.")] = None,
     max_seconds: Annotated[float | None, typer.Option(min=1, help="Stop after this time [s].")] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Trajectories a step.")] = None,
+    config: Annotated[
+        list[str] | None, typer.Option(help="A size of the architecture, KEY=JSON, such as widths=[32,64]; repeatable.")
+    ] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; default: torch's choice.")] = None,
     seed: Annotated[int, typer.Option(help="Of weights, batches and noise.")] = 0,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     resume: Annotated[bool, typer.Option(help="Go on from the checkpoint in the folder, if there is one.")] = True,
@@ -67,11 +72,16 @@ def train(
     architecture(arch)
     arm = load_robot(robot)
     _check_folder(out)
-    settings = TrainSettings(max_steps=max_steps, max_seconds=max_seconds, seed=seed, device=device)
+    settings = TrainSettings(
+        max_steps=max_steps,
+        max_seconds=max_seconds,
+        seed=seed,
+        device=device,
+        num_threads=threads,
+        config=key_values(config or (), "--config"),
+    )
     if batch_size is not None:
-        settings = TrainSettings(
-            max_steps=max_steps, max_seconds=max_seconds, seed=seed, device=device, batch_size=batch_size
-        )
+        settings = dataclasses.replace(settings, batch_size=batch_size)
     command = shlex.join(["edmp", *sys.argv[1:]])
     report = run(data, out, robot=arm, arch=arch, settings=settings, resume=resume, command=command)
     console = report_console()
