@@ -13,6 +13,7 @@ import torch
 import warp as wp
 from torch import Tensor
 
+from edmp.costs.clearance import edges_free
 from edmp.costs.kernels import clearance as kernels
 from edmp.costs.launch import launch_rows
 from edmp.costs.world import World
@@ -64,17 +65,7 @@ class Descent:
 
     def free_edges(self, control_points: Tensor, *, step: float = 0.02, margin: float = 0.0) -> Tensor:
         """(B, num_waypoints - 1) as `free`, edge by edge."""
-        q = self.waypoints(control_points).contiguous()
-        free = torch.empty(q.shape[0], q.shape[1] - 1, dtype=torch.bool)
-        launch_rows(
-            kernels.edges_free,
-            q.shape[0],
-            (q.shape[1] - 1,),
-            [self.world.chain, self.world.obstacles, wp.from_torch(q), step, margin],
-            [wp.from_torch(free)],
-            self.world.device,
-        )
-        return free
+        return edges_free(self.world, self.waypoints(control_points), step=step, margin=margin)
 
     def cost_gradient(self, control_points: Tensor, clearance: Tensor) -> tuple[Tensor, Tensor]:
         """Clearance cost and its gradient.
