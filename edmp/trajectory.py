@@ -39,11 +39,17 @@ class Trajectory:
         return np.abs(np.diff(self.accelerations, axis=0) / np.diff(self.times)[:, None]).max(axis=0)
 
     def at(self, times: ArrayLike) -> Array:
-        """Positions (..., dof) at ``times`` (...) [s], before and after the motion those of its ends.
+        """Positions (..., dof) at ``times`` (...) [s]; see `sample`."""
+        return self.sample(times)[0]
 
-        Between samples it is the quintic that meets their positions, velocities and accelerations.
+    def sample(self, times: ArrayLike) -> tuple[Array, Array, Array]:
+        """Positions, velocities and accelerations, each (..., dof), at ``times`` (...) [s].
+
+        Between samples the motion is the quintic that meets their positions, velocities and accelerations; before and
+        after it, it rests at its ends.
         """
-        t = np.clip(np.asarray(times, dtype=np.float64), self.times[0], self.times[-1])
+        given = np.asarray(times, dtype=np.float64)
+        t = np.clip(given, self.times[0], self.times[-1])
         k = np.clip(np.searchsorted(self.times, t, side="right") - 1, 0, len(self.times) - 2)
         h = (self.times[k + 1] - self.times[k])[..., None]
         u = (t - self.times[k])[..., None] / h
@@ -52,7 +58,11 @@ class Trajectory:
         # What is left for the cubic, quartic and quintic terms to do at u = 1.
         dq, dv, da = q1 - q0 - v0 - 0.5 * a0, v1 - v0 - a0, a1 - a0
         c3, c4, c5 = 10 * dq - 4 * dv + 0.5 * da, -15 * dq + 7 * dv - da, 6 * dq - 3 * dv + 0.5 * da
-        return q0 + u * (v0 + u * (0.5 * a0 + u * (c3 + u * (c4 + u * c5))))
+        q = q0 + u * (v0 + u * (0.5 * a0 + u * (c3 + u * (c4 + u * c5))))
+        v = v0 + u * (a0 + u * (3 * c3 + u * (4 * c4 + u * 5 * c5)))
+        a = a0 + u * (6 * c3 + u * (12 * c4 + u * 20 * c5))
+        outside = (given != t)[..., None]
+        return q, np.where(outside, 0.0, v / h), np.where(outside, 0.0, a / h**2)
 
 
 def path_length(path: Array) -> float:

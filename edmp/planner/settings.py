@@ -57,7 +57,7 @@ class PlannerSettings:
     max_rounds: int = 20
     polish_candidates: int = 8
     polish_iterations: int = 48
-    polish_clearance: float = 0.02
+    polish_clearance: float = 0.03
     margin: float = 0.002
     edge_step: float = 0.02
     fallback_attempts: int = 8

@@ -1,0 +1,257 @@
+"""Running a trajectory on an arm: stream it, watch every tick, and come to rest whatever happens."""
+
+from __future__ import annotations
+
+import enum
+import logging
+import math
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edmp.execution.clock import MotionClock
+from edmp.execution.driver import ArmDriver, ArmState, Command, DriverError
+from edmp.execution.monitor import Fault, Monitor, MonitorSettings, Violation
+from edmp.execution.recording import Recorder, Recording
+from edmp.ranges import Range, check_fields
+from edmp.robots.robot import Robot
+from edmp.trajectory import Trajectory
+
+Array = NDArray[np.float64]
+
+log = logging.getLogger(__name__)
+
+_LIMIT_ROUNDING = 1.005
+"""A trajectory may pass a limit by this factor, which is what lies between its samples."""
+
+
+class Outcome(enum.Enum):
+    """How an execution ended. In every case the arm is at rest, or was told to stop by its driver."""
+
+    REACHED = "REACHED"
+    REFUSED = "REFUSED"
+    STOPPED = "STOPPED"
+    INTERRUPTED = "INTERRUPTED"
+    LOST = "LOST"
+
+
+@dataclass(frozen=True, eq=False)
+class Execution:
+    """What came of it.
+
+    Attributes:
+        outcome: REACHED; REFUSED before anything moved; STOPPED by a violation or INTERRUPTED by the user, in both
+            cases braked within limits; LOST when the driver failed and only its own stop was left.
+        message: one sentence for a person.
+        violation: what stopped it.
+        recording: every tick.
+    """
+
+    outcome: Outcome
+    message: str
+    violation: Violation | None
+    recording: Recording
+
+    @property
+    def reached(self) -> bool:
+        return self.outcome is Outcome.REACHED
+
+
+@dataclass(frozen=True)
+class ExecutionSettings:
+    """Settings of `run`.
+
+    Attributes:
+        speed: share of the planned speed, in (0, 1].
+        start_tolerance: how far a joint may be from the start of the motion [rad or m].
+        goal_tolerance: how far a joint may end from its end [rad or m].
+        settle_time: longest wait for the arm to come to rest at the end [s].
+        rest_velocity: an arm slower than this is at rest [rad/s or m/s].
+        monitor: see `MonitorSettings`.
+    """
+
+    speed: float = 1.0
+    start_tolerance: float = 0.02
+    goal_tolerance: float = 0.02
+    settle_time: float = 1.0
+    rest_velocity: float = 0.02
+    monitor: MonitorSettings = field(default_factory=MonitorSettings)
+
+    def __post_init__(self) -> None:
+        positive = Range(0, above=True)
+        names = ("start_tolerance", "goal_tolerance", "settle_time", "rest_velocity")
+        check_fields(self, {"speed": Range(0, 1, above=True), **dict.fromkeys(names, positive)})
+
+
+def run(
+    trajectory: Trajectory,
+    driver: ArmDriver,
+    *,
+    settings: ExecutionSettings | None = None,
+    interrupt: threading.Event | None = None,
+    on_tick: Callable[[ArmState, Command], None] | None = None,
+) -> Execution:
+    """Stream a timed trajectory to a connected arm.
+
+    On any violation the arm brakes along the path, within its limits. It does not start if it is not at the start of
+    the motion, or if the motion breaks the arm's limits.
+
+    Args:
+        trajectory: from rest to rest.
+        driver: connected.
+        settings: see `ExecutionSettings`.
+        interrupt: set it, from a signal handler or another thread, for a controlled stop.
+        on_tick: called at every tick with what was measured and what was commanded.
+    """
+    settings = settings or ExecutionSettings()
+    recorder = Recorder(driver.robot)
+    loop = ControlLoop(driver, settings, recorder, interrupt, on_tick)
+    refusal = refuse(trajectory, driver.robot)
+    try:
+        state = driver.wait()
+        refusal = refusal or _not_at_start(state, trajectory, settings, driver.robot)
+        if refusal:
+            return Execution(Outcome.REFUSED, refusal, None, recorder.recording())
+        clock = MotionClock(trajectory, driver.robot.limits, speed=settings.speed)
+        loop.follow(clock, state)
+    except DriverError as error:
+        return loop.lost(error)
+    return loop.conclude(trajectory.positions[-1])
+
+
+def refuse(trajectory: Trajectory, robot: Robot) -> str | None:
+    """Why this robot must not run this trajectory; None if it may.
+
+    Looks at joint names, finite numbers, position, velocity, acceleration and jerk limits on and between samples, and
+    rest at both ends.
+    """
+    if trajectory.joint_names != robot.joint_names:
+        return (
+            f"the trajectory is for joints {', '.join(trajectory.joint_names)}; {robot.name} has "
+            f"{', '.join(robot.joint_names)}, in this order"
+        )
+    arrays = (trajectory.times, trajectory.positions, trajectory.velocities, trajectory.accelerations)
+    if not all(np.isfinite(values).all() for values in arrays):
+        return "the trajectory holds numbers that are not finite"
+    if not (np.diff(trajectory.times) > 0).all():
+        return "the times of the trajectory do not increase"
+    fine = np.linspace(0.0, trajectory.duration, 4 * len(trajectory.times) + 1)
+    q, v, a = trajectory.sample(fine)
+    limits, names = robot.limits, robot.joint_names
+    beyond = np.maximum(limits.lower - q, q - limits.upper)
+    if beyond.max() > 1e-6:
+        j = int(beyond.max(axis=0).argmax())
+        return f"the trajectory takes {names[j]} {beyond.max():.2g} rad beyond its position limit"
+    jerk = np.abs(np.diff(a, axis=0)) / np.diff(fine)[:, None]
+    for what, values, limit in (
+        ("velocity", np.abs(v), limits.velocity),
+        ("acceleration", np.abs(a), limits.acceleration),
+        ("jerk", jerk, limits.jerk),
+    ):
+        share = (values / limit).max(axis=0)
+        if share.max() > _LIMIT_ROUNDING:
+            j = int(share.argmax())
+            return f"the trajectory takes {names[j]} to {share[j]:.0%} of its {what} limit"
+    for end, name in ((0, "begin"), (-1, "end")):
+        if np.abs(trajectory.velocities[end]).max() > 1e-6:
+            return f"the trajectory does not {name} at rest"
+    return None
+
+
+def _not_at_start(state: ArmState, trajectory: Trajectory, settings: ExecutionSettings, robot: Robot) -> str | None:
+    if not np.isfinite(state.positions).all():
+        return f"the arm reports positions {np.array2string(state.positions, precision=3)}"
+    off = np.abs(state.positions - trajectory.positions[0])
+    j = int(off.argmax())
+    if off[j] <= settings.start_tolerance:
+        return None
+    return (
+        f"the arm is not at the start of the motion: {robot.joint_names[j]} is at {state.positions[j]:.3f} rad, the "
+        f"motion starts at {trajectory.positions[0, j]:.3f} (tolerance {settings.start_tolerance:g}). Move it there, "
+        "or plan from where it is"
+    )
+
+
+class ControlLoop:
+    """Ticks: wait for a state, look at it, command the next. Brakes at the first violation and remembers it."""
+
+    def __init__(
+        self,
+        driver: ArmDriver,
+        settings: ExecutionSettings,
+        recorder: Recorder,
+        interrupt: threading.Event | None = None,
+        on_tick: Callable[[ArmState, Command], None] | None = None,
+    ) -> None:
+        self.driver, self.settings, self._recorder = driver, settings, recorder
+        self._monitor = Monitor(driver.robot, driver.period, settings.monitor)
+        self._interrupt = interrupt or threading.Event()
+        self._on_tick = on_tick
+        self.violation: Violation | None = None
+        self._last: tuple[ArmState, Command] | None = None
+
+    def follow(self, clock: MotionClock, state: ArmState) -> ArmState:
+        """Move along until the clock is at rest, then wait until the arm is too; the last state."""
+        command = Command.hold(clock.trajectory.positions[0])
+        settle = math.ceil(self.settings.settle_time / self.driver.period)
+        while settle > 0:
+            if self.tick_fault(state, command) and not clock.braking:
+                clock.brake()
+            if clock.at_rest:
+                settle -= 1
+                if np.abs(state.velocities).max() < self.settings.rest_velocity:
+                    break
+            command = clock.advance(self.driver.period)
+            state = self.exchange(command)
+        return state
+
+    def exchange(self, command: Command) -> ArmState:
+        """Command, and wait for the state at the next tick."""
+        self.driver.command(command)
+        return self.driver.wait()
+
+    def tick_fault(self, state: ArmState, command: Command) -> Violation | None:
+        """Record a tick and look at it; the first violation of all, if there has been one."""
+        now = self.driver.now()
+        self._recorder.add(state, command, now)
+        self._last = (state, command)
+        if self._on_tick is not None:
+            self._on_tick(state, command)
+        found = self._monitor.check(state, command, now)
+        if self._interrupt.is_set():
+            found = found or Violation(Fault.INTERRUPTED, state.time, "stopped by the user")
+        if found is not None and self.violation is None:
+            self.violation = found
+            log.warning("%s at %.3f s: %s; braking", found.fault.value, found.time, found.message)
+        return self.violation
+
+    def conclude(self, goal: Array) -> Execution:
+        """The outcome once the arm is at rest."""
+        recording = self._recorder.recording()
+        if self.violation is not None:
+            interrupted = self.violation.fault is Fault.INTERRUPTED
+            outcome = Outcome.INTERRUPTED if interrupted else Outcome.STOPPED
+            return Execution(outcome, self.violation.message, self.violation, recording)
+        assert self._last is not None
+        off = np.abs(self._last[0].positions - goal)
+        j = int(off.argmax())
+        if off[j] > self.settings.goal_tolerance:
+            name = self.driver.robot.joint_names[j]
+            message = f"the arm came to rest with {name} {off[j] * 1e3:.1f} mrad from its goal"
+            violation = Violation(Fault.TRACKING, self._last[0].time, message)
+            return Execution(Outcome.STOPPED, message, violation, recording)
+        return Execution(Outcome.REACHED, f"at the goal within {off[j] * 1e3:.1f} mrad", None, recording)
+
+    def lost(self, error: DriverError) -> Execution:
+        """The driver failed: all that is left is its own stop."""
+        log.error("driver %s: %s; told it to stop", self.driver.name, error)
+        try:
+            self.driver.stop()
+        except DriverError as second:
+            log.error("driver %s did not take the stop: %s", self.driver.name, second)
+        now = self._last[0].time if self._last else 0.0
+        violation = Violation(Fault.DRIVER, now, str(error))
+        return Execution(Outcome.LOST, str(error), violation, self._recorder.recording())

@@ -1,0 +1,123 @@
+"""What an executed motion was: commanded and measured, tick by tick; and its summary."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edmp.execution.driver import ArmState, Command
+from edmp.robots.robot import Robot
+from edmp.scenes.scene import Scene
+from edmp.validate import Judge
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """Every tick of a motion.
+
+    Attributes:
+        joint_names: (dof) column order.
+        times: (n,) of the measurements, on the driver's clock [s].
+        seen: (n,) when the executor saw them, by `ArmDriver.now` [s].
+        commanded: (n, dof) positions that were to be reached by then [rad or m].
+        measured: (n, dof) positions [rad or m].
+        commanded_velocities, measured_velocities: (n, dof) [rad/s or m/s].
+        torques, external_torques: (n, dof) [Nm or N].
+        contacts: (tick, one thing, the other) for each tick at which something touched.
+    """
+
+    joint_names: tuple[str, ...]
+    times: Array
+    seen: Array
+    commanded: Array
+    measured: Array
+    commanded_velocities: Array
+    measured_velocities: Array
+    torques: Array
+    external_torques: Array
+    contacts: tuple[tuple[int, str, str], ...] = ()
+
+
+class Recorder:
+    """Collects ticks."""
+
+    def __init__(self, robot: Robot) -> None:
+        self._robot = robot
+        self._rows: list[tuple[float, float, Command, ArmState]] = []
+
+    def add(self, state: ArmState, command: Command, seen: float) -> None:
+        self._rows.append((state.time, seen, command, state))
+
+    def recording(self) -> Recording:
+        """All ticks so far."""
+        dof = self._robot.dof
+        times, seen, commands, states = zip(*self._rows, strict=True) if self._rows else ((), (), (), ())
+
+        def table(rows: list[Array]) -> Array:
+            return np.array(rows, dtype=np.float64).reshape(len(rows), dof)
+
+        return Recording(
+            self._robot.joint_names,
+            np.array(times, dtype=np.float64),
+            np.array(seen, dtype=np.float64),
+            table([c.positions for c in commands]),
+            table([s.positions for s in states]),
+            table([c.velocities for c in commands]),
+            table([s.velocities for s in states]),
+            table([s.torques for s in states]),
+            table([s.external_torques for s in states]),
+            tuple((k, *state.contact) for k, state in enumerate(states) if state.contact),
+        )
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A motion in numbers.
+
+    Attributes:
+        duration: [s].
+        tracking_rms, tracking_peak: distance from the command, over all joints and ticks [mrad].
+        peak_torque: largest torque [Nm].
+        min_clearance: of the measured motion, proved by the judge; 0 if it touched; None without a scene [m].
+        jitter: standard deviation of the time between ticks [ms].
+        num_contacts: ticks at which something touched.
+    """
+
+    duration: float
+    tracking_rms: float
+    tracking_peak: float
+    peak_torque: float
+    min_clearance: float | None
+    jitter: float
+    num_contacts: int
+
+
+def summarise(recording: Recording, *, robot: Robot | None = None, scene: Scene | None = None) -> Summary:
+    """The summary; with ``robot`` and ``scene`` also how near the measured motion came to an obstacle."""
+    if len(recording.times) == 0:
+        return Summary(0.0, 0.0, 0.0, 0.0, None, 0.0, 0)
+    error = 1e3 * (recording.measured - recording.commanded)
+    return Summary(
+        duration=float(recording.times[-1] - recording.times[0]),
+        tracking_rms=float(np.sqrt(np.mean(error**2))),
+        tracking_peak=float(np.abs(error).max()),
+        peak_torque=float(np.abs(recording.torques).max()),
+        min_clearance=_clearance(recording, robot, scene),
+        jitter=float(1e3 * np.diff(recording.seen).std()) if len(recording.times) > 2 else 0.0,
+        num_contacts=len(recording.contacts),
+    )
+
+
+def _clearance(recording: Recording, robot: Robot | None, scene: Scene | None) -> float | None:
+    """Of the ticks some 10 ms apart; the judge proves what lies between."""
+    if robot is None or scene is None:
+        return None
+    rows = np.searchsorted(recording.times, np.arange(recording.times[0], recording.times[-1], 0.01))
+    rows = np.append(rows, len(recording.times) - 1)
+    limits = robot.limits
+    measured = recording.measured[rows].clip(limits.lower, limits.upper)
+    return Judge(robot, scene).clearance(measured)
