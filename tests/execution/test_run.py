@@ -24,8 +24,6 @@ def trajectory(panda):
     there = panda.home + 0.7
     there[0] += 0.5  # far enough that a motion can be stopped before its second half, which slows down anyway
     return retime_waypoints([panda.home, there], panda.limits, joint_names=panda.joint_names)
-        [panda.home, panda.home + [1.2, 0.7, 0.7, 0.7, 0.7, 0.7, 0.7]], panda.limits, joint_names=panda.joint_names
-    )
 
 
 def at_rest(recording, limits):
