@@ -1,4 +1,8 @@
-"""Folders of problems: ``DIR/<set>/sceneNNNN.yaml`` with ``requestNNNN.yaml`` beside it."""
+"""Problems to measure planners on, wherever they come from: folders of files, or files of many problems.
+
+A folder holds ``<set>/sceneNNNN.yaml``, each in edmp's own format or MoveIt's with ``requestNNNN.yaml`` beside it.
+Files of many problems are those of `edmp.bench.problem_files`. docs/problems.md tells about all of them.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from edmp.bench import problem_files
 from edmp.problem import Problem, load_problem
 from edmp.robots.errors import FileFormatError, InvalidInputError, unknown_name
 
@@ -18,83 +23,116 @@ _SCENE = re.compile(r"scene(\d+)\.yaml")
 
 @dataclass(frozen=True)
 class BenchProblem:
-    """A problem by its files.
+    """Where a problem is to be found; small, so that it can be sent to another process.
 
     Attributes:
-        set: name of its folder.
-        index: its number.
-        scene: MoveIt scene file, or a problem in edmp's own format, then ``request`` is None.
-        request: MoveIt request file.
+        set: name of its set.
+        index: its number there.
+        file: the file that holds it: its own scene file in a folder of problems, or one of many problems.
+        request: MoveIt request file that belongs to ``file``, if any.
         best_known: shortest path length known [rad], None if nothing is known.
+        alone: whether ``file`` holds this problem only.
     """
 
     set: str
     index: int
-    scene: Path
-    request: Path | None
+    file: Path
+    request: Path | None = None
     best_known: float | None = None
+    alone: bool = True
 
     def load(self, robot: str) -> Problem:
-        return load_problem(self.scene, self.request, robot=robot)
+        """The problem for a robot, by name or description file.
+
+        Raises:
+            FileFormatError: the file is not what it should be.
+            InvalidInputError: the problem is posed for another robot.
+        """
+        if self.alone:
+            return load_problem(self.file, self.request, robot=robot)
+        return problem_files.load_from_file(self.file, self.set, self.index, robot)
 
 
 def find_problems(
-    folder: str | Path,
+    path: str | Path,
     *,
     sets: Sequence[str] | None = None,
     numbers: Collection[int] | None = None,
     limit: int | None = None,
 ) -> list[BenchProblem]:
-    """The problems in a folder, by set and number.
+    """The problems in a folder or a file, by set and number.
 
     Args:
-        folder: holds one folder a set.
+        path: a folder with one folder a set, or a file of many problems, recognised by content.
         sets: only these.
         numbers: only problems of these numbers.
         limit: at most this many in all, taken evenly from the sets, lowest numbers first.
 
     Raises:
-        InvalidInputError: there is no such folder, or no problem in it.
+        InvalidInputError: there is no such folder or file, or no problem in it.
+        FileFormatError: the file is of no kind that is known, or malformed.
         UnknownNameError: a set that is not there.
+        MissingDependencyError: reading the file needs a package that is not installed.
     """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise InvalidInputError(f"problems: no such folder: {folder}")
-    best_known = _best_known(folder)
-    by_set = {
-        child.name: _problems_of(child, best_known.get(child.name, {}))
-        for child in sorted(folder.iterdir())
-        if child.is_dir() and any(_SCENE.fullmatch(file.name) for file in child.iterdir())
-    }
-    if not by_set:
-        raise InvalidInputError(f"problems: {folder} has no folder with files sceneNNNN.yaml in it")
+    path = Path(path)
+    if not path.exists():
+        raise InvalidInputError(f"problems: no such folder or file: {path}")
+    folders = _scene_files(path) if path.is_dir() else None
+    numbers_of = folders if folders is not None else problem_files.numbers_of(path)
+    if not numbers_of:
+        what = "has no folder with files sceneNNNN.yaml in it" if folders is not None else "holds no problem"
+        raise InvalidInputError(f"problems: {path} {what}")
     for name in sets or ():
-        if name not in by_set:
-            raise unknown_name("problem set", name, by_set)
-    chosen = [
-        [problem for problem in problems if numbers is None or problem.index in numbers]
-        for name, problems in by_set.items()
+        if name not in numbers_of:
+            raise unknown_name("problem set", name, numbers_of)
+    chosen = {
+        name: [int(number) for number in there if numbers is None or int(number) in numbers]
+        for name, there in numbers_of.items()
         if sets is None or name in sets
-    ]
+    }
     if limit is not None:
-        dealt = itertools.chain.from_iterable(itertools.zip_longest(*chosen))
-        keep = set(itertools.islice((problem for problem in dealt if problem is not None), limit))
-        chosen = [[problem for problem in problems if problem in keep] for problems in chosen]
-    flat = [problem for problems in chosen for problem in problems]
-    if not flat:
+        chosen = _dealt(chosen, limit)
+    if not any(chosen.values()):
         raise InvalidInputError("problems: the choice of sets, numbers and limit leaves none")
-    return flat
+    if folders is not None:
+        return _in_folder(path, folders, chosen)
+    return [
+        BenchProblem(name, number, path, best_known=length, alone=False)
+        for name, numbers_ in chosen.items()
+        for number, length in zip(numbers_, problem_files.known_lengths(path, name, numbers_), strict=True)
+    ]
 
 
-def _problems_of(folder: Path, best_known: dict[str, float]) -> list[BenchProblem]:
-    problems = []
-    for scene in folder.iterdir():
-        if match := _SCENE.fullmatch(scene.name):
-            number = match[1]
-            request = folder / f"request{number}.yaml"
-            best = best_known.get(str(int(number)))
-            problems.append(BenchProblem(folder.name, int(number), scene, request if request.exists() else None, best))
-    return sorted(problems, key=lambda problem: problem.index)
+def _dealt(chosen: dict[str, list[int]], limit: int) -> dict[str, list[int]]:
+    """The first ``limit`` when the sets are gone round, one number each time."""
+    turns = itertools.zip_longest(*([(name, number) for number in numbers] for name, numbers in chosen.items()))
+    dealt = [pair for pair in itertools.chain.from_iterable(turns) if pair is not None]
+    keep = set(dealt[:limit])
+    return {name: [number for number in numbers if (name, number) in keep] for name, numbers in chosen.items()}
+
+
+def _scene_files(folder: Path) -> dict[str, dict[int, Path]]:
+    """Scene files by set and number, in order."""
+    found = {}
+    for child in sorted(folder.iterdir()):
+        if not child.is_dir():
+            continue
+        files = {int(match[1]): file for file in child.iterdir() if (match := _SCENE.fullmatch(file.name))}
+        if files:
+            found[child.name] = dict(sorted(files.items()))
+    return found
+
+
+def _in_folder(folder: Path, files: dict[str, dict[int, Path]], chosen: dict[str, list[int]]) -> list[BenchProblem]:
+    best_known = _best_known(folder)
+    found = []
+    for name, numbers in chosen.items():
+        for number in numbers:
+            scene = files[name][number]
+            request = scene.with_name(scene.name.replace("scene", "request"))
+            best = best_known.get(name, {}).get(str(number))
+            found.append(BenchProblem(name, number, scene, request if request.exists() else None, best))
+    return found
 
 
 def _best_known(folder: Path) -> dict[str, dict[str, float]]:
