@@ -9,18 +9,17 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from dataclasses import asdict, dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edmp.data.workers import worker_pool
 from edmp.outfile import write_json, written_whole
 from edmp.ranges import Range, check_fields
 from edmp.robots.errors import EdmpError, FileFormatError, InvalidInputError, unknown_name
@@ -147,37 +146,18 @@ def _barren(settings: GenerateSettings, manifest: dict[str, Any]) -> str:
 
 @contextlib.contextmanager
 def _workers(count: int, out: Path) -> Iterator[ProcessPoolExecutor]:
-    """Worker processes that end with the block: at once, whatever they are at, if an exception ends it."""
-    pool = ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=_start_worker)
+    """A `worker_pool` that leaves no half-written shard behind."""
     try:
-        yield pool
+        with worker_pool(count) as pool:
+            yield pool
     except BaseException:
-        # The public shutdown waits for running shards, minutes each; `_processes` is what it waits for.
-        processes = list((getattr(pool, "_processes", None) or {}).values())
-        pool.shutdown(wait=False, cancel_futures=True)
-        for process in processes:
-            process.terminate()
-        for process in processes:
-            process.join(timeout=5)
-            if process.is_alive():
-                process.kill()
-                process.join()
         for leftover in out.glob(".shard-*.partial.safetensors"):
             leftover.unlink(missing_ok=True)
         raise
-    pool.shutdown()
 
 
 def _total(manifest: dict[str, Any]) -> int:
     return sum(shard["trajectories"] for shard in manifest["shards"].values())
-
-
-def _start_worker() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group: the parent ends its workers
-    os.environ["EDMP_NUM_THREADS"] = "1"
-    import torch
-
-    torch.set_num_threads(1)
 
 
 def _open_manifest(out: Path, settings: GenerateSettings) -> dict[str, Any]:
@@ -282,21 +262,10 @@ def _free_task_configurations(
     robot: Robot, world, generated, rng: np.random.Generator, count: int, margin: float
 ) -> Array:
     """(n, dof) collision-free configurations with the tool at poses that the scene family calls useful."""
-    import torch
-
     from edmp.connect.search import free
-    from edmp.data.task_poses import descend_to_poses
+    from edmp.data.task_poses import task_configurations
 
-    targets = generated.targets(rng, count)
-    seeds_each = 4
-    limits = robot.limits
-    q0 = rng.uniform(limits.lower, limits.upper, (len(targets) * seeds_each, robot.dof))
-    q0[::2] = np.clip(robot.home + rng.normal(size=q0[::2].shape) * 0.5, limits.lower, limits.upper)
-    X_WT = torch.as_tensor(np.repeat(targets, seeds_each, axis=0))
-    reached, error = descend_to_poses(robot, torch.as_tensor(q0), X_WT, iterations=30)
-    q, good = reached.numpy(), (error < 2e-3).numpy()
-    inside = ((q >= limits.lower + 0.01) & (q <= limits.upper - 0.01)).all(axis=1)
-    q = q[good & inside]
+    q = task_configurations(robot, generated.targets(rng, count), rng)
     return q[free(world, q, margin=margin)] if len(q) else q
 
 

@@ -2,11 +2,31 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from edmp.robots.kinematics import jacobian, tool_pose
 from edmp.robots.robot import Robot
+
+SEEDS_EACH = 4
+"""Configurations that the descent starts from, for each pose."""
+
+
+def task_configurations(robot: Robot, X_WT: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
+    """(m, dof) configurations with the tool at some of the poses ``X_WT`` (n, 4, 4), off the limits by 0.01 [rad or m].
+
+    Collisions are not looked at. m is at most ``SEEDS_EACH`` n; several may belong to one pose.
+    """
+    limits = robot.limits
+    q0 = rng.uniform(limits.lower, limits.upper, (len(X_WT) * SEEDS_EACH, robot.dof))
+    q0[::2] = np.clip(robot.home + rng.normal(size=q0[::2].shape) * 0.5, limits.lower, limits.upper)
+    wanted = torch.as_tensor(np.repeat(X_WT, SEEDS_EACH, axis=0))
+    reached, error = descend_to_poses(robot, torch.as_tensor(q0), wanted, iterations=30)
+    q, good = reached.numpy(), (error < 2e-3).numpy()
+    inside = ((q >= limits.lower + 0.01) & (q <= limits.upper - 0.01)).all(axis=1)
+    return q[good & inside]
 
 
 def descend_to_poses(robot: Robot, q: Tensor, X_WT: Tensor, *, iterations: int = 30) -> tuple[Tensor, Tensor]:
