@@ -1,6 +1,6 @@
 """`Planner`: sample, repair, stitch, polish, judge, time."""
 
 from edmp.planner.planner import Planner, plan
-from edmp.planner.settings import PlannerSettings
+from edmp.planner.settings import PlannerSettings, WarmStart
 
-__all__ = ["Planner", "PlannerSettings", "plan"]
+__all__ = ["Planner", "PlannerSettings", "WarmStart", "plan"]

@@ -22,7 +22,7 @@ from edmp.planner import fallback
 from edmp.planner.candidates import Candidates
 from edmp.planner.certify import Docket, certify, polish
 from edmp.planner.goals import Query, Refusal, resolve
-from edmp.planner.rounds import repair, seeds
+from edmp.planner.rounds import repair, seeds, warm_seeds
 from edmp.planner.settings import PlannerSettings
 from edmp.prior.base import Prior
 from edmp.prior.checkpoint import default_prior, load_prior
@@ -120,6 +120,7 @@ class Planner:
         seed: int = 0,
         time_budget: float = 10.0,
         fallback: bool = True,
+        warm: ArrayLike | None = None,
     ) -> PlanResult:
         """Plan a motion.
 
@@ -130,6 +131,9 @@ class Planner:
             seed: the same seed gives the same motion, on the same machine and unless time runs short.
             time_budget: give up after this time [s].
             fallback: may sampling-based search help where no seed can be repaired?
+            warm: (n, dof) an earlier path to about the same goal, or what is left of it. It is re-noised a little and
+                denoised in the new scene, which is several times faster; where that fails, the plan is made from
+                scratch. See `WarmStart`.
 
         Returns:
             The outcome; a failure is a value with its cause.
@@ -144,6 +148,7 @@ class Planner:
             raise InvalidInputError(f"time_budget must be a positive number of seconds, got {time_budget!r}")
         if not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**31:
             raise InvalidInputError(f"seed must be an integer from 0 to 2**31 - 1, got {seed!r}")
+        earlier = None if warm is None else _earlier_path(self.robot, warm)
         docket = Docket()
         judge = Judge(self.robot, scene)
         query = resolve(self.robot, judge, start, goal, seed=seed)
@@ -166,7 +171,7 @@ class Planner:
         )
         docket.spent("set-up", begin)
         with torch.inference_mode(), _one_torch_thread():
-            tried = self._search(call, fallback=fallback)
+            tried = self._search(call, fallback=fallback, earlier=earlier)
         if call.solved:
             return _success(call, begin, len(tried), int(tried.valid.sum()))
         return _no_path(call, begin, tried)
@@ -186,12 +191,16 @@ class Planner:
         connect(world, self.robot.home[None], self.robot.home[None], seed=0, max_iterations=1, shortcuts=1)
         retime_spline(still[0].numpy(), self.robot.limits)
 
-    def _search(self, call: _Call, *, fallback: bool) -> Candidates:
+    def _search(self, call: _Call, *, fallback: bool, earlier: torch.Tensor | None) -> Candidates:
         """Rounds of seeds, and from some round on sampling-based search too, until something is certified.
 
         Returns all candidates of all rounds.
         """
         tried: list[Candidates] = []
+        if earlier is not None:
+            tried.append(self._warm_round(call, earlier))
+            if call.solved or call.late:
+                return tried[0]
         for k in range(self.settings.max_rounds):
             batch = self._round(call, k)
             tried.append(batch)
@@ -200,6 +209,34 @@ class Planner:
             if call.solved or call.late:
                 break
         return Candidates.join(tried)
+
+    def _warm_round(self, call: _Call, earlier: torch.Tensor) -> Candidates:
+        """Seeds round an earlier path, with little repair and little polish; one certified motion is enough."""
+        warm = self.settings.warm
+        settings = dataclasses.replace(
+            self.settings,
+            repair_iterations=warm.repair_iterations,
+            polish_candidates=warm.polish_candidates,
+            polish_iterations=warm.polish_iterations,
+            num_alternatives=0,
+        )
+        now = time.perf_counter()
+        batch = warm_seeds(
+            earlier,
+            self.prior,
+            self.ensemble,
+            call.descent,
+            torch.as_tensor(call.query.start, dtype=torch.float32),
+            torch.as_tensor(call.query.goals, dtype=torch.float32),
+            settings=settings,
+            generator=call.generator,
+        )
+        now = call.docket.spent("sample", now)
+        batch = repair(batch, call.descent, settings=settings, enough=warm.enough_valid, deadline=call.deadline)
+        call.docket.spent("repair", now)
+        quick = dataclasses.replace(call, settings=settings)
+        _finish(quick, batch.rows(batch.valid.nonzero().squeeze(1)))
+        return batch
 
     def _round(self, call: _Call, index: int) -> Candidates:
         """Sample, repair, and certify what came out; all candidates of the round."""
@@ -225,6 +262,20 @@ class Planner:
             blocked = (~call.descent.free_edges(batch.control_points, step=self.settings.edge_step)).sum(dim=1)
             call.certify(batch.rows(torch.argsort(blocked, stable=True)[:3]))
         return batch
+
+
+def _earlier_path(robot: Robot, warm: ArrayLike) -> torch.Tensor:
+    """``warm`` as (n, dof) float32.
+
+    Raises:
+        InvalidInputError: it is no path of this robot.
+    """
+    path = np.asarray(warm, dtype=np.float64)
+    if path.ndim != 2 or path.shape[1] != robot.dof or len(path) < 2 or not np.isfinite(path).all():
+        raise InvalidInputError(
+            f"warm must be a path (n >= 2, {robot.dof}) of finite numbers for {robot.name}, got shape {path.shape}"
+        )
+    return torch.as_tensor(path, dtype=torch.float32)
 
 
 def _finish(call: _Call, candidates: Candidates, descent: Descent | None = None) -> None:

@@ -80,6 +80,45 @@ def seeds(
     return Candidates(control_points, goal, valid, (Stage.SAMPLE,) * settings.num_seeds)
 
 
+def warm_seeds(
+    earlier: Tensor,
+    prior: Prior,
+    ensemble: Ensemble,
+    descent: Descent,
+    start: Tensor,
+    goals: Tensor,
+    *,
+    settings: PlannerSettings,
+    generator: torch.Generator,
+) -> Candidates:
+    """Seeds round an earlier plan ``earlier`` (n, dof): re-noised, then denoised under guidance in the new scene.
+
+    The first is the earlier plan itself, its ends moved to ``start`` and the nearest of ``goals``. Other arguments as in
+    `seeds`.
+    """
+    warm, spline = settings.warm, descent.spline
+    nearest = int(torch.linalg.vector_norm(goals - earlier[-1], dim=1).argmin())
+    goal = goals[nearest]
+    x = spline.deviation(spline.fit(torch.cat([start[None], earlier[1:-1], goal[None]])[None]))
+    denoise = guided(
+        prior.bind(start, goal),
+        prior=prior,
+        ensemble=ensemble.with_seeds(warm.num_seeds),
+        descent=descent,
+        start=start,
+        goal=goal,
+        settings=settings.guidance,
+    )
+    sigmas = karras_sigmas(warm.sampler_steps, sigma_min=prior.sigma_min, sigma_max=warm.sigma)
+    noisy = x + prior.noise(warm.num_seeds, sigma=warm.sigma, generator=generator)
+    samples = sample_dpmpp_2m(denoise, noisy, sigmas)
+    samples[0] = x[0]
+    control_points = descent.clamp(spline.control_points(samples, start, goal))
+    valid = descent.free(control_points, step=settings.edge_step)
+    to = torch.full((warm.num_seeds,), nearest)
+    return Candidates(control_points, to, valid, (Stage.SAMPLE,) * warm.num_seeds)
+
+
 def repair(
     candidates: Candidates,
     descent: Descent,

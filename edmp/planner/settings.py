@@ -9,6 +9,41 @@ from edmp.ranges import Range, check_fields
 from edmp.robots.errors import InvalidInputError
 
 
+_COUNT = Range(1, whole=True)
+_NONE_OR_MORE = Range(0, whole=True)
+_SHARE = Range(0, 1)
+_LENGTH = Range(0)
+_STEP = Range(0, above=True)
+
+
+@dataclass(frozen=True)
+class WarmStart:
+    """Replanning from an earlier plan: it is re-noised to a middle level and denoised in the new scene.
+
+    Attributes:
+        num_seeds: candidates, the earlier plan itself among them.
+        sigma: noise level to start from; 1 is the spread of the prior.
+        sampler_steps: denoising steps from there.
+        repair_iterations: covariant steps before a plan from scratch is made.
+        enough_valid: repair stops when so many are free.
+        polish_candidates: how many free candidates are shortened.
+        polish_iterations: covariant steps of shortening.
+    """
+
+    num_seeds: int = 8
+    sigma: float = 0.6
+    sampler_steps: int = 2
+    repair_iterations: int = 30
+    enough_valid: int = 2
+    polish_candidates: int = 1
+    polish_iterations: int = 8
+
+    def __post_init__(self) -> None:
+        counts = ("num_seeds", "sampler_steps", "enough_valid", "polish_candidates")
+        check_fields(self, {**dict.fromkeys(counts, _COUNT), "sigma": _STEP})
+        check_fields(self, dict.fromkeys(("repair_iterations", "polish_iterations"), _NONE_OR_MORE))
+
+
 @dataclass(frozen=True)
 class PlannerSettings:
     """Settings of `Planner`.
@@ -39,6 +74,7 @@ class PlannerSettings:
         num_alternatives: other motions to certify.
         distinct: motions are different if they are somewhere at least this far apart [rad].
         path_waypoints: waypoints of the returned path.
+        warm: see `WarmStart`.
     """
 
     num_seeds: int = 48
@@ -65,18 +101,15 @@ class PlannerSettings:
     num_alternatives: int = 2
     distinct: float = 0.5
     path_waypoints: int = 100
+    warm: WarmStart = field(default_factory=WarmStart)
 
     def __post_init__(self) -> None:
         check_fields(self, _RANGES)
         if not isinstance(self.guidance, GuidanceSettings):
             raise InvalidInputError(f"guidance must be GuidanceSettings, got {self.guidance!r}")
+        if not isinstance(self.warm, WarmStart):
+            raise InvalidInputError(f"warm must be WarmStart, got {self.warm!r}")
 
-
-_COUNT = Range(1, whole=True)
-_NONE_OR_MORE = Range(0, whole=True)
-_SHARE = Range(0, 1)
-_LENGTH = Range(0)
-_STEP = Range(0, above=True)
 
 _RANGES = {
     "num_seeds": _COUNT,

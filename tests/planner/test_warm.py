@@ -1,0 +1,71 @@
+"""Replanning from an earlier plan."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+import edmp
+from edmp.planner import Planner, PlannerSettings, WarmStart
+from edmp.robots.errors import InvalidInputError
+from edmp.scenes import Box, Scene
+from edmp.scenes.scene import Obstacle
+from edmp.validate import Judge
+
+
+@pytest.fixture(scope="module")
+def problem():
+    return edmp.load_example("table")
+
+
+@pytest.fixture(scope="module")
+def planner(problem):
+    return Planner(problem.robot)
+
+
+@pytest.fixture(scope="module")
+def path(planner, problem):
+    return planner.plan(problem.scene, problem.start, problem.goal).path
+
+
+def test_a_plan_that_still_holds_is_kept_and_judged_anew(planner, problem, path):
+    again = planner.plan(problem.scene, path[20], problem.goal, warm=path[20:])
+    assert again.solved
+    assert again.stats.num_seeds == planner.settings.warm.num_seeds, "no plan from scratch was needed"
+    assert Judge(problem.robot, problem.scene).check_path(again.path, start=path[20], goal=path[-1]).valid
+
+
+def test_an_obstacle_on_the_path_is_gone_round(planner, problem, path):
+    from edmp.viz.surfaces import tool_positions
+
+    middle = tool_positions(problem.robot, path)[len(path) // 2]
+    scene = Scene((*problem.scene.obstacles, Obstacle.at("new", Box((0.06, 0.06, 0.06)), middle)))
+    assert not Judge(problem.robot, scene).check_path(path).valid
+    found = planner.plan(scene, path[0], problem.goal, warm=path)
+    assert found.solved, found.message
+    assert Judge(problem.robot, scene).check_path(found.path, start=path[0], goal=path[-1]).valid
+
+
+def test_a_useless_warm_start_ends_in_a_plan_from_scratch(problem, path):
+    settings = PlannerSettings(warm=WarmStart(num_seeds=1, sigma=0.02, repair_iterations=0, polish_iterations=0))
+    planner = Planner(problem.robot, settings=settings)
+    low, high = problem.robot.limits.lower, problem.robot.limits.upper
+    wild = np.linspace(low + 0.01, high - 0.01, 20)
+    found = planner.plan(problem.scene, problem.start, problem.goal, warm=wild)
+    assert found.solved
+    assert found.stats.num_seeds > 1
+
+
+@pytest.mark.parametrize("bad", [np.zeros(7), np.zeros((1, 7)), np.zeros((5, 6)), np.full((5, 7), np.nan)])
+def test_what_is_no_path_is_refused(planner, problem, bad):
+    with pytest.raises(InvalidInputError, match="warm must be a path"):
+        planner.plan(problem.scene, problem.start, problem.goal, warm=bad)
+
+
+def test_settings_are_checked():
+    with pytest.raises(InvalidInputError, match="num_seeds"):
+        WarmStart(num_seeds=0)
+    with pytest.raises(InvalidInputError, match="sigma"):
+        dataclasses.replace(WarmStart(), sigma=0.0)
+    with pytest.raises(InvalidInputError, match="warm"):
+        PlannerSettings(warm={"num_seeds": 3})
