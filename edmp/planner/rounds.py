@@ -93,8 +93,8 @@ def warm_seeds(
 ) -> Candidates:
     """Seeds round an earlier plan ``earlier`` (n, dof): re-noised, then denoised under guidance in the new scene.
 
-    The first is the earlier plan itself, its ends moved to ``start`` and the nearest of ``goals``. Other arguments as in
-    `seeds`.
+    The first is the earlier plan itself, its ends moved to ``start`` and the nearest of ``goals``. Other arguments as
+    in `seeds`.
     """
     warm, spline = settings.warm, descent.spline
     nearest = int(torch.linalg.vector_norm(goals - earlier[-1], dim=1).argmin())

@@ -8,7 +8,6 @@ from edmp.guidance import GuidanceSettings
 from edmp.ranges import Range, check_fields
 from edmp.robots.errors import InvalidInputError
 
-
 _COUNT = Range(1, whole=True)
 _NONE_OR_MORE = Range(0, whole=True)
 _SHARE = Range(0, 1)
