@@ -1,8 +1,20 @@
-"""Benchmarks: many problems, one judge, one line of JSON a problem."""
+"""Benchmarks: many problems, one judge, one line of JSON a problem and planner."""
 
-from edmp.bench.planners import PLANNERS, make_planner
+from edmp.bench.planners import PLANNERS, make_planner, parse_spec, parse_specs
 from edmp.bench.problems import BenchProblem, find_problems
-from edmp.bench.records import Record, read_records
-from edmp.bench.runner import run
+from edmp.bench.records import Record, read_records, read_runs
+from edmp.bench.runner import RunSettings, run
 
-__all__ = ["PLANNERS", "BenchProblem", "Record", "find_problems", "make_planner", "read_records", "run"]
+__all__ = [
+    "PLANNERS",
+    "BenchProblem",
+    "Record",
+    "RunSettings",
+    "find_problems",
+    "make_planner",
+    "parse_spec",
+    "parse_specs",
+    "read_records",
+    "read_runs",
+    "run",
+]

@@ -1,88 +1,324 @@
-"""The planners that can be compared, by name. A planner is one class with ``plan(problem, seed) -> PlanResult``."""
+"""The planners that can be compared, and how they are named.
+
+A planner under test is named by a spec ``name`` or ``name:key=value:key=value``, such as ``edmp:num_seeds=16`` or
+``chomp:time_budget=5``. Values are numbers, ``true``, ``false`` or words; those of text settings are taken as they
+stand. A spec has no room for a value with a colon or a comma in it.
+
+To add a planner, write one class with ``plan(problem, seed) -> Claim`` (most simply an `edmp.baselines.Baseline`) and,
+if it has settings, a frozen dataclass called ``<Class>Settings`` beside it, which its constructor takes; then add a row
+to `PLANNERS`. Outside this package no row is needed: ``my_package.my_module.MyPlanner`` is a name, too.
+"""
 
 from __future__ import annotations
 
+import dataclasses
+import functools
+import importlib
+import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
 
-from edmp.problem import Problem
-from edmp.result import PlanResult
 from edmp.robots.errors import InvalidInputError, unknown_name
 
+if TYPE_CHECKING:
+    from edmp.baselines.base import Claim
+    from edmp.planner import Planner, PlannerSettings
+    from edmp.problem import Problem
+    from edmp.robots.robot import Robot
 
-@dataclass(frozen=True)
-class PlannerOptions:
-    """What ``edmp bench run`` lets one choose; None leaves the planner's own default.
-
-    Attributes:
-        fallback: whether searching is allowed where optimisation fails.
-        time_budget: for one plan [s].
-        num_seeds: trajectories denoised at once.
-        ensemble: name of the ensemble of costs.
-        prior: name or path of the prior.
-    """
-
-    fallback: bool = True
-    time_budget: float | None = None
-    num_seeds: int | None = None
-    ensemble: str | None = None
-    prior: str | None = None
-
-    def given(self) -> dict[str, Any]:
-        """Those that were chosen, and `fallback`; written into every record."""
-        return {name: value for name, value in vars(self).items() if value is not None}
+Scalar = bool | int | float | str
 
 
-class BenchPlanner(ABC):
+class BenchPlanner(Protocol):
     """A planner under test."""
 
-    @abstractmethod
-    def plan(self, problem: Problem, seed: int) -> PlanResult:
+    def plan(self, problem: Problem, seed: int) -> Claim:
         """Plan once. The caller takes the time."""
 
 
-class EdmpPlanner(BenchPlanner):
-    """`edmp.plan`."""
+@dataclass(frozen=True)
+class PlannerSpec:
+    """Which planner, with which settings.
 
-    def __init__(self, options: PlannerOptions) -> None:
+    Attributes:
+        text: the spec as it was written; what records are filed under.
+        name: row of `PLANNERS`, or a class by its full name.
+        options: the settings that were chosen.
+    """
+
+    text: str
+    name: str
+    options: Mapping[str, Scalar] = field(default_factory=dict)
+
+
+class Row(ABC):
+    """How a planner is made from settings."""
+
+    @abstractmethod
+    def defaults(self) -> Mapping[str, Scalar | None]:
+        """Every key that a spec may set, with its default.
+
+        Raises:
+            MissingDependencyError: the planner needs a package that is not installed.
+        """
+
+    @abstractmethod
+    def make(self, options: Mapping[str, Scalar]) -> BenchPlanner:
+        """The planner with some settings chosen.
+
+        Raises:
+            InvalidInputError: a setting makes no sense.
+            UnknownNameError: a setting names something that does not exist.
+            MissingDependencyError: the planner needs a package that is not installed.
+        """
+
+
+# --- classes with settings of their own ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ClassRow(Row):
+    """A class by its full name, imported when it is needed, and its dataclass of settings ``<Class>Settings``.
+
+    Attributes:
+        path: ``package.module.Class``.
+        fixed: settings that make this row what it is; a spec cannot change them.
+    """
+
+    path: str
+    fixed: Mapping[str, Scalar] = field(default_factory=dict)
+
+    def defaults(self) -> Mapping[str, Scalar | None]:
+        _, settings = self._load()
+        return {} if settings is None else _scalars(settings(), "", without=self.fixed)
+
+    def make(self, options: Mapping[str, Scalar]) -> BenchPlanner:
+        planner, settings = self._load()
+        return planner() if settings is None else planner(settings(**self.fixed, **options))
+
+    def _load(self) -> tuple[Any, Any]:
+        """The class and its dataclass of settings, None if it has none."""
+        home, _, name = self.path.rpartition(".")
+        try:
+            module = importlib.import_module(home)
+        except ModuleNotFoundError as error:
+            if error.name is None or not f"{home}.".startswith(f"{error.name}."):
+                raise  # the module is there; something that it needs is not
+            raise InvalidInputError(f"planner {self.path!r}: there is no module {error.name!r}") from None
+        planner = getattr(module, name, None)
+        if not callable(getattr(planner, "plan", None)):
+            raise InvalidInputError(f"planner {self.path!r}: {home} has no class {name} with plan(problem, seed)")
+        return planner, getattr(module, f"{name}Settings", None)
+
+
+def _scalars(settings: Any, prefix: str, *, without: Mapping[str, Any]) -> dict[str, Scalar | None]:
+    """The fields of a settings object that a spec can write, with their values."""
+    found = {f.name: getattr(settings, f.name) for f in dataclasses.fields(settings) if f.init}
+    return {
+        f"{prefix}{name}": value
+        for name, value in found.items()
+        if name not in without and (value is None or isinstance(value, Scalar))
+    }
+
+
+# --- edmp itself -----------------------------------------------------------------------------------------------------
+
+
+class EdmpRow(Row):
+    """`edmp.Planner`, with the arguments of `edmp.plan` and the scalar fields of its settings as keys.
+
+    ``prior=process`` denoises with the Gaussian-process prior in place of the trained one; ``prior=none`` denoises
+    nothing: all seeds are plain samples of the Gaussian process. ``guidance.steps=0`` leaves guidance out,
+    ``repair_iterations=0`` repair, ``fallback=false`` the search.
+    """
+
+    def defaults(self) -> Mapping[str, Scalar | None]:
+        from edmp.planner import PlannerSettings
+
+        settings = PlannerSettings()
+        own: dict[str, Scalar | None] = {"fallback": True, "time_budget": 10.0, "ensemble": "default", "prior": ""}
+        return own | _scalars(settings, "", without={}) | _scalars(settings.guidance, "guidance.", without={})
+
+    def make(self, options: Mapping[str, Scalar]) -> BenchPlanner:
+        return EdmpPlanner(**_edmp_arguments(options))
+
+
+def _edmp_arguments(options: Mapping[str, Scalar]) -> dict[str, Any]:
+    """The arguments of `EdmpPlanner` for the options of a spec."""
+    from edmp.planner import PlannerSettings
+
+    chosen = dict(options)
+    own: dict[str, Any] = {
+        key: chosen.pop(key) for key in ("fallback", "time_budget", "ensemble", "prior") if key in chosen
+    }
+    if own.get("prior") == "none":
+        if chosen.setdefault("prior_share", 0.0) != 0:
+            raise InvalidInputError(f"prior=none means prior_share=0, not {chosen['prior_share']}")
+        own["prior"] = "process"
+    settings = PlannerSettings()
+    inner = {key.removeprefix("guidance."): chosen.pop(key) for key in list(chosen) if key.startswith("guidance.")}
+    guidance = dataclasses.replace(settings.guidance, **inner)  # type: ignore[arg-type]
+    return {**own, "settings": dataclasses.replace(settings, guidance=guidance, **chosen)}  # type: ignore[arg-type]
+
+
+class EdmpPlanner:
+    """One `edmp.Planner` a robot, kept as `edmp.plan` keeps them."""
+
+    def __init__(
+        self,
+        *,
+        fallback: bool = True,
+        time_budget: float = 10.0,
+        ensemble: str = "default",
+        prior: str = "",
+        settings: PlannerSettings | None = None,
+    ) -> None:
+        from edmp.costs import ensemble_by_name
+        from edmp.prior.checkpoint import prior_info
+
+        if not time_budget > 0:
+            raise InvalidInputError(f"time_budget must be positive, got {time_budget}")
+        ensemble_by_name(ensemble)
+        if prior not in ("", "process"):
+            prior_info(prior)
+        self._fallback, self._time_budget, self._ensemble, self._prior = fallback, time_budget, ensemble, prior
+        self._settings = settings
+        self._planner = functools.lru_cache(maxsize=8)(self._make_planner)
+
+    def _make_planner(self, robot: Robot) -> Planner:
         import edmp
 
-        _check(options)
-        self._plan = edmp.plan
-        self._options = options.given()
+        return edmp.Planner(robot, prior=self._prior or None, ensemble=self._ensemble, settings=self._settings)
 
-    def plan(self, problem: Problem, seed: int) -> PlanResult:
-        return self._plan(problem.scene, problem.start, problem.goal, robot=problem.robot, seed=seed, **self._options)
+    def plan(self, problem: Problem, seed: int) -> Claim:
+        from edmp.baselines.base import Claim
+
+        planner = self._planner(problem.robot)
+        result = planner.plan(
+            problem.scene,
+            problem.start,
+            problem.goal,
+            seed=seed,
+            time_budget=self._time_budget,
+            fallback=self._fallback,
+        )
+        return Claim(
+            result.status,
+            result.message,
+            path=result.path,
+            trajectory=result.trajectory,
+            stage=result.stats.stage,
+            timings=result.stats.timings,
+            num_alternatives=len(result.alternatives),
+        )
 
 
-def _check(options: PlannerOptions) -> None:
-    """Misuse must end the run before its first line, not stand in every line of it."""
-    from edmp.costs import ensemble_by_name
-    from edmp.planner import PlannerSettings
-    from edmp.prior.checkpoint import prior_info
+# --- the table -------------------------------------------------------------------------------------------------------
 
-    if options.time_budget is not None and not options.time_budget > 0:
-        raise InvalidInputError(f"time_budget must be positive, got {options.time_budget}")
-    if options.num_seeds is not None:
-        PlannerSettings(num_seeds=options.num_seeds)
-    if options.ensemble is not None:
-        ensemble_by_name(options.ensemble)
-    if options.prior is not None and options.prior != "process":
-        prior_info(options.prior)
-
-
-PLANNERS: dict[str, Callable[[PlannerOptions], BenchPlanner]] = {"edmp": EdmpPlanner}
+PLANNERS: dict[str, Row] = {
+    "edmp": EdmpRow(),
+    "chomp": ClassRow("edmp.baselines.chomp.Chomp"),
+    "stomp": ClassRow("edmp.baselines.stomp.Stomp"),
+    "edmp12": ClassRow("edmp.baselines.edmp_paper.EdmpPaper"),
+    "edmp1": ClassRow("edmp.baselines.edmp_paper.EdmpPaper", {"guide": 1}),
+}
 """Planners by name; add a row to add one."""
 
 
-def make_planner(name: str, options: PlannerOptions) -> BenchPlanner:
-    """The planner called ``name``.
+def row(name: str) -> Row:
+    """The row called ``name``, or one for a class by its full name.
 
     Raises:
         UnknownNameError: lists those there are.
     """
+    if "." in name:
+        return ClassRow(name)
     if name not in PLANNERS:
         raise unknown_name("planner", name, PLANNERS)
-    return PLANNERS[name](options)
+    return PLANNERS[name]
+
+
+def make_planner(spec: PlannerSpec | str) -> BenchPlanner:
+    """The planner that a spec names. Raises as `parse_spec` and `Row.make` do."""
+    if isinstance(spec, str):
+        spec = parse_spec(spec)
+    return row(spec.name).make(spec.options)
+
+
+def parse_spec(text: str) -> PlannerSpec:
+    """A spec from what was written.
+
+    Raises:
+        UnknownNameError: no such planner, or it has no such setting; lists those there are.
+        InvalidInputError: not ``name:key=value:key=value``, or a value of another type than the setting.
+        MissingDependencyError: the planner needs a package that is not installed.
+    """
+    text = text.strip()
+    name, *settings = text.split(":")
+    if not settings:
+        row(name).defaults()
+        return PlannerSpec(text, name)
+    defaults = row(name).defaults()
+    options: dict[str, Scalar] = {}
+    for setting in settings:
+        key, sign, value = (part.strip() for part in setting.partition("="))
+        if not sign or not key or not value:
+            raise InvalidInputError(f"planner {text!r}: expected name:key=value:key=value, found {setting!r}")
+        if key not in defaults:
+            raise unknown_name(f"setting of planner {name}", key, defaults)
+        if key in options:
+            raise InvalidInputError(f"planner {text!r}: {key} is given twice")
+        options[key] = _value(value, defaults[key], f"planner {text!r}: {key}")
+    return PlannerSpec(text, name, options)
+
+
+def _value(text: str, default: Scalar | None, what: str) -> Scalar:
+    """What stands for a setting whose default is ``default``."""
+    if isinstance(default, str):
+        return text
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = text
+    if not isinstance(value, Scalar):
+        value = text
+    if default is None:
+        return value
+    if isinstance(default, bool):
+        wanted, fits = "true or false", isinstance(value, bool)
+    elif isinstance(default, int):
+        wanted, fits = "a whole number", isinstance(value, int) and not isinstance(value, bool)
+    else:
+        wanted, fits = "a number", isinstance(value, int | float) and not isinstance(value, bool)
+    if not fits:
+        raise InvalidInputError(f"{what} must be {wanted}, got {text!r}")
+    return value
+
+
+def parse_specs(texts: Sequence[str], shorthands: Mapping[str, Scalar | None]) -> list[PlannerSpec]:
+    """Specs from what was written, with settings added to every planner that has them and does not set them itself.
+
+    Args:
+        texts: specs; one that is there twice counts once.
+        shorthands: settings by key; None was not given.
+
+    Raises:
+        InvalidInputError: ``texts`` is empty, or no planner has a setting of ``shorthands``; and as `parse_spec`.
+    """
+    if not texts:
+        raise InvalidInputError("planners: name at least one")
+    specs = [parse_spec(text) for text in dict.fromkeys(texts)]
+    for key, value in shorthands.items():
+        if value is None:
+            continue
+        having = [spec for spec in specs if key in row(spec.name).defaults()]
+        if not having:
+            raise InvalidInputError(f"{key}: none of the planners {', '.join(s.text for s in specs)} has this setting")
+        word = value if isinstance(value, str) else json.dumps(value)
+        specs = [
+            parse_spec(f"{spec.text}:{key}={word}") if spec in having and key not in spec.options else spec
+            for spec in specs
+        ]
+    return list({spec.text: spec for spec in specs}.values())

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edmp.bench.examine import END_TOLERANCE, goals_of, reaches
 from edmp.bench.problems import BenchProblem
 from edmp.bench.records import Record
-from edmp.problem import PoseGoal, Problem
+from edmp.problem import Problem
 from edmp.robots.errors import MissingDependencyError
 from edmp.robots.robot import Robot
 
@@ -23,12 +24,6 @@ Array = NDArray[np.float64]
 
 DENSE_STEP = 5e-3
 """No joint moves more than this between two looks [rad]."""
-
-END_TOLERANCE = 1e-6
-"""A path begins at the start and ends at a goal configuration within this [rad]."""
-
-POSITION_TOLERANCE, ANGLE_TOLERANCE = 1e-3, 1e-2
-"""A path ends with the tool at a pose goal within this [m], [rad]."""
 
 
 @dataclass(frozen=True)
@@ -114,21 +109,8 @@ def _ends(problem: Problem, path: Array) -> Iterator[str]:
         yield "limits broken"
     if np.abs(path[0] - problem.start).max() > END_TOLERANCE:
         yield "start missed"
-    goals = problem.goal if isinstance(problem.goal, tuple) else (problem.goal,)
-    if not any(_reaches(problem.robot, path[-1], goal) for goal in goals):
+    if not any(reaches(problem.robot, path[-1], goal) for goal in goals_of(problem)):
         yield "goal missed"
-
-
-def _reaches(robot: Robot, q: Array, goal: Array | PoseGoal) -> bool:
-    if not isinstance(goal, PoseGoal):
-        return bool(np.abs(q - goal).max() <= END_TOLERANCE)
-    import torch
-
-    from edmp.robots.kinematics import tool_pose
-
-    X = np.linalg.inv(goal.X_WT) @ tool_pose(robot, torch.as_tensor(q)).numpy()
-    angle = np.arccos(np.clip((np.trace(X[:3, :3]) - 1) / 2, -1, 1))
-    return bool(np.linalg.norm(X[:3, 3]) <= POSITION_TOLERANCE and angle <= ANGLE_TOLERANCE)
 
 
 # --- the original collision meshes -----------------------------------------------------------------------------------

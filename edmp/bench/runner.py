@@ -1,19 +1,27 @@
-"""Running planners over problems, one after the other, timed alike."""
+"""Running planners over problems: dealt out to processes, timed alike, written by one hand."""
 
 from __future__ import annotations
 
 import contextlib
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import wait
 from pathlib import Path
+from typing import Any
 
-from edmp.bench.planners import BenchPlanner, PlannerOptions, make_planner
+import edmp
+from edmp.bench.planners import PlannerSpec, make_planner, row
 from edmp.bench.problems import BenchProblem
-from edmp.bench.records import Record, Writer, error_record, key_of, read_records, record_of, refuse_mixture
+from edmp.bench.provenance import describe_run
+from edmp.bench.records import Record, Writer, key_of, read_records
+from edmp.bench.worker import Event, Job, WarmUp, Worker
 from edmp.outfile import check_writable
+from edmp.ranges import Range, check_fields
 from edmp.robots import load_robot
 from edmp.robots.errors import InvalidInputError
+
+Task = tuple[Job, BenchProblem]
 
 
 @dataclass(frozen=True)
@@ -23,100 +31,154 @@ class RunSettings:
     Attributes:
         robot: name or description file.
         seed: given to every plan.
-        options: of the planners.
+        workers: processes side by side. With more than one, each keeps to one thread.
+        timeout: wall time for one plan before its process is killed [s].
+        ray: run the processes on a Ray cluster.
         resume: go on with an existing file, skipping what it holds.
         force: overwrite an existing file.
     """
 
     robot: str = "panda"
     seed: int = 0
-    options: PlannerOptions = field(default_factory=PlannerOptions)
+    workers: int = 1
+    timeout: float = 120.0
+    ray: bool = False
     resume: bool = False
     force: bool = False
 
-
-@dataclass(frozen=True)
-class WarmUp:
-    """The first plan of a planner, which compiles and caches and is not counted; ``seconds`` [s]."""
-
-    planner: str
-    seconds: float
+    def __post_init__(self) -> None:
+        check_fields(self, {"workers": Range(1, whole=True), "timeout": Range(0, above=True)})
 
 
 def run(
     problems: Sequence[BenchProblem],
-    planners: Sequence[str],
+    specs: Sequence[PlannerSpec],
     out: str | Path,
-    settings: RunSettings,
+    settings: RunSettings = RunSettings(),
     *,
+    command: str = "",
     on_warm_up: Callable[[WarmUp], None] = lambda _: None,
     on_record: Callable[[Record], None] = lambda _: None,
 ) -> list[Record]:
-    """Plan every problem with every planner and append one line each to ``out``.
+    """Plan every problem with every planner and append one line each to ``out``, as they are finished.
 
-    Interrupting it keeps the lines already written. Before a planner's first counted problem, that problem is planned
-    once for nothing.
+    Before its first counted problem with an arm, a process plans that problem once for nothing. Times apart, the
+    results do not depend on the number of workers, as far as the planners do not stop by the clock. Interrupting the
+    run keeps the lines already written and leaves no process behind.
+
+    Args:
+        problems: to be solved.
+        specs: of `edmp.bench.planners.parse_specs`.
+        out: the file of results.
+        settings: see `RunSettings`.
+        command: for the description of the run.
+        on_warm_up, on_record: called as they come.
 
     Returns:
         All records of the file, those of earlier runs included.
 
     Raises:
         InvalidInputError: ``out`` cannot be written, exists without ``resume`` or ``force``, or was made with other
-            settings; or an option makes no sense.
-        UnknownNameError: no such robot, planner, ensemble or prior.
+            settings; or a setting of a planner makes no sense.
+        UnknownNameError: no such robot, ensemble or prior.
+        MissingDependencyError: a planner, or Ray, is not installed.
+        EdmpError: a process cannot be started.
     """
     out = check_writable(out, "--out")
-    if not planners:
-        raise InvalidInputError("planners: name at least one")
     robot = load_robot(settings.robot).name
-    made = {name: make_planner(name, settings.options) for name in dict.fromkeys(planners)}
-    records = _earlier(out, settings, robot)
-    done = {key_of(record) for record in records}
-    with Writer(out, append=settings.resume) as writer:
-        for name, planner in made.items():
-            todo = [entry for entry in problems if (name, entry.set, entry.index) not in done]
-            if todo:
-                on_warm_up(_warm_up(name, planner, todo[0], settings))
-            for entry in todo:
-                record = _one(name, planner, entry, settings, robot)
-                writer.write(record)
-                records.append(record)
-                on_record(record)
+    for spec in specs:
+        make_planner(spec)  # misuse must end the run before its first line, not stand in every line of it
+    records = _earlier(out, specs, settings, robot)
+    todo = deque(_tasks(problems, specs, settings, robot, records))
+    if not todo:
+        return records
+    about = describe_run(
+        specs, command=command, robot=robot, seed=settings.seed, workers=settings.workers, timeout=settings.timeout
+    )
+    with Writer(out, append=settings.resume) as writer, contextlib.closing(_deal(todo, settings.workers)) as events:
+        writer.write({"run": about})
+        for event in events:
+            if isinstance(event, WarmUp):
+                on_warm_up(event)
+                continue
+            writer.write(event)
+            records.append(event)
+            on_record(event)
     return records
 
 
-def count_todo(problems: Sequence[BenchProblem], planners: Sequence[str], records: Sequence[Record]) -> int:
+def count_todo(problems: Sequence[BenchProblem], specs: Sequence[PlannerSpec], records: Iterable[Record]) -> int:
     """How many plans are still to be made."""
     done = {key_of(record) for record in records}
-    return sum((name, entry.set, entry.index) not in done for name in dict.fromkeys(planners) for entry in problems)
+    return sum((spec.text, entry.set, entry.index) not in done for spec in specs for entry in problems)
 
 
-def _earlier(out: Path, settings: RunSettings, robot: str) -> list[Record]:
+def _tasks(
+    problems: Sequence[BenchProblem],
+    specs: Sequence[PlannerSpec],
+    settings: RunSettings,
+    robot: str,
+    records: Iterable[Record],
+) -> Iterator[Task]:
+    """What is not done yet, planner by planner."""
+    done = {key_of(record) for record in records}
+    for spec in specs:
+        one_thread = settings.ray or settings.workers > 1
+        job = Job(spec, settings.robot, robot, settings.seed, settings.timeout, one_thread)
+        for entry in problems:
+            if (spec.text, entry.set, entry.index) not in done:
+                yield job, entry
+
+
+def _deal(todo: deque[Task], count: int) -> Generator[Event, None, None]:
+    """Deal tasks out to processes on this machine; what comes of them, as it comes."""
+    workers: list[Worker] = []
+    try:
+        while todo or any(worker.busy for worker in workers):
+            for worker in [w for w in workers if not w.busy]:
+                if not todo or worker.job is not todo[0][0]:  # a process serves one planner
+                    worker.end()
+                    workers.remove(worker)
+                else:
+                    worker.give(todo.popleft()[1])
+            while todo and len(workers) < count:
+                job, entry = todo.popleft()
+                workers.append(Worker(job))
+                workers[-1].give(entry)
+            patience = min((worker.left for worker in workers), default=0.0)
+            wait([item for worker in workers for item in worker.waitables], timeout=max(0.0, patience))
+            for worker in workers:
+                yield from worker.collect()
+    finally:
+        for worker in workers:
+            worker.end()
+
+
+def _earlier(out: Path, specs: Sequence[PlannerSpec], settings: RunSettings, robot: str) -> list[Record]:
     if settings.force or not out.exists() or out.stat().st_size == 0:
         return []
     if not settings.resume:
         raise InvalidInputError(f"--out: {out} exists; go on with --resume or overwrite it with --force")
     records = read_records(out)
-    refuse_mixture(records, robot=robot, seed=settings.seed, options=settings.options.given(), path=out)
+    refuse_mixture(records, specs, robot=robot, seed=settings.seed, path=out)
     return records
 
 
-def _warm_up(name: str, planner: BenchPlanner, entry: BenchProblem, settings: RunSettings) -> WarmUp:
-    begin = time.perf_counter()
-    with contextlib.suppress(Exception):  # an error will show again, in the record of this problem
-        planner.plan(entry.load(settings.robot), settings.seed)
-    return WarmUp(name, time.perf_counter() - begin)
+def refuse_mixture(
+    records: Iterable[Record], specs: Sequence[PlannerSpec], *, robot: str, seed: int, path: Path
+) -> None:
+    """Refuse to go on with another robot or seed than the lines already there, or with a planner that has changed.
 
-
-def _one(name: str, planner: BenchPlanner, entry: BenchProblem, settings: RunSettings, robot: str) -> Record:
-    begin = time.perf_counter()
-    try:
-        problem = entry.load(settings.robot)
-        begin = time.perf_counter()
-        result = planner.plan(problem, settings.seed)
-        seconds = time.perf_counter() - begin
-        record = record_of(entry, problem, name, result, seconds, seed=settings.seed)
-    except Exception as error:  # a planner that breaks on one problem must not end the comparison
-        record = error_record(entry, name, error, time.perf_counter() - begin, robot=robot, seed=settings.seed)
-    record["options"] = settings.options.given()
-    return record
+    Raises:
+        InvalidInputError: says what differs.
+    """
+    mine = {spec.text: {**row(spec.name).defaults(), **spec.options} for spec in specs}
+    for record in records:
+        wanted: dict[str, Any] = {"robot": robot, "seed": seed}
+        if (options := mine.get(record["planner"])) is not None:
+            # Older files hold all options of edmp, newer ones those that were chosen.
+            wanted |= {"version": edmp.__version__} | {key: options.get(key) for key in record["options"]}
+        for name, value in wanted.items():
+            was = {**record, **record["options"]}[name]
+            if was != value:
+                raise InvalidInputError(f"{path} was made with {name} {was}, now {value}; use another file")

@@ -92,7 +92,7 @@ def _summary(planner: str, name: str, records: Sequence[Record]) -> Summary:
         duration=_mean([record["duration_s"] for record in solved]),
         clearance=_median([r["min_clearance_m"] for r in solved if r["min_clearance_m"] is not None]),
         stages=dict(Counter(record["stage"] or "?" for record in solved)),
-        peak_rss_mb=max((record["peak_rss_mb"] for record in records), default=math.nan),
+        peak_rss_mb=max((r["peak_rss_mb"] for r in records if r["peak_rss_mb"] is not None), default=math.nan),
     )
 
 

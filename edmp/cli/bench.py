@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -25,35 +26,50 @@ Limit = Annotated[int | None, typer.Option(min=1, help="At most so many problems
 def run(
     problems: Problems,
     out: Annotated[Path, typer.Option(help="Results, one line of JSON a problem.")],
-    planners: Annotated[str, typer.Option(help="Planners, separated by commas.")] = "edmp",
+    planners: Annotated[
+        str, typer.Option(help="Planners, separated by commas, with settings: edmp,chomp:time_budget=5.")
+    ] = "edmp",
     sets: Sets = None,
     numbers: Numbers = None,
     limit: Limit = None,
     seed: Annotated[int, typer.Option(help="Given to every plan.")] = 0,
-    fallback: Annotated[bool, typer.Option(help="Allow searching where optimisation fails.")] = True,
     robot: Annotated[str, typer.Option(help="Robot name or description file.")] = "panda",
-    time_budget: Annotated[float | None, typer.Option(help="For one plan [s].")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes side by side, of one thread each if several.")] = 1,
+    timeout: Annotated[float, typer.Option(help="A planner that takes longer is killed [s].")] = 120.0,
+    fallback: Annotated[bool | None, typer.Option(help="Allow searching where optimisation fails.")] = None,
+    time_budget: Annotated[float | None, typer.Option(help="For one plan, of planners that keep one [s].")] = None,
     num_seeds: Annotated[int | None, typer.Option(help="Trajectories denoised at once.")] = None,
     ensemble: Annotated[str | None, typer.Option(help="Ensemble of costs.")] = None,
-    prior: Annotated[str | None, typer.Option(help="Prior by name or file.")] = None,
+    prior: Annotated[str | None, typer.Option(help="Prior by name or file, process, or none.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an existing file.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
 ) -> None:
-    """Plan every problem, write one line of JSON each, and print a table. Ctrl-C keeps what is written."""
-    from edmp.bench import find_problems, read_records
-    from edmp.bench.planners import PlannerOptions
-    from edmp.bench.runner import RunSettings, WarmUp, count_todo
+    """Plan every problem with every planner, write one line of JSON each, and print a table.
+
+    A planner is named with its settings: edmp:num_seeds=16:guidance.steps=0. The options from --fallback to --prior are
+    short for settings of all planners that have them. Ctrl-C keeps what is written.
+    """
+    from edmp.bench import RunSettings, find_problems, parse_specs, read_records
+    from edmp.bench.runner import count_todo
     from edmp.bench.runner import run as run_problems
+    from edmp.bench.worker import WarmUp
 
     if resume and force:
         raise InvalidInputError("--resume goes on with the file, --force overwrites it: choose one")
+    settings = RunSettings(robot, seed, workers, timeout, resume=resume, force=force)
     chosen = find_problems(problems, sets=names(sets), numbers=ranges(numbers), limit=limit)
-    options = PlannerOptions(fallback, time_budget, num_seeds, ensemble, prior)
-    settings = RunSettings(robot, seed, options, resume, force)
+    shorthands = {
+        "fallback": fallback,
+        "time_budget": time_budget,
+        "num_seeds": num_seeds,
+        "ensemble": ensemble,
+        "prior": prior,
+    }
+    specs = parse_specs(names(planners) or [], shorthands)
     earlier = read_records(out) if resume and out.is_file() else []
-    who = names(planners) or []
+    command = shlex.join(["edmp", *sys.argv[1:]])
     with _bar() as progress, contextlib.redirect_stdout(sys.stderr):
-        task = progress.add_task("warming up", total=count_todo(chosen, who, earlier), note="")
+        task = progress.add_task("warming up", total=count_todo(chosen, specs, earlier), note="")
         solved = 0
 
         def on_warm_up(warm: WarmUp) -> None:
@@ -66,7 +82,9 @@ def run(
             progress.update(task, advance=1, note=f"{solved} solved, {record['set']}/{record['index']}")
 
         try:
-            records = run_problems(chosen, who, out, settings, on_warm_up=on_warm_up, on_record=on_record)
+            records = run_problems(
+                chosen, specs, out, settings, command=command, on_warm_up=on_warm_up, on_record=on_record
+            )
             interrupted = False
         except KeyboardInterrupt:
             records, interrupted = read_records(out), True

@@ -1,0 +1,296 @@
+"""One process that runs one planner, and its supervisor, who ends it when it hangs and starts it again when it died.
+
+A planner has its process to itself: memory, threads and caches are its own, and a crash ends nothing but one problem.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from edmp.bench.examine import examine
+from edmp.bench.planners import BenchPlanner, PlannerSpec, make_planner
+from edmp.bench.problems import BenchProblem
+from edmp.bench.records import (
+    CRASHED,
+    ERROR,
+    HUNG,
+    Record,
+    add_claim,
+    add_examination,
+    add_problem,
+    blank_record,
+    peak_rss_mb,
+)
+from edmp.robots.errors import EdmpError
+
+ALLOWANCE = 180.0
+"""What comes before and after a plan may take this much longer than the plan: imports, compiling, judging [s]."""
+
+THREAD_VARIABLES = ("EDMP_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+"""Environment variables that say how many threads numerical libraries use; read when these are imported."""
+
+STARTING, LOADING, WARMING_UP = "starting", "loading the problem", "warming up"
+PLANNING, JUDGING = "planning", "judging"
+"""What a process says it is at."""
+
+_PR_SET_PDEATHSIG = 1  # of prctl(2)
+
+
+@dataclass(frozen=True)
+class WarmUp:
+    """The first plan of a process, which compiles and caches and is not counted.
+
+    Attributes:
+        planner: whose, as a spec.
+        seconds: since the process was started, imports included; of later arms, since their own plan began [s].
+    """
+
+    planner: str
+    seconds: float
+
+
+Event = WarmUp | Record
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a process is for.
+
+    Attributes:
+        spec: its planner.
+        robot: name or description file.
+        robot_name: of that robot.
+        seed: given to every plan.
+        timeout: wall time for one plan before the process is killed [s].
+        one_thread: every numerical library gets one thread, for processes that share the cores.
+    """
+
+    spec: PlannerSpec
+    robot: str
+    robot_name: str
+    seed: int
+    timeout: float
+    one_thread: bool
+
+
+# --- in the process --------------------------------------------------------------------------------------------------
+
+
+def _serve(connection: Connection, job: Job, started: float) -> None:
+    """Solve the problems that come through the connection, until it is closed; started at ``started`` [s]."""
+    os.setsid()  # so that whatever a planner starts can be ended with it
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # the supervisor may be killed, too
+    os.dup2(2, 1)  # what planners print must not stand among results
+    if job.one_thread:
+        import torch
+
+        torch.set_num_threads(1)
+    connection.send(STARTING)
+    planner: list[BenchPlanner] = []
+    warm: set[Any] = set()
+    while True:
+        try:
+            entry = connection.recv()
+        except EOFError:
+            return
+        connection.send(_solve(planner, warm, job, entry, started, connection.send))
+
+
+def _solve(
+    made: list[BenchPlanner],
+    warm: set[Any],
+    job: Job,
+    entry: BenchProblem,
+    started: float,
+    say: Callable[[Any], None],
+) -> Record:
+    """Load, plan, examine. A planner that breaks on one problem must not end the comparison."""
+    record = blank_record(entry, job.spec, robot=job.robot_name, seed=job.seed)
+    began, phase = time.perf_counter(), LOADING
+    say(phase)
+    try:
+        problem = entry.load(job.robot)
+        add_problem(record, problem)
+        planner = made[0] if made else make_planner(job.spec)
+        made[:] = [planner]
+        # What is kept for one arm may have to be made anew for one that opens its gripper differently.
+        if (arm := (record["robot"], record["gripper_width"])) not in warm:
+            phase = WARMING_UP
+            say(phase)
+            begin = time.monotonic() if warm else started
+            with contextlib.suppress(Exception):  # an error will show again, in the record
+                planner.plan(problem, job.seed)
+            warm.add(arm)
+            say(WarmUp(job.spec.text, time.monotonic() - begin))
+        phase = PLANNING
+        say(phase)
+        began = time.perf_counter()
+        claim = planner.plan(problem, job.seed)
+        record["time_s"] = time.perf_counter() - began
+        record["peak_rss_mb"] = peak_rss_mb()
+        phase = JUDGING
+        say(phase)
+        add_claim(record, claim)
+        add_examination(record, examine(problem, claim))
+    except Exception as error:
+        place = "" if phase == PLANNING else f" while {phase}"
+        record.update(solved=False, status=ERROR, message=f"{type(error).__name__}{place}: {error}")
+        if record["time_s"] is None:
+            record.update(time_s=time.perf_counter() - began, peak_rss_mb=peak_rss_mb())
+    return record
+
+
+# --- its supervisor --------------------------------------------------------------------------------------------------
+
+
+class Worker:
+    """The process of one job, started when there is something to do, and again after it was lost."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self._process: multiprocessing.process.BaseProcess | None = None
+        self._connection: Connection | None = None
+        self._entry: BenchProblem | None = None
+        self._phase, self._since = STARTING, 0.0
+        self._up = False
+
+    @property
+    def busy(self) -> bool:
+        return self._entry is not None
+
+    @property
+    def left(self) -> float:
+        """Time until the process is taken for hanging [s]."""
+        limit = self.job.timeout + (0.0 if self._phase == PLANNING else ALLOWANCE)
+        return self._since + limit - time.monotonic()
+
+    @property
+    def waitables(self) -> list[Any]:
+        """For `multiprocessing.connection.wait`: ready when there is something to collect."""
+        return [self._connection, self._process.sentinel] if self._connection and self._process else []
+
+    def give(self, entry: BenchProblem) -> None:
+        """Have a problem solved; the worker must not be busy."""
+        if self._process is None or self._connection is None or not self._process.is_alive():
+            self.end()
+            self._start()
+        self._entry = entry
+        self._phase, self._since = STARTING, time.monotonic()
+        with contextlib.suppress(OSError):  # it died idle: its silence will be collected
+            self._connection.send(entry)  # type: ignore[union-attr]
+
+    def collect(self) -> Iterator[Event]:
+        """What has come of the problem: never waits; the worker is free again after a record.
+
+        Raises:
+            EdmpError: the process could not even start.
+        """
+        if self._entry is None or self._connection is None:
+            return
+        try:
+            while self._entry is not None and self._connection.poll():
+                message = self._connection.recv()
+                self._up = True
+                if isinstance(message, str):
+                    self._phase, self._since = message, time.monotonic()
+                else:
+                    if not isinstance(message, WarmUp):
+                        self._entry = None
+                    yield message
+        except (EOFError, OSError):
+            yield self._crashed()
+            return
+        if self._entry is not None and self.left <= 0:
+            yield self._hung()
+
+    def end(self) -> None:
+        """End the process and all that it started, whatever it is at."""
+        if self._process is not None and self._process.pid is not None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.kill()  # it may not have come to `setsid` yet
+            self._process.join()
+        if self._connection is not None:
+            self._connection.close()
+        self._process = self._connection = self._entry = None
+
+    def _start(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._connection, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(theirs, self.job, time.monotonic()))
+        self._up = False
+        with _environment(dict.fromkeys(THREAD_VARIABLES, "1") if self.job.one_thread else {}), _sigint_blocked():
+            self._process.start()
+        theirs.close()  # so that its end is seen
+
+    def _crashed(self) -> Record:
+        assert self._process is not None
+        self._process.join()
+        how = _cause_of_death(self._process.exitcode)
+        if not self._up:
+            self.end()
+            raise EdmpError(f"a process for planner {self.job.spec.text!r} {how} before it could begin")
+        return self._lost(CRASHED, f"the process {how} while {self._phase}", peak=None)
+
+    def _hung(self) -> Record:
+        assert self._process is not None
+        message = f"no answer after {time.monotonic() - self._since:.0f} s of {self._phase}; the process was killed"
+        return self._lost(HUNG, message, peak=_peak_rss_mb_of(self._process.pid))
+
+    def _lost(self, status: str, message: str, *, peak: float | None) -> Record:
+        assert self._entry is not None
+        record = blank_record(self._entry, self.job.spec, robot=self.job.robot_name, seed=self.job.seed)
+        record.update(status=status, message=message, time_s=time.monotonic() - self._since, peak_rss_mb=peak)
+        self.end()
+        return record
+
+
+def _cause_of_death(code: int | None) -> str:
+    if code is None or code >= 0:
+        return f"exited with code {code}"
+    name = signal.Signals(-code).name
+    return f"was killed by {name}{' (out of memory?)' if name == 'SIGKILL' else ''}"
+
+
+def _peak_rss_mb_of(pid: int | None) -> float | None:
+    """Largest resident memory of a running process so far [MB]."""
+    with contextlib.suppress(OSError), Path(f"/proc/{pid}/status").open(encoding="ascii") as file:
+        for line in file:
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024 / 1e6
+    return None
+
+
+@contextlib.contextmanager
+def _environment(values: dict[str, str]) -> Iterator[None]:
+    """The environment that a process inherits which is started meanwhile."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+@contextlib.contextmanager
+def _sigint_blocked() -> Iterator[None]:
+    """A process that is started meanwhile never sees Ctrl-C, which its supervisor answers; here it only waits."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
