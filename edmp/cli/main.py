@@ -10,6 +10,7 @@ import typer
 
 import edmp
 from edmp.cli.bench import app as bench_app
+from edmp.cli.bench_make import make
 from edmp.cli.learn import generate, prior_app, train
 from edmp.cli.plan import plan
 from edmp.cli.robot import app as robot_app
@@ -26,6 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(plan)
+bench_app.command()(make)
 app.add_typer(bench_app, name="bench")
 app.add_typer(robot_app, name="robot")
 app.command()(generate)

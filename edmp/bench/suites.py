@@ -1,0 +1,249 @@
+"""Suites of random problems: defined by a seed, made on demand, the same for everybody.
+
+A suite becomes a folder as `edmp.bench.find_problems` reads it: ``<family>/sceneNNNN.yaml`` in edmp's own format,
+``best_known_lengths.json``, ``suite.json`` with the settings, and ``<family>/expertNNNN.json`` with the expert's path,
+which proves that the problem can be solved. Only the parent process writes, one whole file at a time, the problem last;
+a run that stopped goes on with what is missing.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+from collections.abc import Callable, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from edmp.bench.expert import ExpertProblem, make_problem, scene_seed
+from edmp.bench.problems import BEST_KNOWN_FILE
+from edmp.data.workers import worker_pool
+from edmp.outfile import write_json
+from edmp.problem import Problem, save_problem
+from edmp.ranges import Range, check_fields
+from edmp.robots.errors import FileFormatError, InvalidInputError, unknown_name
+from edmp.robots.robot import Robot
+
+SUITE_FILE = "suite.json"
+VERSION = 1
+"""Of the way problems are drawn: a change that makes other problems of the same seeds raises it."""
+
+GOALS = ("pose", "joints")
+
+
+@dataclass(frozen=True)
+class MakeSettings:
+    """What problems are made.
+
+    Attributes:
+        counts: number of problems of each scene family.
+        seed: of the suite; problem n of a family depends on this, the family and n, not on the counts.
+        goal: ``pose``, a pose of the tool, or ``joints``, a configuration.
+        robot: name of a built-in robot; the scene families are made for a Panda's reach.
+    """
+
+    counts: Mapping[str, int] = field(default_factory=dict)
+    seed: int = 0
+    goal: str = "pose"
+    robot: str = "panda"
+
+    def __post_init__(self) -> None:
+        check_fields(self, {"seed": Range(0, whole=True)})
+        if self.goal not in GOALS:
+            raise unknown_name("kind of goal", self.goal, GOALS)
+        object.__setattr__(self, "counts", MappingProxyType(dict(self.counts)))
+
+    def identity(self) -> dict[str, Any]:
+        """What a folder's problems all share; the counts may grow."""
+        return {"version": VERSION, "robot": self.robot, "seed": self.seed, "goal": self.goal}
+
+
+MPINETS_LIKE = MakeSettings({"tabletop": 600, "cubby": 300, "merged_cubby": 300, "dresser": 600}, seed=1)
+
+SUITES: Mapping[str, MakeSettings] = {"mpinets-like": MPINETS_LIKE}
+"""Suites by name. ``mpinets-like`` has the families and the numbers of Motion Policy Networks' evaluation sets (Fishman
+et al. 2022), drawn by our generators; it is not their data."""
+
+
+def suite(name: str, *, fraction: Fraction | None = None, count: int | None = None) -> MakeSettings:
+    """A suite, or its first problems in the same proportions.
+
+    Args:
+        name: of the suite.
+        fraction: this part of it.
+        count: this many problems of it.
+
+    Raises:
+        UnknownNameError: no such suite.
+        InvalidInputError: both are given, or more or fewer problems are wanted than there can be.
+    """
+    if name not in SUITES:
+        raise unknown_name("suite", name, SUITES)
+    whole = SUITES[name]
+    total = sum(whole.counts.values())
+    if fraction is not None and count is not None:
+        raise InvalidInputError("a suite takes a fraction or a count, not both")
+    if fraction is not None:
+        if not 0 < fraction <= 1:
+            raise InvalidInputError(f"fraction must be in (0, 1], got {fraction}")
+        count = max(1, round(fraction * total))
+    if count is None:
+        return whole
+    if not 1 <= count <= total:
+        raise InvalidInputError(f"count: suite {name} has {total} problems, got {count}")
+    return MakeSettings(in_proportion(whole.counts, count), whole.seed, whole.goal, whole.robot)
+
+
+def in_proportion(counts: Mapping[str, int], total: int) -> dict[str, int]:
+    """``total`` shared out like ``counts``: rounded down, the rest to the largest remainders (Hamilton's method)."""
+    shares = {name: Fraction(number * total, sum(counts.values())) for name, number in counts.items()}
+    rounded = {name: math.floor(share) for name, share in shares.items()}
+    by_remainder = sorted(shares, key=lambda name: rounded[name] - shares[name])
+    for name in by_remainder[: total - sum(rounded.values())]:
+        rounded[name] += 1
+    return rounded
+
+
+def make(
+    out: str | Path,
+    settings: MakeSettings,
+    *,
+    workers: int = 1,
+    on_made: Callable[[str, int, ExpertProblem], None] = lambda family, number, made: None,
+) -> int:
+    """Make the problems that a folder does not hold yet. The files do not depend on the number of workers.
+
+    Args:
+        out: folder, made if missing.
+        settings: what to make.
+        workers: processes, one thread each.
+        on_made: called with family, number and problem as they come, in no particular order.
+
+    Returns:
+        How many problems were made now.
+
+    Raises:
+        InvalidInputError: settings that make no sense, or other than those of the problems already there.
+        UnknownNameError: no such robot or scene family.
+        EdmpError: of a family no problem could be made.
+    """
+    robot = _checked(settings, workers)
+    out = Path(out)
+    _claim(out, settings)
+    todo = missing(out, settings)
+    try:
+        with worker_pool(min(workers, max(1, len(todo)))) as pool:
+            submit = functools.partial(pool.submit, _made, settings.robot, settings.seed, settings.goal)
+            running: dict[Future[ExpertProblem], tuple[str, int]] = {}
+            waiting = iter(todo)
+            for family, number in waiting:
+                running[submit(family, number)] = (family, number)
+                if len(running) >= 2 * workers:
+                    break
+            while running:
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    family, number = running.pop(future)
+                    _write(out / family, number, robot, future.result())
+                    on_made(family, number, future.result())
+                    if (following := next(waiting, None)) is not None:
+                        running[submit(*following)] = following
+    finally:
+        _write_lengths(out)
+    return len(todo)
+
+
+def missing(out: str | Path, settings: MakeSettings) -> list[tuple[str, int]]:
+    """Family and number of the problems that a folder does not hold yet."""
+    return [
+        (family, number)
+        for family, count in settings.counts.items()
+        for number in range(1, count + 1)
+        if not all(of(Path(out) / family, number).is_file() for of in (_scene_file, _expert_file))
+    ]
+
+
+def _made(robot: str, seed: int, goal: str, family: str, number: int) -> ExpertProblem:
+    """One problem; runs in a worker process."""
+    from edmp.robots import load_robot
+
+    return make_problem(load_robot(robot), family, seed=seed, number=number, pose_goal=goal == "pose")
+
+
+def _checked(settings: MakeSettings, workers: int) -> Robot:
+    """The robot. Whatever is wrong is told here, before a worker starts."""
+    from edmp.robots import built_in_robots, load_robot
+    from edmp.scenes.generators import FAMILIES
+
+    if settings.robot not in built_in_robots():
+        raise unknown_name("built-in robot", settings.robot, built_in_robots())
+    for family, count in settings.counts.items():
+        if family not in FAMILIES:
+            raise unknown_name("scene family", family, FAMILIES)
+        if count < 0:
+            raise InvalidInputError(f"count of {family} must not be negative, got {count}")
+        scene_seed(family, settings.seed, count, 0)
+    if not sum(settings.counts.values()):
+        raise InvalidInputError("counts: name at least one family, and at least one problem of it")
+    if workers < 1:
+        raise InvalidInputError(f"workers must be at least 1, got {workers}")
+    return load_robot(settings.robot)
+
+
+def _claim(out: Path, settings: MakeSettings) -> None:
+    """Note the settings in a new folder; in an old one they must be the same."""
+    try:
+        for family in settings.counts:
+            (out / family).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidInputError(f"cannot make folder {out}: {error.strerror or error}") from error
+    path = out / SUITE_FILE
+    if not path.exists():
+        write_json(path, settings.identity())
+        return
+    try:
+        before = dict(json.loads(path.read_text()))
+    except (ValueError, TypeError) as error:
+        raise FileFormatError(f"{path}: not the settings of a suite ({error}); choose another folder") from error
+    if differ := [
+        f"{key}={before.get(key)!r}" for key, value in settings.identity().items() if before.get(key) != value
+    ]:
+        raise InvalidInputError(f"{out} holds problems made with other settings ({', '.join(differ)}); choose another")
+
+
+def _write(folder: Path, number: int, robot: Robot, made: ExpertProblem) -> None:
+    """The expert's path, then the problem, which says that both are there."""
+    proof = {
+        "what": "a path that the judge has certified [rad], and where the problem comes from",
+        "length_rad": made.length,
+        "kind": made.kind,
+        "scene_seed": made.scene_seed,
+        "attempt": made.attempt,
+        "path": made.path.tolist(),
+    }
+    write_json(_expert_file(folder, number), proof)
+    name = f"{folder.name}/{number:04d} ({made.kind})"
+    save_problem(_scene_file(folder, number), Problem(robot, made.scene, made.start, made.goal, name))
+
+
+def _write_lengths(out: Path) -> None:
+    """The lengths of all experts' paths in the folder, in one file."""
+    sets = {}
+    for family in sorted(child for child in out.iterdir() if child.is_dir()):
+        proofs = {int(file.stem.removeprefix("expert")): file for file in family.glob("expert*.json")}
+        sets[family.name] = {
+            str(number): round(json.loads(proofs[number].read_text())["length_rad"], 6) for number in sorted(proofs)
+        }
+    what = "length of the expert's certified path [rad] per problem; a figure to compare against, not a proof"
+    write_json(out / BEST_KNOWN_FILE, {"what": f"{what} of optimality", "sets": sets})
+
+
+def _scene_file(folder: Path, number: int) -> Path:
+    return folder / f"scene{number:04d}.yaml"
+
+
+def _expert_file(folder: Path, number: int) -> Path:
+    return folder / f"expert{number:04d}.json"

@@ -1,0 +1,85 @@
+"""``edmp bench make``: random problems that an expert has solved."""
+
+from __future__ import annotations
+
+import os
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edmp.cli.arguments import names, progress_console, report_console
+from edmp.robots.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from edmp.bench.expert import ExpertProblem
+    from edmp.bench.suites import MakeSettings
+
+
+def make(
+    out: Annotated[Path, typer.Option(help="Folder for the problems; an earlier run there goes on.")],
+    suite: Annotated[str | None, typer.Option(help="A suite by name, such as mpinets-like.")] = None,
+    fraction: Annotated[str | None, typer.Option(help="This part of the suite, such as 1/6.")] = None,
+    family: Annotated[str | None, typer.Option(help="Instead of a suite: scene families, separated by commas.")] = None,
+    count: Annotated[
+        int | None, typer.Option(min=1, help="Problems: of the whole suite, or of each family; 100 of a family.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="With --family: seed of the problems; default 0.")] = None,
+    goal: Annotated[
+        str | None, typer.Option(help="With --family: pose (of the tool, the default) or joints (a configuration).")
+    ] = None,
+    robot: Annotated[str | None, typer.Option(help="With --family: a built-in robot; default panda.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes; default: all cores.")] = None,
+) -> None:
+    """Make random problems whose solvability an expert has proved. Stop with Ctrl-C; the same command goes on."""
+    from edmp.bench.suites import MakeSettings, missing
+    from edmp.bench.suites import suite as named_suite
+
+    if (suite is None) == (family is None):
+        raise InvalidInputError("give either --suite or --family")
+    if suite is not None:
+        given = {"--seed": seed, "--goal": goal, "--robot": robot}
+        if chosen := [option for option, value in given.items() if value is not None]:
+            raise InvalidInputError(f"{chosen[0]}: the suite {suite} defines it; use --family for problems of your own")
+        settings = named_suite(suite, fraction=_fraction(fraction), count=count)
+    else:
+        if fraction is not None:
+            raise InvalidInputError("--fraction is a part of a --suite; with --family give --count")
+        counts = dict.fromkeys(names(family) or (), 100 if count is None else count)
+        settings = MakeSettings(counts, seed or 0, goal or "pose", robot or "panda")
+    made = _with_bar(out, settings, workers or len(os.sched_getaffinity(0)), len(missing(out, settings)))
+    total = sum(settings.counts.values())
+    report_console().print(f"{total} problems in {out}: {made} made now, {total - made} were there")
+
+
+def _with_bar(out: Path, settings: MakeSettings, workers: int, todo: int) -> int:
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    from edmp.bench.suites import make
+
+    columns = (TextColumn("problems"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns, TextColumn("{task.fields[note]}"), console=progress_console()) as progress:
+        task = progress.add_task("problems", total=todo, note="")
+
+        def on_made(family: str, number: int, made: ExpertProblem) -> None:
+            progress.update(task, advance=1, note=f"{family}/{number}: {made.kind}, {made.length:.2f} rad")
+
+        return make(out, settings, workers=workers, on_made=on_made)
+
+
+def _fraction(text: str | None) -> Fraction | None:
+    """``"1/6"`` or ``"0.5"``."""
+    if text is None:
+        return None
+    try:
+        return Fraction(text.strip())
+    except (ValueError, ZeroDivisionError):
+        raise InvalidInputError(f"--fraction: expected a number such as 1/6 or 0.5, got {text!r}") from None
