@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import textwrap
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,14 +11,14 @@ from numpy.typing import NDArray
 
 from edmp.outfile import check_writable, written_whole
 from edmp.planfile import PlanFile
-from edmp.problem import PoseGoal, Problem
+from edmp.problem import Problem
 from edmp.result import PlanResult
-from edmp.robots.errors import InvalidInputError
 from edmp.robots.robot import Robot
 from edmp.scenes.scene import Scene
 from edmp.scenes.shapes import Box
 from edmp.viz.camera import Box3, Camera, best_direction, direction, fitted
 from edmp.viz.raster import Buffer, Layer, render
+from edmp.viz.subject import Subject, subject_of
 from edmp.viz.surfaces import Surface, body_poses, robot_surfaces, scene_surfaces, tool_positions
 
 if TYPE_CHECKING:
@@ -39,17 +38,6 @@ FURNITURE: Color = (0.80, 0.74, 0.64)
 THINGS: tuple[Color, ...] = ((0.55, 0.72, 0.60), (0.64, 0.62, 0.78), (0.80, 0.62, 0.58), (0.56, 0.70, 0.77))
 
 SCENE_PIXELS = (994, 828)
-
-
-@dataclass(frozen=True, eq=False)
-class _Subject:
-    """What is to be drawn."""
-
-    robot: Robot
-    scene: Scene
-    start: Array | None
-    goal: Array | None
-    result: PlanResult
 
 
 def save_image(
@@ -82,7 +70,7 @@ def save_image(
     from matplotlib.figure import Figure
 
     path = check_writable(path, "picture")
-    subject = _subject(plan, robot, scene, problem)
+    subject = subject_of(plan, robot=robot, scene=scene, problem=problem)
     figure = Figure(figsize=(15.2, 9.0), dpi=100, facecolor="white")
     FigureCanvasAgg(figure)
     view = None if azimuth is None else direction(azimuth, np.radians(25) if elevation is None else elevation)
@@ -98,27 +86,10 @@ def save_image(
         figure.savefig(temporary)
 
 
-def _subject(
-    plan: PlanResult | PlanFile, robot: Robot | None, scene: Scene | None, problem: Problem | None
-) -> _Subject:
-    if isinstance(plan, PlanFile):
-        problem, plan = problem or plan.problem, plan.result
-    robot = robot or (problem.robot if problem else None)
-    scene = scene if scene is not None else (problem.scene if problem else None)
-    if robot is None or scene is None:
-        raise InvalidInputError("save_image: a result alone does not say which robot and scene: give robot= and scene=")
-    start, goal = (problem.start, problem.goal) if problem else (None, None)
-    if isinstance(goal, tuple):
-        goal = goal[plan.best.goal_index if plan.best else 0]
-    if plan.path is not None:
-        start, goal = plan.path[0], plan.path[-1]
-    return _Subject(robot, scene, start, None if isinstance(goal, PoseGoal) else goal, plan)
-
-
 # --- the scene -------------------------------------------------------------------------------------------------------
 
 
-def _draw_scene(axes: Axes, subject: _Subject, view: Array | None, ghosts: int) -> None:
+def _draw_scene(axes: Axes, subject: Subject, view: Array | None, ghosts: int) -> None:
     robot, result = subject.robot, subject.result
     between, tool = _between(subject, ghosts)
     ends = [q for q in (subject.start, subject.goal) if q is not None]
@@ -140,7 +111,7 @@ def _draw_scene(axes: Axes, subject: _Subject, view: Array | None, ghosts: int) 
     _draw_legend(axes, subject, solved=result.solved)
 
 
-def _between(subject: _Subject, ghosts: int) -> tuple[Array, Array]:
+def _between(subject: Subject, ghosts: int) -> tuple[Array, Array]:
     """Configurations (ghosts, dof) on the way, evenly along the tool path, and tool positions (n, 3)."""
     best = subject.result.best
     if best is None:
@@ -155,17 +126,12 @@ def _between(subject: _Subject, ghosts: int) -> tuple[Array, Array]:
     return q[np.searchsorted(along, wanted)], tool
 
 
-def _surfaces(subject: _Subject, between: Array) -> tuple[list[Surface], list[Layer]]:
+def _surfaces(subject: Subject, between: Array) -> tuple[list[Surface], list[Layer]]:
     """What is opaque, and the translucent layers in the order they are drawn."""
-    robot, message = subject.robot, subject.result.message
-    faults = _named(message, (*robot.link_names, *subject.scene.names)) if not subject.result.solved else set()
+    robot, faults, at_fault = subject.robot, subject.faults, subject.at_fault
     colors = [FAULT if o.name in faults else _obstacle_color(o.name, o.shape) for o in subject.scene]
     opaque = scene_surfaces(subject.scene, colors)
-    status = subject.result.status.value
-    for q, color, here in (
-        (subject.start, START, "START" in status or "GOAL" not in status),
-        (subject.goal, GOAL, "GOAL" in status),
-    ):
+    for q, color, here in ((subject.start, START, at_fault["start"]), (subject.goal, GOAL, at_fault["goal"])):
         if q is None:
             continue
         by_link = {
@@ -184,12 +150,6 @@ def _blend(t: float) -> Color:
     """Colour of a configuration on the way: pale, from the start's to the goal's."""
     r, g, b = 0.25 + 0.75 * ((1 - t) * np.array(START) + t * np.array(GOAL))
     return float(r), float(g), float(b)
-
-
-def _named(message: str, names: tuple[str, ...]) -> set[str]:
-    """Which of the names a message mentions: whole, so that link1 is not found in link10."""
-    words = set(message.replace('"', " ").replace(",", " ").replace(";", " ").replace(":", " ").split())
-    return {name for name in names if name in words or f'"{name}"' in message}
 
 
 def _obstacle_color(name: str, shape: Any) -> Color:
@@ -248,7 +208,7 @@ def _draw_tool_path(axes: Axes, camera: Camera, buffer: Buffer, tool: Array) -> 
     axes.plot(*shown.T, color=PATH, linewidth=2.8, solid_capstyle="round", label="tool path")
 
 
-def _draw_legend(axes: Axes, subject: _Subject, *, solved: bool) -> None:
+def _draw_legend(axes: Axes, subject: Subject, *, solved: bool) -> None:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
@@ -268,7 +228,7 @@ def _draw_legend(axes: Axes, subject: _Subject, *, solved: bool) -> None:
 # --- words -----------------------------------------------------------------------------------------------------------
 
 
-def _draw_title(figure: Figure, subject: _Subject) -> None:
+def _draw_title(figure: Figure, subject: Subject) -> None:
     result = subject.result
     color = "#1b7a3d" if result.solved else "#b32020"
     figure.text(0.018, 0.955, result.status.value, fontsize=19, fontweight="bold", color=color, va="center")
@@ -283,7 +243,7 @@ def _draw_title(figure: Figure, subject: _Subject) -> None:
     figure.text(left, 0.953, "   ·   ".join(parts), fontsize=13.5, color="#30343c", va="center")
 
 
-def _draw_message(figure: Figure, subject: _Subject) -> None:
+def _draw_message(figure: Figure, subject: Subject) -> None:
     text = textwrap.fill(subject.result.message, 46)
     figure.text(0.675, 0.78, "Why there is no motion", fontsize=14, fontweight="bold", color="#30343c")
     figure.text(0.675, 0.755, text, fontsize=13, color="#30343c", va="top", linespacing=1.5)
