@@ -31,7 +31,8 @@ class RunSettings:
     Attributes:
         robot: name or description file.
         seed: given to every plan.
-        workers: processes side by side. With more than one, each keeps to one thread.
+        workers: processes side by side; with more than one, each keeps to one thread. By default one, or all that a
+            Ray cluster has CPUs for.
         timeout: wall time for one plan before its process is killed [s].
         ray: run the processes on a Ray cluster.
         resume: go on with an existing file, skipping what it holds.
@@ -40,14 +41,15 @@ class RunSettings:
 
     robot: str = "panda"
     seed: int = 0
-    workers: int = 1
+    workers: int | None = None
     timeout: float = 120.0
     ray: bool = False
     resume: bool = False
     force: bool = False
 
     def __post_init__(self) -> None:
-        check_fields(self, {"workers": Range(1, whole=True), "timeout": Range(0, above=True)})
+        ranges = {"timeout": Range(0, above=True)}
+        check_fields(self, ranges if self.workers is None else ranges | {"workers": Range(1, whole=True)})
 
 
 def run(
@@ -92,12 +94,18 @@ def run(
     todo = deque(_tasks(problems, specs, settings, robot, records))
     if not todo:
         return records
-    about = describe_run(
-        specs, command=command, robot=robot, seed=settings.seed, workers=settings.workers, timeout=settings.timeout
-    )
-    with Writer(out, append=settings.resume) as writer, contextlib.closing(_deal(todo, settings.workers)) as events:
+    with contextlib.ExitStack() as stack:
+        deal, workers = _deal, settings.workers or 1
+        if settings.ray:
+            from edmp.bench.cluster import connected, deal_over_ray
+
+            deal, workers = deal_over_ray, stack.enter_context(connected(settings.workers))
+        writer = stack.enter_context(Writer(out, append=settings.resume))
+        about = describe_run(
+            specs, command=command, robot=robot, seed=settings.seed, workers=workers, timeout=settings.timeout
+        )
         writer.write({"run": about})
-        for event in events:
+        for event in stack.enter_context(contextlib.closing(deal(todo, workers))):
             if isinstance(event, WarmUp):
                 on_warm_up(event)
                 continue
@@ -123,7 +131,7 @@ def _tasks(
     """What is not done yet, planner by planner."""
     done = {key_of(record) for record in records}
     for spec in specs:
-        one_thread = settings.ray or settings.workers > 1
+        one_thread = settings.ray or (settings.workers or 1) > 1
         job = Job(spec, settings.robot, robot, settings.seed, settings.timeout, one_thread)
         for entry in problems:
             if (spec.text, entry.set, entry.index) not in done:

@@ -34,7 +34,13 @@ def run(
     limit: Limit = None,
     seed: Annotated[int, typer.Option(help="Given to every plan.")] = 0,
     robot: Annotated[str, typer.Option(help="Robot name or description file.")] = "panda",
-    workers: Annotated[int, typer.Option(min=1, help="Processes side by side, of one thread each if several.")] = 1,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Processes side by side, of one thread each if several; 1, or all CPUs of a Ray cluster."
+        ),
+    ] = None,
+    ray: Annotated[bool, typer.Option("--ray", help="On the Ray cluster at RAY_ADDRESS, or one started here.")] = False,
     timeout: Annotated[float, typer.Option(help="A planner that takes longer is killed [s].")] = 120.0,
     fallback: Annotated[bool | None, typer.Option(help="Allow searching where optimisation fails.")] = None,
     time_budget: Annotated[float | None, typer.Option(help="For one plan, of planners that keep one [s].")] = None,
@@ -56,7 +62,7 @@ def run(
 
     if resume and force:
         raise InvalidInputError("--resume goes on with the file, --force overwrites it: choose one")
-    settings = RunSettings(robot, seed, workers, timeout, resume=resume, force=force)
+    settings = RunSettings(robot, seed, workers, timeout, ray, resume, force)
     chosen = find_problems(problems, sets=names(sets), numbers=ranges(numbers), limit=limit)
     shorthands = {
         "fallback": fallback,
