@@ -8,12 +8,12 @@ a run that stopped goes on with what is missing.
 
 from __future__ import annotations
 
-import functools
+import itertools
 import json
 import math
 from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import MappingProxyType
@@ -27,6 +27,7 @@ from edmp.problem import Problem, save_problem
 from edmp.ranges import Range, check_fields
 from edmp.robots.errors import FileFormatError, InvalidInputError, unknown_name
 from edmp.robots.robot import Robot
+from edmp.scenes.generators import FAMILIES
 
 SUITE_FILE = "suite.json"
 VERSION = 1
@@ -46,7 +47,7 @@ class MakeSettings:
         robot: name of a built-in robot; the scene families are made for a Panda's reach.
     """
 
-    counts: Mapping[str, int] = field(default_factory=dict)
+    counts: Mapping[str, int]
     seed: int = 0
     goal: str = "pose"
     robot: str = "panda"
@@ -55,6 +56,12 @@ class MakeSettings:
         check_fields(self, {"seed": Range(0, whole=True)})
         if self.goal not in GOALS:
             raise unknown_name("kind of goal", self.goal, GOALS)
+        for family, count in self.counts.items():
+            if family not in FAMILIES:
+                raise unknown_name("scene family", family, FAMILIES)
+            scene_seed(family, self.seed, count, 0)
+        if not sum(self.counts.values()):
+            raise InvalidInputError("counts: name at least one family, and at least one problem of it")
         object.__setattr__(self, "counts", MappingProxyType(dict(self.counts)))
 
     def identity(self) -> dict[str, Any]:
@@ -135,22 +142,20 @@ def make(
     out = Path(out)
     _claim(out, settings)
     todo = missing(out, settings)
+    waiting = iter(todo)
     try:
         with worker_pool(min(workers, max(1, len(todo)))) as pool:
-            submit = functools.partial(pool.submit, _made, settings.robot, settings.seed, settings.goal)
-            running: dict[Future[ExpertProblem], tuple[str, int]] = {}
-            waiting = iter(todo)
-            for family, number in waiting:
-                running[submit(family, number)] = (family, number)
-                if len(running) >= 2 * workers:
-                    break
+
+            def submit(family: str, number: int) -> Future[ExpertProblem]:
+                return pool.submit(_made, settings.robot, settings.seed, settings.goal, family, number)
+
+            running = {submit(*next_): next_ for next_ in itertools.islice(waiting, 2 * workers)}
             while running:
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
                     family, number = running.pop(future)
                     _write(out / family, number, robot, future.result())
                     on_made(family, number, future.result())
-                    if (following := next(waiting, None)) is not None:
-                        running[submit(*following)] = following
+                    running |= {submit(*next_): next_ for next_ in itertools.islice(waiting, 1)}
     finally:
         _write_lengths(out)
     return len(todo)
@@ -176,18 +181,9 @@ def _made(robot: str, seed: int, goal: str, family: str, number: int) -> ExpertP
 def _checked(settings: MakeSettings, workers: int) -> Robot:
     """The robot. Whatever is wrong is told here, before a worker starts."""
     from edmp.robots import built_in_robots, load_robot
-    from edmp.scenes.generators import FAMILIES
 
     if settings.robot not in built_in_robots():
         raise unknown_name("built-in robot", settings.robot, built_in_robots())
-    for family, count in settings.counts.items():
-        if family not in FAMILIES:
-            raise unknown_name("scene family", family, FAMILIES)
-        if count < 0:
-            raise InvalidInputError(f"count of {family} must not be negative, got {count}")
-        scene_seed(family, settings.seed, count, 0)
-    if not sum(settings.counts.values()):
-        raise InvalidInputError("counts: name at least one family, and at least one problem of it")
     if workers < 1:
         raise InvalidInputError(f"workers must be at least 1, got {workers}")
     return load_robot(settings.robot)
