@@ -16,7 +16,7 @@ from edmp.robots.errors import InvalidInputError
 
 app = typer.Typer(help="Benchmarks.", no_args_is_help=True, rich_markup_mode=None)
 
-Problems = Annotated[Path, typer.Option(help="Folder with <set>/sceneNNNN.yaml and requestNNNN.yaml.")]
+Problems = Annotated[Path, typer.Option(help="Folder or file of problems; docs/problems.md tells which.")]
 Sets = Annotated[str | None, typer.Option(help="Only these sets, separated by commas.")]
 Numbers = Annotated[str | None, typer.Option(help="Only problems of these numbers, such as 1-50 or 3,7.")]
 Limit = Annotated[int | None, typer.Option(min=1, help="At most so many problems, taken evenly from the sets.")]
