@@ -18,7 +18,7 @@ from edmp.robots.robot import Robot
 from edmp.robots.transforms import inverse
 from edmp.scenes.poses import finite_vector, pose, pose_rpy
 from edmp.scenes.scene import Obstacle, Scene
-from edmp.scenes.shapes import Shape
+from edmp.scenes.shapes import Box, Cylinder, Shape, Sphere
 
 Array = NDArray[np.float64]
 
@@ -33,6 +33,9 @@ X_HF: Mapping[str, Array] = {
     "right_gripper": pose_rpy((0.0, 0.0, 0.1), (0.0, 0.0, math.pi)),
 }
 """(4, 4) pose of each frame F that goals are given in, in the frame H of ``panda_hand``."""
+
+EMPTY = 1e-7
+"""A shape with an extent up to this has no volume and is no obstacle, as in Motion Policy Networks' own code [m]."""
 
 MPINETS_GRIPPER_WIDTH = 0.05
 """Gap between the fingers in everything that comes from Motion Policy Networks, 0.025 m for each finger [m]."""
@@ -96,6 +99,22 @@ def pose_wxyz(position: ArrayLike, quaternion: ArrayLike) -> Array:
     return pose(position, (x, y, z, w))
 
 
+def box(size: Iterable[float]) -> Box | None:
+    """A box of full extents ``size`` (3,) [m], None if it has no volume."""
+    x, y, z = (float(extent) for extent in size)
+    return Box((x, y, z)) if min(abs(x), abs(y), abs(z)) > EMPTY else None
+
+
+def cylinder(radius: float, height: float) -> Cylinder | None:
+    """A cylinder along z [m], None if it has no volume."""
+    return Cylinder(radius, height) if min(abs(radius), abs(height)) > EMPTY else None
+
+
+def sphere(radius: float) -> Sphere | None:
+    """A ball [m], None if it has no volume."""
+    return Sphere(radius) if abs(radius) > EMPTY else None
+
+
 def scene_of(shapes: Iterable[tuple[str, Shape | None, ArrayLike, ArrayLike]]) -> Scene:
     """A scene from (name, shape, position, quaternion (w, x, y, z)); a shape None stands for one without volume.
 
@@ -107,7 +126,8 @@ def scene_of(shapes: Iterable[tuple[str, Shape | None, ArrayLike, ArrayLike]]) -
         if shape is None:
             continue
         try:
-            obstacles.append(Obstacle(name, shape, pose_wxyz(position, quaternion)))
+            X_WO = pose_wxyz(position, quaternion)
         except InvalidInputError as error:
             raise InvalidInputError(f"obstacle {name!r}: {error}") from None
+        obstacles.append(Obstacle(name, shape, X_WO))
     return Scene(tuple(obstacles))

@@ -18,10 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edmp.robots.errors import FileFormatError, InvalidInputError, MissingDependencyError, unknown_name
-from edmp.scenes.franka_tasks import DOF, Array, scene_of
-from edmp.scenes.robometrics import EMPTY
+from edmp.scenes.franka_tasks import DOF, Array, box, cylinder, scene_of
 from edmp.scenes.scene import Scene
-from edmp.scenes.shapes import Box, Cylinder, Shape
+from edmp.scenes.shapes import Shape
 
 SOLUTIONS = {"global": "global_solutions", "hybrid": "hybrid_solutions"}
 """Data sets by the expert that made them."""
@@ -134,13 +133,13 @@ def _shapes(file: Any, row: int) -> Iterator[tuple[str, Shape | None, Array, Arr
     """Name, shape, position [m] and quaternion (w, x, y, z) of each slot of a row; shape None for an empty slot."""
     sizes, centres, quaternions = (np.asarray(file[key][row], np.float64) for key in _CUBOID)
     for i, (size, centre, quaternion) in enumerate(_slots(sizes, centres, quaternions)):
-        yield f"cuboid{i}", Box(tuple(size)) if np.abs(size).min() > EMPTY else None, centre, quaternion
+        yield f"cuboid{i}", box(size), centre, quaternion
     if _CYLINDER[0] not in file:
         return
     radii, heights, centres, quaternions = (np.asarray(file[key][row], np.float64) for key in _CYLINDER)
     sizes = np.stack([radii.reshape(-1), heights.reshape(-1)], axis=1)
     for i, (size, centre, quaternion) in enumerate(_slots(sizes, centres, quaternions)):
-        yield f"cylinder{i}", Cylinder(*size) if np.abs(size).min() > EMPTY else None, centre, quaternion
+        yield f"cylinder{i}", cylinder(*size), centre, quaternion
 
 
 def _slots(sizes: Array, centres: Array, quaternions: Array) -> Iterator[tuple[Array, Array, Array]]:

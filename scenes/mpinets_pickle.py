@@ -21,11 +21,20 @@ from typing import Any
 import numpy as np
 
 from edmp.robots.errors import EdmpError, FileFormatError
-from edmp.scenes.franka_tasks import DOF, MPINETS_GRIPPER_WIDTH, Array, FrankaTask, pose_wxyz, scene_of
+from edmp.scenes.franka_tasks import (
+    DOF,
+    MPINETS_GRIPPER_WIDTH,
+    Array,
+    FrankaTask,
+    box,
+    cylinder,
+    pose_wxyz,
+    scene_of,
+    sphere,
+)
 from edmp.scenes.plain_pickle import PlainArray, Record, load_plain
 from edmp.scenes.poses import finite_vector
-from edmp.scenes.robometrics import EMPTY
-from edmp.scenes.shapes import Box, Cylinder, Shape, Sphere
+from edmp.scenes.shapes import Shape
 
 FRAME = "right_gripper"
 
@@ -81,18 +90,15 @@ def _shapes(obstacles: Any) -> Iterator[tuple[str, Shape | None, Array, Array]]:
     for i, item in enumerate(obstacles):
         kind = _kind(item)
         if kind == "Sphere":
-            radius = float(_attribute(item, "_radius", "radius"))
-            shape: Shape | None = Sphere(radius) if abs(radius) > EMPTY else None
+            shape: Shape | None = sphere(float(_attribute(item, "_radius", "radius")))
             yield f"sphere{i}", shape, _numbers(_attribute(item, "_center", "center")), np.array([1.0, 0.0, 0.0, 0.0])
             continue
         if kind not in ("Cuboid", "Cylinder"):
             raise FileFormatError(f"obstacles[{i}]: expected Cuboid, Cylinder or Sphere, got {kind}")
         if kind == "Cuboid":
-            x, y, z = finite_vector(_numbers(_attribute(item, "_dims", "dims")), 3, "dims")
-            shape = Box((x, y, z)) if min(abs(x), abs(y), abs(z)) > EMPTY else None
+            shape = box(finite_vector(_numbers(_attribute(item, "_dims", "dims")), 3, "dims"))
         else:
-            radius, height = (float(_attribute(item, name, f"_{name}")) for name in ("radius", "height"))
-            shape = Cylinder(radius, height) if min(abs(radius), abs(height)) > EMPTY else None
+            shape = cylinder(float(_attribute(item, "radius")), float(_attribute(item, "height")))
         yield f"{kind.lower()}{i}", shape, *_pose(_attribute(item, "_pose", "pose"))
 
 

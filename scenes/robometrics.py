@@ -15,7 +15,7 @@ The goal is the pose where there is one; ``goal_ik`` are solutions that somebody
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -27,20 +27,19 @@ from edmp.scenes.franka_tasks import (
     MPINETS_GRIPPER_WIDTH,
     Array,
     FrankaTask,
+    box,
+    cylinder,
     frame_pose,
     pose_wxyz,
     scene_of,
 )
-from edmp.scenes.shapes import Box, Cylinder, Shape
+from edmp.scenes.shapes import Shape
 from edmp.scenes.yaml_nodes import YamlNode, read_yaml
 
 WORLD_FRAME = "panda_link0"
 
 MPINETS_KINDS = ("task_oriented", "neutral_start", "neutral_goal")
 """Sets with such an ending are those of Motion Policy Networks, whose gripper is half closed."""
-
-EMPTY = 1e-7
-"""An obstacle with an extent up to this has no volume and is no obstacle, as for Motion Policy Networks [m]."""
 
 
 def is_robometrics(root: YamlNode) -> bool:
@@ -107,14 +106,7 @@ def _shapes(node: YamlNode) -> Iterator[tuple[str, Shape | None, list[float], li
             yield name, _READ[kind](item), values[:3], values[3:]
 
 
-def _cuboid(item: YamlNode) -> Shape | None:
-    x, y, z = item.need("dims").numbers(3)
-    return Box((x, y, z)) if min(abs(x), abs(y), abs(z)) > EMPTY else None
-
-
-def _cylinder(item: YamlNode) -> Shape | None:
-    radius, height = item.need("radius").number(), item.need("height").number()
-    return Cylinder(radius, height) if min(abs(radius), abs(height)) > EMPTY else None
-
-
-_READ = {"cuboid": _cuboid, "cylinder": _cylinder}
+_READ: Mapping[str, Callable[[YamlNode], Shape | None]] = {
+    "cuboid": lambda item: box(item.need("dims").numbers(3)),
+    "cylinder": lambda item: cylinder(item.need("radius").number(), item.need("height").number()),
+}

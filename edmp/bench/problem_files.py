@@ -46,7 +46,7 @@ def file_format(path: Path) -> str:
 def numbers_of(path: Path) -> dict[str, Sequence[int]]:
     """The numbers of the problems in a file, by set, from 1; of HDF5 files number n is row n - 1."""
     if file_format(path) == "hdf5":
-        return {expert: rows + 1 for expert, rows in solved_rows(path).items() if len(rows)}  # type: ignore[misc]
+        return {expert: (rows + 1).tolist() for expert, rows in solved_rows(path).items() if len(rows)}
     return {name: range(1, len(tasks) + 1) for name, tasks in _tasks_of(path).items() if tasks}
 
 

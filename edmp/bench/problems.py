@@ -86,7 +86,7 @@ def find_problems(
         if name not in numbers_of:
             raise unknown_name("problem set", name, numbers_of)
     chosen = {
-        name: [int(number) for number in there if numbers is None or int(number) in numbers]
+        name: [number for number in there if numbers is None or number in numbers]
         for name, there in numbers_of.items()
         if sets is None or name in sets
     }
@@ -98,8 +98,8 @@ def find_problems(
         return _in_folder(path, folders, chosen)
     return [
         BenchProblem(name, number, path, best_known=length, alone=False)
-        for name, numbers_ in chosen.items()
-        for number, length in zip(numbers_, problem_files.known_lengths(path, name, numbers_), strict=True)
+        for name, wanted in chosen.items()
+        for number, length in zip(wanted, problem_files.known_lengths(path, name, wanted), strict=True)
     ]
 
 
