@@ -37,7 +37,7 @@ def generate(
     for family in chosen:
         if family not in FAMILIES:
             raise unknown_name("scene family", family, FAMILIES)
-    _check_folder(out)
+    check_folder(out)
     settings = GenerateSettings(robot=robot, count=count, seed=seed, families=tuple(chosen))
     manifest = run(out, settings, workers=workers, max_seconds=max_seconds)
     report_console().print(f"written: {manifest}")
@@ -71,7 +71,7 @@ def train(
         raise InvalidInputError("give --max-steps or --max-seconds (or both): training needs an end")
     architecture(arch)
     arm = load_robot(robot)
-    _check_folder(out)
+    check_folder(out)
     settings = TrainSettings(
         max_steps=max_steps,
         max_seconds=max_seconds,
@@ -90,7 +90,7 @@ def train(
     console.print("stopped; the same command goes on" if report.interrupted else f"written: {report.prior}")
 
 
-def _check_folder(path: Path) -> None:
+def check_folder(path: Path) -> None:
     """The folder exists or can be made, and takes files."""
     import tempfile
 

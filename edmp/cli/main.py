@@ -12,6 +12,7 @@ import edmp
 from edmp.cli.bench import app as bench_app
 from edmp.cli.bench_make import make
 from edmp.cli.learn import generate, prior_app, train
+from edmp.cli.mpinets import train_mpinets
 from edmp.cli.plan import plan
 from edmp.cli.robot import app as robot_app
 from edmp.robots.errors import EdmpError
@@ -32,6 +33,7 @@ app.add_typer(bench_app, name="bench")
 app.add_typer(robot_app, name="robot")
 app.command()(generate)
 app.command()(train)
+app.command("train-mpinets")(train_mpinets)
 app.add_typer(prior_app, name="prior")
 
 

@@ -184,20 +184,26 @@ def _open_manifest(out: Path, settings: GenerateSettings) -> dict[str, Any]:
     return manifest
 
 
+def scene_source(settings: GenerateSettings, scene: int) -> tuple[str, np.random.Generator]:
+    """Family of scene number ``scene``, and the generator from which `edmp.scenes.generators.generate` makes it."""
+    from edmp.scenes.generators import FAMILIES
+
+    families = sorted(settings.families or FAMILIES)
+    rng = np.random.default_rng(settings.scene_seed(scene))
+    return families[int(rng.integers(len(families)))], rng
+
+
 def _make_shard(out: str, settings: GenerateSettings, shard: int) -> tuple[int, dict[str, Any]]:
     """Make one shard file; runs in a worker process."""
     from safetensors.numpy import save_file
 
     from edmp.robots import load_robot
-    from edmp.scenes.generators import FAMILIES
 
     begin = time.monotonic()
     robot = load_robot(settings.robot)
-    families = sorted(settings.families or FAMILIES)
     rows, scenes, queries = [], [], 0
     for scene in range(shard * settings.scenes_per_shard, (shard + 1) * settings.scenes_per_shard):
-        rng = np.random.default_rng(settings.scene_seed(scene))
-        family = families[int(rng.integers(len(families)))]
+        family, rng = scene_source(settings, scene)
         control_points, tried = _expert_paths(robot, family, rng, settings)
         rows.append(control_points)
         scenes.append(np.full(len(control_points), scene, np.int32))

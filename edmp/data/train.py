@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -145,24 +145,36 @@ def train(
     if settings.num_threads is not None:
         torch.set_num_threads(settings.num_threads)
     data = TrainingSet(data_dir, validation_fraction=settings.validation_fraction, device=settings.device)
-    run = _Run.fresh(data, robot, arch, settings, command)
-    if resume and (out / CHECKPOINT_NAME).exists():
-        run.restore(out)
-        log.info("resumed at step %d after %.0f s", run.step, run.seconds)
-    with TrainProgress(enabled=settings.progress) as bar, stop_on_interrupt() as interrupted:
-        _loop(run, data, out, settings, bar, interrupted, on_step)
-    done = settings.fraction_done(run.step, run.seconds) >= 1
-    run.validate(data, settings)
-    run.save(out, data)
-    if not done:
+    run = Run.fresh(data, robot, arch, settings, command)
+    if not carry_out(run, data, out, settings, resume=resume, on_step=on_step):
         return TrainReport(prior=None, interrupted=True, metrics=run.metrics(data))
     export_prior(out, out / "prior.safetensors")
     return TrainReport(prior=out / "prior.safetensors", interrupted=False, metrics=run.metrics(data))
 
 
+def carry_out(
+    run: Run,
+    data: Examples,
+    out: Path,
+    settings: TrainSettings,
+    *,
+    resume: bool,
+    on_step: Callable[[int, float], None] | None = None,
+) -> bool:
+    """Train until a limit is reached or the user interrupts, and save; False if interrupted."""
+    if resume and (out / CHECKPOINT_NAME).exists():
+        run.restore(out)
+        log.info("resumed at step %d after %.0f s", run.step, run.seconds)
+    with TrainProgress(enabled=settings.progress) as bar, stop_on_interrupt() as interrupted:
+        _loop(run, data, out, settings, bar, interrupted, on_step)
+    run.validate(data, settings)
+    run.save(out, data)
+    return settings.fraction_done(run.step, run.seconds) >= 1
+
+
 def _loop(
-    run: _Run,
-    data: TrainingSet,
+    run: Run,
+    data: Examples,
     out: Path,
     settings: TrainSettings,
     bar: TrainProgress,
@@ -192,12 +204,34 @@ def _loop(
             last_scan = time.monotonic()
 
 
-class _Run:
+Loss = Callable[[nn.Module, Tensor, torch.Generator], Tensor]
+"""``loss(network, examples, generator) -> (n,)``."""
+
+
+def _own_loss(network: nn.Module, examples: Tensor, generator: torch.Generator) -> Tensor:
+    """What the network itself says, see `edmp.prior.checkpoint.Architecture`."""
+    return network.loss(examples, generator)  # type: ignore[operator]
+
+
+class Examples(Protocol):
+    """What is trained on; `edmp.data.training_set.TrainingSet` is one. Rows of ``train`` and ``validation`` count."""
+
+    train: Tensor
+    validation: Tensor
+
+    def __len__(self) -> int: ...
+    def batch(self, size: int, generator: torch.Generator) -> Tensor: ...
+    def rescan(self) -> int: ...
+    def description(self) -> dict[str, Any]: ...
+
+
+class Run:
     """The state of a training run, all of which goes into its checkpoint."""
 
-    def __init__(self, network: nn.Module, card: Card, settings: TrainSettings) -> None:
+    def __init__(self, network: nn.Module, card: Card, settings: TrainSettings, loss: Loss = _own_loss) -> None:
         device = torch.device(settings.device)
         self.card = card
+        self.loss = loss
         self.network = network.to(device)
         self.ema = copy.deepcopy(self.network).eval().requires_grad_(False)
         self.optimiser = torch.optim.AdamW(
@@ -212,7 +246,7 @@ class _Run:
         self._pending: list[Tensor] = []
 
     @classmethod
-    def fresh(cls, data: TrainingSet, robot: Robot, arch: str, settings: TrainSettings, command: str) -> _Run:
+    def fresh(cls, data: TrainingSet, robot: Robot, arch: str, settings: TrainSettings, command: str) -> Run:
         """A run at step 0, its normalisation taken from the data."""
         row = architecture(arch)
         _check_data(data, robot)
@@ -243,12 +277,12 @@ class _Run:
         )
         return cls(network, card, settings)
 
-    def advance(self, data: TrainingSet, settings: TrainSettings, fraction_done: float) -> Tensor:
+    def advance(self, data: Examples, settings: TrainSettings, fraction_done: float) -> Tensor:
         """One optimiser step; returns its loss."""
         rate = settings.learning_rate_at(self.step, fraction_done)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
-        loss = self.network.loss(data.batch(settings.batch_size, self.batches), self.noise).mean()  # type: ignore
+        loss = self.loss(self.network, data.batch(settings.batch_size, self.batches), self.noise).mean()
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), settings.grad_clip)
@@ -281,18 +315,18 @@ class _Run:
         )
 
     @torch.no_grad()
-    def validate(self, data: TrainingSet, settings: TrainSettings) -> None:
+    def validate(self, data: Examples, settings: TrainSettings) -> None:
         """Loss of the averaged weights on the held-out scenes, with the same noise every time."""
         held_out = data.validation[: settings.max_validation]
         if len(held_out) == 0:
             return
         noise = torch.Generator(settings.device).manual_seed(12345)
-        losses = [self.ema.loss(chunk, noise) for chunk in held_out.split(512)]  # type: ignore[operator]
+        losses = [self.loss(self.ema, chunk, noise) for chunk in held_out.split(settings.batch_size)]
         self.validation_loss = float(torch.cat(losses).mean())
         if self.history:
             self.history[-1]["validation_loss"] = self.validation_loss
 
-    def metrics(self, data: TrainingSet) -> dict[str, Any]:
+    def metrics(self, data: Examples) -> dict[str, Any]:
         recent = [row["loss"] for row in self.history[-20:]]
         return {
             "steps": self.step,
@@ -303,7 +337,7 @@ class _Run:
             "num_validation_trajectories": len(data.validation),
         }
 
-    def save(self, out: Path, data: TrainingSet) -> None:
+    def save(self, out: Path, data: Examples) -> None:
         """Checkpoint, loss.csv and loss.png, each atomically."""
         self.card = dataclasses.replace(self.card, data=data.description(), metrics=self.metrics(data))
         tensors: dict[str, Tensor] = {"rng.batches": self.batches.get_state(), "rng.noise": self.noise.get_state()}

@@ -1,0 +1,81 @@
+"""Which points a PointNet++ looks at together: farthest point sampling and ball query (Qi et al. 2017, NeurIPS).
+
+Each has a definition in torch, which also serves CUDA, and a Warp kernel for the CPU; both give the same indices. They
+agree with the CUDA kernels that Motion Policy Networks was trained with (the package pointnet2_ops), whose conventions
+matter to its weights: sampling begins at the first point; a point within about 3 cm of the origin is never chosen after
+that; a ball holds its first points in the order of the cloud, and is filled up with the very first of them.
+"""
+
+from __future__ import annotations
+
+import torch
+import warp as wp
+from torch import Tensor
+
+from edmp.baselines.mpinets import grouping_kernels as kernels
+from edmp.costs.launch import launch_rows
+
+
+def farthest_points(p: Tensor, count: int) -> Tensor:
+    """Indices of points far from each other: each is the farthest from all those chosen before it.
+
+    Args:
+        p: (B, n, 3) float32 points, n >= 1.
+        count: how many to choose; some come twice if n is smaller.
+
+    Returns:
+        (B, count) int64, the first being 0.
+    """
+    if p.is_cuda:
+        return farthest_points_definition(p, count)
+    wp.init()
+    p = p.detach().contiguous()
+    scratch, chosen = p.new_empty(p.shape[:2]), torch.empty(p.shape[0], count, dtype=torch.int32)
+    outputs = [wp.from_torch(scratch), wp.from_torch(chosen)]
+    launch_rows(kernels.farthest_points, p.shape[0], (), [wp.from_torch(p, dtype=wp.vec3)], outputs, "cpu")
+    return chosen.long()
+
+
+def ball_query(p: Tensor, center: Tensor, radius: float, count: int) -> Tensor:
+    """Indices of the first ``count`` points within a ball about each centre.
+
+    Args:
+        p: (B, n, 3) float32 points.
+        center: (B, m, 3).
+        radius: of the open ball [m].
+        count: indices a ball; a ball with fewer points repeats its first, one without any gets point 0.
+
+    Returns:
+        (B, m, count) int64.
+    """
+    if p.is_cuda:
+        return ball_query_definition(p, center, radius, count)
+    wp.init()
+    p, center = p.detach().contiguous(), center.detach().contiguous()
+    index = torch.empty(*center.shape[:2], count, dtype=torch.int32)
+    inputs = [wp.from_torch(p, dtype=wp.vec3), wp.from_torch(center, dtype=wp.vec3), radius]
+    launch_rows(kernels.ball_query, p.shape[0], (center.shape[1],), inputs, [wp.from_torch(index)], "cpu")
+    return index.long()
+
+
+def farthest_points_definition(p: Tensor, count: int) -> Tensor:
+    """`farthest_points` in torch."""
+    rows = torch.arange(p.shape[0], device=p.device)
+    chosen = torch.zeros(p.shape[0], count, dtype=torch.long, device=p.device)
+    nearest = torch.where(p.square().sum(-1) <= float(kernels.ORIGIN_SQUARED), -1.0, torch.inf)
+    for i in range(1, count):
+        last = p[rows, chosen[:, i - 1]].unsqueeze(1)
+        nearest = torch.minimum(nearest, (p - last).square().sum(-1))
+        chosen[:, i] = nearest.argmax(dim=1)
+    return chosen
+
+
+def ball_query_definition(p: Tensor, center: Tensor, radius: float, count: int) -> Tensor:
+    """`ball_query` in torch."""
+    n = p.shape[1]
+    inside = (center.unsqueeze(2) - p.unsqueeze(1)).square().sum(-1) < radius * radius
+    order = torch.where(inside, torch.arange(n, device=p.device), n)
+    index = order.topk(min(count, n), dim=-1, largest=False).values
+    index = torch.nn.functional.pad(index, (0, count - index.shape[-1]), value=n)
+    first = index[..., :1]
+    return torch.where(index < n, index, torch.where(first < n, first, 0))

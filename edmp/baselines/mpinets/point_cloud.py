@@ -1,0 +1,118 @@
+"""The cloud that the network sees: points on the robot, on the obstacles, and on the gripper where it shall go.
+
+Everything is given in the frame of the robot's base, in which the network was trained.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.spatial import ConvexHull
+from torch import Tensor
+
+from edmp.robots.kinematics import body_poses
+from edmp.robots.robot import Link, Robot
+from edmp.robots.transforms import inverse
+from edmp.scenes.surface import sample_triangles
+
+Array = NDArray[np.float64]
+
+ROBOT, OBSTACLE, TARGET = 0.0, 1.0, 2.0
+"""Labels of the points."""
+
+SURFACE_SEED = 20221
+"""The points on the robot are always the same: training and planning must agree on them."""
+
+
+@dataclass(frozen=True, eq=False)
+class RobotPoints:
+    """Points fixed to the bodies of an arm.
+
+    Attributes:
+        robot: the arm.
+        p_B: for each body, (n_b, 3) points in its frame [m], n in all.
+    """
+
+    robot: Robot
+    p_B: tuple[Tensor, ...]
+
+    def at(self, q: Tensor) -> Tensor:
+        """(B, n, 3) the points at configurations ``q`` (B, dof), in the frame of the base [m]; differentiable."""
+        X_W0 = torch.as_tensor(inverse(self.robot.X_W0)).to(q)
+        X_0B = X_W0 @ body_poses(self.robot, q)
+        return torch.cat(
+            [p.to(q) @ X_0B[:, b, :3, :3].mT + X_0B[:, b, None, :3, 3] for b, p in enumerate(self.p_B)], dim=1
+        )
+
+
+@lru_cache(maxsize=16)
+def robot_points(robot: Robot, count: int, *, moving: bool = False) -> RobotPoints:
+    """``count`` points spread evenly over the surfaces of the links.
+
+    Args:
+        robot: the arm.
+        count: n, shared out by area.
+        moving: leave the fixed base out.
+    """
+    links = [link for link in robot.links if link.hulls_B and not (moving and link.body == 0)]
+    points, body = _spread(links, count)
+    return RobotPoints(robot, tuple(_tensor(points[body == b]) for b in range(robot.num_bodies)))
+
+
+@lru_cache(maxsize=16)
+def gripper_points(robot: Robot, count: int) -> Tensor:
+    """(count, 3) points spread over the hand and its fingers, in the tool frame [m]."""
+    fingers = {finger.link for finger in robot.gripper.fingers} if robot.gripper else set()
+    links = [link for link in robot.links if link.name in fingers or link.name.endswith("_hand")]
+    X_TB = inverse(robot.tool.X_BT)
+    points, _ = _spread(links or [link for link in robot.links if link.body == robot.tool.body], count)
+    return _tensor(points @ X_TB[:3, :3].T + X_TB[:3, 3])
+
+
+def target_points(robot: Robot, count: int, X_0T: Tensor) -> Tensor:
+    """(B, count, 3) the gripper's points with the tool at poses ``X_0T`` (B, 4, 4) in the frame of the base [m]."""
+    return gripper_points(robot, count).to(X_0T) @ X_0T[:, :3, :3].mT + X_0T[:, None, :3, 3]
+
+
+def labelled(robot: Tensor, obstacle: Tensor, target: Tensor) -> Tensor:
+    """(B, n, 4) the cloud: points (B, ., 3) of robot, obstacles and target, in this order, each with its label."""
+    parts = zip((robot, obstacle, target), (ROBOT, OBSTACLE, TARGET), strict=True)
+    return torch.cat([torch.nn.functional.pad(p, (0, 1), value=label) for p, label in parts], dim=1)
+
+
+def _spread(links: list[Link], count: int) -> tuple[Array, NDArray[np.int64]]:
+    """(count, 3) points in body frames, and (count,) their bodies; links get shares by area."""
+    area = np.array([sum(ConvexHull(hull).area for hull in link.hulls_B) for link in links])
+    ends = np.round(np.cumsum(area) / area.sum() * count).astype(int)
+    shares = np.diff(ends, prepend=0)
+    # a generator a link: opening the gripper must not move the points of other links
+    points = [
+        _on_link(link, share, np.random.default_rng([SURFACE_SEED, i]))
+        for i, (link, share) in enumerate(zip(links, shares, strict=True))
+    ]
+    return np.concatenate(points), np.repeat([link.body for link in links], shares)
+
+
+def _on_link(link: Link, count: int, rng: np.random.Generator) -> Array:
+    """(count, 3) points on the convex pieces of a link, none inside another piece."""
+    hulls = [ConvexHull(hull) for hull in link.hulls_B]
+    weights = np.array([hull.area for hull in hulls])
+    kept: list[Array] = [np.empty((0, 3))]
+    missing = count
+    while missing > 0:
+        for i, share in enumerate(rng.multinomial(2 * missing, weights / weights.sum())):
+            p = sample_triangles(hulls[i].points, hulls[i].simplices, share, rng)
+            inside = [
+                (p @ h.equations[:, :3].T + h.equations[:, 3] < -1e-6).all(1) for j, h in enumerate(hulls) if j != i
+            ]
+            kept.append(p[~np.any(inside, axis=0)] if inside else p)
+        missing = count - sum(map(len, kept))
+    return rng.permutation(np.concatenate(kept))[:count]
+
+
+def _tensor(values: Array) -> Tensor:
+    return torch.as_tensor(values, dtype=torch.float32)

@@ -1,0 +1,161 @@
+"""Weights of the policy: edmp's own files, and the names in the checkpoint that was published with the paper."""
+
+from __future__ import annotations
+
+import dataclasses
+import pickle
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from edmp.baselines.mpinets.network import MpinetsConfig, MpinetsNetwork
+from edmp.prior.checkpoint import Card, read_card, read_tensors
+from edmp.robots.errors import FileFormatError, InvalidInputError
+from edmp.robots.robot import Robot
+
+ARCHITECTURE = "mpinets"
+OFFICIAL_SUFFIXES = (".ckpt", ".pt", ".pth")
+
+OFFICIAL_LIMITS = (
+    (-2.8973, -1.7628, -2.8973, -3.0718, -2.8973, 0.5, -2.8973),
+    (2.8973, 1.7628, 2.8973, -0.0698, 2.8973, 3.75, 2.8973),
+)
+"""Lower and upper limits [rad] that scale the published policy's joints (robofin's FrankaRealRobot): those of joint 6
+are narrower than the manufacturer's."""
+
+
+class MissingWeightsError(InvalidInputError):
+    """Nobody has trained the policy for this robot; the message says how."""
+
+
+def bundled_weights() -> dict[str, Path]:
+    """Weights that ship with edmp, by robot."""
+    return {path.stem: path for path in sorted(Path(__file__).parent.glob("*.safetensors"))}
+
+
+def load_policy(robot: Robot, path: str | Path = "") -> MpinetsNetwork:
+    """The trained policy of a robot, in evaluation mode.
+
+    Args:
+        robot: whose policy.
+        path: a file that `edmp train-mpinets` wrote, or the checkpoint of the paper (.ckpt); empty for what ships.
+
+    Raises:
+        MissingWeightsError: no path, and none ship for this robot.
+        InvalidInputError: trained for another robot.
+        FileFormatError: not such a file.
+    """
+    if not path:
+        if robot.name not in bundled_weights():
+            raise MissingWeightsError(
+                f"Motion Policy Networks: no weights for robot {robot.name!r} (there are: "
+                f"{', '.join(bundled_weights()) or 'none'}); make some with `edmp generate --robot {robot.name} --out "
+                f"DATA` and `edmp train-mpinets --robot {robot.name} --data DATA --out RUN --max-seconds 4000`, and "
+                "pass weights=RUN/mpinets.safetensors"
+            )
+        path = bundled_weights()[robot.name]
+    path = Path(path).expanduser()
+    if path.suffix in OFFICIAL_SUFFIXES:
+        if robot.name != "panda":
+            raise InvalidInputError(f"{path}: the published policy moves a Panda, not {robot.name!r}")
+        return load_official(path)
+    network, card = load_weights(path)
+    if (card.robot, card.dof) != (robot.name, robot.dof):
+        raise InvalidInputError(
+            f"{path} is a policy for {card.robot!r} with {card.dof} joints, not for {robot.name!r} with {robot.dof}"
+        )
+    return network
+
+
+def load_weights(path: str | Path) -> tuple[MpinetsNetwork, Card]:
+    """The policy of a file that `edmp train-mpinets` wrote, float32 on the CPU, and its card."""
+    path = Path(path)
+    card = read_card(path)
+    if card.architecture != ARCHITECTURE:
+        raise FileFormatError(f"{path}: weights of architecture {card.architecture!r}, not {ARCHITECTURE!r}")
+    tensors, _ = read_tensors(path)
+    network = network_of(card, path)
+    _load(network, {name: tensor.float() for name, tensor in tensors.items()}, path)
+    return network, card
+
+
+def network_of(card: Card, path: str | Path) -> MpinetsNetwork:
+    """The untrained network that a card describes."""
+    try:
+        return MpinetsNetwork(MpinetsConfig(**card.config), card.lower, card.upper)
+    except TypeError as error:
+        raise FileFormatError(f"{path}: bad {ARCHITECTURE} config {card.config}: {error}") from None
+
+
+def load_official(path: str | Path, config: MpinetsConfig | None = None) -> MpinetsNetwork:
+    """The policy in a checkpoint of the published code; the pickle in it may hold tensors and plain data only.
+
+    Args:
+        path: PyTorch Lightning's file, whose ``state_dict`` counts.
+        config: sizes; the published ones if None.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileFormatError(f"{path}: no such file")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        raise FileFormatError(f"{path}: not a checkpoint that can be read without running it ({error})") from None
+    state = content.get("state_dict", content) if isinstance(content, Mapping) else None
+    if not isinstance(state, Mapping):
+        raise FileFormatError(f"{path}: a checkpoint of PyTorch Lightning has a state_dict, this has none")
+    network = MpinetsNetwork(config or MpinetsConfig(), *OFFICIAL_LIMITS)
+    own: dict[str, Tensor] = {"lower": network.lower, "upper": network.upper}
+    for name, tensor in state.items():
+        own[own_name(str(name), path)] = tensor[..., 0, 0] if tensor.ndim == 4 else tensor  # a 1 x 1 convolution
+    _load(network, own, path)
+    return network
+
+
+# The published network calls its parts so. Within a shared MLP, layer k is `layer{k}.conv` in the pointnet2_ops that
+# the authors forked, and number 2k in the original's version 3, where ReLUs stand between.
+_LAYER = re.compile(
+    r"point_cloud_encoder\.SA_modules\.(?P<part>[0-2])\.mlps\.0\.(layer(?P<k>\d+)\.conv|(?P<k2>\d+))\.(?P<what>\w+)"
+)
+_PARTS = ("local.0.mlp", "local.1.mlp", "whole")
+_PREFIXES = {"point_cloud_encoder.fc_layer.": "fc.", "feature_encoder.": "encoder.", "decoder.": "decoder."}
+
+
+def own_name(official: str, path: str | Path = "checkpoint") -> str:
+    """Our name of a parameter of the published network."""
+    if match := _LAYER.fullmatch(official):
+        number = 2 * int(match["k"]) if match["k"] else int(match["k2"])
+        return f"{_PARTS[int(match['part'])]}.{number}.{match['what']}"
+    for prefix, own in _PREFIXES.items():
+        if official.startswith(prefix):
+            return own + official.removeprefix(prefix)
+    raise FileFormatError(f"{path}: {official!r} is no parameter of a Motion Policy Network")
+
+
+def _load(network: MpinetsNetwork, tensors: Mapping[str, Any], path: Path) -> None:
+    try:
+        network.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise FileFormatError(f"{path}: its tensors do not fit: {error}") from None
+    broken = [name for name, tensor in tensors.items() if not bool(torch.isfinite(tensor).all())]
+    if broken:
+        raise FileFormatError(f"{path}: not finite: {', '.join(broken)}")
+    network.eval().requires_grad_(False)
+
+
+def card_of(config: MpinetsConfig, robot: Robot, *, seed: int, command: str) -> Card:
+    """What is known of a policy before it is trained."""
+    return Card(
+        architecture=ARCHITECTURE,
+        config=dataclasses.asdict(config),
+        robot=robot.name,
+        dof=robot.dof,
+        lower=tuple(map(float, robot.limits.lower)),
+        upper=tuple(map(float, robot.limits.upper)),
+        seed=seed,
+        command=command,
+    )

@@ -1,0 +1,205 @@
+"""Training a Motion Policy Network by imitation (Fishman et al. 2022, section 4), and the file that ships.
+
+From where the expert is, slightly disturbed, the network shall lead where the expert is a step later. Both losses look
+at points on the robot: their distance from where the expert's step puts them, and how far they come closer to obstacles
+than a margin:
+
+    L = mean |p^ - p|_1 + mean |p^ - p|_2^2 + w mean max(margin - d(p^), 0).
+
+A run lives in a folder as that of `edmp.data.train`; at its end ``mpinets.safetensors`` holds the averaged weights and
+``mpinets.md`` the model card.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from edmp.baselines.mpinets.network import MpinetsConfig, MpinetsNetwork
+from edmp.baselines.mpinets.point_cloud import labelled, robot_points, target_points
+from edmp.baselines.mpinets.weights import card_of, network_of
+from edmp.data.export import CHECKPOINT_NAME
+from edmp.data.imitation_set import ImitationSet, ImitationSettings
+from edmp.data.train import Run, TrainReport, TrainSettings, carry_out
+from edmp.prior.checkpoint import Card, read_tensors, save_prior, write_atomically
+from edmp.robots.errors import FileFormatError, InvalidInputError
+from edmp.robots.kinematics import tool_pose
+from edmp.robots.robot import Robot
+
+SHIPPED = "mpinets.safetensors"
+
+
+def train_mpinets(
+    data_dir: str | Path,
+    out: str | Path,
+    *,
+    robot: Robot,
+    settings: TrainSettings,
+    imitation: ImitationSettings | None = None,
+    resume: bool = True,
+    command: str = "",
+) -> TrainReport:
+    """Train a policy for ``robot`` on the paths in ``data_dir``.
+
+    Args:
+        data_dir: made by `edmp generate`.
+        out: folder of the run; created.
+        robot: whose paths these are.
+        settings: of the training; ``config`` replaces fields of `MpinetsConfig`.
+        imitation: how examples are made and weighed.
+        resume: go on from the folder's checkpoint if it has one; False starts afresh and overwrites it.
+        command: that called this, for the model card.
+    """
+    imitation, config = imitation or ImitationSettings(), _config(settings)
+    out = Path(out)
+    out.mkdir(parents=True, exist_ok=True)
+    if settings.num_threads is not None:
+        torch.set_num_threads(settings.num_threads)
+    data = ImitationSet(
+        data_dir,
+        imitation,
+        num_obstacle_points=config.num_obstacle_points,
+        validation_fraction=settings.validation_fraction,
+        max_validation=settings.max_validation,
+        device=settings.device,
+    )
+    if data.robot_name != robot.name or data.paths.shape[2] != robot.dof:
+        raise InvalidInputError(f"{data_dir} holds trajectories of {data.robot_name!r}, not of {robot.name!r}")
+    card = card_of(config, robot, seed=settings.seed, command=command)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)  # torch's initialisers take no generator
+        network = network_of(card, out)
+    run = Run(network, card, settings, ImitationLoss(data, robot))
+    if not carry_out(run, data, out, settings, resume=resume):
+        return TrainReport(prior=None, interrupted=True, metrics=run.metrics(data))
+    export_mpinets(out, out / SHIPPED)
+    return TrainReport(prior=out / SHIPPED, interrupted=False, metrics=run.metrics(data))
+
+
+def _config(settings: TrainSettings) -> MpinetsConfig:
+    try:
+        return MpinetsConfig(**settings.config)
+    except TypeError as error:
+        valid = ", ".join(f.name for f in dataclasses.fields(MpinetsConfig))
+        raise InvalidInputError(f"bad config: {error}; it has {valid}") from None
+
+
+@dataclass(frozen=True)
+class ImitationLoss:
+    """The loss of a network on examples.
+
+    Attributes:
+        data: what the examples are rows of.
+        robot: the arm.
+    """
+
+    data: ImitationSet
+    robot: Robot
+
+    def __call__(self, network: nn.Module, examples: Tensor, generator: torch.Generator) -> Tensor:
+        """(B,) [m]: the loss of each example, disturbed at random."""
+        assert isinstance(network, MpinetsNetwork)
+        config, settings = network.config, self.data.settings
+        now = self.data.situations(examples, generator)
+        noise = torch.randn(now.q.shape, generator=generator, device=generator.device).to(now.q)
+        q = torch.minimum(torch.maximum(now.q + settings.noise * noise, network.lower), network.upper)
+        cloud = labelled(
+            robot_points(self.robot, config.num_robot_points).at(q),
+            now.obstacle,
+            target_points(self.robot, config.num_target_points, tool_pose(self.robot, now.q_goal)),
+        )
+        q_next = network.unscaled(network.next_unit(cloud, network.scaled(q)))
+        body = robot_points(self.robot, settings.num_loss_points, moving=True)
+        p, p_expert = body.at(q_next), body.at(now.q_next)
+        depth = (settings.collision_margin - self.data.scenes.distance(now.scene, p)).clamp(min=0)
+        return point_match(p, p_expert) + settings.collision_weight * depth.mean(dim=1)
+
+
+def point_match(p: Tensor, p_expert: Tensor) -> Tensor:
+    """(B,) mean absolute plus mean squared difference of coordinates of points (B, n, 3)."""
+    difference = p - p_expert
+    return difference.abs().mean(dim=(1, 2)) + difference.square().mean(dim=(1, 2))
+
+
+def export_mpinets(run_dir: str | Path, path: str | Path, *, half: bool = True) -> Card:
+    """Write the averaged weights of a training run, finished or not, to ``path`` (.safetensors), the card beside it.
+
+    Args:
+        run_dir: folder that `train_mpinets` writes.
+        path: of the weights file.
+        half: store weights as float16.
+    """
+    checkpoint, path = Path(run_dir) / CHECKPOINT_NAME, Path(path)
+    tensors, header = read_tensors(checkpoint)
+    state: dict[str, Any] = json.loads(header)
+    if "card" not in state:
+        raise FileFormatError(f"{checkpoint}: not a training checkpoint of edmp")
+    card = Card.from_json(json.dumps(state["card"]), checkpoint)
+    card = dataclasses.replace(card, date=datetime.datetime.now(datetime.UTC).date().isoformat())
+    network = network_of(card, checkpoint)
+    network.load_state_dict({k.removeprefix("ema."): v for k, v in tensors.items() if k.startswith("ema.")})
+    save_prior(path, network, card, half=half)
+    num_parameters = sum(parameter.numel() for parameter in network.parameters())
+    text = model_card(card, num_parameters=num_parameters, size=path.stat().st_size)
+    write_atomically(path.with_suffix(".md"), lambda file: file.write_text(text))
+    return card
+
+
+def model_card(card: Card, *, num_parameters: int, size: int) -> str:
+    """The card as Markdown; everything in it comes from the metadata."""
+    published = dataclasses.asdict(MpinetsConfig())
+    sizes = [
+        f"| {name} | {_plain(value)} | {_plain(published[name])} |"
+        for name, value in card.config.items()
+        if name in published
+    ]
+    narrower = any(json.dumps(card.config[name]) != json.dumps(published[name]) for name in published)
+    metrics = [f"| {k} | {f'{v:.5g}' if isinstance(v, float) else v} |" for k, v in card.metrics.items()]
+    return "\n".join(
+        [
+            f"# Motion Policy Network for {card.robot}{', retrained here, narrower' if narrower else ''}",
+            "",
+            "The network of Fishman et al. 2022 (CoRL), trained by imitation on motions made by `edmp generate`. These "
+            "are not the weights that were published with the paper, and numbers measured with them say nothing about "
+            "those: the authors trained on millions of motions of two experts, on GPUs.",
+            "",
+            f"- {num_parameters / 1e6:.2f} M parameters, {size / 1e6:.1f} MB. Date: {card.date}. Seed: {card.seed}. "
+            f"torch {torch.__version__}.",
+            f"- Command: `{card.command or 'not recorded'}`",
+            "- Licence: that of edmp (Apache-2.0); all data self-made.",
+            "",
+            "## Sizes",
+            "",
+            "| size | here | published |",
+            "|---|---|---|",
+            *sizes,
+            "",
+            "## Metrics",
+            "",
+            "| metric | value |",
+            "|---|---|",
+            *metrics,
+            "",
+            "Losses are in metres, lower is better: mean distance of a robot point's coordinates from where the "
+            "expert's step puts them, and the weighed collision loss. The validation loss is that of the averaged "
+            "weights on scenes held out of training.",
+            "",
+            "## Data",
+            "",
+            "```json",
+            json.dumps(card.data, indent=2),
+            "```",
+            "",
+        ]
+    )
+
+
+def _plain(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
