@@ -14,7 +14,6 @@ import numpy as np
 from edmp.problem import Goal, PoseGoal, Problem
 from edmp.robots import load_robot
 from edmp.robots.errors import FileFormatError, InvalidInputError
-from edmp.robots.robot import Robot
 from edmp.scenes.franka_tasks import DOF, MPINETS_GRIPPER_WIDTH, FrankaTask, tool_pose_of
 from edmp.scenes.mpinets_hdf5 import SOLUTIONS, read_expert_paths, solved_rows
 from edmp.scenes.mpinets_pickle import load_mpinets
@@ -58,7 +57,7 @@ def known_lengths(path: Path, name: str, numbers: Sequence[int]) -> list[float |
     return np.linalg.norm(np.diff(paths, axis=1), axis=2).sum(axis=1).tolist()
 
 
-def load_from_file(path: Path, name: str, number: int, robot: str | Robot | None) -> Problem:
+def load_from_file(path: Path, name: str, number: int, robot: str) -> Problem:
     """One problem of a file, for a Panda or an arm with the same joints and hand."""
     if file_format(path) == "hdf5":
         task = _task_of_row(path, name, number - 1)
@@ -94,12 +93,12 @@ def _parsed(path: str, _changed: int, _size: int) -> Tasks:
     return parse_robometrics(root)
 
 
-def _problem(task: FrankaTask, robot: str | Robot | None, name: str) -> Problem:
-    arm = robot if isinstance(robot, Robot) else load_robot(robot or "panda")
+def _problem(task: FrankaTask, robot: str, name: str) -> Problem:
+    arm = load_robot(robot)
     if arm.dof != DOF:
         raise InvalidInputError(f"these problems are posed for a Panda with {DOF} joints; {arm.name} has {arm.dof}")
-    if task.gripper_width is not None and arm.gripper is not None and not isinstance(robot, Robot):
-        arm = load_robot(robot or "panda", gripper_width=task.gripper_width)
+    if task.gripper_width is not None and arm.gripper is not None:
+        arm = load_robot(robot, gripper_width=task.gripper_width)
     goals: tuple[Goal, ...]
     if task.X_WF is not None:
         X_WT = tool_pose_of(arm, task.X_WF, task.frame)

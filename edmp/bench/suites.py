@@ -190,24 +190,23 @@ def _checked(settings: MakeSettings, workers: int) -> Robot:
 
 
 def _claim(out: Path, settings: MakeSettings) -> None:
-    """Note the settings in a new folder; in an old one they must be the same."""
+    """Note the settings in a new folder; in an old one they must be the same. Other folders are left alone."""
+    path = out / SUITE_FILE
     try:
-        for family in settings.counts:
-            (out / family).mkdir(parents=True, exist_ok=True)
+        if path.exists():
+            before = dict(json.loads(path.read_text()))
+            if differ := [key for key, value in settings.identity().items() if before.get(key) != value]:
+                was = ", ".join(f"{key}={before.get(key)!r}" for key in differ)
+                raise InvalidInputError(f"{out} holds problems made with other settings ({was}); choose another folder")
+        elif out.exists() and any(out.iterdir()):
+            raise InvalidInputError(f"{out} is not empty and holds no {SUITE_FILE}; choose another folder")
+        for family, count in settings.counts.items():
+            (out / family if count else out).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InvalidInputError(f"cannot make folder {out}: {error.strerror or error}") from error
-    path = out / SUITE_FILE
-    if not path.exists():
-        write_json(path, settings.identity())
-        return
-    try:
-        before = dict(json.loads(path.read_text()))
-    except (ValueError, TypeError) as error:
+    except (json.JSONDecodeError, TypeError) as error:
         raise FileFormatError(f"{path}: not the settings of a suite ({error}); choose another folder") from error
-    if differ := [
-        f"{key}={before.get(key)!r}" for key, value in settings.identity().items() if before.get(key) != value
-    ]:
-        raise InvalidInputError(f"{out} holds problems made with other settings ({', '.join(differ)}); choose another")
+    write_json(path, settings.identity())
 
 
 def _write(folder: Path, number: int, robot: Robot, made: ExpertProblem) -> None:

@@ -90,6 +90,13 @@ def test_other_settings_need_another_folder(made: Path) -> None:
         make(made, MakeSettings({"shelf": 1}, seed=4))
 
 
+def test_a_folder_of_other_things_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "best_known_lengths.json").write_text("{}")
+    with pytest.raises(InvalidInputError, match=r"is not empty and holds no suite.json"):
+        make(tmp_path, SMALL)
+    assert files(tmp_path) == {"best_known_lengths.json": b"{}"}
+
+
 # --- seeds -----------------------------------------------------------------------------------------------------------
 
 
