@@ -185,7 +185,7 @@ class EdmpPlanner:
             prior_info(prior)
         self._fallback, self._time_budget, self._ensemble, self._prior = fallback, time_budget, ensemble, prior
         self._settings = settings
-        self._planner = functools.lru_cache(maxsize=8)(self._make_planner)
+        self.planner_for = functools.lru_cache(maxsize=8)(self._make_planner)
 
     def _make_planner(self, robot: Robot) -> Planner:
         import edmp
@@ -195,7 +195,7 @@ class EdmpPlanner:
     def plan(self, problem: Problem, seed: int) -> Claim:
         from edmp.baselines.base import Claim
 
-        planner = self._planner(problem.robot)
+        planner = self.planner_for(problem.robot)
         result = planner.plan(
             problem.scene,
             problem.start,

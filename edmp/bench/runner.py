@@ -34,6 +34,7 @@ class RunSettings:
         workers: processes side by side; with more than one, each keeps to one thread. By default one, or all that a
             Ray cluster has CPUs for.
         timeout: wall time for one plan before its process is killed [s].
+        allowance: what comes before and after a plan may take so much longer: imports, compiling, judging [s].
         ray: run the processes on a Ray cluster.
         resume: go on with an existing file, skipping what it holds.
         force: overwrite an existing file.
@@ -43,12 +44,13 @@ class RunSettings:
     seed: int = 0
     workers: int | None = None
     timeout: float = 120.0
+    allowance: float = 180.0
     ray: bool = False
     resume: bool = False
     force: bool = False
 
     def __post_init__(self) -> None:
-        ranges = {"timeout": Range(0, above=True)}
+        ranges = {"timeout": Range(0, above=True), "allowance": Range(0)}
         check_fields(self, ranges if self.workers is None else ranges | {"workers": Range(1, whole=True)})
 
 
@@ -132,7 +134,7 @@ def _tasks(
     done = {key_of(record) for record in records}
     for spec in specs:
         one_thread = settings.ray or (settings.workers or 1) > 1
-        job = Job(spec, settings.robot, robot, settings.seed, settings.timeout, one_thread)
+        job = Job(spec, settings.robot, robot, settings.seed, settings.timeout, settings.allowance, one_thread)
         for entry in problems:
             if (spec.text, entry.set, entry.index) not in done:
                 yield job, entry

@@ -31,17 +31,15 @@ from edmp.bench.records import (
     blank_record,
     peak_rss_mb,
 )
+from edmp.problem import Problem
 from edmp.robots.errors import EdmpError
-
-ALLOWANCE = 180.0
-"""What comes before and after a plan may take this much longer than the plan: imports, compiling, judging [s]."""
 
 THREAD_VARIABLES = ("EDMP_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 """Environment variables that say how many threads numerical libraries use; read when these are imported."""
 
 STARTING, LOADING, WARMING_UP = "starting", "loading the problem", "warming up"
 PLANNING, JUDGING = "planning", "judging"
-"""What a process says it is at."""
+"""What a process is at."""
 
 _PR_SET_PDEATHSIG = 1  # of prctl(2)
 
@@ -72,6 +70,7 @@ class Job:
         robot_name: of that robot.
         seed: given to every plan.
         timeout: wall time for one plan before the process is killed [s].
+        allowance: what comes before and after it may take so much longer: imports, compiling, judging [s].
         one_thread: every numerical library gets one thread, for processes that share the cores.
     """
 
@@ -80,14 +79,73 @@ class Job:
     robot_name: str
     seed: int
     timeout: float
+    allowance: float
     one_thread: bool
 
 
 # --- in the process --------------------------------------------------------------------------------------------------
 
 
+class Solver:
+    """Loads, plans and examines one problem after the other with one planner.
+
+    Args:
+        job: what for.
+        started: when the process was, on the monotonic clock [s].
+        say: told what comes next (one of the words above) and about each `WarmUp`.
+    """
+
+    def __init__(self, job: Job, started: float, say: Callable[[str | WarmUp], None] = lambda _: None) -> None:
+        self._job, self._started, self._say = job, started, say
+        self._phase = STARTING
+        self._made: BenchPlanner | None = None
+        self._warm: set[tuple[str, float | None]] = set()
+
+    def solve(self, entry: BenchProblem) -> Record:
+        """One problem. A planner that raises on it must not end the comparison: its error is the record."""
+        job = self._job
+        record = blank_record(entry, job.spec, robot=job.robot_name, seed=job.seed)
+        self._enter(LOADING)
+        begin = time.perf_counter()
+        try:
+            problem = entry.load(job.robot)
+            add_problem(record, problem)
+            planner = self._planner(problem, (record["robot"], record["gripper_width"]))
+            self._enter(PLANNING)
+            begin = time.perf_counter()
+            claim = planner.plan(problem, job.seed)
+            record["time_s"] = time.perf_counter() - begin
+            record["peak_rss_mb"] = peak_rss_mb()
+            self._enter(JUDGING)
+            add_claim(record, claim)
+            add_examination(record, examine(problem, claim))
+        except Exception as error:
+            place = "" if self._phase == PLANNING else f" while {self._phase}"
+            record.update(solved=False, status=ERROR, message=f"{type(error).__name__}{place}: {error}")
+            if record["time_s"] is None:
+                record.update(time_s=time.perf_counter() - begin, peak_rss_mb=peak_rss_mb())
+        return record
+
+    def _enter(self, phase: str) -> None:
+        self._phase = phase
+        self._say(phase)
+
+    def _planner(self, problem: Problem, arm: tuple[str, float | None]) -> BenchPlanner:
+        """The planner, after a first plan for this arm: what it keeps may have to be made anew for another opening."""
+        self._enter(WARMING_UP)
+        begin = time.monotonic() if self._warm else self._started
+        if self._made is None:
+            self._made = make_planner(self._job.spec)
+        if arm not in self._warm:
+            with contextlib.suppress(Exception):  # an error will show again, in the record
+                self._made.plan(problem, self._job.seed)
+            self._warm.add(arm)
+            self._say(WarmUp(self._job.spec.text, time.monotonic() - begin))
+        return self._made
+
+
 def _serve(connection: Connection, job: Job, started: float) -> None:
-    """Solve the problems that come through the connection, until it is closed; started at ``started`` [s]."""
+    """Solve the problems that come through the connection, until it is closed."""
     os.setsid()  # so that whatever a planner starts can be ended with it
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # the supervisor may be killed, too
     os.dup2(2, 1)  # what planners print must not stand among results
@@ -96,58 +154,13 @@ def _serve(connection: Connection, job: Job, started: float) -> None:
 
         torch.set_num_threads(1)
     connection.send(STARTING)
-    planner: list[BenchPlanner] = []
-    warm: set[Any] = set()
+    solver = Solver(job, started, connection.send)
     while True:
         try:
             entry = connection.recv()
         except EOFError:
             return
-        connection.send(_solve(planner, warm, job, entry, started, connection.send))
-
-
-def _solve(
-    made: list[BenchPlanner],
-    warm: set[Any],
-    job: Job,
-    entry: BenchProblem,
-    started: float,
-    say: Callable[[Any], None],
-) -> Record:
-    """Load, plan, examine. A planner that breaks on one problem must not end the comparison."""
-    record = blank_record(entry, job.spec, robot=job.robot_name, seed=job.seed)
-    began, phase = time.perf_counter(), LOADING
-    say(phase)
-    try:
-        problem = entry.load(job.robot)
-        add_problem(record, problem)
-        planner = made[0] if made else make_planner(job.spec)
-        made[:] = [planner]
-        # What is kept for one arm may have to be made anew for one that opens its gripper differently.
-        if (arm := (record["robot"], record["gripper_width"])) not in warm:
-            phase = WARMING_UP
-            say(phase)
-            begin = time.monotonic() if warm else started
-            with contextlib.suppress(Exception):  # an error will show again, in the record
-                planner.plan(problem, job.seed)
-            warm.add(arm)
-            say(WarmUp(job.spec.text, time.monotonic() - begin))
-        phase = PLANNING
-        say(phase)
-        began = time.perf_counter()
-        claim = planner.plan(problem, job.seed)
-        record["time_s"] = time.perf_counter() - began
-        record["peak_rss_mb"] = peak_rss_mb()
-        phase = JUDGING
-        say(phase)
-        add_claim(record, claim)
-        add_examination(record, examine(problem, claim))
-    except Exception as error:
-        place = "" if phase == PLANNING else f" while {phase}"
-        record.update(solved=False, status=ERROR, message=f"{type(error).__name__}{place}: {error}")
-        if record["time_s"] is None:
-            record.update(time_s=time.perf_counter() - began, peak_rss_mb=peak_rss_mb())
-    return record
+        connection.send(solver.solve(entry))
 
 
 # --- its supervisor --------------------------------------------------------------------------------------------------
@@ -171,7 +184,7 @@ class Worker:
     @property
     def left(self) -> float:
         """Time until the process is taken for hanging [s]."""
-        limit = self.job.timeout + (0.0 if self._phase == PLANNING else ALLOWANCE)
+        limit = self.job.timeout + (0.0 if self._phase == PLANNING else self.job.allowance)
         return self._since + limit - time.monotonic()
 
     @property
@@ -236,7 +249,7 @@ class Worker:
     def _crashed(self) -> Record:
         assert self._process is not None
         self._process.join()
-        how = _cause_of_death(self._process.exitcode)
+        how = cause_of_death(self._process.exitcode)
         if not self._up:
             self.end()
             raise EdmpError(f"a process for planner {self.job.spec.text!r} {how} before it could begin")
@@ -255,7 +268,8 @@ class Worker:
         return record
 
 
-def _cause_of_death(code: int | None) -> str:
+def cause_of_death(code: int | None) -> str:
+    """How a process ended, by its exit code as `multiprocessing` has it."""
     if code is None or code >= 0:
         return f"exited with code {code}"
     name = signal.Signals(-code).name

@@ -62,7 +62,7 @@ def run(
 
     if resume and force:
         raise InvalidInputError("--resume goes on with the file, --force overwrites it: choose one")
-    settings = RunSettings(robot, seed, workers, timeout, ray, resume, force)
+    settings = RunSettings(robot, seed, workers, timeout, ray=ray, resume=resume, force=force)
     chosen = find_problems(problems, sets=names(sets), numbers=ranges(numbers), limit=limit)
     shorthands = {
         "fallback": fallback,

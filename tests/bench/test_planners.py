@@ -1,0 +1,162 @@
+"""Specs of planners: what can be written, what comes of it, and every planner of the table at work."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from bench_cases import SCRIPTED, Scripted
+
+from edmp.baselines.base import Claim
+from edmp.bench import PLANNERS, find_problems, make_planner, parse_spec, parse_specs
+from edmp.bench.planners import EdmpPlanner, row
+from edmp.bench.records import ERROR, REFUTED
+from edmp.bench.worker import Job, Solver
+from edmp.planner import PlannerSettings
+from edmp.problem import load_example, save_problem
+from edmp.result import Status
+from edmp.robots.errors import InvalidInputError, MissingDependencyError, UnknownNameError
+from edmp.validate import Judge
+
+
+def test_values_are_what_the_settings_are() -> None:
+    spec = parse_spec(" edmp:fallback=false:time_budget=2:num_seeds=16:guidance.max_move=0.05:prior=process ")
+    assert spec.text == "edmp:fallback=false:time_budget=2:num_seeds=16:guidance.max_move=0.05:prior=process"
+    assert spec.name == "edmp"
+    assert spec.options == {
+        "fallback": False,
+        "time_budget": 2,
+        "num_seeds": 16,
+        "guidance.max_move": 0.05,
+        "prior": "process",
+    }
+    assert parse_spec(f"{SCRIPTED}:log=7").options == {"log": "7"}  # a name may look like a number
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("edmp:fallback=0", "fallback must be true or false, got '0'"),
+        ("edmp:num_seeds=1.5", "num_seeds must be a whole number, got '1.5'"),
+        ("edmp:num_seeds=true", "num_seeds must be a whole number, got 'true'"),
+        ("edmp:time_budget=soon", "time_budget must be a number, got 'soon'"),
+        ("edmp:num_seeds", "expected name:key=value:key=value, found 'num_seeds'"),
+        ("edmp:", "expected name:key=value:key=value, found ''"),
+        ("edmp:num_seeds=1:num_seeds=2", "num_seeds is given twice"),
+        ("edmp:repair_clearances=0.1", "unknown setting of planner edmp 'repair_clearances'"),
+        ("edmp1:guide=2", "unknown setting of planner edmp1 'guide'"),
+        ("edmq", "unknown planner 'edmq'; valid: .*Did you mean 'edmp'"),
+        ("edmp.planner.nothing", "edmp.planner has no class nothing with plan"),
+        ("no_such_package.Mine", "there is no module 'no_such_package'"),
+    ],
+)
+def test_what_is_no_spec(text: str, says: str) -> None:
+    with pytest.raises((InvalidInputError, UnknownNameError), match=says):
+        parse_spec(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("edmp:prior=none:prior_share=0.5", "prior=none means prior_share=0, not 0.5"),
+        ("edmp:guidance.steps=-1", "steps must be at least 0"),
+        ("edmp:prior_share=2", "prior_share must be in"),
+        ("chomp:derivative=4", "derivative must be in"),
+    ],
+)
+def test_settings_that_make_no_sense(text: str, says: str) -> None:
+    with pytest.raises(InvalidInputError, match=says):
+        make_planner(text)
+
+
+def test_shorthands_are_for_those_that_have_the_setting() -> None:
+    specs = parse_specs(
+        ["edmp", "chomp:time_budget=5", "chomp", "edmp"],
+        {"time_budget": 2.0, "fallback": False, "prior": None, "num_seeds": None},
+    )
+    assert [spec.text for spec in specs] == [
+        "edmp:time_budget=2.0:fallback=false",
+        "chomp:time_budget=5",
+        "chomp:time_budget=2.0",
+    ]
+    with pytest.raises(InvalidInputError, match="prior: none of the planners chomp has this setting"):
+        parse_specs(["chomp"], {"prior": "process"})
+    with pytest.raises(InvalidInputError, match="name at least one"):
+        parse_specs([], {})
+
+
+def test_a_class_needs_no_row() -> None:
+    planner = make_planner(f"{SCRIPTED}:pause=1")
+    assert isinstance(planner, Scripted)
+    assert planner.settings.pause == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "prior", "wanted"),
+    [
+        ("edmp", "mlp", PlannerSettings()),
+        ("edmp:prior=process:sampler_steps=4", "process", PlannerSettings(sampler_steps=4)),
+        ("edmp:prior=none:repair_iterations=0", "process", PlannerSettings(prior_share=0.0, repair_iterations=0)),
+    ],
+)
+def test_what_edmp_is_made_of(text: str, prior: str, wanted: PlannerSettings) -> None:
+    planner = make_planner(text)
+    assert isinstance(planner, EdmpPlanner)
+    robot = load_example("bookshelf").robot
+    made = planner.planner_for(robot)
+    assert made is planner.planner_for(robot)
+    assert made.prior.name == prior
+    assert made.settings == wanted
+
+
+# --- every planner ---------------------------------------------------------------------------------------------------
+
+EXAMPLES = ("table", "bin", "bookshelf")
+
+AT_MOST: dict[str, str] = {
+    "edmp12": ":seeds_per_guide=1",
+    "edmp1": ":seeds_per_guide=1",
+}
+"""What keeps a planner short; all with a time budget get one as well."""
+
+
+@pytest.fixture(scope="module")
+def examples(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("examples")
+    for name in EXAMPLES:
+        (folder / name).mkdir()
+        save_problem(folder / name / "scene0001.yaml", load_example(name))
+    return folder
+
+
+@pytest.mark.parametrize("name", PLANNERS)
+def test_every_planner_answers_and_what_it_is_believed_holds(name: str, examples: Path) -> None:
+    """On three problems: no exception, every claim either proved by the judge or refuted with a reason."""
+    try:
+        budget = ":time_budget=1" if "time_budget" in row(name).defaults() else ""
+        spec = parse_spec(f"{name}{AT_MOST.get(name, '')}{budget}")
+        make_planner(spec)
+    except MissingDependencyError as missing:
+        pytest.skip(str(missing))
+    solver = Solver(Job(spec, "panda", "panda", 0, 60.0, 60.0, True), time.monotonic())
+    for entry in find_problems(examples):
+        record = solver.solve(entry)
+        assert record["status"] != ERROR, record["message"]
+        assert record["time_s"] > 0
+        if not record["claimed"]:
+            assert record["status"] in {status.value for status in Status} - {"SOLVED"}
+            assert record["message"]
+            continue
+        problem = entry.load("panda")
+        verdict = Judge(problem.robot, problem.scene).check_path(record["path"], start=problem.start)
+        ends = np.abs(np.array(record["path"][-1]) - np.atleast_2d(problem.goal)).max(axis=1).min()
+        assert record["solved"] == (verdict.valid and ends <= 1e-6)
+        assert record["status"] == ("SOLVED" if record["solved"] else REFUTED)
+        if record["solved"]:
+            assert record["duration_s"] > 0
+            assert record["min_clearance_m"] > 0
+            assert record["sparc"] < 0
+            assert record["coarse_solved"]
+            assert isinstance(make_planner(spec).plan(problem, 0), Claim)
