@@ -25,7 +25,8 @@ def splices(old: Trajectory, at: float, new: Trajectory, limits: Limits) -> Iter
     """Motions that begin as ``old`` is at time ``at`` and go over to ``new``, those that arrive earliest first.
 
     The passage is the quintic between the two states, position, velocity and acceleration at both ends, that keeps the
-    limits; it leaves both paths, so let the judge see what comes out.
+    limits; it leaves both paths, so let the judge see what comes out. Motions timed at a little less than the limits
+    leave room for it; between two at full speed there may be none.
 
     Args:
         old: the motion under way.
