@@ -10,6 +10,7 @@ from torch import Tensor
 
 from edmp.robots.errors import InvalidInputError
 from edmp.robots.robot import Array, Robot
+from edmp.robots.threads import one_torch_thread
 
 POSITION_WEIGHT = 1.0
 ROTATION_WEIGHT = 0.2
@@ -82,7 +83,8 @@ def solve_ik(
     chain = _Chain(robot)
     goal = torch.as_tensor(X_WT)
     settings = _Settings(max_iterations, position_tolerance, rotation_tolerance, enough)
-    q, position, rotation = _levenberg_marquardt(chain, q, goal, lower, upper, settings)
+    with one_torch_thread():
+        q, position, rotation = _levenberg_marquardt(chain, q, goal, lower, upper, settings)
     good = (position <= position_tolerance) & (rotation <= rotation_tolerance)
     if not good.any():
         return _unreachable(robot, q, position, rotation)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +31,7 @@ from edmp.result import PlanResult, Solution, Stage, Stats, Status
 from edmp.robots import load_robot
 from edmp.robots.errors import InvalidInputError
 from edmp.robots.robot import Robot
+from edmp.robots.threads import one_torch_thread
 from edmp.scenes.scene import Scene
 from edmp.timing import retime_spline
 from edmp.validate import Judge
@@ -170,7 +170,7 @@ class Planner:
             begin + time_budget,
         )
         docket.spent("set-up", begin)
-        with torch.inference_mode(), _one_torch_thread():
+        with torch.inference_mode(), one_torch_thread():
             tried = self._search(call, fallback=fallback, earlier=earlier)
         if call.solved:
             return _success(call, begin, len(tried), int(tried.valid.sum()))
@@ -349,20 +349,6 @@ def _no_path(call: _Call, begin: float, tried: Candidates) -> PlanResult:
     lead = "time ran out" if call.late else "no path found"
     message = f"{lead} after {len(tried)} seeds; in the closest candidate {verdict.message()}{where}"
     return PlanResult(status, message, None, (), _stats(call.docket, begin, None, len(tried), int(tried.valid.sum())))
-
-
-@contextlib.contextmanager
-def _one_torch_thread() -> Iterator[None]:
-    """Matrices this small gain nothing from more threads, and OpenMP threads that wait for a busy core lose much.
-
-    The kernels use all cores by themselves.
-    """
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _prior(prior: Prior | str | Path | None, robot: Robot) -> Prior:
