@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from bench_cases import SCRIPTED, Scripted
 
-from edmp.baselines.base import Claim
 from edmp.bench import PLANNERS, find_problems, make_planner, parse_spec, parse_specs
+from edmp.bench.examine import goals_of, reaches
 from edmp.bench.planners import EdmpPlanner, row
 from edmp.bench.records import ERROR, REFUTED
 from edmp.bench.worker import Job, Solver
 from edmp.planner import PlannerSettings
+from edmp.prior.checkpoint import Card, save_prior
+from edmp.prior.unet import UnetConfig, UnetNetwork
 from edmp.problem import load_example, save_problem
 from edmp.result import Status
+from edmp.robots import load_robot
 from edmp.robots.errors import InvalidInputError, MissingDependencyError, UnknownNameError
 from edmp.validate import Judge
 
@@ -115,11 +120,18 @@ def test_what_edmp_is_made_of(text: str, prior: str, wanted: PlannerSettings) ->
 
 EXAMPLES = ("table", "bin", "bookshelf")
 
-AT_MOST: dict[str, str] = {
-    "edmp12": ":seeds_per_guide=1",
-    "edmp1": ":seeds_per_guide=1",
-}
-"""What keeps a planner short; all with a time budget get one as well."""
+
+def small_unet(folder: Path) -> str:
+    """Settings of EDMP as published with a small network that was never trained."""
+    config = UnetConfig(widths=(16, 32), num_timesteps=12, num_waypoints=20)
+    limits = load_robot("panda").limits
+    card = Card("unet", dataclasses.asdict(config), "panda", 7, tuple(limits.lower), tuple(limits.upper))
+    save_prior(folder / "unet.safetensors", UnetNetwork(config, 7), card)
+    return f":seeds_per_guide=2:prior={folder}/unet.safetensors"
+
+
+SMALL: dict[str, Callable[[Path], str]] = {"edmp12": small_unet, "edmp1": small_unet}
+"""Settings that keep a planner short, or stand for weights that do not ship; those with a time budget get one as well."""
 
 
 @pytest.fixture(scope="module")
@@ -132,11 +144,11 @@ def examples(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("name", PLANNERS)
-def test_every_planner_answers_and_what_it_is_believed_holds(name: str, examples: Path) -> None:
+def test_every_planner_answers_and_what_it_is_believed_holds(name: str, examples: Path, tmp_path: Path) -> None:
     """On three problems: no exception, every claim either proved by the judge or refuted with a reason."""
     try:
         budget = ":time_budget=1" if "time_budget" in row(name).defaults() else ""
-        spec = parse_spec(f"{name}{AT_MOST.get(name, '')}{budget}")
+        spec = parse_spec(f"{name}{budget}{SMALL[name](tmp_path) if name in SMALL else ''}")
         make_planner(spec)
     except MissingDependencyError as missing:
         pytest.skip(str(missing))
@@ -151,12 +163,11 @@ def test_every_planner_answers_and_what_it_is_believed_holds(name: str, examples
             continue
         problem = entry.load("panda")
         verdict = Judge(problem.robot, problem.scene).check_path(record["path"], start=problem.start)
-        ends = np.abs(np.array(record["path"][-1]) - np.atleast_2d(problem.goal)).max(axis=1).min()
-        assert record["solved"] == (verdict.valid and ends <= 1e-6)
+        arrived = any(reaches(problem.robot, np.array(record["path"][-1]), goal) for goal in goals_of(problem))
+        assert record["solved"] == (verdict.valid and arrived)
         assert record["status"] == ("SOLVED" if record["solved"] else REFUTED)
         if record["solved"]:
             assert record["duration_s"] > 0
             assert record["min_clearance_m"] > 0
             assert record["sparc"] < 0
             assert record["coarse_solved"]
-            assert isinstance(make_planner(spec).plan(problem, 0), Claim)

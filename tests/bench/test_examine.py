@@ -1,0 +1,133 @@
+"""What is found about a claim, whoever made it."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from plan_cases import straight
+
+import edmp
+from edmp.baselines import Claim
+from edmp.bench.examine import examine, nearly_reaches, reaches
+from edmp.problem import PoseGoal, Problem, load_example
+from edmp.result import PlanResult, Status
+from edmp.robots import tool_pose
+from edmp.scenes import Scene
+from edmp.scenes.poses import quaternion_of
+from edmp.trajectory import path_length
+
+
+@pytest.fixture(scope="module")
+def problem() -> Problem:
+    return load_example("bookshelf")
+
+
+@pytest.fixture(scope="module")
+def result(problem: Problem) -> PlanResult:
+    found = edmp.plan(problem.scene, problem.start, problem.goal, robot=problem.robot)
+    assert found.solved
+    return found
+
+
+def claimed(path: np.ndarray | None, **more: object) -> Claim:
+    return dataclasses.replace(Claim(Status.SOLVED, path=path), **more)
+
+
+def pose_of(problem: Problem, q: np.ndarray) -> PoseGoal:
+    import torch
+
+    X = tool_pose(problem.robot, torch.as_tensor(q)).numpy()
+    return PoseGoal(X[:3, 3], quaternion_of(X))
+
+
+def test_a_good_path_is_measured(problem: Problem, result: PlanResult) -> None:
+    """Without a trajectory of its own it is timed here, within the limits of the robot."""
+    assert result.best is not None
+    found = examine(problem, claimed(result.path))
+    assert found.refuted is None
+    assert found.length == pytest.approx(path_length(result.best.path))
+    assert found.min_clearance == pytest.approx(result.best.min_clearance, abs=1e-3)
+    assert found.coarse_solved
+    assert found.trajectory is not None
+    limits = problem.robot.limits
+    assert (np.abs(found.trajectory.velocities) <= limits.velocity * (1 + 1e-9)).all()
+    assert found.max_jerk == pytest.approx(found.trajectory.max_jerk.max())
+    assert found.rms_jerk > 0
+    assert found.sparc < -1
+    assert found.judge_s > 0
+    own = examine(problem, claimed(result.path, trajectory=result.trajectory))
+    assert own.trajectory is result.trajectory
+
+
+def test_nothing_claimed_nothing_found(problem: Problem) -> None:
+    assert examine(problem, Claim(Status.NO_PATH_FOUND, "stuck")) == type(examine(problem, Claim(Status.TIMEOUT)))()
+
+
+def test_claims_that_do_not_hold(problem: Problem, result: PlanResult) -> None:
+    path = np.array(result.path)
+    through = examine(problem, claimed(path[[0, -1]]))
+    assert 'inside "' in through.refuted
+    assert through.trajectory is None
+    assert not through.coarse_solved
+
+    late = path.copy()
+    late[0] = late[1]
+    assert "away from the start" in examine(problem, claimed(late)).refuted
+    assert not examine(problem, claimed(late)).coarse_solved
+
+    short = examine(problem, claimed(path[:-1]))
+    assert short.refuted == "the path does not end at a goal"
+
+    beyond = path.copy()
+    beyond[50, 3] = problem.robot.limits.upper[3] + 1e-3
+    assert "exceeds its upper limit" in examine(problem, claimed(beyond)).refuted
+
+    broken = path.copy()
+    broken[7, 2] = np.nan
+    assert "nan" in examine(problem, claimed(broken)).refuted
+    assert examine(problem, claimed(broken)).length is None
+
+    assert "shape (0,)" in examine(problem, claimed(None)).refuted
+    assert "shape (100, 6)" in examine(problem, claimed(path[:, :6])).refuted
+
+
+def test_a_planner_answers_for_its_own_timing(problem: Problem, result: PlanResult) -> None:
+    wrong = straight(problem).trajectory  # through the shelf, while the path goes round
+    assert examine(problem, claimed(result.path, trajectory=wrong)).refuted.startswith("timed motion: ")
+
+
+def test_one_goal_of_several_is_enough(problem: Problem, result: PlanResult) -> None:
+    away = np.asarray(problem.start) + 0.1
+    for goal in ((away, problem.goal), (away, pose_of(problem, problem.goal))):
+        several = dataclasses.replace(problem, goal=goal)
+        assert examine(several, claimed(result.path)).refuted is None
+    elsewhere = dataclasses.replace(problem, goal=(away, pose_of(problem, away)))
+    assert examine(elsewhere, claimed(result.path)).refuted == "the path does not end at a goal"
+
+
+def test_coarse_success_is_about_the_tool_and_strict_success_about_the_goal(problem: Problem) -> None:
+    """1 cm and 15 degrees of the tool against 1e-6 rad, or 1 mm and 10 mrad."""
+    free = dataclasses.replace(problem, scene=Scene())
+    goal = np.asarray(free.goal, dtype=np.float64)
+    path = np.stack([free.start, goal])
+    path[1, 6] += np.radians(14)  # the last joint turns the tool about its own axis
+    found = examine(free, claimed(path))
+    assert found.refuted == "the path does not end at a goal"
+    assert found.coarse_solved
+    path[1, 6] = goal[6] + np.radians(16)
+    assert not examine(free, claimed(path)).coarse_solved
+
+
+def test_tolerances_of_goals(problem: Problem) -> None:
+    robot, goal = problem.robot, np.asarray(problem.goal, dtype=np.float64)
+    pose, turn = pose_of(problem, goal), np.eye(7)[6]
+    assert reaches(robot, goal + 0.9e-6 * turn, goal)
+    assert not reaches(robot, goal + 1.1e-6 * turn, goal)
+    assert reaches(robot, goal + 0.009 * turn, pose)
+    assert not reaches(robot, goal + 0.011 * turn, pose)
+    for shift, near, exact in ((0.0009, True, True), (0.002, True, False), (0.011, False, False)):
+        moved = PoseGoal(pose.position + np.array([0, shift, 0]), pose.quaternion)
+        assert nearly_reaches(robot, goal, moved) == near
+        assert reaches(robot, goal, moved) == exact
