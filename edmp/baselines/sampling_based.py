@@ -1,0 +1,286 @@
+"""Sampling-based planners of OMPL (Sucan, Moll, Kavraki 2012), their edges checked by edmp's compiled kernel.
+
+RRT-Connect (Kuffner and LaValle 2000) stops at its first path, which OMPL's path simplification then shortens. RRT*
+(Karaman and Frazzoli 2011), Informed RRT* (Gammell et al. 2014) and BIT* (Gammell et al. 2015, 2020) look for shorter
+paths until their time is up.
+
+OMPL asks about one edge at a time. Its motion validator is a Python class here whose answer is one launch of the kernel
+`edmp.costs.kernels.free.edges_free` for the whole edge; so nothing is looked at state by state, and no resolution of
+OMPL's own matters. OMPL offers no batch of edges, so a launch carries one.
+
+Numbers of iterations depend on time, so a path repeats by its seed only if the search ended before its time did. See
+`_seeded` about OMPL's own way with seeds.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import warp as wp
+
+from edmp.baselines.base import Array, Baseline, Claim, Task
+from edmp.connect.search import relaxed_world
+from edmp.costs.kernels import clearance as kernels
+from edmp.costs.world import World
+from edmp.ranges import Range, check_fields
+from edmp.result import Status
+from edmp.robots.errors import MissingDependencyError, unknown_name
+
+ALGORITHMS = {"rrtstar": "RRTstar", "informed_rrtstar": "InformedRRTstar", "bitstar": "BITstar"}
+"""OMPL's classes by the names that `AsymptoticallyOptimalSettings.algorithm` takes."""
+
+_SLACK = 1e-3
+"""What the spheres leave at start and goals beyond the margin [m]; that of `Task.world`."""
+
+_POSITIVE = Range(0, above=True)
+
+
+@dataclass(frozen=True)
+class RrtConnectSettings:
+    """Settings of `RrtConnect`.
+
+    Attributes:
+        range: longest edge of the trees [rad or m]; 0 takes OMPL's own, a fifth of the diameter of the joint limits.
+        edge_step: no point of the arm moves farther than this between two looks along an edge [m].
+        margin: distance to keep from obstacles [m].
+        simplify_time: most time for simplifying the path [s]; 0 leaves it as it was found.
+        time_budget: give up after this [s].
+    """
+
+    range: float = 0.0
+    edge_step: float = 0.02
+    margin: float = 0.0
+    simplify_time: float = 10.0
+    time_budget: float = 10.0
+
+    def __post_init__(self) -> None:
+        at_least_zero = dict.fromkeys(["range", "margin", "simplify_time"], Range(0))
+        check_fields(self, {**at_least_zero, "edge_step": _POSITIVE, "time_budget": _POSITIVE})
+
+
+@dataclass(frozen=True)
+class AsymptoticallyOptimalSettings:
+    """Settings of `AsymptoticallyOptimal`.
+
+    Attributes:
+        algorithm: ``rrtstar``, ``informed_rrtstar`` or ``bitstar``.
+        edge_step: no point of the arm moves farther than this between two looks along an edge [m].
+        margin: distance to keep from obstacles [m].
+        simplify_share: part of the time budget that is kept for simplifying the best path; 0 leaves it as it is.
+        time_budget: all of it is used [s].
+    """
+
+    algorithm: str = "bitstar"
+    edge_step: float = 0.02
+    margin: float = 0.0
+    simplify_share: float = 0.1
+    time_budget: float = 5.0
+
+    def __post_init__(self) -> None:
+        if self.algorithm not in ALGORITHMS:
+            raise unknown_name("algorithm", self.algorithm, ALGORITHMS)
+        ranges = {"margin": Range(0), "simplify_share": Range(0, 0.9)}
+        check_fields(self, {**ranges, "edge_step": _POSITIVE, "time_budget": _POSITIVE})
+
+
+class RrtConnect(Baseline):
+    """RRT-Connect, then OMPL's path simplification: shortcuts, B-spline smoothing, all of it through the validator."""
+
+    def __init__(self, settings: RrtConnectSettings | None = None) -> None:
+        self.settings = settings or RrtConnectSettings()
+        _ompl()
+
+    def search(self, task: Task) -> Claim:
+        s = self.settings
+        with _seeded(task.seed):
+            query = _Query(task, s.edge_step, s.margin)
+            planner = query.planner("RRTConnect")
+            if s.range > 0:
+                planner.setRange(s.range)
+            return query.solve(planner, search_time=s.time_budget, simplify_time=s.simplify_time, budget=s.time_budget)
+
+
+class AsymptoticallyOptimal(Baseline):
+    """Planners that converge to the shortest path; they stop at the time limit and claim the best they have."""
+
+    def __init__(self, settings: AsymptoticallyOptimalSettings | None = None) -> None:
+        self.settings = settings or AsymptoticallyOptimalSettings()
+        _ompl()
+
+    def search(self, task: Task) -> Claim:
+        s = self.settings
+        kept = s.simplify_share * s.time_budget
+        with _seeded(task.seed):
+            query = _Query(task, s.edge_step, s.margin)
+            planner = query.planner(ALGORITHMS[s.algorithm])
+            return query.solve(planner, search_time=s.time_budget - kept, simplify_time=kept, budget=s.time_budget)
+
+
+class KernelChecks:
+    """One configuration or one edge at a time, in buffers and launches that are prepared once.
+
+    Preparing a launch costs Warp several times what checking an edge does.
+    """
+
+    def __init__(self, world: World, step: float, margin: float) -> None:
+        self.num_states, self.num_edges = 0, 0
+        self._world = world  # the launches point into its arrays
+        dof = world.robot.dof
+        edge, state = (wp.zeros((1, n, dof), dtype=float, device="cpu") for n in (2, 1))
+        free = wp.zeros((1, 1), dtype=wp.bool, device="cpu")
+        packed = [world.chain, world.obstacles]
+        self._edge, self._state, self._free = edge.numpy()[0], state.numpy()[0, 0], free.numpy()[0]
+        self._launch_edge = _prepared(kernels.edges_free, [*packed, edge, step, margin, 0], free)
+        self._launch_state = _prepared(kernels.rows_free, [*packed, state, margin, 0], free)
+
+    def state_free(self, q: Any) -> bool:
+        """Is the configuration ``q`` (dof,) free?"""
+        self.num_states += 1
+        self._state[:] = q
+        self._launch_state.launch()
+        return bool(self._free[0])
+
+    def edge_free(self, a: Any, b: Any) -> bool:
+        """Is the straight edge between configurations (dof,) free? ``a`` itself is not looked at."""
+        self.num_edges += 1
+        self._edge[0] = a
+        self._edge[1] = b
+        self._launch_edge.launch()
+        return bool(self._free[0])
+
+
+def _prepared(kernel: wp.Kernel, inputs: list[Any], output: wp.array) -> Any:
+    return wp.launch(kernel, dim=(1, 1), inputs=inputs, outputs=[output], device="cpu", record_cmd=True)
+
+
+class _Query:
+    """One task in OMPL's terms."""
+
+    def __init__(self, task: Task, edge_step: float, margin: float) -> None:
+        self.ob, self.og = _ompl().base, _ompl().geometric
+        self.task = task
+        self.begin = time.perf_counter()
+        world = task.world
+        if margin > 0:  # else start and goals would lie within the margin
+            ends = np.vstack([task.start, task.goals])
+            world = relaxed_world(task.robot, task.scene, ends, slack=margin + _SLACK)
+        self.checks = KernelChecks(world, edge_step, margin)
+        limits = task.robot.limits
+        space = self.ob.RealVectorStateSpace(task.robot.dof)
+        bounds = self.ob.RealVectorBounds(task.robot.dof)
+        bounds.low, bounds.high = limits.lower.tolist(), limits.upper.tolist()
+        space.setBounds(bounds)
+        self.information = self.ob.SpaceInformation(space)
+        _use_checks(self.information, self.checks, task.robot.dof)
+        self.information.setup()
+        self.definition = self.ob.ProblemDefinition(self.information)
+        self.definition.addStartState(self._state(task.start))
+        self.goal = self.ob.GoalStates(self.information)
+        for goal in task.goals:
+            self.goal.addState(self._state(goal))
+        self.definition.setGoal(self.goal)
+        self.objective = self.ob.PathLengthOptimizationObjective(self.information)
+        self.definition.setOptimizationObjective(self.objective)
+
+    def _state(self, q: Array) -> Any:
+        """``q`` (dof,) as OMPL's state, pushed inside limits that it passes by rounding.
+
+        The Python object owns its state: ``freeState`` must not be called on it.
+        """
+        limits = self.task.robot.limits
+        state = self.information.allocState()
+        for j, value in enumerate(np.clip(q, limits.lower, limits.upper)):
+            state[j] = float(value)
+        return state
+
+    def planner(self, name: str) -> Any:
+        planner = getattr(self.og, name)(self.information)
+        planner.setProblemDefinition(self.definition)
+        return planner
+
+    def solve(self, planner: Any, *, search_time: float, simplify_time: float, budget: float) -> Claim:
+        """Search until ``search_time`` [s] is over, then simplify within ``simplify_time`` and what is left."""
+        planner.setup()
+        planner.solve(max(search_time - self._elapsed(), 1e-3))
+        searched = self._elapsed()
+        timings = {"search": searched}
+        if not self.definition.hasExactSolution():
+            late = searched >= search_time
+            spent = f"{searched:.2f} s, {self.checks.num_edges} edges and {self.checks.num_states} configurations"
+            return Claim(Status.TIMEOUT if late else Status.NO_PATH_FOUND, f"no path after {spent}", timings=timings)
+        path = self.definition.getSolutionPath()
+        simplify_time = min(simplify_time, budget - searched)
+        if simplify_time > 0:
+            path = self._simplified(path, simplify_time)
+            timings["simplify"] = self._elapsed() - searched
+        return Claim(Status.SOLVED, path=self._waypoints(path), timings=timings)
+
+    def _simplified(self, path: Any, seconds: float) -> Any:
+        """The path after OMPL's simplification, or as it was if that did not leave it valid."""
+        shorter = self.og.PathGeometric(path)
+        simplifier = self.og.PathSimplifier(self.information, self.goal, self.objective)
+        return shorter if simplifier.simplify(shorter, seconds) and shorter.length() <= path.length() else path
+
+    def _waypoints(self, path: Any) -> Array:
+        """(n, dof) with start and goal exactly as they were asked for."""
+        dof = self.task.robot.dof
+        q = np.array([path.getState(i)[0:dof] for i in range(path.getStateCount())])
+        q[0] = self.task.start
+        q[-1] = self.task.goals[np.abs(self.task.goals - q[-1]).max(axis=1).argmin()]
+        return q
+
+    def _elapsed(self) -> float:
+        return time.perf_counter() - self.begin
+
+
+def _use_checks(information: Any, checks: KernelChecks, dof: int) -> None:
+    """Let the kernel answer what OMPL asks. OMPL takes the first end of an edge to be free already."""
+    ob = _ompl().base
+
+    class KernelStateValidityChecker(ob.StateValidityChecker):
+        def isValid(self, state: Any) -> bool:
+            return checks.state_free(state[0:dof])
+
+    class KernelMotionValidator(ob.MotionValidator):
+        def checkMotion(self, a: Any, b: Any) -> bool:
+            return checks.edge_free(a[0:dof], b[0:dof])
+
+    information.setStateValidityChecker(KernelStateValidityChecker(information))
+    information.setMotionValidator(KernelMotionValidator(information))
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """OMPL's random numbers from ``seed``, and nothing on its console meanwhile.
+
+    OMPL gives each of its generators a seed from one global sequence. It calls starting that sequence again an error
+    once generators exist, because those go on as they were; but all that a search uses are made after this, so the
+    search repeats. Searches in several threads of one process would draw from the same sequence and not repeat.
+    """
+    util = _ompl().util
+    level = util.getLogLevel()
+    util.setLogLevel(util.LOG_NONE)
+    try:
+        util.RNG.setSeed(seed % (2**32 - 1) + 1)  # 0 means "any" to OMPL
+        yield
+    finally:
+        util.setLogLevel(level)
+
+
+def _ompl() -> SimpleNamespace:
+    """OMPL's modules ``base``, ``geometric`` and ``util``.
+
+    Raises:
+        MissingDependencyError: it is not installed.
+    """
+    try:
+        from ompl import base, geometric, util
+    except ImportError as error:
+        raise MissingDependencyError(f"sampling-based baselines need OMPL: pip install edmp[baselines] ({error})") from None
+    return SimpleNamespace(base=base, geometric=geometric, util=util)
