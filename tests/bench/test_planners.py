@@ -131,7 +131,7 @@ def small_unet(folder: Path) -> str:
 
 
 SMALL: dict[str, Callable[[Path], str]] = {"edmp12": small_unet, "edmp1": small_unet}
-"""Settings that keep a planner short, or stand for weights that do not ship; those with a time budget get one as well."""
+"""Settings that keep a planner short, or stand for weights that do not ship; a time budget is added if there is one."""
 
 
 @pytest.fixture(scope="module")
