@@ -149,6 +149,18 @@ class Ensemble:
             self, members=tuple(dataclasses.replace(member, num_seeds=n) for member, n in members if n)
         )
 
+    def of_members(self, chosen: Sequence[str], *, name: str) -> Ensemble:
+        """The ensemble of some members only, counted from 0 and given as text; one that is named twice counts once.
+
+        Raises:
+            UnknownNameError: there is no such member; the message lists those there are.
+        """
+        numbered = {str(i): member for i, member in enumerate(self.members)}
+        for number in chosen:
+            if number not in numbered:
+                raise unknown_name(f"member of ensemble {self.name}", number, numbered)
+        return dataclasses.replace(self, members=tuple(numbered[number] for number in dict.fromkeys(chosen)), name=name)
+
     def margins(self, remaining: float, rows: Tensor | None = None) -> Margins:
         """Margins of each row at ``remaining``; ``rows`` (batch,) are member indices, `Ensemble.rows` if not given."""
         rows = self.rows if rows is None else rows

@@ -56,11 +56,13 @@ def ensemble_names() -> tuple[str, ...]:
 
 
 def ensemble_by_name(name: str) -> Ensemble:
-    """A built-in ensemble.
+    """A built-in ensemble, or some of its members: ``default@0+2`` is the first and the third of ``default``.
 
     Raises:
-        UnknownNameError: there is none of this name; the message lists the valid ones.
+        UnknownNameError: there is none of this name, or it has no such member; the message lists the valid ones.
     """
-    if name not in _PRESETS:
-        raise unknown_name("ensemble", name, _PRESETS)
-    return _PRESETS[name]()
+    preset, at, chosen = name.partition("@")
+    if preset not in _PRESETS:
+        raise unknown_name("ensemble", preset, _PRESETS)
+    ensemble = _PRESETS[preset]()
+    return ensemble.of_members([word.strip() for word in chosen.split("+")], name=name) if at else ensemble

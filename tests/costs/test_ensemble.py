@@ -192,6 +192,19 @@ def test_with_seeds(num_seeds: int) -> None:
     assert len(counts) == min(num_seeds, 12)
 
 
+def test_some_members_of_a_preset() -> None:
+    whole = ensemble_by_name("default")
+    some = ensemble_by_name("default@2+0+2")
+    assert some.members == (whole.members[2], whole.members[0])
+    assert some.name == "default@2+0+2"
+    assert ensemble_by_name("default@0+1+2+3").members == whole.members
+    for name in ("default@4", "default@", "default@-1"):
+        with pytest.raises(UnknownNameError, match="0, 1, 2, 3"):
+            ensemble_by_name(name)
+    with pytest.raises(UnknownNameError, match="edmp12"):
+        ensemble_by_name("nonsense@0")
+
+
 def test_registration_by_decorator_and_by_entry_point(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     @register_cost
     class FirstJoint(Cost):
