@@ -1,5 +1,33 @@
-"""Pictures of plans, made anywhere: no screen, no GPU."""
+"""Pictures, movies and views of plans: the same verbs everywhere, on machines with and without a screen.
 
-from edmp.viz.figure import save_image
+Names are loaded when they are first used: importing this package imports no renderer and no window.
+"""
 
-__all__ = ["save_image"]
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+_HOMES = {
+    "edmp.viz.figure": ("save_image",),
+    "edmp.viz.subject": ("Subject", "subject_of"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+if TYPE_CHECKING:
+    from edmp.viz.figure import save_image
+    from edmp.viz.subject import Subject, subject_of
+
+__all__ = ["Subject", "save_image", "subject_of"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'edmp.viz' has no attribute {name!r}; public names: {', '.join(__all__)}")
+    value = getattr(importlib.import_module(_HOME_OF[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -47,6 +47,13 @@ class Camera:
         centre = (self.centre + 0.5) * factor - 0.5
         return Camera(self.eye, self.axes, self.scale * factor, centre, (width * factor, height * factor))
 
+    def part(self, window: tuple[slice, slice]) -> Camera:
+        """The camera of some rows and columns of the picture alone."""
+        rows, columns = window
+        corner = np.array([columns.start, rows.start])
+        size = (columns.stop - columns.start, rows.stop - rows.start)
+        return Camera(self.eye, self.axes, self.scale, self.centre - corner, size)
+
     def rays(self) -> Array:
         """(height, width, 3) directions through the pixels, in the world, with forward component 1."""
         width, height = self.size

@@ -164,12 +164,7 @@ def named_in(message: str, names: tuple[str, ...]) -> set[str]:
 
 
 def _of_result(result: PlanResult, robot: Robot | None, scene: Scene | None, problem: Problem | None) -> Subject:
-    robot = robot or (problem.robot if problem else None)
-    scene = scene if scene is not None else (problem.scene if problem else None)
-    if robot is None or scene is None:
-        raise InvalidInputError(
-            "a result alone does not say which robot and scene: give robot= and scene=, or problem="
-        )
+    robot, scene = _setting("a result", robot, scene, problem)
     start, goal, pose_goal = _ends(problem, result)
     if result.path is not None:
         start, goal = result.path[0], result.path[-1]
@@ -185,10 +180,7 @@ def _of_problem(problem: Problem, robot: Robot | None, scene: Scene | None, _: P
 
 
 def _of_trajectory(motion: Trajectory, robot: Robot | None, scene: Scene | None, problem: Problem | None) -> Subject:
-    robot = robot or (problem.robot if problem else None)
-    scene = scene if scene is not None else (problem.scene if problem else None)
-    if robot is None or scene is None:
-        raise InvalidInputError("a trajectory alone does not say which robot and scene: give robot= and scene=")
+    robot, scene = _setting("a trajectory", robot, scene, problem)
     q = motion.positions
     if q.shape[1] != robot.dof:
         raise InvalidInputError(f"the trajectory has {q.shape[1]} joints, {robot.name} has {robot.dof}")
@@ -213,6 +205,14 @@ _MAKERS: Mapping[type, Callable[[Any, Robot | None, Scene | None, Problem | None
     Robot: _of_robot,
     Subject: lambda subject, _robot, _scene, _problem: subject,
 }
+
+
+def _setting(what: str, robot: Robot | None, scene: Scene | None, problem: Problem | None) -> tuple[Robot, Scene]:
+    robot = robot or (problem.robot if problem else None)
+    scene = scene if scene is not None else (problem.scene if problem else None)
+    if robot is None or scene is None:
+        raise InvalidInputError(f"{what} alone does not say which robot and scene: give robot= and scene=, or problem=")
+    return robot, scene
 
 
 def _ends(problem: Problem | None, result: PlanResult | None) -> tuple[Array | None, Array | None, PoseGoal | None]:

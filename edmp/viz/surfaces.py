@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,6 +17,7 @@ from edmp.scenes.scene import Obstacle, Scene
 from edmp.scenes.shapes import Box, Capsule, Cylinder, Mesh, Shape, Sphere
 
 Array = NDArray[np.float64]
+Color = tuple[float, float, float]
 
 SIDES = 40
 """Facets round a cylinder."""
@@ -23,19 +25,68 @@ SIDES = 40
 
 @dataclass(frozen=True, eq=False)
 class Surface:
-    """Closed triangle surface in the world.
+    """Closed triangle surface, in the world or in the frame of what carries it.
 
     Attributes:
         vertices: (V, 3) [m].
         faces: (F, 3) vertex indices, counter-clockwise from outside.
         color: (3,) red, green, blue in 0..1.
-        smooth: whether neighbouring facets share their shading (round things), or keep their edges (boxes).
+        face_colors: (F, 3), where the triangles differ in colour.
+        normals: (F, 3, 3) unit normals at the corners of each triangle, for shading; None shades each triangle flat.
+        recede: share of its distance from the camera by which it is taken to be farther, to settle which of two
+            surfaces at the same place is seen.
+        outlined: whether its outline is drawn dark; thin things are better without.
     """
 
     vertices: Array
     faces: NDArray[np.int64]
-    color: tuple[float, float, float]
-    smooth: bool = False
+    color: Color
+    face_colors: Array | None = None
+    normals: Array | None = None
+    recede: float = 0.0
+    outlined: bool = True
+
+    def at(self, X: Array) -> Surface:
+        """The surface moved by the pose ``X`` (4, 4)."""
+        turned = None if self.normals is None else self.normals @ X[:3, :3].T
+        return dataclasses.replace(self, vertices=moved(self.vertices, X), normals=turned)
+
+    def colored(self, color: Color, face_colors: Array | None = None) -> Surface:
+        """The same in another colour."""
+        return dataclasses.replace(self, color=color, face_colors=face_colors)
+
+
+CREASE = np.radians(40)
+"""Triangles that meet at a greater angle than this keep an edge between them."""
+
+
+def corner_normals(vertices: Array, faces: NDArray[np.int64]) -> Array:
+    """(F, 3, 3) normals at the corners of triangles: the mean over those around the vertex that no crease divides."""
+    corners = vertices[faces]
+    area = cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    unit = area / np.maximum(np.linalg.norm(area, axis=1, keepdims=True), 1e-15)
+    grid = np.round((vertices - vertices.min(axis=0)) / 1e-5).astype(np.int64)
+    _, place = np.unique((grid[:, 0] << 42) | (grid[:, 1] << 21) | grid[:, 2], return_inverse=True)
+    at = place[faces].reshape(-1)  # the place of each corner; corner c belongs to triangle c // 3
+    order = np.argsort(at, kind="stable")
+    first, count = np.unique(at[order], return_index=True, return_counts=True)[1:]
+    around, begins = np.empty(len(order), dtype=int), np.empty(len(order), dtype=int)
+    around[order], begins[order] = np.repeat(count, count), np.repeat(first, count)
+    total = np.zeros((len(order), 3))
+    for k in range(int(count.max())):
+        corner = np.flatnonzero(around > k)
+        neighbour = order[begins[corner] + k] // 3
+        alike = np.einsum("ci,ci->c", unit[corner // 3], unit[neighbour]) > np.cos(CREASE)
+        total[corner[alike]] += area[neighbour[alike]]
+    total = np.where(np.linalg.norm(total, axis=1, keepdims=True) > 1e-12, total, np.repeat(unit, 3, axis=0))
+    return (total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-15)).reshape(-1, 3, 3)
+
+
+@lru_cache(maxsize=512)
+def _shape_surface(shape: Shape) -> Surface:
+    """A shape in its own frame, uncoloured."""
+    vertices, faces = triangles_of(shape)
+    return Surface(vertices, faces, (1.0, 1.0, 1.0), normals=corner_normals(vertices, faces))
 
 
 def hull_faces(points: Array) -> NDArray[np.int64]:
@@ -94,40 +145,44 @@ def triangles_of(shape: Shape) -> tuple[Array, NDArray[np.int64]]:
     return points, hull_faces(points)
 
 
-def obstacle_surface(obstacle: Obstacle, color: tuple[float, float, float]) -> Surface:
+def obstacle_surface(obstacle: Obstacle, color: Color) -> Surface:
     """An obstacle where it stands."""
-    vertices, faces = triangles_of(obstacle.shape)
-    return Surface(_moved(vertices, obstacle.X_WO), faces, color, smooth=not isinstance(obstacle.shape, Box))
+    return _shape_surface(obstacle.shape).colored(color).at(obstacle.X_WO)
 
 
-def scene_surfaces(scene: Scene, colors: Sequence[tuple[float, float, float]]) -> list[Surface]:
+def scene_surfaces(scene: Scene, colors: Sequence[Color]) -> list[Surface]:
     """Every obstacle, each with its colour."""
     return [obstacle_surface(obstacle, color) for obstacle, color in zip(scene, colors, strict=True)]
 
 
-def robot_surfaces(
-    robot: Robot, q: Array, colors: Mapping[str, tuple[float, float, float]], *, fixed: bool = True
-) -> list[Surface]:
-    """The convex pieces of the links at configuration ``q`` (dof,).
-
-    Args:
-        robot, q: what and where.
-        colors: by link name.
-        fixed: whether to include the pieces that no joint moves.
-    """
-    X_WB = body_poses(robot, np.atleast_2d(q))[0]
-    return [
-        Surface(_moved(points, X_WB[link.body]), faces, colors[link.name], smooth=True)
-        for link, pieces in zip(robot.links, _robot_pieces(robot), strict=True)
-        if fixed or link.body > 0
-        for points, faces in pieces
+def tube(points: Array, radius: float, color: Color, *, sides: int = 8) -> Surface:
+    """A tube of ``radius`` [m] round a polyline (n, 3), closed at its ends; a polyline without length is a ball."""
+    distinct = np.concatenate([[True], np.linalg.norm(np.diff(points, axis=0), axis=1) > 1e-6])
+    points = points[distinct]
+    if len(points) < 2:
+        return _shape_surface(Sphere(radius)).colored(color).at(_at(points[0]))
+    along = np.gradient(points, axis=0)
+    along /= np.linalg.norm(along, axis=1, keepdims=True)
+    across = np.empty_like(along)
+    across[0] = np.cross(along[0], np.eye(3)[np.argmin(np.abs(along[0]))])
+    for k in range(1, len(along)):  # carried along without twist
+        across[k] = across[k - 1] - (across[k - 1] @ along[k]) * along[k]
+    across /= np.linalg.norm(across, axis=1, keepdims=True)
+    other = np.cross(along, across)
+    angles = np.linspace(0, 2 * np.pi, sides, endpoint=False)
+    ring = np.cos(angles)[None, :, None] * across[:, None] + np.sin(angles)[None, :, None] * other[:, None]
+    n = len(points)
+    vertices = np.concatenate([(points[:, None] + radius * ring).reshape(-1, 3), points[[0, -1]]])
+    k, s = np.meshgrid(np.arange(n - 1), np.arange(sides), indexing="ij")
+    a, b = k * sides + s, k * sides + (s + 1) % sides
+    quads = [np.stack([a, b, b + sides], axis=-1), np.stack([a, b + sides, a + sides], axis=-1)]
+    s = np.arange(sides)
+    caps = [
+        np.stack([np.full(sides, n * sides), (s + 1) % sides, s], axis=1),
+        np.stack([np.full(sides, n * sides + 1), (n - 1) * sides + s, (n - 1) * sides + (s + 1) % sides], axis=1),
     ]
-
-
-@lru_cache(maxsize=8)
-def _robot_pieces(robot: Robot) -> tuple[tuple[tuple[Array, NDArray[np.int64]], ...], ...]:
-    """Vertices and faces of the pieces of each link, in its body frame."""
-    return tuple(tuple((hull, hull_faces(hull)) for hull in link.hulls_B) for link in robot.links)
+    faces = np.concatenate([*(quad.reshape(-1, 3) for quad in quads), *caps])
+    return Surface(vertices, faces, color, normals=corner_normals(vertices, faces), outlined=False)
 
 
 def body_poses(robot: Robot, q: Array) -> Array:
@@ -151,5 +206,18 @@ def tool_positions(robot: Robot, q: Array) -> Array:
     return (body_poses(robot, q)[:, robot.tool.body] @ robot.tool.X_BT)[:, :3, 3]
 
 
-def _moved(points: Array, X: Array) -> Array:
+def cross(a: Array, b: Array) -> Array:
+    """Cross products (n, 3), several times as fast as numpy's."""
+    (x, y, z), (u, v, w) = a.T, b.T
+    return np.stack([y * w - z * v, z * u - x * w, x * v - y * u], axis=1)
+
+
+def moved(points: Array, X: Array) -> Array:
+    """``points`` (n, 3) moved by the pose ``X`` (4, 4)."""
     return points @ X[:3, :3].T + X[:3, 3]
+
+
+def _at(point: Array) -> Array:
+    X = np.eye(4)
+    X[:3, 3] = point
+    return X
