@@ -142,5 +142,5 @@ def deal_over_ray(todo: deque[tuple[Job, BenchProblem]], count: int) -> Generato
 
 def _lost(job: Job, entry: BenchProblem, why: str, seconds: float) -> Event:
     record = blank_record(entry, job.spec, robot=job.robot_name, seed=job.seed)
-    record.update(status=CRASHED, message=f"its Ray worker was lost twice: {why}", time_s=seconds)
+    record.update(status=CRASHED, message=f"its Ray worker was lost twice: {why.splitlines()[0]}", time_s=seconds)
     return record

@@ -217,10 +217,16 @@ class EdmpPlanner:
 
 # --- the table -------------------------------------------------------------------------------------------------------
 
+_OPTIMAL = "edmp.baselines.sampling_based.AsymptoticallyOptimal"
+
 PLANNERS: dict[str, Row] = {
     "edmp": EdmpRow(),
     "chomp": ClassRow("edmp.baselines.chomp.Chomp"),
     "stomp": ClassRow("edmp.baselines.stomp.Stomp"),
+    "rrtconnect": ClassRow("edmp.baselines.sampling_based.RrtConnect"),
+    "rrtstar": ClassRow(_OPTIMAL, {"algorithm": "rrtstar"}),
+    "informed_rrtstar": ClassRow(_OPTIMAL, {"algorithm": "informed_rrtstar"}),
+    "bitstar": ClassRow(_OPTIMAL, {"algorithm": "bitstar"}),
     "edmp12": ClassRow("edmp.baselines.edmp_paper.EdmpPaper"),
     "edmp1": ClassRow("edmp.baselines.edmp_paper.EdmpPaper", {"guide": 1}),
 }

@@ -208,7 +208,7 @@ class Worker:
         Raises:
             EdmpError: the process could not even start.
         """
-        if self._entry is None or self._connection is None:
+        if self._entry is None or self._connection is None or self._process is None:
             return
         try:
             while self._entry is not None and self._connection.poll():
@@ -223,7 +223,11 @@ class Worker:
         except (EOFError, OSError):
             yield self._crashed()
             return
-        if self._entry is not None and self.left <= 0:
+        if self._entry is None:
+            return
+        if not self._process.is_alive() and not self._connection.poll():  # what it started may hold the connection
+            yield self._crashed()
+        elif self.left <= 0:
             yield self._hung()
 
     def end(self) -> None:
@@ -248,7 +252,7 @@ class Worker:
 
     def _crashed(self) -> Record:
         assert self._process is not None
-        self._process.join()
+        self._process.join(5.0)  # it may live on, deaf and dumb
         how = cause_of_death(self._process.exitcode)
         if not self._up:
             self.end()
@@ -270,7 +274,9 @@ class Worker:
 
 def cause_of_death(code: int | None) -> str:
     """How a process ended, by its exit code as `multiprocessing` has it."""
-    if code is None or code >= 0:
+    if code is None:
+        return "closed its connection"
+    if code >= 0:
         return f"exited with code {code}"
     name = signal.Signals(-code).name
     return f"was killed by {name}{' (out of memory?)' if name == 'SIGKILL' else ''}"

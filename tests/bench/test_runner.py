@@ -170,9 +170,14 @@ def test_without_ray_it_says_what_to_install(
 
 @pytest.mark.parametrize(
     ("code", "says"),
-    [(3, "exited with code 3"), (-11, "was killed by SIGSEGV"), (-9, "was killed by SIGKILL (out of memory?)")],
+    [
+        (None, "closed its connection"),
+        (3, "exited with code 3"),
+        (-11, "was killed by SIGSEGV"),
+        (-9, "was killed by SIGKILL (out of memory?)"),
+    ],
 )
-def test_the_cause_of_a_death_is_named(code: int, says: str) -> None:
+def test_the_cause_of_a_death_is_named(code: int | None, says: str) -> None:
     assert cause_of_death(code) == says
 
 
