@@ -184,11 +184,11 @@ def refuse_mixture(
     """
     mine = {spec.text: {**row(spec.name).defaults(), **spec.options} for spec in specs}
     for record in records:
-        wanted: dict[str, Any] = {"robot": robot, "seed": seed}
+        compared: list[tuple[str, Any, Any]] = [("robot", record["robot"], robot), ("seed", record["seed"], seed)]
         if (options := mine.get(record["planner"])) is not None:
+            compared.append(("version", record["version"], edmp.__version__))
             # Older files hold all options of edmp, newer ones those that were chosen.
-            wanted |= {"version": edmp.__version__} | {key: options.get(key) for key in record["options"]}
-        for name, value in wanted.items():
-            was = {**record, **record["options"]}[name]
-            if was != value:
-                raise InvalidInputError(f"{path} was made with {name} {was}, now {value}; use another file")
+            compared += [(key, was, options.get(key)) for key, was in record["options"].items()]
+        for name, was, now in compared:
+            if was != now:
+                raise InvalidInputError(f"{path} was made with {name} {was}, now {now}; use another file")
