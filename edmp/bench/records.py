@@ -136,19 +136,31 @@ def peak_rss_mb() -> float:
 # --- reading ---------------------------------------------------------------------------------------------------------
 
 _ABSENT: Record = {
-    "refuted": None,
-    "judge_s": None,
+    "robot": None,
+    "seed": None,
     "options": {},
+    "version": None,
+    "refuted": None,
+    "status": "",
+    "message": "",
+    "stage": None,
+    "time_s": None,
     "timings": {},
+    "judge_s": None,
+    "length_rad": None,
+    "duration_s": None,
+    "min_clearance_m": None,
     "num_alternatives": 0,
     "num_obstacles": None,
     "gripper_width": None,
     "sparc": None,
     "rms_jerk": None,
     "max_jerk": None,
-    "coarse_solved": False,
+    "coarse_solved": None,  # not known; new lines say true or false
+    "best_known_rad": None,
+    "peak_rss_mb": None,
 }
-"""What lines of older files leave out."""
+"""What lines of older files, and of baselines for `edmp.bench.compare`, leave out."""
 
 
 def read_records(path: str | Path) -> list[Record]:

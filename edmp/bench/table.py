@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +13,8 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from edmp.bench.records import INVALID, Record
+from edmp.bench.records import Record
+from edmp.bench.statistics import ProblemKey, best_known, by_planner, invalid_problems, problem_of, wilson
 from edmp.result import Stage
 
 ALL_SETS = "all"
@@ -21,18 +22,24 @@ ALL_SETS = "all"
 
 @dataclass(frozen=True)
 class Summary:
-    """What a row of the table says. Times are wall times of one plan, warm; means are over solved problems.
+    """What a row of the table says. Times are wall times of one plan, warm; what is NaN is not known.
 
     Attributes:
         planner, set: whose and where.
-        solved: problems solved.
-        valid: problems that the planner did not declare to have no solution (start or goal out of limits, ...).
+        solved: problems solved, certified by the judge.
+        valid: problems, without those that a planner says have no solution (start or goal out of limits, ...) and that
+            none was certified to solve.
         invalid: the others.
+        interval: 95 % confidence interval of the success rate (Wilson) [%].
+        coarse: solved part of the valid problems by the criterion of Motion Policy Networks [%].
+        refuted: claimed paths that the judge refuted.
         time_median, time_mean, time_p95, time_max: over valid problems, solved or not [s].
-        length: mean joint path length [rad].
+        length: mean joint path length of solved problems [rad].
         length_ratio: sum of the lengths through the sum of the best known ones, where these are known [1].
-        duration: mean [s].
-        clearance: median over problems of the smallest clearance along the path [m].
+        duration: mean of solved problems [s].
+        clearance: median over solved problems of the smallest clearance along the path [m].
+        sparc: median of solved problems, see `edmp.bench.metrics` [1].
+        rms_jerk: median of solved problems [rad/s^3].
         stages: solved problems by the stage that solved them.
         peak_rss_mb: largest resident memory [MB].
     """
@@ -42,6 +49,9 @@ class Summary:
     solved: int
     valid: int
     invalid: int
+    interval: tuple[float, float]
+    coarse: float
+    refuted: int
     time_median: float
     time_mean: float
     time_p95: float
@@ -50,6 +60,8 @@ class Summary:
     length_ratio: float
     duration: float
     clearance: float
+    sparc: float
+    rms_jerk: float
     stages: dict[str, int]
     peak_rss_mb: float
 
@@ -62,38 +74,56 @@ class Summary:
 def summarise(records: Sequence[Record]) -> list[Summary]:
     """By planner and set, each planner's sets followed by all of them together."""
     rows = []
-    for planner in dict.fromkeys(record["planner"] for record in records):
-        mine = [record for record in records if record["planner"] == planner]
+    invalid = invalid_problems(records)
+    best = best_known(records).lengths
+    for planner, mine in by_planner(records).items():
         sets = sorted({record["set"] for record in mine})
-        rows += [_summary(planner, name, [r for r in mine if r["set"] == name]) for name in sets]
+        rows += [_summary(planner, name, [r for r in mine if r["set"] == name], invalid, best) for name in sets]
         if len(sets) > 1:
-            rows.append(_summary(planner, ALL_SETS, mine))
+            rows.append(_summary(planner, ALL_SETS, mine, invalid, best))
     return rows
 
 
-def _summary(planner: str, name: str, records: Sequence[Record]) -> Summary:
-    valid = [record for record in records if record["status"] not in INVALID]
+def _summary(
+    planner: str,
+    name: str,
+    records: Sequence[Record],
+    no_solution: Collection[ProblemKey],
+    best: Mapping[ProblemKey, float],
+) -> Summary:
+    valid = [record for record in records if problem_of(record) not in no_solution]
     solved = [record for record in valid if record["solved"]]
-    times = np.array([record["time_s"] for record in valid] or [math.nan])
-    compared = [record for record in solved if record.get("best_known_rad")]
-    best = sum(record["best_known_rad"] for record in compared)
+    times = np.array(_known(valid, "time_s") or [math.nan])
+    compared = [record for record in solved if problem_of(record) in best and record["length_rad"] is not None]
+    known = sum(best[problem_of(record)] for record in compared)
+    low, high = wilson(len(solved), len(valid))
+    coarse = _known(valid, "coarse_solved")
     return Summary(
         planner=planner,
         set=name,
         solved=len(solved),
         valid=len(valid),
         invalid=len(records) - len(valid),
+        interval=(100.0 * low, 100.0 * high),
+        coarse=100.0 * sum(coarse) / len(coarse) if coarse else math.nan,
+        refuted=sum(record["refuted"] is not None for record in records),
         time_median=float(np.median(times)),
         time_mean=float(times.mean()),
         time_p95=float(np.percentile(times, 95)),
         time_max=float(times.max()),
-        length=_mean([record["length_rad"] for record in solved]),
-        length_ratio=sum(record["length_rad"] for record in compared) / best if compared else math.nan,
-        duration=_mean([record["duration_s"] for record in solved]),
-        clearance=_median([r["min_clearance_m"] for r in solved if r["min_clearance_m"] is not None]),
+        length=_mean(_known(solved, "length_rad")),
+        length_ratio=sum(record["length_rad"] for record in compared) / known if compared else math.nan,
+        duration=_mean(_known(solved, "duration_s")),
+        clearance=_median(_known(solved, "min_clearance_m")),
+        sparc=_median(_known(solved, "sparc")),
+        rms_jerk=_median(_known(solved, "rms_jerk")),
         stages=dict(Counter(record["stage"] or "?" for record in solved)),
-        peak_rss_mb=max((r["peak_rss_mb"] for r in records if r["peak_rss_mb"] is not None), default=math.nan),
+        peak_rss_mb=max(_known(records, "peak_rss_mb"), default=math.nan),
     )
+
+
+def _known(records: Sequence[Record], key: str) -> list[float]:
+    return [record[key] for record in records if record.get(key) is not None]
 
 
 def _mean(values: Sequence[float]) -> float:
@@ -131,18 +161,19 @@ def cells(row: Summary) -> tuple[str, ...]:
         row.planner,
         row.set,
         f"{row.solved}/{row.valid}{invalid}",
-        _number(row.success, 1),
-        *(_number(value, 3) for value in (row.time_median, row.time_mean, row.time_p95, row.time_max)),
-        _number(row.length, 2),
-        _number(row.length_ratio, 3),
-        _number(row.duration, 2),
-        _number(row.clearance * 1e3, 1),
+        number(row.success, 1),
+        *(number(value, 3) for value in (row.time_median, row.time_mean, row.time_p95, row.time_max)),
+        number(row.length, 2),
+        number(row.length_ratio, 3),
+        number(row.duration, 2),
+        number(row.clearance * 1e3, 1),
         "/".join(str(row.stages.get(name, 0)) for name in STAGES),
-        _number(row.peak_rss_mb, 0),
+        number(row.peak_rss_mb, 0),
     )
 
 
-def _number(value: float, digits: int) -> str:
+def number(value: float, digits: int) -> str:
+    """Fixed point; a dash for NaN."""
     return "-" if math.isnan(value) else f"{value:.{digits}f}"
 
 

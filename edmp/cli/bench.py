@@ -101,24 +101,6 @@ def run(
 
 
 @app.command()
-def report(
-    results: Annotated[Path, typer.Argument(help="Results of edmp bench run.")],
-    markdown: Annotated[bool, typer.Option("--markdown", help="Print the table in Markdown.")] = False,
-) -> None:
-    """Print the table of a results file."""
-    from edmp.bench import read_records
-    from edmp.bench.table import markdown as as_markdown
-
-    records = read_records(results)
-    if not records:
-        raise InvalidInputError(f"results: no whole line of results in {results}")
-    if markdown:
-        print(as_markdown(records))
-    else:
-        _print_table(records)
-
-
-@app.command()
 def judge(
     results: Annotated[Path, typer.Argument(help="Results of edmp bench run.")],
     problems: Problems,

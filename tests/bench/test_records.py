@@ -26,7 +26,7 @@ def test_older_files_still_load(tmp_path: Path) -> None:
     (record,) = read_records(write(tmp_path / "r.jsonl", OLD))
     assert record["claimed"]
     assert record["refuted"] is None
-    assert record["coarse_solved"] is False
+    assert record["coarse_solved"] is None
     assert record["sparc"] is None
     assert {key: record[key] for key in OLD} == OLD
     assert read_runs(tmp_path / "r.jsonl") == []
