@@ -227,6 +227,7 @@ PLANNERS: dict[str, Row] = {
     "rrtstar": ClassRow(_OPTIMAL, {"algorithm": "rrtstar"}),
     "informed_rrtstar": ClassRow(_OPTIMAL, {"algorithm": "informed_rrtstar"}),
     "bitstar": ClassRow(_OPTIMAL, {"algorithm": "bitstar"}),
+    "mpinets": ClassRow("edmp.baselines.mpinets.planner.Mpinets"),
     "edmp12": ClassRow("edmp.baselines.edmp_paper.EdmpPaper"),
     "edmp1": ClassRow("edmp.baselines.edmp_paper.EdmpPaper", {"guide": 1}),
 }

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from bench_cases import SCRIPTED, Scripted
 
+from edmp.baselines.mpinets.network import MpinetsConfig, MpinetsNetwork
+from edmp.baselines.mpinets.weights import card_of
 from edmp.bench import PLANNERS, find_problems, make_planner, parse_spec, parse_specs
 from edmp.bench.examine import goals_of, reaches
 from edmp.bench.planners import EdmpPlanner, row
@@ -130,7 +132,16 @@ def small_unet(folder: Path) -> str:
     return f":seeds_per_guide=2:prior={folder}/unet.safetensors"
 
 
-SMALL: dict[str, Callable[[Path], str]] = {"edmp12": small_unet, "edmp1": small_unet}
+def small_policy(folder: Path) -> str:
+    """Settings of Motion Policy Networks with a small policy that was never trained."""
+    config = MpinetsConfig(num_obstacle_points=256, num_robot_points=256, fc_widths=(64, 32, 32), neighbors_1=8)
+    robot = load_robot("panda")
+    network = MpinetsNetwork(config, robot.limits.lower.tolist(), robot.limits.upper.tolist())
+    save_prior(folder / "policy.safetensors", network, card_of(config, robot, seed=0, command=""))
+    return f":max_steps=5:weights={folder}/policy.safetensors"
+
+
+SMALL: dict[str, Callable[[Path], str]] = {"edmp12": small_unet, "edmp1": small_unet, "mpinets": small_policy}
 """Settings that keep a planner short, or stand for weights that do not ship; a time budget is added if there is one."""
 
 
