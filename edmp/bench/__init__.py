@@ -1,6 +1,6 @@
 """Benchmarks: many problems, one judge, one line of JSON a problem and planner."""
 
-from edmp.bench.planners import PLANNERS, make_planner, parse_spec, parse_specs
+from edmp.bench.planners import PLANNERS, PlannerSpec, make_planner, parse_spec, parse_specs
 from edmp.bench.problems import BenchProblem, find_problems
 from edmp.bench.records import Record, read_records, read_runs
 from edmp.bench.runner import RunSettings, run
@@ -8,6 +8,7 @@ from edmp.bench.runner import RunSettings, run
 __all__ = [
     "PLANNERS",
     "BenchProblem",
+    "PlannerSpec",
     "Record",
     "RunSettings",
     "find_problems",

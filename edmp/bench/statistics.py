@@ -71,7 +71,7 @@ def signed_rank(differences: Sequence[float], *, noise: float = 0.0, alternative
     return float(stats.wilcoxon(d, alternative=alternative).pvalue) if len(d) else 1.0
 
 
-def geometric_mean(ratios: Sequence[float]) -> float:
+def geometric_mean(ratios: Sequence[float] | Array) -> float:
     """NaN of none. The mean for ratios: twice as long and half as long cancel."""
     return float(np.exp(np.log(ratios).mean())) if len(ratios) else math.nan
 

@@ -1,4 +1,4 @@
-"""``edmp bench``: run planners over folders of problems, show the results, judge them again, time the parts."""
+"""``edmp bench``: run planners over folders of problems, judge the results again, time the parts."""
 
 from __future__ import annotations
 
@@ -6,13 +6,17 @@ import contextlib
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edmp.cli.arguments import names, progress_console, ranges, report_console
 from edmp.robots.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from edmp.bench import BenchProblem, PlannerSpec, Record, RunSettings
 
 app = typer.Typer(help="Benchmarks.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -55,10 +59,7 @@ def run(
     A planner is named with its settings: edmp:num_seeds=16:guidance.steps=0. The options from --fallback to --prior are
     short for settings of all planners that have them. Ctrl-C keeps what is written.
     """
-    from edmp.bench import RunSettings, find_problems, parse_specs, read_records
-    from edmp.bench.runner import count_todo
-    from edmp.bench.runner import run as run_problems
-    from edmp.bench.worker import WarmUp
+    from edmp.bench import RunSettings, find_problems, parse_specs
 
     if resume and force:
         raise InvalidInputError("--resume goes on with the file, --force overwrites it: choose one")
@@ -72,29 +73,43 @@ def run(
         "prior": prior,
     }
     specs = parse_specs(names(planners) or [], shorthands)
-    earlier = read_records(out) if resume and out.is_file() else []
+    with stoppable_run(chosen, specs, out, settings) as records:
+        _print_table(records)
+
+
+@contextlib.contextmanager
+def stoppable_run(
+    problems: Sequence[BenchProblem], specs: Sequence[PlannerSpec], out: Path, settings: RunSettings
+) -> Iterator[list[Record]]:
+    """Run with a bar of progress, and hand over what is in the file then. After Ctrl-C the command ends with 130."""
+    from edmp.bench import read_records
+    from edmp.bench.runner import count_todo
+    from edmp.bench.runner import run as run_problems
+    from edmp.bench.worker import WarmUp
+
+    earlier = read_records(out) if settings.resume and out.is_file() else []
     command = shlex.join(["edmp", *sys.argv[1:]])
     with _bar() as progress, contextlib.redirect_stdout(sys.stderr):
-        task = progress.add_task("warming up", total=count_todo(chosen, specs, earlier), note="")
+        task = progress.add_task("warming up", total=count_todo(problems, specs, earlier), note="")
         solved = 0
 
         def on_warm_up(warm: WarmUp) -> None:
             progress.console.print(f"{warm.planner}: first plan, imports and kernels included: {warm.seconds:.1f} s")
             progress.update(task, description=warm.planner)
 
-        def on_record(record: dict) -> None:
+        def on_record(record: Record) -> None:
             nonlocal solved
             solved += record["solved"]
             progress.update(task, advance=1, note=f"{solved} solved, {record['set']}/{record['index']}")
 
         try:
             records = run_problems(
-                chosen, specs, out, settings, command=command, on_warm_up=on_warm_up, on_record=on_record
+                problems, specs, out, settings, command=command, on_warm_up=on_warm_up, on_record=on_record
             )
             interrupted = False
         except KeyboardInterrupt:
             records, interrupted = read_records(out), True
-    _print_table(records)
+    yield records
     if interrupted:
         progress_console().print(f"stopped; the same command with --resume goes on with {out}")
         raise typer.Exit(130)

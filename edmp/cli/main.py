@@ -11,7 +11,7 @@ import typer
 import edmp
 from edmp.cli.bench import app as bench_app
 from edmp.cli.bench_make import make
-from edmp.cli.bench_report import report
+from edmp.cli.bench_report import ablate, baseline, compare, report
 from edmp.cli.learn import generate, prior_app, train
 from edmp.cli.mpinets import train_mpinets
 from edmp.cli.plan import plan
@@ -30,7 +30,8 @@ app = typer.Typer(
 )
 app.command()(plan)
 bench_app.command()(make)
-bench_app.command()(report)
+for command in (report, compare, baseline, ablate):
+    bench_app.command()(command)
 app.add_typer(bench_app, name="bench")
 app.add_typer(robot_app, name="robot")
 app.command()(generate)

@@ -177,11 +177,10 @@ def _time(summaries: Sequence[Summary], groups: Mapping[str, Sequence[Record]], 
         blocks.append(
             Picture("solved-over-time-by-set", "Share of the problems of a set solved within a time.", figure)
         )
-    if len({record["num_obstacles"] for record in timed} - {None}) > 1:
-        caption = (
-            "Time over the number of obstacles: medians of groups of valid problems, solved or not; bands span the "
-            "quartiles."
-        )
+    if len({record["num_obstacles"] for record in timed if figures.is_placed(record)}) > 1:
+        caption = "Time over the number of obstacles: medians of groups of valid problems, solved or not."
+        if len(drawn) <= figures.MAX_BANDS:
+            caption += " Bands span the quartiles."
         figure = figures.time_over_obstacles(groups, drawn)
         blocks.append(Picture("time-over-obstacles", caption, figure))
     return Section("Time", blocks)

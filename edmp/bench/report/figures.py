@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edmp.bench.records import Record
-from edmp.bench.report.style import FAINT, Look, legend, looks, subplots
+from edmp.bench.records import CRASHED, ERROR, HUNG, Record
+from edmp.bench.report.style import FAINT, Look, in_style, legend, looks, subplots
 from edmp.bench.statistics import Array, SeedPoint, solved_within, wilson
 from edmp.bench.table import ALL_SETS, Summary
 
@@ -22,24 +22,28 @@ if TYPE_CHECKING:
 WIDTH = 7.6
 """Of every figure: a page's [inch]."""
 
+MAX_BANDS = 4
+"""More bands than this in one figure hide each other."""
+
 BINS = 7
 """At most so many groups of problems by their number of obstacles."""
 
 ByPlanner = Mapping[str, Sequence[Record]]
 
 
+@in_style
 def success_by_set(summaries: Sequence[Summary], planners: Mapping[str, Look]) -> Figure:
     """Success with its confidence interval, a row a set, a dot a planner."""
     drawn = [row for row in summaries if row.planner in planners and row.valid]
     sets = sorted({row.set for row in drawn} - {ALL_SETS}) + [ALL_SETS] * any(row.set == ALL_SETS for row in drawn)
     each = min(0.2, 0.8 / len(planners))
-    figure, (axes,) = subplots(1, 1, width=WIDTH, height=1.1 + len(sets) * max(0.3, 0.11 * len(planners)))
+    figure, (axes,) = subplots(1, 1, width=WIDTH, height=1.1 + len(sets) * max(0.26, 0.09 * len(planners)))
     place = {name: i for i, name in enumerate(planners)}
     for row in drawn:
         y = sets.index(row.set) + each * (place[row.planner] - (len(planners) - 1) / 2)
         look = planners[row.planner]
         axes.plot(row.interval, (y, y), color=look.color, linewidth=1.4, alpha=0.55, solid_capstyle="butt")
-        axes.plot(row.success, y, look.marker, color=look.color, markersize=4.5, clip_on=False)
+        axes.plot(row.success, y, look.marker, color=look.color, markersize=3.6, clip_on=False)
     for i in range(1, len(sets)):
         axes.axhline(i - 0.5, color=FAINT, linewidth=0.5, alpha=0.6)
     axes.set_yticks(range(len(sets)), sets)
@@ -48,20 +52,20 @@ def success_by_set(summaries: Sequence[Summary], planners: Mapping[str, Look]) -
     axes.grid(False, axis="y")
     axes.set_xlim(0, 100)
     axes.set_xlabel("solved, with 95 % interval [%]")
-    for planner, look in planners.items():
-        axes.plot([], [], look.marker, color=look.color, label=planner)
     legend(figure, planners, markers=True)
     return figure
 
 
+@in_style
 def solved_over_time(sets: Mapping[str, ByPlanner], planners: Mapping[str, Look]) -> Figure:
     """Share of the problems solved within a time; one panel a set."""
     columns = min(3, len(sets))
     rows = math.ceil(len(sets) / columns)
     single = len(sets) == 1
     figure, panels = subplots(rows, columns, width=WIDTH, height=3.9 if single else 0.9 + 1.95 * rows)
-    times = [r["time_s"] for group in sets.values() for p in planners for r in group.get(p, ()) if r["time_s"]]
-    low, high = min(times, default=0.1) * 0.8, max(times, default=1.0) * 1.25
+    shown = [r for group in sets.values() for p in planners for r in group.get(p, ()) if r["time_s"]]
+    low = 0.8 * min((r["time_s"] for r in shown if r["solved"]), default=0.1)
+    high = 1.25 * max((r["time_s"] for r in shown), default=1.0)
     for i, (axes, (name, group)) in enumerate(zip(panels, sets.items(), strict=False)):
         for planner, look in planners.items():
             at, share = solved_within(group.get(planner, ()))
@@ -84,53 +88,65 @@ def solved_over_time(sets: Mapping[str, ByPlanner], planners: Mapping[str, Look]
     return figure
 
 
+@in_style
 def length_ratios(ratios: Mapping[str, Array], planners: Mapping[str, Look]) -> Figure:
     """Path lengths over the best known ones: a dot a problem, median and quartiles; a row a planner."""
     shown = [name for name in planners if len(ratios.get(name, ()))]
     figure, (axes,) = subplots(1, 1, width=WIDTH, height=0.9 + 0.42 * len(shown))
     everything = np.concatenate([ratios[name] for name in shown])
-    top = max(1.1, float(np.percentile(everything, 99)) * 1.02)
+    top = max(1.1, float(np.percentile(everything, 95)))
     bottom = min(0.98, float(everything.min()) - 0.01)
     jitter = np.random.default_rng(0)
     for y, name in enumerate(shown):
         look, values = planners[name], ratios[name]
-        inside = np.minimum(values, top)
-        scatter = y + jitter.uniform(-0.26, 0.26, len(inside))
-        axes.plot(inside, scatter, "o", color=look.color, markersize=2.8, alpha=0.45, markeredgewidth=0)
-        low, middle, high = np.percentile(inside, [25, 50, 75])
+        height = y + jitter.uniform(-0.26, 0.26, len(values))
+        for beyond, marker in ((False, "o"), (True, ">")):
+            here = (values > top) == beyond
+            kind = {"color": look.color, "alpha": 0.5, "markersize": 5 if beyond else 3.2, "markeredgewidth": 0}
+            axes.plot(np.minimum(values[here], top), height[here], marker, clip_on=not beyond, **kind)
+        low, middle, high = np.minimum(np.percentile(values, [25, 50, 75]), top)
         axes.plot((low, high), (y, y), color=look.color, linewidth=5, solid_capstyle="butt", alpha=0.5)
         axes.plot((middle, middle), (y - 0.3, y + 0.3), color=look.color, linewidth=2.2)
     axes.axvline(1.0, color=FAINT, linewidth=1.0)
-    axes.set_yticks(range(len(shown)), shown)
+    axes.set_yticks(range(len(shown)), [_folded(name) for name in shown])
     axes.set_ylim(len(shown) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)
     axes.grid(False, axis="y")
-    axes.set_xlim(bottom, top + 0.01 * (top - bottom))
-    axes.set_xlabel("path length / best known length" + (", cut off at the right" if everything.max() > top else ""))
+    axes.set_xlim(bottom, top)
+    beyond = f"; triangles: beyond {top:.2f}" if everything.max() > top else ""
+    axes.set_xlabel(f"path length / best known length{beyond}")
     return figure
 
 
+@in_style
 def time_over_obstacles(records: ByPlanner, planners: Mapping[str, Look]) -> Figure:
-    """Median time of problems with about as many obstacles, quartiles as a band."""
+    """Median time of problems with about as many obstacles; quartiles as bands, if these are few."""
     figure, (axes,) = subplots(1, 1, width=WIDTH, height=3.9)
-    edges = _bins([r["num_obstacles"] for p in planners for r in records.get(p, ()) if r["num_obstacles"] is not None])
+    edges = _bins([r["num_obstacles"] for p in planners for r in records.get(p, ()) if is_placed(r)])
     everything = []
     for planner, look in planners.items():
-        mine = [r for r in records.get(planner, ()) if r["num_obstacles"] is not None and r["time_s"]]
+        mine = [r for r in records.get(planner, ()) if is_placed(r)]
         counts, times = np.array([r["num_obstacles"] for r in mine]), np.array([r["time_s"] for r in mine])
         group = np.searchsorted(edges, counts, side="right")
         present = np.unique(group)
         x = [counts[group == g].mean() for g in present]
         quartiles = np.array([np.percentile(times[group == g], [25, 50, 75]) for g in present]).reshape(-1, 3)
-        axes.fill_between(x, quartiles[:, 0], quartiles[:, 2], color=look.color, alpha=0.13, linewidth=0)
+        if len(planners) <= MAX_BANDS:
+            axes.fill_between(x, quartiles[:, 0], quartiles[:, 2], color=look.color, alpha=0.13, linewidth=0)
         axes.plot(x, quartiles[:, 1], look.marker, color=look.color, linestyle=look.dashes, markersize=4, linewidth=1.5)
-        everything += times.tolist()
+        everything += quartiles[:, 1].tolist() if len(planners) > MAX_BANDS else quartiles.ravel().tolist()
     axes.set_xlabel("obstacles in the scene")
     axes.set_ylabel("time for one plan [s]")
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.locator_params(axis="x", integer=True)
     _log_axis(axes, "y", min(everything, default=0.1) * 0.8, max(everything, default=1.0) * 1.25, most=7)
     legend(figure, planners, markers=True)
     return figure
+
+
+def is_placed(record: Record) -> bool:
+    """Can a plan be drawn over the number of obstacles? Not one that broke: its time is not one of planning."""
+    broken = record["status"] in (ERROR, CRASHED, HUNG)
+    return record["num_obstacles"] is not None and bool(record["time_s"]) and not broken
 
 
 def _bins(counts: Sequence[int]) -> Array:
@@ -141,6 +157,7 @@ def _bins(counts: Sequence[int]) -> Array:
     return np.unique(np.quantile(counts, np.linspace(0, 1, BINS + 1)[1:-1])) + 0.5
 
 
+@in_style
 def over_seeds(series: Mapping[str, Sequence[SeedPoint]]) -> Figure:
     """Success and median time over the number of seeds; a line for each planner that was given several."""
     figure, (success, time) = subplots(1, 2, width=WIDTH, height=3.3)
@@ -162,11 +179,17 @@ def over_seeds(series: Mapping[str, Sequence[SeedPoint]]) -> Figure:
         axes.set_xlabel("seeds (num_seeds)")
     lows = [100 * wilson(point.solved, point.valid)[0] for points in series.values() for point in points]
     success.set_ylim(max(0, 10 * math.floor(min(lows) / 10 - 0.5)), 100)
+    success.locator_params(axis="y", integer=True, nbins=6)
     success.set_title("solved, with 95 % interval [%]")
     time.set_ylim(bottom=0)
     time.set_title("median time for one plan [s]")
     legend(figure, planners, markers=True)
     return figure
+
+
+def _folded(name: str) -> str:
+    """A long spec on several lines."""
+    return name if len(name) <= 26 else name.replace(":", ":\n  ")
 
 
 def _apart(ticks: Sequence[int]) -> list[int]:
@@ -176,9 +199,7 @@ def _apart(ticks: Sequence[int]) -> list[int]:
 
 def _log_axis(axes: Axes, which: str, low: float, high: float, *, most: int) -> None:
     """A logarithmic axis with at most about ``most`` round numbers on it: 1, 2, 5, or powers of ten."""
-    scale = {"x": (axes.set_xscale, axes.set_xlim), "y": (axes.set_yscale, axes.set_ylim)}[which]
-    scale[0]("log")
-    scale[1](low, high)
+    axes.set(**{f"{which}scale": "log", f"{which}lim": (low, high)})
     axis: Axis = getattr(axes, f"{which}axis")
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     for steps in ((1, 2, 5), (1, 3), (1,)):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -62,24 +63,41 @@ class Look:
 
 
 def looks(planners: Iterable[str]) -> dict[str, Look]:
-    """A look for each planner, in order: colours first, then dashes."""
+    """A look for each planner, in order: colours first, then dashes and other markers."""
     return {
-        planner: Look(COLORS[i % len(COLORS)], DASHES[i // len(COLORS) % len(DASHES)], MARKERS[i % len(MARKERS)])
+        planner: Look(
+            COLORS[i % len(COLORS)],
+            DASHES[i // len(COLORS) % len(DASHES)],
+            MARKERS[(i + i // len(COLORS)) % len(MARKERS)],
+        )
         for i, planner in enumerate(planners)
     }
 
 
+P = ParamSpec("P")
+
+
+def in_style(draw: Callable[P, Figure]) -> Callable[P, Figure]:
+    """A function that draws a figure, made to draw it in this style."""
+
+    @functools.wraps(draw)
+    def styled(*args: P.args, **kwargs: P.kwargs) -> Figure:
+        import matplotlib
+
+        with matplotlib.rc_context(_RC):
+            return draw(*args, **kwargs)
+
+    return styled
+
+
 def subplots(rows: int, columns: int, *, width: float, height: float) -> tuple[Figure, list[Axes]]:
     """A figure of ``width`` by ``height`` [inch] with rows x columns axes, listed row by row."""
-    import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context(_RC):
-        figure = Figure(figsize=(width, height), layout="constrained")
-        FigureCanvasAgg(figure)
-        axes = figure.subplots(rows, columns, squeeze=False)
-    return figure, list(axes.flat)
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure, list(figure.subplots(rows, columns, squeeze=False).flat)
 
 
 def legend(figure: Figure, planners: Mapping[str, Look], *, markers: bool = False) -> None:
