@@ -1,8 +1,8 @@
 """Sampling-based planners of OMPL (Sucan, Moll, Kavraki 2012), their edges checked by edmp's compiled kernel.
 
 RRT-Connect (Kuffner and LaValle 2000) stops at its first path, which OMPL's path simplification then shortens. RRT*
-(Karaman and Frazzoli 2011), Informed RRT* (Gammell et al. 2014) and BIT* (Gammell et al. 2015, 2020) look for shorter
-paths until their time is up.
+(Karaman and Frazzoli 2011), Informed RRT* (Gammell et al. 2014), BIT* (Gammell et al. 2020) and AORRTC (Wilson et al.
+2025) look for shorter paths until their time is up; the best of them is simplified likewise.
 
 OMPL asks about one edge at a time. Its motion validator is a Python class here whose answer is one launch of the kernel
 `edmp.costs.kernels.free.edges_free` for the whole edge; so nothing is looked at state by state, and no resolution of
@@ -14,6 +14,7 @@ Numbers of iterations depend on time, so a path repeats by its seed only if the 
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,11 +33,14 @@ from edmp.ranges import Range, check_fields
 from edmp.result import Status
 from edmp.robots.errors import MissingDependencyError, unknown_name
 
-ALGORITHMS = {"rrtstar": "RRTstar", "informed_rrtstar": "InformedRRTstar", "bitstar": "BITstar"}
+ALGORITHMS = {"rrtstar": "RRTstar", "informed_rrtstar": "InformedRRTstar", "bitstar": "BITstar", "aorrtc": "AORRTC"}
 """OMPL's classes by the names that `AsymptoticallyOptimalSettings.algorithm` takes."""
 
 _SLACK = 1e-3
 """What the spheres leave at start and goals beyond the margin [m]; that of `Task.world`."""
+
+WORTHWHILE = 0.005
+"""A pass of simplification that shortens a path by less than this part is the last."""
 
 _POSITIVE = Range(0, above=True)
 
@@ -49,18 +53,19 @@ class RrtConnectSettings:
         range: longest edge of the trees [rad or m]; 0 takes OMPL's own, a fifth of the diameter of the joint limits.
         edge_step: no point of the arm moves farther than this between two looks along an edge [m].
         margin: distance to keep from obstacles [m].
-        simplify_time: most time for simplifying the path [s]; 0 leaves it as it was found.
+        simplify_passes: most passes of OMPL's simplification, as long as each shortens the path by `WORTHWHILE`; 0
+            leaves it as it was found.
         time_budget: give up after this [s].
     """
 
-    range: float = 0.0
+    range: float = 1.0
     edge_step: float = 0.02
     margin: float = 0.0
-    simplify_time: float = 10.0
+    simplify_passes: int = 5
     time_budget: float = 10.0
 
     def __post_init__(self) -> None:
-        at_least_zero = dict.fromkeys(["range", "margin", "simplify_time"], Range(0))
+        at_least_zero = {"range": Range(0), "margin": Range(0), "simplify_passes": Range(0, whole=True)}
         check_fields(self, {**at_least_zero, "edge_step": _POSITIVE, "time_budget": _POSITIVE})
 
 
@@ -69,24 +74,30 @@ class AsymptoticallyOptimalSettings:
     """Settings of `AsymptoticallyOptimal`.
 
     Attributes:
-        algorithm: ``rrtstar``, ``informed_rrtstar`` or ``bitstar``.
+        algorithm: ``rrtstar``, ``informed_rrtstar``, ``bitstar`` or ``aorrtc``. OMPL's AORRTC takes one goal, which is
+            the nearest; the others go to any.
+        range: longest edge of the trees [rad or m], 0 takes OMPL's own; BIT* knows none.
         edge_step: no point of the arm moves farther than this between two looks along an edge [m].
         margin: distance to keep from obstacles [m].
-        simplify_share: part of the time budget that is kept for simplifying the best path; 0 leaves it as it is.
+        simplify_share: part of the time budget that is kept for simplifying the best path.
+        simplify_passes: as of `RrtConnectSettings`.
         time_budget: all of it is used [s].
     """
 
-    algorithm: str = "bitstar"
+    algorithm: str = "aorrtc"
+    range: float = 1.0
     edge_step: float = 0.02
     margin: float = 0.0
     simplify_share: float = 0.1
+    simplify_passes: int = 5
     time_budget: float = 5.0
 
     def __post_init__(self) -> None:
         if self.algorithm not in ALGORITHMS:
             raise unknown_name("algorithm", self.algorithm, ALGORITHMS)
-        ranges = {"margin": Range(0), "simplify_share": Range(0, 0.9)}
-        check_fields(self, {**ranges, "edge_step": _POSITIVE, "time_budget": _POSITIVE})
+        at_least_zero = {"range": Range(0), "margin": Range(0), "simplify_passes": Range(0, whole=True)}
+        positive = dict.fromkeys(["edge_step", "time_budget"], _POSITIVE)
+        check_fields(self, {**at_least_zero, **positive, "simplify_share": Range(0, 0.9)})
 
 
 class RrtConnect(Baseline):
@@ -100,10 +111,8 @@ class RrtConnect(Baseline):
         s = self.settings
         with _seeded(task.seed):
             query = _Query(task, s.edge_step, s.margin)
-            planner = query.planner("RRTConnect")
-            if s.range > 0:
-                planner.setRange(s.range)
-            return query.solve(planner, search_time=s.time_budget, simplify_time=s.simplify_time, budget=s.time_budget)
+            planner = query.planner("RRTConnect", s.range)
+            return query.solve(planner, search_time=s.time_budget, budget=s.time_budget, passes=s.simplify_passes)
 
 
 class AsymptoticallyOptimal(Baseline):
@@ -115,11 +124,16 @@ class AsymptoticallyOptimal(Baseline):
 
     def search(self, task: Task) -> Claim:
         s = self.settings
-        kept = s.simplify_share * s.time_budget
+        search_time = s.time_budget * (1 - s.simplify_share if s.simplify_passes else 1.0)
         with _seeded(task.seed):
-            query = _Query(task, s.edge_step, s.margin)
-            planner = query.planner(ALGORITHMS[s.algorithm])
-            return query.solve(planner, search_time=s.time_budget - kept, simplify_time=kept, budget=s.time_budget)
+            query = _Query(_to_nearest_goal(task) if s.algorithm == "aorrtc" else task, s.edge_step, s.margin)
+            planner = query.planner(ALGORITHMS[s.algorithm], 0.0 if s.algorithm == "bitstar" else s.range)
+            return query.solve(planner, search_time=search_time, budget=s.time_budget, passes=s.simplify_passes)
+
+
+def _to_nearest_goal(task: Task) -> Task:
+    nearest = np.linalg.norm(task.goals - task.start, axis=1).argmin()
+    return dataclasses.replace(task, goals=task.goals[nearest][None])
 
 
 class KernelChecks:
@@ -199,33 +213,40 @@ class _Query:
             state[j] = float(value)
         return state
 
-    def planner(self, name: str) -> Any:
+    def planner(self, name: str, longest_edge: float) -> Any:
+        """OMPL's planner of this name; ``longest_edge`` 0 leaves its range as it is."""
         planner = getattr(self.og, name)(self.information)
         planner.setProblemDefinition(self.definition)
+        if longest_edge > 0:
+            planner.setRange(longest_edge)
         return planner
 
-    def solve(self, planner: Any, *, search_time: float, simplify_time: float, budget: float) -> Claim:
-        """Search until ``search_time`` [s] is over, then simplify within ``simplify_time`` and what is left."""
+    def solve(self, planner: Any, *, search_time: float, budget: float, passes: int) -> Claim:
+        """Search until ``search_time`` [s] is over, then simplify at most ``passes`` times within what is left."""
         planner.setup()
         planner.solve(max(search_time - self._elapsed(), 1e-3))
         searched = self._elapsed()
-        timings = {"search": searched}
         if not self.definition.hasExactSolution():
-            late = searched >= search_time
+            status = Status.TIMEOUT if searched >= search_time else Status.NO_PATH_FOUND
             spent = f"{searched:.2f} s, {self.checks.num_edges} edges and {self.checks.num_states} configurations"
-            return Claim(Status.TIMEOUT if late else Status.NO_PATH_FOUND, f"no path after {spent}", timings=timings)
-        path = self.definition.getSolutionPath()
-        simplify_time = min(simplify_time, budget - searched)
-        if simplify_time > 0:
-            path = self._simplified(path, simplify_time)
-            timings["simplify"] = self._elapsed() - searched
+            return Claim(status, f"no path after {spent}", timings={"search": searched})
+        path = self._simplified(self.definition.getSolutionPath(), passes, budget)
+        timings = {"search": searched, "simplify": self._elapsed() - searched}
         return Claim(Status.SOLVED, path=self._waypoints(path), timings=timings)
 
-    def _simplified(self, path: Any, seconds: float) -> Any:
-        """The path after OMPL's simplification, or as it was if that did not leave it valid."""
-        shorter = self.og.PathGeometric(path)
+    def _simplified(self, path: Any, passes: int, budget: float) -> Any:
+        """The path after OMPL's simplification; a pass that leaves it invalid, or longer, counts for nothing."""
         simplifier = self.og.PathSimplifier(self.information, self.goal, self.objective)
-        return shorter if simplifier.simplify(shorter, seconds) and shorter.length() <= path.length() else path
+        for _ in range(passes):
+            left = budget - self._elapsed()
+            shorter = self.og.PathGeometric(path)
+            if left <= 0 or not simplifier.simplify(shorter, left) or shorter.length() >= path.length():
+                break
+            worthwhile = shorter.length() < (1 - WORTHWHILE) * path.length()
+            path = shorter
+            if not worthwhile:
+                break
+        return path
 
     def _waypoints(self, path: Any) -> Array:
         """(n, dof) with start and goal exactly as they were asked for."""
@@ -241,7 +262,7 @@ class _Query:
 
 def _use_checks(information: Any, checks: KernelChecks, dof: int) -> None:
     """Let the kernel answer what OMPL asks. OMPL takes the first end of an edge to be free already."""
-    ob = _ompl().base
+    from ompl import base as ob
 
     class KernelStateValidityChecker(ob.StateValidityChecker):
         def isValid(self, state: Any) -> bool:
@@ -282,5 +303,7 @@ def _ompl() -> SimpleNamespace:
     try:
         from ompl import base, geometric, util
     except ImportError as error:
-        raise MissingDependencyError(f"sampling-based baselines need OMPL: pip install edmp[baselines] ({error})") from None
+        raise MissingDependencyError(
+            f"sampling-based baselines need OMPL: pip install edmp[baselines] ({error})"
+        ) from None
     return SimpleNamespace(base=base, geometric=geometric, util=util)

@@ -227,6 +227,8 @@ PLANNERS: dict[str, Row] = {
     "rrtstar": ClassRow(_OPTIMAL, {"algorithm": "rrtstar"}),
     "informed_rrtstar": ClassRow(_OPTIMAL, {"algorithm": "informed_rrtstar"}),
     "bitstar": ClassRow(_OPTIMAL, {"algorithm": "bitstar"}),
+    "aorrtc": ClassRow(_OPTIMAL, {"algorithm": "aorrtc"}),
+    "vamp": ClassRow("edmp.baselines.vamp.Vamp"),
     "mpinets": ClassRow("edmp.baselines.mpinets.planner.Mpinets"),
     "edmp12": ClassRow("edmp.baselines.edmp_paper.EdmpPaper"),
     "edmp1": ClassRow("edmp.baselines.edmp_paper.EdmpPaper", {"guide": 1}),
