@@ -66,7 +66,7 @@ def load_plan(path: str | Path) -> PlanFile:
     if document["edmp_plan"] != VERSION:
         raise FileFormatError(f"{path}: plan format {document['edmp_plan']!r}; this edmp reads version {VERSION}")
     try:
-        return PlanFile(_problem(document), result_from_document(document["result"]))
+        return plan_from_document(document)
     except FileFormatError as error:
         raise FileFormatError(f"{path}: {error}") from None
     except (KeyError, TypeError, ValueError) as error:
@@ -86,6 +86,11 @@ def plan_document(problem: Problem, result: PlanResult) -> Document:
         "scene": [_obstacle_document(obstacle) for obstacle in problem.scene],
         "result": result_document(result),
     }
+
+
+def plan_from_document(document: Mapping[str, Any]) -> PlanFile:
+    """The inverse of `plan_document`."""
+    return PlanFile(_problem(document), result_from_document(document["result"]))
 
 
 def result_document(result: PlanResult) -> Document:

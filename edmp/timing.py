@@ -20,7 +20,7 @@ from scipy.interpolate import BSpline
 
 from edmp.robots.errors import InvalidInputError
 from edmp.robots.robot import Limits
-from edmp.trajectory import Trajectory
+from edmp.trajectory import Trajectory, clamped_spline
 
 if TYPE_CHECKING:
     from pydrake.multibody.plant import MultibodyPlant
@@ -102,12 +102,6 @@ def retime_waypoints(
         return _at_rest(points[0], names, period)
     points = _thin(points, 0.25 * deviation)
     return _timed(clamped_spline(_round_corners(points, 0.75 * deviation)), limits, names, *scales)
-
-
-def clamped_spline(control_points: Array) -> BSpline:
-    """Clamped uniform cubic B-spline on [0, 1] with control points (k, dof)."""
-    k = len(control_points)
-    return BSpline(np.concatenate([[0.0] * 3, np.linspace(0.0, 1.0, k - 2), [1.0] * 3]), control_points, 3)
 
 
 # -- the path -----------------------------------------------------------------------------------------------------

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+if TYPE_CHECKING:
+    from scipy.interpolate import BSpline
 
 Array = NDArray[np.float64]
 
@@ -68,3 +72,11 @@ class Trajectory:
 def path_length(path: Array) -> float:
     """Joint-space length of a polyline (n, dof): the sum of the Euclidean norms of its edges [rad]."""
     return float(np.linalg.norm(np.diff(path, axis=0), axis=1).sum())
+
+
+def clamped_spline(control_points: Array) -> BSpline:
+    """Clamped uniform cubic B-spline on [0, 1] with control points (k, dof), or (k, ...) for several at once."""
+    from scipy.interpolate import BSpline
+
+    k = len(control_points)
+    return BSpline(np.concatenate([[0.0] * 3, np.linspace(0.0, 1.0, k - 2), [1.0] * 3]), control_points, 3)

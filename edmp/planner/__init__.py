@@ -1,6 +1,7 @@
 """`Planner`: sample, repair, stitch, polish, judge, time."""
 
 from edmp.planner.planner import Planner, plan
+from edmp.planner.recording import record_plan
 from edmp.planner.settings import PlannerSettings, WarmStart
 
-__all__ = ["Planner", "PlannerSettings", "WarmStart", "plan"]
+__all__ = ["Planner", "PlannerSettings", "WarmStart", "plan", "record_plan"]

@@ -14,8 +14,8 @@ from edmp.planner.candidates import Candidates
 from edmp.planner.goals import Query
 from edmp.planner.settings import PlannerSettings
 from edmp.result import Solution, Stage
-from edmp.timing import clamped_spline, retime_spline
-from edmp.trajectory import path_length
+from edmp.timing import retime_spline
+from edmp.trajectory import clamped_spline, path_length
 from edmp.validate import Judge, Verdict
 
 Array = NDArray[np.float64]

@@ -23,6 +23,7 @@ from edmp.planner.certify import Docket, certify, polish
 from edmp.planner.goals import Query, Refusal, resolve
 from edmp.planner.rounds import repair, seeds, warm_seeds
 from edmp.planner.settings import PlannerSettings
+from edmp.planner.watch import OnBatch, Watch
 from edmp.prior.base import Prior
 from edmp.prior.checkpoint import default_prior, load_prior
 from edmp.prior.process import ProcessPrior, ProcessSettings
@@ -50,6 +51,7 @@ class _Call:
     seed: int
     budget: float
     deadline: float
+    watch: Watch | None = None
 
     @property
     def late(self) -> bool:
@@ -121,6 +123,7 @@ class Planner:
         time_budget: float = 10.0,
         fallback: bool = True,
         warm: ArrayLike | None = None,
+        on_batch: OnBatch | None = None,
     ) -> PlanResult:
         """Plan a motion.
 
@@ -134,6 +137,8 @@ class Planner:
             warm: (n, dof) an earlier path to about the same goal, or what is left of it. It is re-noised a little and
                 denoised in the new scene, which is several times faster; where that fails, the plan is made from
                 scratch. See `WarmStart`.
+            on_batch: called with a `Batch` of all candidates after every denoising step, every check during repair, and
+                polish; see `edmp.planner.record_plan`.
 
         Returns:
             The outcome; a failure is a value with its cause.
@@ -158,17 +163,13 @@ class Planner:
         world = relaxed_world(
             self.robot, scene, np.vstack([query.start, query.goals]), slack=self.settings.margin + 1e-3
         )
-        call = _Call(
-            query,
-            judge,
-            Descent(world, self.prior.spline, self.settings.num_waypoints),
-            docket,
-            torch.Generator().manual_seed(seed),
-            self.settings,
-            seed,
-            time_budget,
-            begin + time_budget,
-        )
+        descent = Descent(world, self.prior.spline, self.settings.num_waypoints)
+        watch = None
+        if on_batch is not None:
+            watch = Watch(on_batch, descent, self.settings.polish_clearance, self.settings.edge_step)
+        generator = torch.Generator().manual_seed(seed)
+        deadline = begin + time_budget
+        call = _Call(query, judge, descent, docket, generator, self.settings, seed, time_budget, deadline, watch)
         docket.spent("set-up", begin)
         with torch.inference_mode(), one_torch_thread():
             tried = self._search(call, fallback=fallback, earlier=earlier)
@@ -230,9 +231,17 @@ class Planner:
             torch.as_tensor(call.query.goals, dtype=torch.float32),
             settings=settings,
             generator=call.generator,
+            watch=call.watch,
         )
         now = call.docket.spent("sample", now)
-        batch = repair(batch, call.descent, settings=settings, enough=warm.enough_valid, deadline=call.deadline)
+        batch = repair(
+            batch,
+            call.descent,
+            settings=settings,
+            enough=warm.enough_valid,
+            deadline=call.deadline,
+            watch=call.watch,
+        )
         call.docket.spent("repair", now)
         quick = dataclasses.replace(call, settings=settings)
         _finish(quick, batch.rows(batch.valid.nonzero().squeeze(1)))
@@ -251,10 +260,17 @@ class Planner:
             settings=self.settings,
             generator=call.generator,
             round_index=index,
+            watch=call.watch,
         )
         now = call.docket.spent("sample", now)
-        enough = self.settings.enough_valid
-        batch = repair(batch, call.descent, settings=self.settings, enough=enough, deadline=call.deadline)
+        batch = repair(
+            batch,
+            call.descent,
+            settings=self.settings,
+            enough=self.settings.enough_valid,
+            deadline=call.deadline,
+            watch=call.watch,
+        )
         call.docket.spent("repair", now)
         _finish(call, batch.rows(batch.valid.nonzero().squeeze(1)))
         if not call.solved and not call.late:
@@ -286,6 +302,8 @@ def _finish(call: _Call, candidates: Candidates, descent: Descent | None = None)
     now = time.perf_counter()
     taut = polish(candidates, descent, settings=call.settings)
     call.docket.spent("polish", now)
+    if call.watch is not None and descent is call.descent and len(taut):
+        call.watch.see("polish", 0.0, taut.control_points, taut.valid)
     call.certify(taut)
     if not call.solved:
         call.certify(candidates.rows(candidates.valid.nonzero().squeeze(1)))

@@ -14,6 +14,7 @@ from edmp.guidance import guided
 from edmp.planner.candidates import Candidates
 from edmp.planner.retreat import retreat_seeds
 from edmp.planner.settings import PlannerSettings
+from edmp.planner.watch import Watch
 from edmp.prior.base import Prior
 from edmp.prior.edm import karras_sigmas, sample_dpmpp_2m
 from edmp.prior.process import ProcessPrior
@@ -31,6 +32,7 @@ def seeds(
     settings: PlannerSettings,
     generator: torch.Generator,
     round_index: int = 0,
+    watch: Watch | None = None,
 ) -> Candidates:
     """Seeds of one round: guided samples of the prior, samples of the Gaussian process, the straight line.
 
@@ -44,6 +46,7 @@ def seeds(
         settings: see `PlannerSettings`.
         generator: of all random numbers.
         round_index: number of the round; only in the first is the straight line among the seeds.
+        watch: told of the prior's seeds at every denoising step, and of all seeds at the end.
     """
     spline = descent.spline
     num_prior = round(settings.num_seeds * settings.prior_share)
@@ -63,7 +66,7 @@ def seeds(
         )
         sigmas = karras_sigmas(settings.sampler_steps, sigma_min=prior.sigma_min, sigma_max=prior.sigma_max)
         noise = prior.noise(num_prior, sigma=prior.sigma_max, generator=generator)
-        parts.append(sample_dpmpp_2m(denoise, noise, sigmas))
+        parts.append(sample_dpmpp_2m(denoise, noise, sigmas, callback=watch.sampler(start, to) if watch else None))
     if num_process:
         x = process.sample(num_process, start, goals[0], generator=generator)
         if round_index == 0:
@@ -77,6 +80,8 @@ def seeds(
         parts.append(x)
     control_points = descent.clamp(spline.control_points(torch.cat(parts), start, goals[goal]))
     valid = descent.free(control_points, step=settings.edge_step)
+    if watch is not None:
+        watch.see("sample", 0.0, control_points, valid)
     return Candidates(control_points, goal, valid, (Stage.SAMPLE,) * settings.num_seeds)
 
 
@@ -90,6 +95,7 @@ def warm_seeds(
     *,
     settings: PlannerSettings,
     generator: torch.Generator,
+    watch: Watch | None = None,
 ) -> Candidates:
     """Seeds round an earlier plan ``earlier`` (n, dof): re-noised, then denoised under guidance in the new scene.
 
@@ -111,10 +117,12 @@ def warm_seeds(
     )
     sigmas = karras_sigmas(warm.sampler_steps, sigma_min=prior.sigma_min, sigma_max=warm.sigma)
     noisy = x + prior.noise(warm.num_seeds, sigma=warm.sigma, generator=generator)
-    samples = sample_dpmpp_2m(denoise, noisy, sigmas)
+    samples = sample_dpmpp_2m(denoise, noisy, sigmas, callback=watch.sampler(start, goal) if watch else None)
     samples[0] = x[0]
     control_points = descent.clamp(spline.control_points(samples, start, goal))
     valid = descent.free(control_points, step=settings.edge_step)
+    if watch is not None:
+        watch.see("sample", 0.0, control_points, valid)
     to = torch.full((warm.num_seeds,), nearest)
     return Candidates(control_points, to, valid, (Stage.SAMPLE,) * warm.num_seeds)
 
@@ -126,6 +134,7 @@ def repair(
     settings: PlannerSettings,
     enough: int,
     deadline: float = float("inf"),
+    watch: Watch | None = None,
 ) -> Candidates:
     """Covariant descent of the colliding candidates until ``enough`` are free, or the iterations or the time end."""
     control_points, valid, stage = candidates.control_points.clone(), candidates.valid.clone(), list(candidates.stage)
@@ -145,4 +154,6 @@ def repair(
             valid[active] = free
             for i in active[free].tolist():
                 stage[i] = Stage.REPAIR
+            if watch is not None:
+                watch.see("repair", iteration + 1, control_points, valid)
     return replace(candidates, control_points=control_points, valid=valid, stage=tuple(stage))

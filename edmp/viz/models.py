@@ -194,7 +194,8 @@ def _read_visual(path: Path) -> list[tuple[Array, NDArray[np.int64], Array]]:
     import trimesh
 
     try:
-        meshes: list[Any] = trimesh.load(path, force="scene").dump()  # pieces, each where the file puts it
+        scene: Any = trimesh.load(path, force="scene")
+        meshes = scene.dump()  # pieces, each where the file puts it
     except Exception as error:  # trimesh and its readers raise whatever they like
         log.info("%s cannot be read: %s", path.name, error)
         return []

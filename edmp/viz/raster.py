@@ -47,7 +47,8 @@ class Buffer:
     def cut(self, window: tuple[slice, slice]) -> Buffer:
         """A copy of a part."""
         part = Buffer.__new__(Buffer)
-        part.near, part.thing, part.color = (x[window].copy() for x in (self.near, self.thing, self.color))
+        part.near, part.thing = self.near[window].copy(), self.thing[window].copy()
+        part.color = self.color[window].copy()
         return part
 
 
@@ -129,6 +130,24 @@ class NumpyView:
             _outline(seen, thing, opacity)
         rays = [image[i::n, j::n] for i in range(n) for j in range(n)]
         return np.clip(sum(rays[1:], rays[0]) / n**2, 0, 1)
+
+
+class Floor:
+    """Puts the ground with its shadows behind pictures that another renderer drew of a shot, on white."""
+
+    def __init__(self, shot: Shot) -> None:
+        self._camera = shot.camera
+        casters = [*shot.still, *(surface for layer in shot.layers for surface in layer.surfaces)]
+        self._ground = Ground(shot.camera, shot.ground, casters)
+        self._still = depth_of(shot.camera, shot.still) > 0
+
+    def behind(self, image: Array, bodies: Sequence[Body], X_WB: Array) -> Array:
+        """The picture ``image`` (h, w, 3) over the ground; what is translucent lets it through."""
+        moving = [body.surface.at(X) for body, X in zip(bodies, X_WB, strict=True)]
+        opaque = [surface for body, surface in zip(bodies, moving, strict=True) if body.opacity == 1.0]
+        covered = self._still | (depth_of(self._camera, opaque) > 0) if opaque else self._still
+        # What the renderer has blended with white it blends with the ground when multiplied.
+        return image * np.where(covered[..., None], 1.0, self._ground.image(moving))
 
 
 def depth_of(camera: Camera, surfaces: Sequence[Surface]) -> NDArray[np.float32]:
@@ -319,7 +338,7 @@ def _fill_large(
     face[y0:y1, x0:x1][inside] = name
 
 
-def _outline(image: Array, thing: NDArray[np.int32], strength: float) -> None:
+def _outline(image: NDArray[np.float32], thing: NDArray[np.int32], strength: float) -> None:
     """Darken pixels where the thing is another one than to the left or above; things below -1 have no outline."""
     edge = np.zeros(thing.shape, dtype=bool)
     edge[:, 1:] = thing[:, 1:] != thing[:, :-1]

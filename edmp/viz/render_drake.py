@@ -11,14 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edmp.viz.camera import Camera
-from edmp.viz.raster import Ground
+from edmp.viz.raster import Floor
 from edmp.viz.shot import Body, Shot
 from edmp.viz.surfaces import Surface, cross
 
 Array = NDArray[np.float64]
 
-LIGHTS = (((0.35, 0.5, -0.8), 0.75), ((-0.8, 0.1, -0.35), 0.35), ((0.3, -0.9, -0.2), 0.30), ((0.1, 0.2, 1.0), 0.18))
-"""Direction in which each light shines, in the world, and its brightness: a sun, sky from two sides, the floor."""
+LIGHTS = (
+    ("world", (0.35, 0.5, -0.8), 0.45),
+    ("world", (0.0, 0.0, 1.0), 0.20),
+    ("camera", (0.2, 0.1, 1.0), 0.55),
+    ("camera", (-0.9, 0.2, 0.5), 0.20),
+)
+"""Frame and direction in which each light shines, and its brightness: a sun, the floor, and two beside the camera."""
 PALETTE = 32
 """The palette has this many cells each way, so this many squared colours; each cell is `CELL` pixels wide."""
 CELL = 4
@@ -39,16 +44,15 @@ class DrakeView:
     def __init__(self, shot: Shot) -> None:
         self._shot = shot
         self._folder = tempfile.TemporaryDirectory(prefix="edmp-viz-")
-        casters = [*shot.still, *(surface for layer in shot.layers for surface in layer.surfaces)]
-        self._ground = Ground(shot.camera, shot.ground, casters)
+        self._floor = Floor(shot)
         self._set_up(shot.bodies)
 
     def _set_up(self, bodies: Sequence[Body]) -> None:
         from pydrake.geometry import LightParameter, MakeRenderEngineVtk, RenderEngineVtkParams, SceneGraph
 
         lights = [
-            LightParameter(type="directional", frame="world", direction=list(direction), intensity=intensity)
-            for direction, intensity in LIGHTS
+            LightParameter(type="directional", frame=frame, direction=list(direction), intensity=intensity)
+            for frame, direction, intensity in LIGHTS
         ]
         params = RenderEngineVtkParams(default_clear_color=[1.0, 1.0, 1.0], lights=lights)
         self._graph = SceneGraph()
@@ -79,15 +83,14 @@ class DrakeView:
         properties = PerceptionProperties()
         properties.AddProperty("phong", "diffuse", Rgba(1, 1, 1, opacity))
         properties.AddProperty("phong", "diffuse_map", str(palette))
-        # What is translucent does not count as covering the background, which shows through it.
-        properties.AddProperty("label", "id", RenderLabel(1) if opacity == 1.0 else RenderLabel.kDoNotRender)
-        instance = GeometryInstance(RigidTransform(), Mesh(str(mesh), 1.0), name)
+        properties.AddProperty("label", "id", RenderLabel.kDontCare)
+        instance = GeometryInstance(RigidTransform(), Mesh(mesh), name)
         instance.set_perception_properties(properties)
         return instance
 
     def frame(self, X_WB: Array, bodies: Sequence[Body] | None = None) -> Array:
         """See `View.frame`; other bodies mean a new scene graph."""
-        from pydrake.geometry import FramePoseVector
+        from pydrake.geometry import ColorRenderCamera, FramePoseVector
         from pydrake.math import RigidTransform, RotationMatrix
 
         if bodies is not None:
@@ -95,27 +98,14 @@ class DrakeView:
         poses = FramePoseVector()
         for frame, X in zip(self._frames, X_WB, strict=True):
             rotation = RotationMatrix.ProjectToRotationMatrix(X[:3, :3])
-            poses.set_value(frame, RigidTransform(rotation, X[:3, 3]))
+            poses.set_value(frame, RigidTransform(rotation, np.array(X[:3, 3])))
         if self._frames:
             self._graph.get_source_pose_port(self._source).FixValue(self._context, poses)
-        shown = self._shot.bodies if bodies is None else bodies
-        moving = [body.surface.at(X) for body, X in zip(shown, X_WB, strict=True)]
-        return self._render(self._ground.image(moving))
-
-    def _render(self, background: Array) -> Array:
-        """Color where there is something, else the floor with its shadows."""
-        from pydrake.geometry import ColorRenderCamera, RenderLabel
-        from pydrake.math import RigidTransform, RotationMatrix
-
         camera = self._shot.camera
-        core = _core(camera)
         X_WC = RigidTransform(RotationMatrix(camera.axes.T), camera.eye)
-        query = self._graph.get_query_output_port().Eval(self._context)
-        color = query.RenderColorImage(ColorRenderCamera(core, False), self._world, X_WC).data[..., :3] / 255.0
-        label = query.RenderLabelImage(ColorRenderCamera(core, False), self._world, X_WC).data[..., 0]
-        nothing = (label == int(RenderLabel.kEmpty))[..., None]
-        # Where a translucent thing is over nothing, VTK has blended it with white: multiplying puts the floor behind.
-        return np.where(nothing, color * background, color)
+        query: Any = self._graph.get_query_output_port().Eval(self._context)
+        image = query.RenderColorImage(ColorRenderCamera(_core(camera), False), self._world, X_WC).data[..., :3] / 255.0
+        return self._floor.behind(image, self._shot.bodies if bodies is None else bodies, X_WB)
 
     def close(self) -> None:
         self._folder.cleanup()

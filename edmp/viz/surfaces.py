@@ -176,10 +176,12 @@ def tube(points: Array, radius: float, color: Color, *, sides: int = 8) -> Surfa
     k, s = np.meshgrid(np.arange(n - 1), np.arange(sides), indexing="ij")
     a, b = k * sides + s, k * sides + (s + 1) % sides
     quads = [np.stack([a, b, b + sides], axis=-1), np.stack([a, b + sides, a + sides], axis=-1)]
-    s = np.arange(sides)
+    around = np.arange(sides)
     caps = [
-        np.stack([np.full(sides, n * sides), (s + 1) % sides, s], axis=1),
-        np.stack([np.full(sides, n * sides + 1), (n - 1) * sides + s, (n - 1) * sides + (s + 1) % sides], axis=1),
+        np.stack([np.full(sides, n * sides), (around + 1) % sides, around], axis=1),
+        np.stack(
+            [np.full(sides, n * sides + 1), (n - 1) * sides + around, (n - 1) * sides + (around + 1) % sides], axis=1
+        ),
     ]
     faces = np.concatenate([*(quad.reshape(-1, 3) for quad in quads), *caps])
     return Surface(vertices, faces, color, normals=corner_normals(vertices, faces), outlined=False)

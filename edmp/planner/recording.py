@@ -1,0 +1,30 @@
+"""`record_plan`: a plan with the batches of candidates that led to it."""
+
+from __future__ import annotations
+
+from numpy.typing import ArrayLike
+
+from edmp.planfile import PlanFile
+from edmp.planner.planner import Planner
+from edmp.problem import Goal, Problem
+from edmp.scenes.scene import Scene
+from edmp.trace import Batch, Trace
+
+
+def record_plan(
+    planner: Planner,
+    scene: Scene,
+    start: ArrayLike,
+    goal: Goal | tuple[Goal, ...],
+    *,
+    seed: int = 0,
+    time_budget: float = 10.0,
+    name: str = "",
+) -> Trace:
+    """Plan, and keep what `Planner.plan` tells its observer. Arguments as there; ``name`` is the problem's."""
+    import numpy as np
+
+    batches: list[Batch] = []
+    result = planner.plan(scene, start, goal, seed=seed, time_budget=time_budget, on_batch=batches.append)
+    problem = Problem(planner.robot, scene, np.asarray(start, dtype=np.float64), goal, name)
+    return Trace(PlanFile(problem, result), tuple(batches))
