@@ -112,9 +112,9 @@ def load_official(path: str | Path, config: MpinetsConfig | None = None) -> Mpin
     own: dict[str, Tensor] = {"lower": network.lower, "upper": network.upper}
     for name, tensor in state.items():
         own[own_name(str(name), path)] = tensor[..., 0, 0] if tensor.ndim == 4 else tensor  # a 1 x 1 convolution
-    for i, abstraction in enumerate(network.local):
+    for i, radius in enumerate((network.config.radius_1, network.config.radius_2)):
         if (first := f"local.{i}.mlp.0.weight") in own:  # offsets are in metres there, in radii here
-            own[first] = torch.cat([own[first][:, :3] * abstraction.radius, own[first][:, 3:]], dim=1)
+            own[first] = torch.cat([own[first][:, :3] * radius, own[first][:, 3:]], dim=1)
     _load(network, own, path)
     return network
 
