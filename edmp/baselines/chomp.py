@@ -1,4 +1,4 @@
-"""CHOMP: covariant Hamiltonian optimization for motion planning (Ratliff et al. 2009; Zucker et al. 2013, IJRR 32(9-10)).
+"""CHOMP: covariant Hamiltonian optimization for motion planning (Ratliff et al. 2009, ICRA; Zucker et al. 2013, IJRR).
 
 U[xi] = F_obs[xi] + lambda F_smooth[xi] is minimised over waypoints by covariant gradient descent,
 
@@ -11,7 +11,8 @@ number of iterations after the first free trajectory.
 
 Descent ends in local minima. `hmc_runs` adds runs of Hamiltonian Monte Carlo (Zucker et al. 2013, section 5): the same
 gradient drives a leapfrog integrator of trajectory and momentum, the momentum is drawn anew after exponentially
-distributed numbers of iterations, and the temperature falls during the run, until only descent is left.
+distributed numbers of iterations, and the temperature falls during the run, until only descent is left. What is
+found free on the way is improved by descent.
 
 Body points are the robot's spheres; between links they move in the frame of the other link.
 """
@@ -55,17 +56,17 @@ class ChompSettings:
 
     num_waypoints: int = 50
     derivative: int = 1
-    epsilon: float = 0.05
+    epsilon: float = 0.07
     self_epsilon: float = 0.02
-    smoothness: float = 0.1
-    eta: float = 20.0
+    smoothness: float = 0.01
+    eta: float = 1.0
     max_move: float = 0.1
-    max_iterations: int = 300
+    max_iterations: int = 500
     min_iterations: int = 20
     extra_iterations: int = 30
     check_every: int = 5
-    hmc_runs: int = 0
-    hmc_temperature: float = 1.0
+    hmc_runs: int = 20
+    hmc_temperature: float = 0.01
     hmc_cooling: float = 0.97
     hmc_period: float = 20.0
     time_budget: float = 10.0
@@ -144,7 +145,7 @@ class Chomp(Baseline):
             if iteration >= last or time.perf_counter() > deadline:
                 return _Run(q, best, iteration)
             direction = self._covariant_gradient(q, terms)
-            if rng is None:
+            if rng is None or best is not None:
                 move = -direction / s.eta
             else:
                 if iteration == draw_at:  # and half a step back, as the leapfrog wants

@@ -1,4 +1,4 @@
-# ruff: noqa: UP018 -- float(0.0) is how a Warp kernel declares a variable; 0.0 would be a constant
+# ruff: noqa: UP018, SIM102, SIM110 -- Warp: float(0.0) declares a variable, `and` does not stop early, no generators
 """The obstacle functional of CHOMP and the state cost of STOMP: what moving through a potential field costs.
 
 Both weigh the potential c of every body point by the point's speed in the workspace, so that what counts is the length
@@ -65,7 +65,8 @@ def passing(before: wp.vec3, x: wp.vec3, after: wp.vec3, dt: float, c: wp.vec2, 
         along = v / speed
         bend = (after - 2.0 * x + before) / (dt * dt)
         grad = normal * c[1]
-        push.force = speed * (grad - along * wp.dot(along, grad)) - (c[0] / speed) * (bend - along * wp.dot(along, bend))
+        f = speed * speed * grad - c[0] * bend
+        push.force = (f - along * wp.dot(along, f)) / speed
     return push
 
 
@@ -134,8 +135,8 @@ def passage_cost(
 ):
     """Interior waypoint ``row`` + 1 of trajectory b a thread.
 
-    cost[b, w] = sum over body points of c ||x'||; gradient[b, w] = sum of J^T of the functional gradient; gap[b, w]: the
-    smallest distance between surfaces, at most ``epsilon``.
+    cost[b, w] = sum over body points of c ||x'||; gradient[b, w] = sum of J^T of the functional gradient;
+    gap[b, w]: the smallest distance between surfaces, at most ``epsilon``.
     """
     row, b = wp.tid()
     w = row + first + 1

@@ -47,14 +47,14 @@ class StompSettings:
     """
 
     num_waypoints: int = 50
-    num_rollouts: int = 20
-    num_reused: int = 10
-    noise: float = 0.3
+    num_rollouts: int = 15
+    num_reused: int = 5
+    noise: float = 0.2
     sensitivity: float = 10.0
     epsilon: float = 0.05
     self_epsilon: float = 0.02
-    smoothness: float = 1e-4
-    max_iterations: int = 300
+    smoothness: float = 1e-6
+    max_iterations: int = 500
     min_iterations: int = 0
     extra_iterations: int = 20
     time_budget: float = 10.0

@@ -68,12 +68,12 @@ class SmoothnessMetric:
     @cached_property
     def A_inverse(self) -> Array:
         """(n, n)"""
-        return np.linalg.inv(self.A)
+        return np.asarray(np.linalg.inv(self.A), dtype=np.float64)
 
     @cached_property
     def noise_factor(self) -> Array:
         """(n, n) L with L L^T = A^-1: L z is drawn from N(0, A^-1) for z from N(0, I)."""
-        return np.linalg.cholesky(self.A_inverse)
+        return np.asarray(np.linalg.cholesky(self.A_inverse), dtype=np.float64)
 
     def cost(self, q: Array) -> float:
         """F_smooth of a trajectory (n + 2, dof)."""
@@ -136,9 +136,7 @@ def worst_contact(task: Task, q: Array, *, samples_per_edge: int = 4) -> str:
     world, robot = task.world, task.robot
     gaps = [wp.zeros((len(dense), len(robot.spheres)), dtype=float, device=world.device) for _ in range(2)]
     rows: wp.array = wp.array(dense.astype(np.float32), dtype=float, device=world.device)
-    wp.launch(
-        sphere_gaps, dim=len(dense), inputs=[world.chain, world.obstacles, rows, *gaps], device=world.device
-    )
+    wp.launch(sphere_gaps, dim=len(dense), inputs=[world.chain, world.obstacles, rows, *gaps], device=world.device)
     environment, pairs = (gap.numpy() for gap in gaps)
     with_self = pairs.min() < environment.min()
     gap = pairs if with_self else environment

@@ -7,7 +7,7 @@ import pytest
 from waypoint_cases import arc_length_cost, smooth_trajectory
 
 from edmp.baselines import passage_kernels as kernels
-from edmp.baselines.waypoints import SmoothnessMetric, passage
+from edmp.baselines.waypoints import passage
 from edmp.costs import World
 from edmp.robots import load_robot
 from edmp.scenes import Box, Capsule, Cylinder, Scene, Sphere
@@ -41,14 +41,15 @@ def test_cost_is_the_discretised_functional(kind: str, seed: int) -> None:
 @pytest.mark.parametrize("arena", ["obstacles", "self"])
 @pytest.mark.parametrize("seed", range(3))
 def test_functional_gradient_is_the_limit_of_differences(arena: str, seed: int) -> None:
-    """Along smooth variations the formula meets the derivative of the discretised functional, better the finer it is."""
+    """Along smooth variations the formula meets the derivative of the discretised functional."""
     robot = load_robot("panda")
     scene = clutter() if arena == "obstacles" else Scene.of({})
     epsilon, self_epsilon = (0.3, 1e-4) if arena == "obstacles" else (0.1, 0.3)
     errors = []
     for num in (50, 400):
         q = smooth_trajectory(robot, num, seed=seed)
-        terms = passage(World.of(robot, scene), q[None], kind=KINDS["chomp"], epsilon=epsilon, self_epsilon=self_epsilon)
+        world = World.of(robot, scene)
+        terms = passage(world, q[None], kind=KINDS["chomp"], epsilon=epsilon, self_epsilon=self_epsilon)
         t = np.linspace(0.0, 1.0, num + 2)[:, None]
         found, expected = [], []
         for direction in np.random.default_rng(seed).normal(size=(6, robot.dof)):
@@ -62,6 +63,5 @@ def test_functional_gradient_is_the_limit_of_differences(arena: str, seed: int) 
             expected.append((plus - minus) / (2 * h))
             found.append((terms.gradient[0] * variation[1:-1]).sum() / (num + 1))
         errors.append(np.abs(np.subtract(found, expected)).max() / np.abs(expected).max())
-    print(arena, seed, errors, np.abs(expected).max())
-    assert errors[0] < 0.1
-    assert errors[1] < 0.02
+    assert errors[0] < 0.02
+    assert errors[1] < 0.01

@@ -24,9 +24,15 @@ def over_the_box() -> Problem:
 
 
 def behind_a_wall() -> Problem:
-    """The same arm with a wall between start and goal that it can neither reach over nor around."""
-    scene = Scene.of({"table": TABLE, "wall": (Box((3.0, 0.04, 4.0)), (1.7, 0.0, 1.0))})
-    return Problem(load_robot("panda"), scene, START, GOAL)
+    """The same arm with a wall between start and goal: no room to go around, and none above the shoulder to go over."""
+    obstacles = {
+        "table": TABLE,
+        "wall": (Box((3.0, 0.04, 1.0)), (1.68, 0.0, 0.47)),
+        "wall_behind": (Box((3.0, 0.02, 0.7)), (-1.63, 0.0, 0.65)),
+        "wall_above": (Box((0.5, 0.02, 0.32)), (0.0, 0.0, 0.82)),
+        "ceiling": (Box((6.0, 4.0, 0.04)), (0.0, 0.0, 0.99)),
+    }
+    return Problem(load_robot("panda"), Scene.of(obstacles), START, GOAL)
 
 
 def task(problem: Problem, *, seed: int = 0) -> Task:
