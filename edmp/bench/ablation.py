@@ -135,9 +135,9 @@ HEADINGS = (
 
 
 NOTE = (
-    "% of valid problems; lost, won: solved by the default only, by the variant only, p by McNemar's exact test; length "
-    "and time: variant / default, geometric means over problems that both solve, p (length) by Wilcoxon's signed ranks. "
-    "Tests are two-sided and not corrected for their number."
+    "% of valid problems; lost, won: solved by the default only, by the variant only, p by McNemar's exact test; "
+    "length and time: variant / default, geometric means over problems that both solve, p (length) by Wilcoxon's "
+    "signed ranks. Tests are two-sided and not corrected for their number."
 )
 
 

@@ -184,7 +184,8 @@ def describe(comparison: Comparison, settings: CompareSettings) -> list[str]:
         shorter = int((ratios < 1 - settings.length_noise).sum())
         lines.append(
             f"  length: new / old {c.length_ratio:.4f} (geometric mean of {len(ratios)} solved in both; "
-            f"{longer} longer, {shorter} shorter, the rest equal; Wilcoxon signed-rank, one-sided: p = {c.p_length:.2g})"
+            f"{longer} longer, {shorter} shorter, the rest equal; Wilcoxon's signed ranks, one-sided: "
+            f"p = {c.p_length:.2g})"
         )
     if len(paired.time_ratios):
         lines.append(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -102,7 +102,7 @@ def length_ratios(ratios: Mapping[str, Array], planners: Mapping[str, Look]) -> 
         height = y + jitter.uniform(-0.26, 0.26, len(values))
         for beyond, marker in ((False, "o"), (True, ">")):
             here = (values > top) == beyond
-            kind = {"color": look.color, "alpha": 0.5, "markersize": 5 if beyond else 3.2, "markeredgewidth": 0}
+            kind: dict[str, Any] = {"color": look.color, "alpha": 0.5, "markersize": 5 if beyond else 3.2, "mew": 0}
             axes.plot(np.minimum(values[here], top), height[here], marker, clip_on=not beyond, **kind)
         low, middle, high = np.minimum(np.percentile(values, [25, 50, 75]), top)
         axes.plot((low, high), (y, y), color=look.color, linewidth=5, solid_capstyle="butt", alpha=0.5)
@@ -113,8 +113,8 @@ def length_ratios(ratios: Mapping[str, Array], planners: Mapping[str, Look]) -> 
     axes.tick_params(axis="y", length=0)
     axes.grid(False, axis="y")
     axes.set_xlim(bottom, top)
-    beyond = f"; triangles: beyond {top:.2f}" if everything.max() > top else ""
-    axes.set_xlabel(f"path length / best known length{beyond}")
+    note = f"; triangles: beyond {top:.2f}" if everything.max() > top else ""
+    axes.set_xlabel(f"path length / best known length{note}")
     return figure
 
 
@@ -123,7 +123,7 @@ def time_over_obstacles(records: ByPlanner, planners: Mapping[str, Look]) -> Fig
     """Median time of problems with about as many obstacles; quartiles as bands, if these are few."""
     figure, (axes,) = subplots(1, 1, width=WIDTH, height=3.9)
     edges = _bins([r["num_obstacles"] for p in planners for r in records.get(p, ()) if is_placed(r)])
-    everything = []
+    everything: list[float] = []
     for planner, look in planners.items():
         mine = [r for r in records.get(planner, ()) if is_placed(r)]
         counts, times = np.array([r["num_obstacles"] for r in mine]), np.array([r["time_s"] for r in mine])
@@ -167,7 +167,7 @@ def over_seeds(series: Mapping[str, Sequence[SeedPoint]]) -> Figure:
         seeds = [point.num_seeds for point in points]
         shares = np.array([100 * point.solved / point.valid for point in points])
         intervals = 100 * np.array([wilson(point.solved, point.valid) for point in points])
-        kind = {"color": look.color, "linestyle": look.dashes, "marker": look.marker, "markersize": 4.5}
+        kind: dict[str, Any] = {"color": look.color, "linestyle": look.dashes, "marker": look.marker, "markersize": 4.5}
         success.fill_between(seeds, intervals[:, 0], intervals[:, 1], color=look.color, alpha=0.15, linewidth=0)
         success.plot(seeds, shares, clip_on=False, **kind)
         time.plot(seeds, [point.time_median for point in points], **kind)

@@ -49,16 +49,16 @@ def load(paths: Sequence[str | Path], *, planners: Collection[str] | None = None
         FileFormatError: with the line that is not a record.
         UnknownNameError: a planner that is in no file.
     """
-    paths = [Path(path) for path in dict.fromkeys(map(str, paths))]
-    files = [read_records(path) for path in paths]
+    sources = [Path(path) for path in dict.fromkeys(map(str, paths))]
+    files = [read_records(path) for path in sources]
     if not any(files):
-        raise InvalidInputError(f"results: no whole line of results in {', '.join(map(str, paths))}")
-    for path, records in zip(paths, files, strict=True):
+        raise InvalidInputError(f"results: no whole line of results in {', '.join(map(str, sources))}")
+    for path, records in zip(sources, files, strict=True):
         if twice := [key for key, count in Counter(map(key_of, records)).items() if count > 1]:
             planner, name, index = twice[0]
             raise InvalidInputError(f"results: {path} holds {planner} on {name}/{index} twice")
-    runs = [(path.name, run) for path in paths for run in read_runs(path)]
-    records = [record for labelled in _labelled(paths, files) for record in labelled]
+    runs = [(path.name, run) for path in sources for run in read_runs(path)]
+    records = [record for labelled in _labelled(sources, files) for record in labelled]
     robots = {record["robot"] for record in records if record["robot"]}
     if len(robots) > 1:
         raise InvalidInputError(f"results of several robots ({', '.join(sorted(robots))}): make a report of each")

@@ -24,7 +24,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 MAX_PLANNERS = 12
 """More lines than this in one figure cannot be told apart."""
 
-_RC = {
+_RC: Any = {
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same picture everywhere
     "font.size": 9.5,
     "axes.edgecolor": FAINT,
