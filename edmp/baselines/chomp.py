@@ -9,7 +9,7 @@ workspace, so that its gradient has no part along the motion (see `edmp.baseline
 limit is pushed back through A^-1, too. As published, the optimiser begins at the straight line and goes on for a fixed
 number of iterations after the first free trajectory.
 
-Descent ends in local minima. `hmc_runs` adds runs of Hamiltonian Monte Carlo (Zucker et al. 2013, section 5): the same
+Descent ends in local minima. `hmc_runs` adds runs of Hamiltonian Monte Carlo (Zucker et al. 2013): the same
 gradient drives a leapfrog integrator of trajectory and momentum, the momentum is drawn anew after exponentially
 distributed numbers of iterations, and the temperature falls during the run, until only descent is left. What is
 found free on the way is improved by descent.
@@ -26,9 +26,17 @@ import numpy as np
 
 from edmp.baselines import passage_kernels as kernels
 from edmp.baselines.base import Array, Baseline, Claim, Task
-from edmp.baselines.waypoints import Passage, SmoothnessMetric, passage, path_free, straight_line, worst_contact
+from edmp.baselines.waypoints import (
+    Passage,
+    Run,
+    SmoothnessMetric,
+    conclude,
+    nearest_first,
+    passage,
+    path_free,
+    straight_line,
+)
 from edmp.ranges import Range, check_fields
-from edmp.result import Status
 
 
 @dataclass(frozen=True)
@@ -42,7 +50,8 @@ class ChompSettings:
         self_epsilon: the same between links [m].
         smoothness: lambda, weight of F_smooth against F_obs.
         eta: step size regulariser; the step is 1/eta.
-        max_move: an update that moves a joint farther than this is scaled down to it [rad or m].
+        max_move: an update that moves a joint farther than this is scaled down to it [rad or m]; not
+            in the papers, it keeps the curvature term of a point that has nearly stopped from throwing the arm.
         max_iterations: of one run.
         min_iterations: before a free trajectory is accepted.
         extra_iterations: spent on improving after the first free one.
@@ -89,15 +98,6 @@ class ChompSettings:
         )
 
 
-@dataclass(frozen=True)
-class _Run:
-    """What one run came to: the last trajectory, and the best free one if there was any."""
-
-    last: Array
-    free: Array | None
-    iterations: int
-
-
 class Chomp(Baseline):
     """Covariant gradient descent on an arc-length obstacle functional; Hamiltonian Monte Carlo if asked for."""
 
@@ -106,26 +106,18 @@ class Chomp(Baseline):
         self.metric = SmoothnessMetric(self.settings.num_waypoints, self.settings.derivative)
 
     def search(self, task: Task) -> Claim:
-        s = self.settings
+        s, rng, goals = self.settings, np.random.default_rng(task.seed), nearest_first(task)
         begin = time.perf_counter()
-        rng = np.random.default_rng(task.seed)
-        goals = task.goals[np.linalg.norm(task.goals - task.start, axis=1).argsort()]  # nearest first
-        runs: list[_Run] = []
+        deadline = begin + s.time_budget
+        runs: list[Run] = []
         for k in range(len(goals) + s.hmc_runs):
             line = straight_line(task.start, goals[k % len(goals)], s.num_waypoints)
-            run = self._run(task, line, rng if k >= len(goals) else None, begin + s.time_budget)
-            if run.free is not None:
-                return Claim(Status.SOLVED, path=run.free, timings={"optimise": time.perf_counter() - begin})
-            runs.append(run)
-            if time.perf_counter() >= begin + s.time_budget:
+            runs.append(self._run(task, line, rng if k >= len(goals) else None, deadline))
+            if runs[-1].free is not None or time.perf_counter() >= deadline:
                 break
-        late = time.perf_counter() >= begin + s.time_budget
-        spent = f"{sum(run.iterations for run in runs)} iterations in {len(runs)} runs"
-        message = f"after {spent}, on the way to the nearest goal: {worst_contact(task, runs[0].last)}"
-        status = Status.TIMEOUT if late else Status.NO_PATH_FOUND
-        return Claim(status, message, timings={"optimise": time.perf_counter() - begin})
+        return conclude(task, runs, begin=begin, deadline=deadline)
 
-    def _run(self, task: Task, q: Array, rng: np.random.Generator | None, deadline: float) -> _Run:
+    def _run(self, task: Task, q: Array, rng: np.random.Generator | None, deadline: float) -> Run:
         """Optimise ``q`` (n + 2, dof): by descent, or by Hamiltonian Monte Carlo if ``rng`` is given."""
         s, metric = self.settings, self.metric
         velocity = np.zeros_like(q[1:-1])
@@ -143,7 +135,7 @@ class Chomp(Baseline):
                 if cost < best_cost:
                     best, best_cost = q, cost
             if iteration >= last or time.perf_counter() > deadline:
-                return _Run(q, best, iteration)
+                return Run(q, best, iteration)
             direction = self._covariant_gradient(q, terms)
             if rng is None or best is not None:
                 move = -direction / s.eta
@@ -176,7 +168,7 @@ class Chomp(Baseline):
 
 
 def project_on_limits(q: Array, lower: Array, upper: Array, metric: SmoothnessMetric, *, rounds: int = 20) -> Array:
-    """A trajectory (n + 2, dof) within the joint limits, its ends as they were (Ratliff et al. 2009, section II-F).
+    """A trajectory (n + 2, dof) within the joint limits, its ends as they were (Ratliff et al. 2009).
 
     What passes a limit, smoothed by A^-1 and scaled so that the worst violation vanishes, is taken off, again and
     again; the little that is left after ``rounds`` is cut off.

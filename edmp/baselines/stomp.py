@@ -22,9 +22,17 @@ import numpy as np
 
 from edmp.baselines import passage_kernels as kernels
 from edmp.baselines.base import Array, Baseline, Claim, Task
-from edmp.baselines.waypoints import Passage, SmoothnessMetric, passage, path_free, straight_line, worst_contact
+from edmp.baselines.waypoints import (
+    Passage,
+    Run,
+    SmoothnessMetric,
+    conclude,
+    nearest_first,
+    passage,
+    path_free,
+    straight_line,
+)
 from edmp.ranges import Range, check_fields
-from edmp.result import Status
 
 
 @dataclass(frozen=True)
@@ -75,15 +83,6 @@ class StompSettings:
 
 
 @dataclass(frozen=True)
-class _Run:
-    """What one run came to: the last trajectory, and the best free one if there was any."""
-
-    last: Array
-    free: Array | None
-    iterations: int
-
-
-@dataclass(frozen=True)
 class _Pool:
     """Trajectories (m, n + 2, dof), their state costs (m, n), and what ranks them (m,)."""
 
@@ -110,24 +109,17 @@ class Stomp(Baseline):
         self.smoothing = smoothing_matrix(self.metric)
 
     def search(self, task: Task) -> Claim:
-        s = self.settings
+        s, rng = self.settings, np.random.default_rng(task.seed)
         begin = time.perf_counter()
-        rng = np.random.default_rng(task.seed)
-        runs: list[_Run] = []
-        for goal in task.goals[np.linalg.norm(task.goals - task.start, axis=1).argsort()]:  # nearest first
-            run = self._run(task, straight_line(task.start, goal, s.num_waypoints), rng, begin + s.time_budget)
-            if run.free is not None:
-                return Claim(Status.SOLVED, path=run.free, timings={"optimise": time.perf_counter() - begin})
-            runs.append(run)
-            if time.perf_counter() >= begin + s.time_budget:
+        deadline = begin + s.time_budget
+        runs: list[Run] = []
+        for goal in nearest_first(task):
+            runs.append(self._run(task, straight_line(task.start, goal, s.num_waypoints), rng, deadline))
+            if runs[-1].free is not None or time.perf_counter() >= deadline:
                 break
-        late = time.perf_counter() >= begin + s.time_budget
-        spent = f"{sum(run.iterations for run in runs)} iterations"
-        message = f"after {spent}, on the way to the nearest goal: {worst_contact(task, runs[0].last)}"
-        status = Status.TIMEOUT if late else Status.NO_PATH_FOUND
-        return Claim(status, message, timings={"optimise": time.perf_counter() - begin})
+        return conclude(task, runs, begin=begin, deadline=deadline)
 
-    def _run(self, task: Task, theta: Array, rng: np.random.Generator, deadline: float) -> _Run:
+    def _run(self, task: Task, theta: Array, rng: np.random.Generator, deadline: float) -> Run:
         """Optimise ``theta`` (n + 2, dof)."""
         s = self.settings
         best, best_cost, last = None, np.inf, s.max_iterations
@@ -145,7 +137,7 @@ class Stomp(Baseline):
                 if cost < best_cost:
                     best, best_cost = theta, cost
             if iteration >= last or time.perf_counter() > deadline:
-                return _Run(theta, best, iteration)
+                return Run(theta, best, iteration)
             weights = probabilities(pool.cost, s.sensitivity)
             update = np.einsum("ki,kij->ij", weights, pool.q[:, 1:-1] - theta[1:-1])
             moved = theta[1:-1] + self.smoothing @ update

@@ -5,6 +5,7 @@ A trajectory is an array (n + 2, dof): start, n interior waypoints, goal, evenly
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,11 +15,12 @@ import warp as wp
 from numpy.typing import NDArray
 
 from edmp.baselines import passage_kernels as kernels
-from edmp.baselines.base import Task
+from edmp.baselines.base import Claim, Task
 from edmp.costs.clearance import edges_free, sphere_centers
 from edmp.costs.kernels.clearance import sphere_gaps
 from edmp.costs.launch import launch_rows
 from edmp.costs.world import World
+from edmp.result import Status
 from edmp.robots.motion import Motion
 from edmp.scenes.distance import scene_distance
 from edmp.validate.verdict import Contact
@@ -127,6 +129,31 @@ def passage(world: World, q: Array, *, kind: int, epsilon: float, self_epsilon: 
 def path_free(world: World, q: Array) -> bool:
     """Does the sphere model find every edge of one polyline (n, dof) free?"""
     return bool(edges_free(world, torch.as_tensor(q[None], dtype=torch.float32)).all())
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one run of an optimiser came to: the last trajectory (n + 2, dof), and the best free one if there is any."""
+
+    last: Array
+    free: Array | None
+    iterations: int
+
+
+def nearest_first(task: Task) -> Array:
+    """(k, dof) the goals, by their distance from the start in joint space."""
+    return task.goals[np.linalg.norm(task.goals - task.start, axis=1).argsort(kind="stable")]
+
+
+def conclude(task: Task, runs: list[Run], *, begin: float, deadline: float) -> Claim:
+    """The path of the last of ``runs``, or what kept the first from being free; times of `time.perf_counter`."""
+    now = time.perf_counter()
+    timings = {"optimise": now - begin}
+    if runs[-1].free is not None:
+        return Claim(Status.SOLVED, path=runs[-1].free, timings=timings)
+    spent = f"{sum(run.iterations for run in runs)} iterations in {len(runs)} run{'s' * (len(runs) > 1)}"
+    message = f"after {spent}; in the first, {worst_contact(task, runs[0].last)}"
+    return Claim(Status.TIMEOUT if now >= deadline else Status.NO_PATH_FOUND, message, timings=timings)
 
 
 def worst_contact(task: Task, q: Array, *, samples_per_edge: int = 4) -> str:

@@ -57,7 +57,7 @@ def test_without_obstacles_descent_goes_to_the_smoothest() -> None:
 
 
 def test_cold_monte_carlo_begins_like_descent() -> None:
-    """From rest, one leapfrog step is one step of descent (Zucker et al. 2013, section 5)."""
+    """From rest, one leapfrog step is one step of descent."""
     problem = task(over_the_box())
     chomp = Chomp(ChompSettings(max_iterations=1, hmc_temperature=0.0))
     line, forever = straight_line(START, GOAL, 50), np.inf

@@ -86,7 +86,7 @@ def test_gives_up_with_a_cause() -> None:
     claim = Stomp(StompSettings(max_iterations=20, time_budget=60.0)).plan(behind_a_wall(), 0)
     assert claim.status is Status.NO_PATH_FOUND
     assert claim.path is None
-    assert "20 iterations" in claim.message
+    assert "20 iterations in 1 run;" in claim.message
     assert 'inside "wall' in claim.message
 
 
