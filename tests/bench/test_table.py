@@ -6,26 +6,38 @@ import json
 from pathlib import Path
 
 import pytest
+from report_cases import line, read
 from test_cli import run
 
 from edmp.bench.table import markdown, summarise
 
 
-def test_summary_counts() -> None:
-    common = {"planner": "p", "peak_rss_mb": 1.0, "duration_s": 2.0, "min_clearance_m": 0.01, "stage": "sample"}
-    good = {**common, "set": "a", "solved": True, "status": "SOLVED", "time_s": 1.0, "length_rad": 3.0}
-    records = [
-        {**good, "index": 1, "best_known_rad": 2.0},
-        {**good, "index": 2, "best_known_rad": None, "time_s": 3.0, "length_rad": 5.0},
-        {**good, "index": 3, "solved": False, "status": "NO_PATH_FOUND", "time_s": 8.0},
-        {**good, "index": 4, "solved": False, "status": "START_IN_COLLISION", "time_s": 0.0},
-    ]
+def test_summary_counts(tmp_path: Path) -> None:
+    records = read(
+        tmp_path,
+        line("p", 1, time_s=1.0, length_rad=3.0, best_known_rad=2.0, sparc=-1.5),
+        line("p", 2, time_s=3.0, length_rad=5.0, best_known_rad=None, sparc=-2.5),
+        line("p", 3, solved=False, time_s=8.0, coarse_solved=True, refuted="it touches", status="REFUTED"),
+        line("p", 4, solved=False, time_s=0.0, status="START_IN_COLLISION"),
+    )
     (row,) = summarise(records)
-    assert (row.solved, row.valid, row.invalid) == (2, 3, 1)
+    assert (row.solved, row.valid, row.invalid, row.refuted) == (2, 3, 1, 1)
     assert row.success == pytest.approx(200 / 3)
+    assert row.coarse == pytest.approx(100)
+    assert row.interval == pytest.approx((20.77, 93.85), abs=0.01)
     assert (row.time_median, row.time_max, row.time_mean) == (3.0, 8.0, 4.0)
-    assert (row.length, row.length_ratio, row.stages) == (4.0, 1.5, {"sample": 2})
+    assert (row.length, row.length_ratio, row.stages, row.sparc) == (4.0, 1.5, {"sample": 2}, -2.0)
     assert "2/3 (+1 invalid)" in markdown(records)
+
+
+def test_a_problem_that_somebody_solves_is_valid_for_all(tmp_path: Path) -> None:
+    says_no = line("a", 1, solved=False, status="GOAL_UNREACHABLE")
+    (alone,) = summarise(read(tmp_path, says_no))
+    assert (alone.valid, alone.invalid) == (0, 1)
+    first, second = summarise(read(tmp_path, says_no, line("b", 1)))
+    assert (first.solved, first.valid, second.solved, second.valid) == (0, 1, 1, 1)
+    first, second = summarise(read(tmp_path, says_no, line("b", 1, solved=False, status="TIMEOUT")))
+    assert (first.valid, second.valid) == (0, 0)
 
 
 def test_report_prints_the_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -152,10 +152,11 @@ def _success(summaries: Sequence[Summary], drawn: Mapping[str, Look]) -> Section
         )
         for row in summaries
     ]  # fmt: skip
-    table = Table(headings, rows, left=2, strong=_totals(summaries))
-    caption = "Success by set. Bars are 95 % confidence intervals."
-    figure = figures.success_by_set(summaries, drawn)
-    return Section("Success", [table, Picture("success-by-set", caption, figure)])
+    blocks: list[Block] = [Table(headings, rows, left=2, strong=_totals(summaries))]
+    if any(row.valid for row in summaries if row.planner in drawn):
+        caption = "Success by set. Bars are 95 % confidence intervals."
+        blocks.append(Picture("success-by-set", caption, figures.success_by_set(summaries, drawn)))
+    return Section("Success", blocks)
 
 
 def _time(summaries: Sequence[Summary], groups: Mapping[str, Sequence[Record]], drawn: Mapping[str, Look]) -> Section:
