@@ -422,7 +422,7 @@ class Servo(nn.Module):
 
 def planner_with(policy: nn.Module, settings: MpinetsSettings | None = None) -> Mpinets:
     planner = Mpinets(settings)
-    planner._policy = lambda name, robot: policy  # type: ignore[assignment]
+    planner._policies["panda"] = policy
     return planner
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 import torch
@@ -78,7 +77,7 @@ class Mpinets(Baseline):
 
     def __init__(self, settings: MpinetsSettings | None = None) -> None:
         self.settings = settings or MpinetsSettings()
-        self._policy = lru_cache(maxsize=4)(self._load)
+        self._policies: dict[str, MpinetsNetwork] = {}
 
     def search(self, task: Task) -> Claim:
         """As `Baseline.search`.
@@ -88,11 +87,11 @@ class Mpinets(Baseline):
             InvalidInputError: the weights are another robot's.
             FileFormatError: they are none.
         """
-        network = self._policy(task.robot.name, task.robot)
+        network = self._policy(task.robot)
         begin = time.perf_counter()
-        cloud = np.random.default_rng(task.seed)
-        obstacle = sample_scene(task.scene, network.config.num_obstacle_points, cloud)
-        obstacle = _moved(obstacle, inverse(task.robot.X_W0))
+        rng = np.random.default_rng(task.seed)
+        X_0W = inverse(task.robot.X_W0)
+        obstacle = sample_scene(task.scene, network.config.num_obstacle_points, rng) @ X_0W[:3, :3].T + X_0W[:3, 3]
         rollouts = []
         for X_0T in targets(task):
             rollout = self._roll_out(network, task, obstacle, X_0T, begin + self.settings.time_budget)
@@ -110,8 +109,11 @@ class Mpinets(Baseline):
         )
         return Claim(Status.TIMEOUT if late else Status.NO_PATH_FOUND, message, timings=timings)
 
-    def _load(self, _name: str, robot: Robot) -> MpinetsNetwork:
-        return load_policy(robot, self.settings.weights)
+    def _policy(self, robot: Robot) -> MpinetsNetwork:
+        """Read once a robot; its gripper's opening and its place make no other robot of it."""
+        if robot.name not in self._policies:
+            self._policies[robot.name] = load_policy(robot, self.settings.weights)
+        return self._policies[robot.name]
 
     @torch.inference_mode()
     def _roll_out(self, network: MpinetsNetwork, task: Task, obstacle: Array, X_0T: Array, deadline: float) -> Rollout:
@@ -150,10 +152,6 @@ def pose_error(robot: Robot, q: Array, X_0T: Array) -> tuple[float, float]:
     R = X_now[:3, :3].T @ X_0T[:3, :3]
     angle = math.acos(float(np.clip((np.trace(R) - 1) / 2, -1.0, 1.0)))
     return float(np.linalg.norm(X_now[:3, 3] - X_0T[:3, 3])), angle
-
-
-def _moved(points: Array, X: Array) -> Array:
-    return points @ X[:3, :3].T + X[:3, 3]
 
 
 def _row(values: Array) -> Tensor:
