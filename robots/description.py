@@ -33,10 +33,10 @@ _KEYS = {
         {"edmp_robot", "name", "home", "joints", "links", "tools", "tool", "collision_pairs"},
         {"notes", "base", "gripper"},
     ),
-    "joint": ({"name", "kind", "position", "velocity", "acceleration", "jerk"}, {"xyz", "rpy", "quaternion"}),
+    "joint": ({"name", "kind", "position", "velocity", "acceleration", "jerk"}, {"xyz", "rpy", "quaternion", "effort"}),
     "link": (
         {"name", "body"},
-        {"xyz", "rpy", "quaternion", "attached", "source", "fit", "hulls", "spheres", "box", "like"},
+        {"xyz", "rpy", "quaternion", "attached", "mass", "com", "source", "fit", "hulls", "spheres", "box", "like"},
     ),
     "box": ({"size"}, {"xyz", "rpy", "quaternion"}),
     "tool": ({"name", "body"}, {"xyz", "rpy", "quaternion"}),
@@ -156,10 +156,11 @@ def _joints(entries: Any, place: str) -> tuple[tuple[Joint, ...], Limits]:
             raise FileFormatError(f"{here}: kind {entry['kind']!r}; expected revolute or prismatic")
         lower, upper = entry_numbers(entry["position"], (2,), f"{here}: position")
         rates = [float(entry_numbers(entry[key], (), f"{here}: {key}")) for key in ("velocity", "acceleration", "jerk")]
-        if not lower < upper or min(rates) <= 0:
-            raise FileFormatError(f"{here}: limits must satisfy lower < upper and positive velocity, ..., jerk")
+        effort = float(entry_numbers(entry["effort"], (), f"{here}: effort")) if "effort" in entry else np.inf
+        if not lower < upper or min(*rates, effort) <= 0:
+            raise FileFormatError(f"{here}: limits must satisfy lower < upper and positive velocity, ..., effort")
         joints.append(Joint(str(entry["name"]), entry["kind"], entry_pose(entry, here)))
-        rows.append([lower, upper, *rates])
+        rows.append([lower, upper, *rates, effort])
     _check_unique([joint.name for joint in joints], place)
     return tuple(joints), Limits(*np.array(rows).T.copy())
 
@@ -191,9 +192,20 @@ def _links(entries: Any, dof: int, place: str) -> tuple[Link, ...]:
         if not isinstance(attached, bool):
             raise FileFormatError(f"{here}: attached {attached!r}; expected true or false")
         box = _box(geometry.get("box"), X_BL, here)
-        links.append(Link(str(entry["name"]), body, X_BL, hulls, spheres, box, attached))
+        mass, com_B = _mass(entry, X_BL, here)
+        links.append(Link(str(entry["name"]), body, X_BL, hulls, spheres, box, attached, mass, com_B))
     _check_unique([link.name for link in links], place)
     return tuple(links)
+
+
+def _mass(entry: Mapping[str, Any], X_BL: Array, place: str) -> tuple[float | None, Array | None]:
+    """Mass [kg] and centre of mass in the body frame [m], each None if the link does not say."""
+    mass = float(entry_numbers(entry["mass"], (), f"{place}: mass")) if "mass" in entry else None
+    if mass is not None and mass <= 0:
+        raise FileFormatError(f"{place}: mass {mass} kg; expected a positive number, or no mass")
+    if "com" not in entry:
+        return mass, None
+    return mass, apply(X_BL, entry_numbers(entry["com"], (3,), f"{place}: com")[None])[0]
 
 
 def _box(entry: Any, X_BL: Array, place: str) -> LinkBox | None:

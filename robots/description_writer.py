@@ -42,6 +42,7 @@ def document_of(robot: Robot) -> Document:
                 "velocity": _rounded(limits.velocity[i]),
                 "acceleration": _rounded(limits.acceleration[i]),
                 "jerk": _rounded(limits.jerk[i]),
+                **({"effort": _rounded(limits.effort[i])} if np.isfinite(limits.effort[i]) else {}),
             }
             for i, joint in enumerate(robot.joints)
         ],
@@ -95,6 +96,8 @@ def _link_entry(link: Link) -> dict[str, Any]:
         "body": link.body,
         **pose_entry(link.X_BL),
         **({"attached": True} if link.attached else {}),
+        **({} if link.mass is None else {"mass": _rounded(link.mass)}),
+        **({} if link.com_B is None else {"com": _rounded(apply(X_LB, link.com_B[None])[0])}),
         **geometry_entry([apply(X_LB, hull) for hull in link.hulls_B], spheres, box),
     }
 

@@ -34,13 +34,21 @@ class Joint:
 
 @dataclass(frozen=True, eq=False)
 class Limits:
-    """Joint limits, each array (dof,): position [rad or m], then its first three time derivatives."""
+    """Joint limits, each array (dof,): position [rad or m], then its first three time derivatives.
+
+    ``effort`` is the largest torque or force of each joint's motor [Nm or N]; infinite where nothing says.
+    """
 
     lower: Array
     upper: Array
     velocity: Array
     acceleration: Array
     jerk: Array
+    effort: Array = None  # type: ignore[assignment]  # an array once made
+
+    def __post_init__(self) -> None:
+        if self.effort is None:
+            object.__setattr__(self, "effort", np.full(len(self.velocity), np.inf))
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +77,8 @@ class Link:
         spheres_B: (S, 4) centres and radii [m]; their union contains the link's geometry. The optimiser uses these.
         box: bounding box for the volume costs, or None for a link without geometry.
         attached: True for an object added by `Robot.with_attachment`.
+        mass: [kg]; None if nothing says.
+        com_B: (3,) centre of mass [m]; None if nothing says. `edmp.robots.inertia` fills in what is missing.
     """
 
     name: str
@@ -78,6 +88,8 @@ class Link:
     spheres_B: Array
     box: LinkBox | None
     attached: bool = False
+    mass: float | None = None
+    com_B: Array | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -252,4 +264,5 @@ def _shifted(link: Link, offset_B: Array) -> Link:
         hulls_B=tuple(hull + offset_B for hull in link.hulls_B),
         spheres_B=link.spheres_B + np.append(offset_B, 0.0),
         box=link.box and dataclasses.replace(link.box, X_BX=X_shift @ link.box.X_BX),
+        com_B=None if link.com_B is None else link.com_B + offset_B,
     )

@@ -46,6 +46,7 @@ class _UrdfJoint:
     lower: float
     upper: float
     velocity: float | None
+    effort: float | None
     mimic: bool
 
     @property
@@ -59,6 +60,7 @@ class _Urdf:
 
     name: str
     sources: dict[str, list[dict[str, Any]]]
+    masses: dict[str, dict[str, Any]]
     joints: tuple[_UrdfJoint, ...]
     root: str
 
@@ -122,7 +124,7 @@ def urdf_document(
         ],
         "collision_pairs": [],
         "links": [
-            {"name": name, "body": body, **pose_entry(X_BL), "source": urdf.sources[name]}
+            {"name": name, "body": body, **pose_entry(X_BL), **urdf.masses[name], "source": urdf.sources[name]}
             for name, (body, X_BL) in sorted(placed.items(), key=lambda item: item[1][0])
             if urdf.sources[name]
         ],
@@ -230,6 +232,7 @@ def _joint_entry(joint: _UrdfJoint, X_PJ: Array) -> dict[str, Any]:
         **pose_entry(X_PJ),
         "position": [round(joint.lower, 10), round(joint.upper, 10)],
         "velocity": velocity,
+        **({} if joint.effort is None else {"effort": joint.effort}),
     }
 
 
@@ -265,6 +268,9 @@ def _parse(path: Path) -> _Urdf:
         ]
         for link in root.findall("link")
     }
+    masses = {
+        link.get("name", ""): _mass_entry(link, f"{path}: link {link.get('name')}") for link in root.findall("link")
+    }
     joints = tuple(_parse_joint(joint, sources, str(path)) for joint in root.findall("joint"))
     children = [joint.child for joint in joints]
     if len(set(children)) != len(children):
@@ -273,7 +279,7 @@ def _parse(path: Path) -> _Urdf:
     roots = [name for name in sources if name not in children]
     if len(roots) != 1:
         raise FileFormatError(f"{path}: expected one root link, found {len(roots)}: {', '.join(roots) or 'a loop'}")
-    return _Urdf(root.get("name", path.stem), sources, joints, roots[0])
+    return _Urdf(root.get("name", path.stem), sources, masses, joints, roots[0])
 
 
 def _parse_joint(element: ElementTree.Element, links: Mapping[str, Any], path: str) -> _UrdfJoint:
@@ -289,19 +295,36 @@ def _parse_joint(element: ElementTree.Element, links: Mapping[str, Any], path: s
     if np.linalg.norm(axis) < 1e-9:
         raise FileFormatError(f"{place}: the axis is zero")
     limit = element.find("limit")
-    lower, upper, velocity = -CONTINUOUS_RANGE, CONTINUOUS_RANGE, None
+    lower, upper = -CONTINUOUS_RANGE, CONTINUOUS_RANGE
     if kind in ("revolute", "prismatic"):
         if limit is None:
             raise FileFormatError(f"{place}: a {kind} joint needs <limit lower= upper= velocity=>")
         lower, upper = (float(_floats(limit.get(key, "0"), 1, f"{place}: limit")[0]) for key in ("lower", "upper"))
         if not lower < upper:
             raise FileFormatError(f"{place}: limit: lower {lower} is not below upper {upper}")
-    if limit is not None and limit.get("velocity"):
-        velocity = float(_floats(limit.get("velocity", ""), 1, f"{place}: limit velocity")[0])
+    velocity, effort = (_positive_limit(limit, key, place) for key in ("velocity", "effort"))
     X_PC = _origin(element, place)
     mimic = element.find("mimic") is not None
     axis = axis / np.linalg.norm(axis)
-    return _UrdfJoint(name, kind, parent, child, X_PC, axis, lower, upper, velocity or None, mimic)
+    return _UrdfJoint(name, kind, parent, child, X_PC, axis, lower, upper, velocity, effort, mimic)
+
+
+def _positive_limit(limit: ElementTree.Element | None, key: str, place: str) -> float | None:
+    """A limit that is given and not 0, by which many files mean that they do not know."""
+    if limit is None or not limit.get(key):
+        return None
+    return float(_floats(limit.get(key, ""), 1, f"{place}: limit {key}")[0]) or None
+
+
+def _mass_entry(link: ElementTree.Element, place: str) -> dict[str, Any]:
+    """The keys mass and com of a link's description; none where the file gives no mass."""
+    inertial = link.find("inertial")
+    element = None if inertial is None else inertial.find("mass")
+    if inertial is None or element is None:
+        return {}
+    mass = float(_floats(_attribute(element, "value", f"{place}: mass"), 1, f"{place}: mass")[0])
+    com_L = _origin(inertial, f"{place}: inertial")[:3, 3]
+    return {"mass": mass, "com": com_L.tolist()} if mass > 0 else {}
 
 
 def _end(element: ElementTree.Element, tag: str, links: Mapping[str, Any], place: str) -> str:
