@@ -16,6 +16,7 @@ from edmp.cli.learn import generate, prior_app, train
 from edmp.cli.mpinets import train_mpinets
 from edmp.cli.plan import plan
 from edmp.cli.robot import app as robot_app
+from edmp.cli.view import view
 from edmp.robots.errors import EdmpError
 
 OK, NO_PLAN, MISUSE, INTERRUPTED = 0, 1, 2, 130
@@ -29,6 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(plan)
+app.command()(view)
 bench_app.command()(make)
 for command in (report, compare, baseline, ablate):
     bench_app.command()(command)

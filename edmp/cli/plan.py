@@ -39,6 +39,8 @@ def plan(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Write the plan (JSON) here.")] = None,
     picture: Annotated[Path | None, typer.Option(help="Write a picture of the plan (.png, .pdf, ...) here.")] = None,
+    view: Annotated[bool, typer.Option("--view", help="Show the plan in a window afterwards.")] = False,
+    web: Annotated[bool, typer.Option("--web", help="Show the plan in a browser afterwards, until Ctrl-C.")] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the result as JSON on stdout, and nothing else.")
     ] = False,
@@ -56,6 +58,10 @@ def plan(
         check_writable(out, "--out", suffixes=(".json",))
     if picture is not None:
         check_writable(picture, "--picture", suffixes=PICTURES)
+    if view and not web:
+        from edmp.cli.view import check_screen
+
+        check_screen()
     options = {"time_budget": time_budget, "num_seeds": num_seeds, "ensemble": ensemble, "prior": prior}
     with progress_console().status("reading the problem") as status, contextlib.redirect_stdout(sys.stderr):
         problem = read_problem(scene, request=request, start=start, goals=goal, goal_poses=goal_pose, robot=robot)
@@ -77,7 +83,17 @@ def plan(
         print(json.dumps(_json_report(problem, result), allow_nan=False))
     else:
         _print_report(problem, result, written)
+    if view or web:
+        _show(problem, result, web=web)
     raise typer.Exit(0 if result.solved else 1)
+
+
+def _show(problem: Problem, result: PlanResult, *, web: bool) -> None:
+    from edmp.cli.view import show_in_browser, show_in_window
+    from edmp.viz import subject_of
+
+    subject = subject_of(result, problem=problem)
+    (show_in_browser if web else show_in_window)(subject)
 
 
 def solve(problem: Problem, *, seed: int, **options: Any) -> PlanResult:
