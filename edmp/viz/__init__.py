@@ -9,16 +9,22 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 _HOMES = {
+    "edmp.viz.denoising": ("save_denoising",),
     "edmp.viz.figure": ("save_image",),
+    "edmp.viz.movie": ("save_movie",),
+    "edmp.viz.plots": ("save_plots",),
     "edmp.viz.subject": ("Subject", "subject_of"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 if TYPE_CHECKING:
+    from edmp.viz.denoising import save_denoising
     from edmp.viz.figure import save_image
+    from edmp.viz.movie import save_movie
+    from edmp.viz.plots import save_plots
     from edmp.viz.subject import Subject, subject_of
 
-__all__ = ["Subject", "save_image", "subject_of"]
+__all__ = ["Subject", "save_denoising", "save_image", "save_movie", "save_plots", "subject_of"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,16 +1,25 @@
-"""Plots beside the picture: joints against their limits, speeds, clearance."""
+"""Plots: joints against their limits, speeds, clearance, costs; beside a picture, or as a page of their own."""
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edmp.outfile import check_writable, written_whole
+from edmp.problem import Problem
 from edmp.result import Solution
-from edmp.robots.robot import Robot
+from edmp.robots.errors import InvalidInputError
+from edmp.robots.robot import Limits, Robot
 from edmp.scenes.scene import Obstacle, Scene
 from edmp.scenes.shapes import Mesh
+from edmp.trace import Batch, Trace, load_trace
+from edmp.trajectory import Trajectory
+from edmp.viz.subject import Subject, Viewable, subject_of
 from edmp.viz.surfaces import body_poses, hull_faces
 
 if TYPE_CHECKING:
@@ -88,29 +97,25 @@ def _draw_clearance(axes: Axes, robot: Robot, scene: Scene, solution: Solution) 
                   transform=axes.transAxes)  # fmt: skip
         axes.set_yticks([])
         return
-    times, distances = clearance_over_time(robot, scene, solution)
+    times, distances = clearance_over_time(robot, scene, solution.trajectory)
     millimetres = 1e3 * distances
     top = max(40.0, 1.08 * float(millimetres.max()))
     axes.fill_between(times, 0, millimetres, color="#dcefe3", linewidth=0)
     axes.plot(times, millimetres, color="#1b7a3d", linewidth=1.8)
-    proved = 1e3 * solution.min_clearance
-    axes.axhline(proved, color=INK, linewidth=1.0, linestyle=(0, (1, 2)))
-    axes.annotate(f"proved: {proved:.1f} mm", (1.0, proved), xycoords=("axes fraction", "data"), fontsize=9.5,
-                  ha="right", va="bottom", color=INK, xytext=(0, 2), textcoords="offset points")  # fmt: skip
+    _mark_proved(axes, solution.min_clearance)
     axes.set_ylim(0, top)
     axes.set_ylabel("mm", color=INK)
 
 
-def clearance_over_time(robot: Robot, scene: Scene, solution: Solution) -> tuple[Array, Array]:
+def clearance_over_time(robot: Robot, scene: Scene, trajectory: Trajectory) -> tuple[Array, Array]:
     """Times (n,) [s], and the distance (n,) [m] from points on the moving links to the nearest obstacle.
 
     Points, not surfaces: the true distance can be smaller by a few millimetres. The judge's word is the proof.
     """
     import torch
 
-    trajectory = solution.trajectory
     times = np.linspace(0, trajectory.duration, CLEARANCE_SAMPLES)
-    q = np.stack([np.interp(times, trajectory.times, column) for column in trajectory.positions.T], axis=1)
+    q = trajectory.at(times)
     X_WB = body_poses(robot, q)
     parts = [
         np.einsum("nij,vj->nvi", X_WB[:, link.body, :3, :3], points) + X_WB[:, link.body, None, :3, 3]
@@ -146,3 +151,159 @@ def _surface_points(hull: Array) -> Array:
         w = np.stack([1 - u - v, u, v], axis=1)
         points.append(np.einsum("gk,fkx->fgx", w, some).reshape(-1, 3))
     return np.unique(np.round(np.concatenate(points), 5), axis=0)
+
+
+# --- the whole page --------------------------------------------------------------------------------------------------
+
+
+def save_plots(
+    source: Viewable | Subject | Trace,
+    path: str | Path,
+    *,
+    robot: Robot | str | Path | None = None,
+    scene: Scene | None = None,
+    problem: Problem | None = None,
+    motion: int = 0,
+) -> None:
+    """Plot a motion over time: positions, velocities and accelerations against the limits, and clearance.
+
+    Args:
+        source: a plan file alone is enough, see `edmp.viz.subject_of`; a `Trace`, or the .npz file of one, adds$
+            the cost over denoising and repair.
+        path: of the figure (.pdf, .png, .svg).
+        robot, scene, problem: what the source does not say.
+        motion: which motion: 0 is the best, then the alternatives.
+
+    Raises:
+        InvalidInputError: there is no motion, or the file cannot be written.
+        FileFormatError: the file of a trace or plan cannot be read.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    path = check_writable(path, "figure", suffixes=(".pdf", ".png", ".svg", ".jpg"))
+    if isinstance(source, (str, Path)) and Path(source).suffix == ".npz":
+        source = load_trace(source)
+    trace = source if isinstance(source, Trace) else None
+    subject = subject_of(
+        source.plan if isinstance(source, Trace) else source, robot=robot, scene=scene, problem=problem
+    )
+    if not subject.motions and trace is None:
+        why = f": {subject.message}" if subject.failed else ""
+        raise InvalidInputError(f"there is no motion to plot{why}")
+    rows: list[Callable[[Axes], None]] = []
+    if subject.motions:
+        subject = subject.choosing(motion)
+        rows += [functools.partial(_draw_kind, subject=subject, kind=kind) for kind in _KINDS]
+        rows.append(functools.partial(_draw_clearance_of, subject=subject))
+    if trace is not None and trace.batches:
+        rows.append(functools.partial(_draw_costs, batches=trace.round()))
+    figure = Figure(figsize=(7.2, 2.05 * len(rows) + 0.5), dpi=150, facecolor="white", layout="constrained")
+    FigureCanvasAgg(figure)
+    for axes, draw in zip(np.atleast_1d(figure.subplots(len(rows))), rows, strict=True):
+        draw(axes)
+        _tidy(axes)
+    if subject.motions:
+        handles, labels = figure.axes[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside upper center", ncols=8, frameon=False, fontsize=8.5)
+    with written_whole(path) as temporary:
+        figure.savefig(temporary)
+
+
+_KINDS: Mapping[str, tuple[str, Callable[[Limits], tuple[Array, Array]]]] = {
+    "positions": ("position [rad]", lambda limits: (limits.lower, limits.upper)),
+    "velocities": ("velocity [rad/s]", lambda limits: (-limits.velocity, limits.velocity)),
+    "accelerations": ("acceleration [rad/s²]", lambda limits: (-limits.acceleration, limits.acceleration)),
+}
+"""What is plotted of a trajectory, and its limits."""
+_DASHES = ("-", (0, (6, 1.5)), (0, (2, 1)), (0, (6, 1.5, 1.5, 1.5)))
+"""Line styles, so that joints can be told apart in a print without colours."""
+
+
+def _draw_kind(axes: Axes, *, subject: Subject, kind: str) -> None:
+    """Values of each joint; limits as ticks in its colour at the edge, or as a band where the joints share them."""
+    label, limits_of = _KINDS[kind]
+    trajectory, (lower, upper) = subject.motions[0], limits_of(subject.robot.limits)
+    values = getattr(trajectory, kind)
+    for i, name in enumerate(subject.robot.joint_names):
+        color, style = COLORS[i % len(COLORS)], _DASHES[i % len(_DASHES)]
+        axes.plot(trajectory.times, values[:, i], color=color, linestyle=style, linewidth=1.2, label=_short(name, i))
+    low, high = float(values.min()), float(values.max())
+    room = 0.12 * max(high - low, 1e-3)
+    axes.set_ylim(low - room, high + room)
+    for i in range(subject.robot.dof):
+        for bound in (lower[i], upper[i]):
+            axes.plot([0.985, 1.0], [bound, bound], color=COLORS[i % len(COLORS)], linewidth=2.4, solid_capstyle="butt",
+                      transform=axes.get_yaxis_transform())  # fmt: skip
+    share = np.abs(2 * values - (upper + lower)) / (upper - lower)
+    i = int(share.max(axis=0).argmax())
+    axes.set_title(f"nearest to its limit: {_short(subject.robot.joint_names[i], i)}, {100 * share[:, i].max():.0f} %",
+                   loc="right", fontsize=8, color=INK)  # fmt: skip
+    axes.set_ylabel(label, fontsize=9, color=INK)
+    axes.set_xlim(0, trajectory.duration)
+
+
+def _short(name: str, index: int) -> str:
+    """A joint's name in a legend: without the robot's, which all share."""
+    return name.split("_", 1)[1] if name.startswith(("panda_", "fr3_", "iiwa_")) else name or f"joint {index + 1}"
+
+
+def _draw_clearance_of(axes: Axes, *, subject: Subject) -> None:
+    axes.set_ylabel("clearance [mm]", fontsize=9, color=INK)
+    axes.set_xlabel("time [s]", fontsize=9, color=INK)
+    axes.set_xlim(0, subject.motions[0].duration)
+    if not len(subject.scene):
+        axes.text(0.5, 0.5, "no obstacles", ha="center", color=INK, transform=axes.transAxes)
+        return
+    times, distances = clearance_over_time(subject.robot, subject.scene, subject.motions[0])
+    axes.fill_between(times, 0, 1e3 * distances, color="#dcefe3", linewidth=0)
+    axes.plot(times, 1e3 * distances, color="#1b7a3d", linewidth=1.4)
+    axes.set_ylim(0, max(40.0, 1.08e3 * float(distances.max())))
+    if subject.solutions:
+        _mark_proved(axes, subject.solutions[0].min_clearance)
+
+
+def _mark_proved(axes: Axes, clearance: float) -> None:
+    """The clearance that the judge proved for the whole motion, as a dotted line."""
+    proved = 1e3 * clearance
+    axes.axhline(proved, color=INK, linewidth=1.0, linestyle=(0, (1, 2)))
+    axes.annotate(f"proved: {proved:.1f} mm", (1.0, proved), xycoords=("axes fraction", "data"), fontsize=8.5,
+                  ha="right", va="bottom", color=INK, xytext=(0, 2), textcoords="offset points")  # fmt: skip
+
+
+def _draw_costs(axes: Axes, *, batches: Sequence[Batch]) -> None:
+    """Clearance cost of the candidates, and how many are free, from batch to batch."""
+    at = np.arange(len(batches))
+    low, middle, high = np.stack([np.quantile(batch.costs, (0.1, 0.5, 0.9)) for batch in batches], axis=1)
+    floor = 1e-3
+    axes.fill_between(at, np.maximum(low, floor), np.maximum(high, floor), color="#f1dccb", linewidth=0)
+    axes.plot(at, np.maximum(middle, floor), color="#b4561f", linewidth=1.5, marker="o", markersize=3.2)
+    axes.set_yscale("log")
+    axes.set_ylabel("cost, median\nand 10–90 %", fontsize=9, color=INK)
+    names = [
+        f"σ {batch.level:.2g}" if batch.stage == "sample" else _STAGE_NAMES[batch.stage](batch) for batch in batches
+    ]
+    axes.set_xticks(at, names, fontsize=7.5, rotation=35, ha="right", rotation_mode="anchor")
+    axes.set_xlim(-0.3, len(batches) - 0.7)
+    share = axes.twinx()
+    share.plot(
+        at, [100 * batch.valid.mean() for batch in batches], color="#12805c", linewidth=1.5, linestyle=(0, (4, 2))
+    )
+    share.set_ylim(-3, 103)
+    share.set_ylabel("free [%]", fontsize=9, color="#12805c")
+    share.tick_params(colors="#12805c", labelsize=8)
+    share.spines["top"].set_visible(False)
+
+
+_STAGE_NAMES: Mapping[str, Callable[[Batch], str]] = {
+    "repair": lambda batch: f"repair {batch.level:.0f}",
+    "polish": lambda batch: "polish",
+}
+
+
+def _tidy(axes: Axes) -> None:
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    for side in ("left", "bottom"):
+        axes.spines[side].set_color("#9aa0aa")
+    axes.tick_params(colors=INK, labelsize=8)

@@ -210,14 +210,19 @@ class Stage:
 
     def motion(self) -> Shot:
         """Start and goal pale, the tool's path, and the arm as what moves."""
+        shot = self.backdrop()
+        path = tube(_some(self.tool_path, 200), TUBE_RADIUS, PATH)
+        bodies, _ = self.bodies(self.ends[0][1])
+        return dataclasses.replace(shot, still=[*shot.still, path], bodies=bodies)
+
+    def backdrop(self) -> Shot:
+        """The scene, with the arm pale at start and goal."""
         shown = np.concatenate([np.stack([q for _, q, _ in self.ends]), self.between(8)])
         still = self.scene_surfaces()
         moving = tuple(part for part in self.parts if part.body > 0)
         tints = [(q, dict.fromkeys(self.robot.link_names, color)) for _, q, color in self.ends]
         ends = [Layer(placed(moving, self.robot, q, colors), END_OPACITY) for q, colors in tints]
-        path = tube(_some(self.tool_path, 200), TUBE_RADIUS, PATH)
-        bodies, _ = self.bodies(self.ends[0][1])
-        return Shot(self.camera(shown), [*still, path], [*self.swept(), *ends], bodies, _floor(still))
+        return Shot(self.camera(shown), still, [*self.swept(), *ends], (), _floor(still))
 
 
 def obstacle_color(name: str, shape: Any, faults: Collection[str] = ()) -> Color:
