@@ -210,7 +210,8 @@ def test_the_report_says_what_is_there(results: Results) -> None:
     page = as_html(build(results))
     for text in (
         "a:num_seeds=8", "cage_tall", "edmp bench run --planners a|b", "A CPU &lt;fast&gt;, 2 cores", "edmp 0.1.0",
-        "8/8", "4/9", "seed 0", "python 3.11.9", "given with 9 problems", "CRASHED", "num_seeds=48", *(m.name for m in METRICS),
+        "8/8", "4/9", "seed 0", "python 3.11.9", "given with 9 problems", "CRASHED", "num_seeds=48",
+        *(metric.name for metric in METRICS),
     ):  # fmt: skip
         assert text in page, text
     titles = [section.title for section in build(results).sections]
@@ -249,6 +250,12 @@ def test_colours_last_for_more_planners_than_there_are() -> None:
     assert len({(look.color, str(look.dashes)) for look in found.values()}) == len(names)
     assert len({(look.color, look.marker) for look in found.values()}) == len(names)
     assert looks(names[:3]) == {name: found[name] for name in names[:3]}
+
+
+def test_the_documentation_has_the_same_definitions() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "benchmarks.md").read_text()
+    for metric in METRICS:
+        assert f"| {metric.name} | {metric.unit} | {metric.better or '-'} | {metric.definition} |" in text
 
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

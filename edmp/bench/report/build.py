@@ -142,8 +142,7 @@ def _provenance(results: Results) -> str:
 
 def _success(summaries: Sequence[Summary], drawn: Mapping[str, Look]) -> Section:
     headings = (
-        "planner", "set", "solved", "success [%]", "95 % interval [%]", "coarse success [%]", "refuted",
-        f"stages: {'/'.join(STAGES)}",
+        "planner", "set", "solved", "success [%]", "95 % interval [%]", "coarse success [%]", "refuted", "stages",
     )  # fmt: skip
     rows = [
         (

@@ -105,7 +105,7 @@ METRICS = (
         "stages",
         "problems",
         NEITHER,
-        "Of edmp: solved by samples as they were, after repair, after stitching, by the fallback.",
+        "Of edmp, what solved them: samples as they were / repair / stitching / the fallback.",
     ),
     Metric("memory", "MB", LOWER, "Largest resident memory of the planner's process."),
     Metric(

@@ -22,7 +22,7 @@ table { border-collapse: collapse; font-size: .86rem; font-variant-numeric: tabu
 th { text-align: right; vertical-align: bottom; font-weight: 600; border-bottom: 1.5px solid #8b919a; }
 th, td { padding: .22rem .6rem; }
 td { text-align: right; vertical-align: top; border-bottom: 1px solid #eceef1; white-space: nowrap; }
-th.w, td.w { text-align: left; white-space: normal; overflow-wrap: anywhere; min-width: 4rem; }
+th.w, td.w { text-align: left; white-space: normal; overflow-wrap: break-word; max-width: 34rem; }
 tr.s td { font-weight: 600; border-bottom: 1.5px solid #c5cad1; }
 figure { margin: 1rem 0 1.6rem; }
 figure img { width: 100%; max-width: 52rem; height: auto; display: block; }
@@ -33,6 +33,7 @@ figcaption { font-size: .86rem; color: #565d68; max-width: 50rem; margin-top: .3
   .wide { overflow: visible; }
   table { font-size: 7.2pt; }
   th, td { padding: .1rem .3rem; }
+  th.w, td.w { overflow-wrap: anywhere; max-width: 90mm; min-width: 18mm; }
   thead { display: table-header-group; }
   tr, figure { break-inside: avoid; }
   h2 { break-after: avoid; }
