@@ -1,0 +1,194 @@
+"""Drake's model of an arm and what stands around it, from our descriptions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydrake.geometry import (
+    Box,
+    Capsule,
+    CollisionFilterDeclaration,
+    Convex,
+    Cylinder,
+    GeometryId,
+    GeometrySet,
+    SceneGraph,
+    Sphere,
+)
+from pydrake.math import RigidTransform
+from pydrake.multibody.plant import AddMultibodyPlant, CoulombFriction, MultibodyPlant, MultibodyPlantConfig
+from pydrake.multibody.tree import (
+    FixedOffsetFrame,
+    ModelInstanceIndex,
+    PrismaticJoint,
+    RevoluteJoint,
+    RigidBody,
+    RotationalInertia,
+    SpatialInertia,
+)
+from pydrake.systems.framework import Diagram, DiagramBuilder
+
+from edmp.robots.inertia import link_inertia
+from edmp.robots.robot import Robot
+from edmp.scenes import shapes
+from edmp.scenes.scene import Obstacle, Scene
+from edmp.validate.pieces import convex_of_shape
+
+Array = NDArray[np.float64]
+
+_FRICTION = CoulombFriction(0.8, 0.6)
+_SKIN = 1e-3
+"""Thickness of the slabs that the surface of a mesh is made of where it is not convex [m]."""
+_JOINTS = {"revolute": RevoluteJoint, "prismatic": PrismaticJoint}
+
+
+@dataclass(frozen=True, eq=False)
+class World:
+    """A diagram of arm and obstacles that touch each other.
+
+    Attributes:
+        diagram: plant and scene graph; its only input is the plant's actuation.
+        plant: the arm welded to the world, its joints in the order of the robot's.
+        arm: the arm in the plant.
+        names: link or obstacle of each collision geometry.
+    """
+
+    diagram: Diagram
+    plant: MultibodyPlant
+    arm: ModelInstanceIndex
+    names: Mapping[GeometryId, str]
+
+
+def make_world(robot: Robot, scene: Scene, *, time_step: float, mass_error: float, payload: float) -> World:
+    """The arm among the obstacles, with point contact between convex pieces.
+
+    The pieces are ``link.hulls_B``, those that the judge uses; pairs of links that are not in ``collision_pairs``
+    pass through each other. A mesh that is not convex is a surface of thin slabs: Drake's point contact would take its
+    convex hull.
+
+    Args:
+        robot: the arm; a gripper stays as it is.
+        scene: obstacles, fixed in the world.
+        time_step: of the plant [s].
+        mass_error: share by which every moving link is heavier than described [1].
+        payload: mass at the tool frame that the description does not know [kg].
+    """
+    builder = DiagramBuilder()
+    config = MultibodyPlantConfig(time_step=time_step, contact_model="point")
+    plant, graph = AddMultibodyPlant(config, builder)
+    arm, bodies = _add_arm(plant, robot, 1.0 + mass_error, payload)
+    names: dict[GeometryId, str] = {}
+    of_link = []
+    for link in robot.links:
+        ids = [
+            plant.RegisterCollisionGeometry(
+                bodies[link.body], RigidTransform(), Convex(hull.T, link.name), f"{link.name}/{k}", _FRICTION
+            )
+            for k, hull in enumerate(link.hulls_B)
+        ]
+        names.update(dict.fromkeys(ids, link.name))
+        of_link.append(ids)
+    for obstacle in scene:
+        for k, (shape, X_OG) in enumerate(_pieces(obstacle)):
+            X_WG = RigidTransform(obstacle.X_WO) @ X_OG
+            geometry = plant.RegisterCollisionGeometry(
+                plant.world_body(), X_WG, shape, f"obstacle/{obstacle.name}/{k}", _FRICTION
+            )
+            names[geometry] = obstacle.name
+    _filter(graph, robot, of_link)
+    plant.Finalize()
+    builder.ExportInput(plant.get_actuation_input_port(arm), "torques")
+    return World(builder.Build(), plant, arm, names)
+
+
+def make_model(robot: Robot) -> MultibodyPlant:
+    """What a controller knows of the arm: kinematics and masses as described, nothing around it."""
+    plant = MultibodyPlant(0.0)
+    _add_arm(plant, robot, 1.0, 0.0)
+    plant.Finalize()
+    return plant
+
+
+def _add_arm(
+    plant: MultibodyPlant, robot: Robot, mass_share: float, payload: float
+) -> tuple[ModelInstanceIndex, list[RigidBody]]:
+    """Model instance and bodies (dof + 1), the fixed base first."""
+    arm = plant.AddModelInstance(robot.name)
+    limits = robot.limits
+    bodies: list[RigidBody] = []
+    for index in range(robot.num_bodies):
+        inertia = _body_inertia(robot, index, mass_share if index else 1.0, payload)
+        body = plant.AddRigidBody(f"body{index}", arm, inertia)
+        if index == 0:
+            plant.WeldFrames(plant.world_frame(), body.body_frame(), RigidTransform(robot.X_W0))
+        else:
+            described = robot.joints[index - 1]
+            parent: Any = bodies[-1]
+            before = plant.AddFrame(_fixed_frame(f"before_{described.name}", parent, described.X_PJ))
+            axis: Any = [0.0, 0.0, 1.0]
+            joint = plant.AddJoint(_JOINTS[described.kind](described.name, before, body.body_frame(), axis))
+            joint.set_position_limits([limits.lower[index - 1]], [limits.upper[index - 1]])
+            plant.AddJointActuator(described.name, joint, float(limits.effort[index - 1]))
+        bodies.append(body)
+    return arm, bodies
+
+
+def _fixed_frame(name: str, body: RigidBody, X_BF: Array) -> Any:
+    return FixedOffsetFrame(name, body.body_frame(), RigidTransform(X_BF))
+
+
+def _body_inertia(robot: Robot, body: int, mass_share: float, payload: float) -> SpatialInertia:
+    """Of all links of a body, about its origin; never quite nothing, which Drake could not move."""
+    total = SpatialInertia.SolidSphereWithMass(1e-3, 0.01)
+    for link in robot.links:
+        inertia = link_inertia(link) if link.body == body else None
+        if inertia is not None:
+            I = inertia.I_C_B * mass_share
+            about_centre = RotationalInertia(I[0, 0], I[1, 1], I[2, 2], I[0, 1], I[0, 2], I[1, 2])
+            mass, com = inertia.mass * mass_share, inertia.com_B
+            total += SpatialInertia.MakeFromCentralInertia(mass, com, about_centre)
+    if payload > 0.0 and body == robot.tool.body:
+        total += SpatialInertia.PointMass(payload, robot.tool.X_BT[:3, 3])
+    return total
+
+
+def _filter(graph: SceneGraph, robot: Robot, of_link: list[list[GeometryId]]) -> None:
+    """Links that may touch, because they always do or never can, do not collide."""
+    checked = set(robot.collision_pairs)
+    manager = graph.collision_filter_manager()
+    for i in range(len(of_link)):
+        for j in range(i, len(of_link)):
+            if (i, j) not in checked and of_link[i] and of_link[j]:
+                one, other = GeometrySet(of_link[i]), GeometrySet(of_link[j])
+                manager.Apply(CollisionFilterDeclaration().ExcludeBetween(one, other))
+
+
+def _pieces(obstacle: Obstacle) -> list[tuple[Any, RigidTransform]]:
+    """Shapes whose union is the obstacle, each with its pose in the obstacle's frame."""
+    shape, here = obstacle.shape, RigidTransform()
+    match shape:
+        case shapes.Box():
+            return [(Box(*shape.size), here)]
+        case shapes.Cylinder():
+            return [(Cylinder(shape.radius, shape.length), here)]
+        case shapes.Capsule():
+            return [(Capsule(shape.radius, shape.length), here)]
+        case shapes.Sphere():
+            return [(Sphere(shape.radius), here)]
+    if convex_of_shape(shape) is not None:
+        return [(Convex(shape.vertices.T, obstacle.name), here)]
+    return [(Convex(slab.T, obstacle.name), here) for slab in _slabs(shape)]
+
+
+def _slabs(mesh: shapes.Mesh) -> list[Array]:
+    """(6, 3) corners of a thin slab under each triangle that has an area; the slabs lie inside the mesh."""
+    corners = mesh.vertices[mesh.faces]
+    normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    length = np.linalg.norm(normal, axis=1)
+    kept = length > 1e-12
+    inward = -_SKIN * normal[kept] / length[kept, None]
+    return list(np.concatenate([corners[kept], corners[kept] + inward[:, None]], axis=1))

@@ -1,0 +1,274 @@
+"""An arm in Drake: rigid-body dynamics, contact, torque limits, and the faults that real arms have.
+
+The arm follows commands as a position-controlled arm does, by a controller that runs at every step of the simulation and
+knows the arm as it is described; what the controller does not know (`DrakeSimSettings.mass_error`, ``payload``) is what
+it has to fight. With e = q_d - q,
+
+- ``inverse-dynamics``: tau = M(q) (a_d + 3 w e' + 3 w^2 e + w^3 integral(e)) + C(q, v) v - tau_g(q): computed torque,
+  every joint's error with three poles at -w (Siciliano et al., Robotics, section 8.5.2, with an integral).
+- ``impedance``: tau = K e + D e' + M(q) a_d + C(q, v) v - tau_g(q), no integral: a payload shows as sag.
+
+Both are cut off at the effort limits.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from pydrake.multibody.tree import MultibodyForces
+from pydrake.systems.analysis import Simulator
+from scipy.linalg import eigh
+
+from edmp.execution.driver import ArmDriver, ArmState, Command, DriverError
+from edmp.execution.drivers.drake_plant import World, make_model, make_world
+from edmp.ranges import Range, check_fields
+from edmp.robots.errors import InvalidInputError, unknown_name
+from edmp.robots.robot import Robot
+from edmp.scenes.scene import Scene
+
+Array = NDArray[np.float64]
+
+CONTROLS = ("inverse-dynamics", "impedance")
+
+_UNKNOWN_EFFORT = 100.0
+"""In place of an effort limit that nobody knows, to scale the stiffness [Nm or N]."""
+
+
+@dataclass(frozen=True)
+class DrakeSimSettings:
+    """Settings of `DrakeArm`.
+
+    Attributes:
+        control: ``inverse-dynamics`` or ``impedance``.
+        bandwidth: w, where the poles of inverse dynamics control are [rad/s].
+        stiffness: of impedance control, as a multiple of the effort limit of each joint for each radian [1/rad]; 7 is
+            about what Franka's own joint impedance has.
+        damping: damping ratio of impedance control, mode by mode [1].
+        period: time between commands [s].
+        time_step: of the simulation, and of its controller [s].
+        delay: commands take effect this much later [s].
+        mass_error: share by which all moving links are heavier than the controller believes [1].
+        payload: mass at the tool that the controller does not know of [kg].
+        position_noise: standard deviation of measured positions [rad or m].
+        velocity_noise: standard deviation of measured velocities [rad/s or m/s].
+        seed: of the noise.
+        real_time: sleep so that a second of motion takes a second; otherwise as fast as possible.
+    """
+
+    control: str = "inverse-dynamics"
+    bandwidth: float = 30.0
+    stiffness: float = 7.0
+    damping: float = 1.0
+    period: float = 1e-3
+    time_step: float = 1e-3
+    delay: float = 0.0
+    mass_error: float = 0.0
+    payload: float = 0.0
+    position_noise: float = 0.0
+    velocity_noise: float = 0.0
+    seed: int = 0
+    real_time: bool = False
+
+    def __post_init__(self) -> None:
+        positive, other = Range(0, above=True), Range(0)
+        check_fields(self, dict.fromkeys(("bandwidth", "stiffness", "damping", "period", "time_step"), positive))
+        check_fields(self, dict.fromkeys(("delay", "payload", "position_noise", "velocity_noise"), other))
+        check_fields(self, {"mass_error": Range(-0.9), "seed": Range(0, whole=True), "time_step": Range(0, 5e-3)})
+        if self.control not in CONTROLS:
+            raise unknown_name("control", self.control, CONTROLS)
+        steps = self.period / self.time_step
+        if round(steps) < 1 or abs(steps - round(steps)) > 1e-6:
+            raise InvalidInputError(f"period {self.period:g} s must be a multiple of time_step {self.time_step:g} s")
+
+
+class DrakeArm(ArmDriver):
+    """A simulated arm; its time is that of the simulation.
+
+    External torques are those of the contacts, from the simulation itself; a real arm could only estimate them.
+
+    Args:
+        robot: the arm.
+        positions: (dof,) where it is when connected, at rest [rad or m].
+        scene: what stands around it.
+        settings: see `DrakeSimSettings`.
+    """
+
+    name: ClassVar[str] = "drake-sim"
+    evidence: ClassVar[str] = "rigid-body simulation with contact; masses as described, no friction in the joints"
+
+    def __init__(
+        self,
+        robot: Robot,
+        positions: ArrayLike,
+        *,
+        scene: Scene | None = None,
+        settings: DrakeSimSettings | None = None,
+    ) -> None:
+        self.robot, self.settings = robot, settings or DrakeSimSettings()
+        self.period = self.settings.period
+        self._start = np.array(positions, dtype=np.float64)
+        if self._start.shape != (robot.dof,) or not np.isfinite(self._start).all():
+            raise InvalidInputError(f"positions: expected {robot.dof} finite joint values, got {positions!r}")
+        self._scene = scene or Scene()
+        self._simulation: _Simulation | None = None
+
+    def now(self) -> float:
+        if self.settings.real_time:
+            return time.monotonic()
+        return self._simulation.time if self._simulation else 0.0
+
+    def connect(self) -> None:
+        self._simulation = _Simulation(self.robot, self._scene, self._start, self.settings)
+        self._line: deque[tuple[int, Command]] = deque()
+        self._lag, self._tick = round(self.settings.delay / self.period), 0
+        self._reference, self._slowing = Command.hold(self._start), np.zeros(self.robot.dof)
+        self._due = time.monotonic()
+
+    def wait(self) -> ArmState:
+        simulation = self._connected()
+        due = [self._line.popleft()[1] for _ in range(self._count_due())]
+        before, target = self._reference, due[-1] if due else self._without_command()
+        if due:
+            self._slowing = np.zeros(self.robot.dof)
+        try:
+            state = simulation.advance(before, target)
+        except RuntimeError as error:  # Drake's solvers, when the numbers run away
+            raise DriverError(f"the simulation broke down at {simulation.time:.3f} s: {error}") from error
+        self._reference = target
+        self._tick += 1
+        if self.settings.real_time:
+            self._due += self.period
+            time.sleep(max(0.0, self._due - time.monotonic()))
+        return state
+
+    def command(self, command: Command) -> None:
+        self._connected()
+        self._line.append((self._tick + self._lag, command))
+
+    def stop(self) -> None:
+        """Brake as fast as the acceleration limits allow, and simulate until the arm rests or a second has passed."""
+        if self._simulation is None:
+            return
+        self._line.clear()
+        for _ in range(round(1.0 / self.period)):
+            state = self.wait()
+            if not self._reference.velocities.any() and np.abs(state.velocities).max() < 1e-3:
+                break
+
+    def close(self) -> None:
+        self._simulation = None
+
+    def _connected(self) -> _Simulation:
+        if self._simulation is None:
+            raise DriverError("the arm is not connected: use the driver as a context manager")
+        return self._simulation
+
+    def _count_due(self) -> int:
+        return sum(tick <= self._tick for tick, _ in self._line)
+
+    def _without_command(self) -> Command:
+        """The reference slows down as fast as the acceleration limits allow, all joints together."""
+        v, dt = self._reference.velocities, self.period
+        if not v.any():
+            return Command.hold(self._reference.positions)
+        if not self._slowing.any():
+            self._slowing = v / max(float((np.abs(v) / self.robot.limits.acceleration).max()), dt)
+        after = np.where(np.abs(v) > np.abs(self._slowing) * dt, v - self._slowing * dt, 0.0)
+        return Command(self._reference.positions + 0.5 * (v + after) * dt, after, (after - v) / dt)
+
+
+class _Simulation:
+    """Drake's world, the controller in it, and the sensors."""
+
+    def __init__(self, robot: Robot, scene: Scene, positions: Array, settings: DrakeSimSettings) -> None:
+        self._settings, self._effort = settings, robot.limits.effort
+        self._world: World = make_world(
+            robot, scene, time_step=settings.time_step, mass_error=settings.mass_error, payload=settings.payload
+        )
+        self._simulator = Simulator(self._world.diagram)
+        plant, root = self._world.plant, self._simulator.get_mutable_context()
+        self._context = plant.GetMyMutableContextFromRoot(root)
+        plant.SetPositions(self._context, positions)
+        self._torques = self._world.diagram.get_input_port().FixValue(root, np.zeros(robot.dof))
+        self._contact_port = plant.get_contact_results_output_port()
+        self._external_port = plant.get_generalized_contact_forces_output_port(self._world.arm)
+        self._simulator.Initialize()
+        self._model: Any = make_model(robot)
+        self._model_context = self._model.CreateDefaultContext()
+        self._forces = MultibodyForces(self._model)
+        self._integral = np.zeros(robot.dof)
+        self._stiffness = settings.stiffness * np.where(np.isfinite(self._effort), self._effort, _UNKNOWN_EFFORT)
+        self._noise = np.random.default_rng(settings.seed)
+        self._steps = round(settings.period / settings.time_step)
+        self.time = 0.0
+
+    def advance(self, before: Command, target: Command) -> ArmState:
+        """One period of control from one reference to the next; the state after it."""
+        plant, dt = self._world.plant, self._settings.time_step
+        contact = None
+        torques, external = np.zeros(plant.num_velocities()), np.zeros(plant.num_velocities())
+        for k in range(self._steps):
+            share, end = k / self._steps, (k + 1) / self._steps
+            reference = Command(
+                (1 - share) * before.positions + share * target.positions,
+                (1 - share) * before.velocities + share * target.velocities,
+                (1 - end) * before.accelerations + end * target.accelerations,
+            )
+            torques = self._control(reference, *self._measured())
+            self._torques.GetMutableData().set_value(torques)
+            self.time += dt
+            self._simulator.AdvanceTo(self.time)
+            contact = contact or self._contact()
+            external = self._external_port.Eval(self._context)
+        q, v = self._measured()
+        return ArmState(self.time, q, v, torques, np.array(external), contact)
+
+    def _measured(self) -> tuple[Array, Array]:
+        plant, settings = self._world.plant, self._settings
+        q, v = plant.GetPositions(self._context), plant.GetVelocities(self._context)
+        if settings.position_noise > 0:
+            q = q + self._noise.normal(scale=settings.position_noise, size=q.shape)
+        if settings.velocity_noise > 0:
+            v = v + self._noise.normal(scale=settings.velocity_noise, size=v.shape)
+        return q, v
+
+    def _control(self, reference: Command, q: Array, v: Array) -> Array:
+        settings = self._settings
+        e, de = reference.positions - q, reference.velocities - v
+        model, context = self._model, self._model_context
+        model.SetPositions(context, q)
+        model.SetVelocities(context, v)
+        model.CalcForceElementsContribution(context, self._forces)
+        if settings.control == "impedance":
+            damping = self._damping(model.CalcMassMatrix(context))
+            tau = model.CalcInverseDynamics(context, reference.accelerations, self._forces)
+            tau = tau + self._stiffness * e + damping @ de
+        else:
+            w = settings.bandwidth
+            wanted = reference.accelerations + 3 * w * de + 3 * w**2 * e + w**3 * self._integral
+            tau = model.CalcInverseDynamics(context, wanted, self._forces)
+            full = np.abs(tau) >= self._effort  # what is cut off must not be summed up
+            self._integral += np.where(full, 0.0, e * settings.time_step)
+        return np.clip(tau, -self._effort, self._effort)
+
+    def _damping(self, M: Array) -> Array:
+        """D = 2 z Q sqrt(L) Q^T where M = Q Q^T and K = Q L Q^T: each mode is damped alone (Albu-Schaeffer et al. 2003,
+        Cartesian impedance control of redundant robots)."""
+        values, X = eigh(np.diag(self._stiffness), M)  # X^T M X = 1, X^T K X = L
+        Q = M @ X
+        return 2.0 * self._settings.damping * (Q * np.sqrt(values)) @ Q.T
+
+    def _contact(self) -> tuple[str, str] | None:
+        """The deepest pair."""
+        results = self._contact_port.Eval(self._context)
+        pairs = [results.point_pair_contact_info(k).point_pair() for k in range(results.num_point_pair_contacts())]
+        if not pairs:
+            return None
+        deepest = max(pairs, key=lambda pair: pair.depth)
+        names = self._world.names
+        return names[deepest.id_A], names[deepest.id_B]
