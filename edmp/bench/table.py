@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from rich import box
@@ -181,7 +182,9 @@ def report(records: Sequence[Record]) -> Group:
     """The table and, below it, the unsolved problems with their causes."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     for heading in HEADINGS:
-        table.add_column(heading, justify="left" if heading in ("planner", "set", "stages") else "right", no_wrap=True)
+        justify: Literal["left", "right"] = "left" if heading in ("planner", "set", "stages") else "right"
+        # In a narrow window names are folded, so that numbers stay whole.
+        table.add_column(heading, justify=justify, no_wrap=heading not in ("planner", "set"), overflow="fold")
     for row in summarise(records):
         table.add_row(*cells(row), style="bold" if row.set == ALL_SETS else "")
     notes = Text(

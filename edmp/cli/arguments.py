@@ -12,7 +12,7 @@ from rich.console import Console
 
 from edmp.robots.errors import InvalidInputError
 
-REPORT_WIDTH = 180
+REPORT_WIDTH = 220
 """Columns for tables when the output is not a terminal, so that nothing is cut off in a file."""
 
 
