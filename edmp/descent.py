@@ -130,7 +130,7 @@ class Descent:
         *,
         clearance: float,
         iterations: int = 60,
-        check_every: int = 4,
+        check_every: int = 8,
         pull: float = 0.1,
         max_move: float = 0.05,
         max_scale: float = 0.3,

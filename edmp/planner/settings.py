@@ -80,18 +80,18 @@ class PlannerSettings:
     prior_share: float = 0.5
     retreat_share: float = 0.5
     num_waypoints: int = 40
-    sampler_steps: int = 8
+    sampler_steps: int = 6
     guidance: GuidanceSettings = field(default_factory=GuidanceSettings)
     repair_clearances: tuple[float, ...] = (0.01, 0.02, 0.04)
     repair_iterations: int = 120
     repair_pulls: tuple[float, ...] = (0.0, 0.06)
     repair_max_move: float = 0.1
-    check_every: int = 5
-    enough_valid: int = 8
+    check_every: int = 8
+    enough_valid: int = 6
     rounds: int = 2
     max_rounds: int = 20
-    polish_candidates: int = 8
-    polish_iterations: int = 48
+    polish_candidates: int = 6
+    polish_iterations: int = 24
     polish_clearance: float = 0.03
     margin: float = 0.002
     edge_step: float = 0.02
