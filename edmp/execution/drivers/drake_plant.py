@@ -41,8 +41,12 @@ from edmp.validate.pieces import convex_of_shape
 Array = NDArray[np.float64]
 
 _FRICTION = CoulombFriction(0.8, 0.6)
+UNKNOWN_EFFORT = 100.0
+"""In place of an effort limit that nobody knows, for what is scaled by it [Nm or N]."""
 _SKIN = 1e-3
 """Thickness of the slabs that the surface of a mesh is made of where it is not convex [m]."""
+_PAYLOAD_RADIUS = 0.03
+"""Of the ball that a payload is [m]."""
 _JOINTS = {"revolute": RevoluteJoint, "prismatic": PrismaticJoint}
 
 
@@ -63,7 +67,9 @@ class World:
     names: Mapping[GeometryId, str]
 
 
-def make_world(robot: Robot, scene: Scene, *, time_step: float, mass_error: float, payload: float) -> World:
+def make_world(
+    robot: Robot, scene: Scene, *, time_step: float, rotor_inertia: float, mass_error: float, payload: float
+) -> World:
     """The arm among the obstacles, with point contact between convex pieces.
 
     The pieces are ``link.hulls_B``, those that the judge uses; pairs of links that are not in ``collision_pairs``
@@ -74,19 +80,20 @@ def make_world(robot: Robot, scene: Scene, *, time_step: float, mass_error: floa
         robot: the arm; a gripper stays as it is.
         scene: obstacles, fixed in the world.
         time_step: of the plant [s].
+        rotor_inertia: see `DrakeSimSettings`.
         mass_error: share by which every moving link is heavier than described [1].
         payload: mass at the tool frame that the description does not know [kg].
     """
     builder = DiagramBuilder()
     config = MultibodyPlantConfig(time_step=time_step, contact_model="point")
     plant, graph = AddMultibodyPlant(config, builder)
-    arm, bodies = _add_arm(plant, robot, 1.0 + mass_error, payload)
+    arm, bodies = _add_arm(plant, robot, rotor_inertia, 1.0 + mass_error, payload)
     names: dict[GeometryId, str] = {}
     of_link = []
     for link in robot.links:
         ids = [
             plant.RegisterCollisionGeometry(
-                bodies[link.body], RigidTransform(), Convex(hull.T, link.name), f"{link.name}/{k}", _FRICTION
+                bodies[link.body], RigidTransform(), _convex(hull, link.name), f"{link.name}/{k}", _FRICTION
             )
             for k, hull in enumerate(link.hulls_B)
         ]
@@ -94,7 +101,7 @@ def make_world(robot: Robot, scene: Scene, *, time_step: float, mass_error: floa
         of_link.append(ids)
     for obstacle in scene:
         for k, (shape, X_OG) in enumerate(_pieces(obstacle)):
-            X_WG = RigidTransform(obstacle.X_WO) @ X_OG
+            X_WG = _pose(obstacle.X_WO) @ X_OG
             geometry = plant.RegisterCollisionGeometry(
                 plant.world_body(), X_WG, shape, f"obstacle/{obstacle.name}/{k}", _FRICTION
             )
@@ -105,16 +112,16 @@ def make_world(robot: Robot, scene: Scene, *, time_step: float, mass_error: floa
     return World(builder.Build(), plant, arm, names)
 
 
-def make_model(robot: Robot) -> MultibodyPlant:
+def make_model(robot: Robot, *, rotor_inertia: float) -> MultibodyPlant:
     """What a controller knows of the arm: kinematics and masses as described, nothing around it."""
     plant = MultibodyPlant(0.0)
-    _add_arm(plant, robot, 1.0, 0.0)
+    _add_arm(plant, robot, rotor_inertia, 1.0, 0.0)
     plant.Finalize()
     return plant
 
 
 def _add_arm(
-    plant: MultibodyPlant, robot: Robot, mass_share: float, payload: float
+    plant: MultibodyPlant, robot: Robot, rotor_inertia: float, mass_share: float, payload: float
 ) -> tuple[ModelInstanceIndex, list[RigidBody]]:
     """Model instance and bodies (dof + 1), the fixed base first."""
     arm = plant.AddModelInstance(robot.name)
@@ -124,21 +131,25 @@ def _add_arm(
         inertia = _body_inertia(robot, index, mass_share if index else 1.0, payload)
         body = plant.AddRigidBody(f"body{index}", arm, inertia)
         if index == 0:
-            plant.WeldFrames(plant.world_frame(), body.body_frame(), RigidTransform(robot.X_W0))
+            plant.WeldFrames(plant.world_frame(), body.body_frame(), _pose(robot.X_W0))
         else:
             described = robot.joints[index - 1]
             parent: Any = bodies[-1]
             before = plant.AddFrame(_fixed_frame(f"before_{described.name}", parent, described.X_PJ))
             axis: Any = [0.0, 0.0, 1.0]
             joint = plant.AddJoint(_JOINTS[described.kind](described.name, before, body.body_frame(), axis))
-            joint.set_position_limits([limits.lower[index - 1]], [limits.upper[index - 1]])
-            plant.AddJointActuator(described.name, joint, float(limits.effort[index - 1]))
+            lower: Any = np.array([limits.lower[index - 1]])
+            upper: Any = np.array([limits.upper[index - 1]])
+            joint.set_position_limits(lower, upper)
+            effort = float(limits.effort[index - 1])
+            motor = plant.AddJointActuator(described.name, joint, effort)
+            motor.set_default_rotor_inertia(rotor_inertia * (effort if np.isfinite(effort) else UNKNOWN_EFFORT))
         bodies.append(body)
     return arm, bodies
 
 
 def _fixed_frame(name: str, body: RigidBody, X_BF: Array) -> Any:
-    return FixedOffsetFrame(name, body.body_frame(), RigidTransform(X_BF))
+    return FixedOffsetFrame(name, body.body_frame(), _pose(X_BF))
 
 
 def _body_inertia(robot: Robot, body: int, mass_share: float, payload: float) -> SpatialInertia:
@@ -147,13 +158,26 @@ def _body_inertia(robot: Robot, body: int, mass_share: float, payload: float) ->
     for link in robot.links:
         inertia = link_inertia(link) if link.body == body else None
         if inertia is not None:
-            I = inertia.I_C_B * mass_share
-            about_centre = RotationalInertia(I[0, 0], I[1, 1], I[2, 2], I[0, 1], I[0, 2], I[1, 2])
-            mass, com = inertia.mass * mass_share, inertia.com_B
-            total += SpatialInertia.MakeFromCentralInertia(mass, com, about_centre)
+            xx, xy, xz, _, yy, yz, _, _, zz = (inertia.I_C_B * mass_share).ravel()
+            about_centre = RotationalInertia(xx, yy, zz, xy, xz, yz)
+            total += _spatial(inertia.mass * mass_share, inertia.com_B, about_centre)
     if payload > 0.0 and body == robot.tool.body:
-        total += SpatialInertia.PointMass(payload, robot.tool.X_BT[:3, 3])
+        moment = 0.4 * payload * _PAYLOAD_RADIUS**2
+        total += _spatial(payload, robot.tool.X_BT[:3, 3], RotationalInertia(moment, moment, moment))
     return total
+
+
+def _spatial(mass: float, com: Any, about_centre: RotationalInertia) -> SpatialInertia:
+    return SpatialInertia.MakeFromCentralInertia(mass, com, about_centre)
+
+
+def _pose(X: Any) -> RigidTransform:
+    return RigidTransform(X)
+
+
+def _convex(points: Any, label: str) -> Convex:
+    """The convex hull of points (n, 3)."""
+    return Convex(points.T, label)
 
 
 def _filter(graph: SceneGraph, robot: Robot, of_link: list[list[GeometryId]]) -> None:
@@ -180,8 +204,8 @@ def _pieces(obstacle: Obstacle) -> list[tuple[Any, RigidTransform]]:
         case shapes.Sphere():
             return [(Sphere(shape.radius), here)]
     if convex_of_shape(shape) is not None:
-        return [(Convex(shape.vertices.T, obstacle.name), here)]
-    return [(Convex(slab.T, obstacle.name), here) for slab in _slabs(shape)]
+        return [(_convex(shape.vertices, obstacle.name), here)]
+    return [(_convex(slab, obstacle.name), here) for slab in _slabs(shape)]
 
 
 def _slabs(mesh: shapes.Mesh) -> list[Array]:

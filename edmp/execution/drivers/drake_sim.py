@@ -1,8 +1,8 @@
 """An arm in Drake: rigid-body dynamics, contact, torque limits, and the faults that real arms have.
 
-The arm follows commands as a position-controlled arm does, by a controller that runs at every step of the simulation and
-knows the arm as it is described; what the controller does not know (`DrakeSimSettings.mass_error`, ``payload``) is what
-it has to fight. With e = q_d - q,
+The arm follows commands as a position-controlled arm does, by a controller that runs at every step of the simulation
+and knows the arm as it is described; what it does not know (`DrakeSimSettings.mass_error`, ``payload``) is what it has
+to fight. With e = q_d - q,
 
 - ``inverse-dynamics``: tau = M(q) (a_d + 3 w e' + 3 w^2 e + w^3 integral(e)) + C(q, v) v - tau_g(q): computed torque,
   every joint's error with three poles at -w (Siciliano et al., Robotics, section 8.5.2, with an integral).
@@ -25,7 +25,7 @@ from pydrake.systems.analysis import Simulator
 from scipy.linalg import eigh
 
 from edmp.execution.driver import ArmDriver, ArmState, Command, DriverError
-from edmp.execution.drivers.drake_plant import World, make_model, make_world
+from edmp.execution.drivers.drake_plant import UNKNOWN_EFFORT, World, make_model, make_world
 from edmp.ranges import Range, check_fields
 from edmp.robots.errors import InvalidInputError, unknown_name
 from edmp.robots.robot import Robot
@@ -34,9 +34,6 @@ from edmp.scenes.scene import Scene
 Array = NDArray[np.float64]
 
 CONTROLS = ("inverse-dynamics", "impedance")
-
-_UNKNOWN_EFFORT = 100.0
-"""In place of an effort limit that nobody knows, to scale the stiffness [Nm or N]."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +46,8 @@ class DrakeSimSettings:
         stiffness: of impedance control, as a multiple of the effort limit of each joint for each radian [1/rad]; 7 is
             about what Franka's own joint impedance has.
         damping: damping ratio of impedance control, mode by mode [1].
+        rotor_inertia: of the motors, seen from the joints, for each unit of the effort limit [kg m^2/Nm or kg/N];
+            Franka gives 0.61 kg m^2 for a joint of 87 Nm (README of Drake's franka_description). The controller knows it.
         period: time between commands [s].
         time_step: of the simulation, and of its controller [s].
         delay: commands take effect this much later [s].
@@ -64,6 +63,7 @@ class DrakeSimSettings:
     bandwidth: float = 30.0
     stiffness: float = 7.0
     damping: float = 1.0
+    rotor_inertia: float = 0.007
     period: float = 1e-3
     time_step: float = 1e-3
     delay: float = 0.0
@@ -77,7 +77,9 @@ class DrakeSimSettings:
     def __post_init__(self) -> None:
         positive, other = Range(0, above=True), Range(0)
         check_fields(self, dict.fromkeys(("bandwidth", "stiffness", "damping", "period", "time_step"), positive))
-        check_fields(self, dict.fromkeys(("delay", "payload", "position_noise", "velocity_noise"), other))
+        check_fields(
+            self, dict.fromkeys(("rotor_inertia", "delay", "payload", "position_noise", "velocity_noise"), other)
+        )
         check_fields(self, {"mass_error": Range(-0.9), "seed": Range(0, whole=True), "time_step": Range(0, 5e-3)})
         if self.control not in CONTROLS:
             raise unknown_name("control", self.control, CONTROLS)
@@ -188,21 +190,27 @@ class _Simulation:
     def __init__(self, robot: Robot, scene: Scene, positions: Array, settings: DrakeSimSettings) -> None:
         self._settings, self._effort = settings, robot.limits.effort
         self._world: World = make_world(
-            robot, scene, time_step=settings.time_step, mass_error=settings.mass_error, payload=settings.payload
+            robot,
+            scene,
+            time_step=settings.time_step,
+            rotor_inertia=settings.rotor_inertia,
+            mass_error=settings.mass_error,
+            payload=settings.payload,
         )
         self._simulator = Simulator(self._world.diagram)
-        plant, root = self._world.plant, self._simulator.get_mutable_context()
+        plant: Any = self._world.plant
+        root = self._simulator.get_mutable_context()
         self._context = plant.GetMyMutableContextFromRoot(root)
         plant.SetPositions(self._context, positions)
         self._torques = self._world.diagram.get_input_port().FixValue(root, np.zeros(robot.dof))
         self._contact_port = plant.get_contact_results_output_port()
         self._external_port = plant.get_generalized_contact_forces_output_port(self._world.arm)
         self._simulator.Initialize()
-        self._model: Any = make_model(robot)
+        self._model: Any = make_model(robot, rotor_inertia=settings.rotor_inertia)
         self._model_context = self._model.CreateDefaultContext()
         self._forces = MultibodyForces(self._model)
         self._integral = np.zeros(robot.dof)
-        self._stiffness = settings.stiffness * np.where(np.isfinite(self._effort), self._effort, _UNKNOWN_EFFORT)
+        self._stiffness = settings.stiffness * np.where(np.isfinite(self._effort), self._effort, UNKNOWN_EFFORT)
         self._noise = np.random.default_rng(settings.seed)
         self._steps = round(settings.period / settings.time_step)
         self.time = 0.0
@@ -210,8 +218,8 @@ class _Simulation:
     def advance(self, before: Command, target: Command) -> ArmState:
         """One period of control from one reference to the next; the state after it."""
         plant, dt = self._world.plant, self._settings.time_step
-        contact = None
-        torques, external = np.zeros(plant.num_velocities()), np.zeros(plant.num_velocities())
+        contact, torques = None, np.zeros(plant.num_velocities())
+        external: Any = torques
         for k in range(self._steps):
             share, end = k / self._steps, (k + 1) / self._steps
             reference = Command(
@@ -229,12 +237,13 @@ class _Simulation:
         return ArmState(self.time, q, v, torques, np.array(external), contact)
 
     def _measured(self) -> tuple[Array, Array]:
-        plant, settings = self._world.plant, self._settings
-        q, v = plant.GetPositions(self._context), plant.GetVelocities(self._context)
+        plant: Any = self._world.plant
+        q, v = np.array(plant.GetPositions(self._context)), np.array(plant.GetVelocities(self._context))
+        settings, noise = self._settings, self._noise
         if settings.position_noise > 0:
-            q = q + self._noise.normal(scale=settings.position_noise, size=q.shape)
+            q += noise.normal(scale=settings.position_noise, size=len(q))
         if settings.velocity_noise > 0:
-            v = v + self._noise.normal(scale=settings.velocity_noise, size=v.shape)
+            v += noise.normal(scale=settings.velocity_noise, size=len(v))
         return q, v
 
     def _control(self, reference: Command, q: Array, v: Array) -> Array:
@@ -265,7 +274,7 @@ class _Simulation:
 
     def _contact(self) -> tuple[str, str] | None:
         """The deepest pair."""
-        results = self._contact_port.Eval(self._context)
+        results: Any = self._contact_port.Eval(self._context)
         pairs = [results.point_pair_contact_info(k).point_pair() for k in range(results.num_point_pair_contacts())]
         if not pairs:
             return None
