@@ -215,7 +215,9 @@ class Film:
         moved[:same] += ease * (self.pixels[k + 1][:same] - points[:same])
         return moved
 
-    def draw(self, axes: Axes, points: Array, costs: Array, valid: NDArray[np.bool_], winner: int | None) -> None:
+    def draw(
+        self, axes: Axes, points: Array, costs: NDArray[np.float32], valid: NDArray[np.bool_], winner: int | None
+    ) -> None:
         """One picture: the worst candidates first, free ones over them, the winner on top."""
         from matplotlib.collections import LineCollection
 

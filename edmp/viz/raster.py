@@ -87,37 +87,62 @@ class NumpyView:
 
     def frame(self, X_WB: Array, bodies: Sequence[Body] | None = None) -> Array:
         """See `View.frame`."""
-        bodies = self._shot.bodies if bodies is None else bodies
-        moving = [(body.opacity, body.surface.at(X)) for body, X in zip(bodies, X_WB, strict=True)]
+        moving = self._moved(X_WB, bodies)
         if not moving:
             return self._image.copy()
-        opaque = [surface for opacity, surface in moving if opacity == 1.0]
-        veils = [
-            Layer([surface for opacity, surface in moving if opacity == level], level)
-            for level in sorted({opacity for opacity, _ in moving if opacity < 1.0}, reverse=True)
-        ]
         background = self._ground.image([surface for _, surface in moving])
         image = self._image + (background - self._background) * self._bare
         n = self.samples
         rows, columns = _cropped(self._shot.camera, [surface for _, surface in moving])[0]
         window = slice(rows.start * n, rows.stop * n), slice(columns.start * n, columns.stop * n)
-        buffer = self._buffer.cut(window)
-        draw(buffer, self._fine.part(window), opaque, first_thing=len(self._shot.still))
+        buffer, veils = self._with(moving, window)
         image[rows, columns] = self._composed(buffer, background[rows, columns], window, veils)
         return np.clip(image, 0, 1)
+
+    def composed_with(self, shaded: Array, X_WB: Array, bodies: Sequence[Body] | None = None) -> Array:
+        """The frame with what is opaque as another renderer drew it: ``shaded`` (h, w, 3), on white.
+
+        The floor, its shadows and what is translucent are drawn here: renderers draw the latter badly or not at all.
+        """
+        moving = self._moved(X_WB, bodies)
+        everything = slice(0, self._fine.size[1]), slice(0, self._fine.size[0])
+        buffer, veils = self._with(moving, everything)
+        n = self.samples
+        buffer.color = shaded.astype(np.float32).repeat(n, axis=0).repeat(n, axis=1)
+        background = self._ground.image([surface for _, surface in moving])
+        return self._composed(buffer, background, everything, veils, outlines=0.0)
+
+    def _moved(self, X_WB: Array, bodies: Sequence[Body] | None) -> list[tuple[float, Surface]]:
+        """Opacity and surface in the world of each body."""
+        bodies = self._shot.bodies if bodies is None else bodies
+        return [(body.opacity, body.surface.at(X)) for body, X in zip(bodies, X_WB, strict=True)]
+
+    def _with(self, moving: Sequence[tuple[float, Surface]], window: tuple[slice, slice]) -> tuple[Buffer, list[Layer]]:
+        """The part of the picture in ``window`` with what moves and is opaque; and what is translucent."""
+        buffer = self._buffer.cut(window)
+        opaque = [surface for opacity, surface in moving if opacity == 1.0]
+        draw(buffer, self._fine.part(window), opaque, first_thing=len(self._shot.still))
+        levels = sorted({opacity for opacity, _ in moving if opacity < 1.0}, reverse=True)
+        return buffer, [Layer([surface for opacity, surface in moving if opacity == level], level) for level in levels]
 
     def close(self) -> None:
         """Nothing to free."""
 
     def _composed(
-        self, buffer: Buffer, background: Array, window: tuple[slice, slice], veils: Sequence[Layer] = ()
+        self,
+        buffer: Buffer,
+        background: Array,
+        window: tuple[slice, slice],
+        veils: Sequence[Layer] = (),
+        *,
+        outlines: float = 0.75,
     ) -> Array:
         """Opaque things over the background, then outlines, then the layers; averaged over the rays of each pixel."""
         n = self.samples
         image = background.astype(np.float32).repeat(n, axis=0).repeat(n, axis=1)
         hit = buffer.thing != -1
         image[hit] = buffer.color[hit]
-        _outline(image, buffer.thing, 0.75)
+        _outline(image, buffer.thing, outlines)
         moving = [(veil.opacity, *_layer_buffer(self._fine, veil.surfaces)) for veil in veils]
         for opacity, there, front in [*self._layers, *moving]:
             both, in_window, in_layer = _overlap(window, there, image.shape)
@@ -130,24 +155,6 @@ class NumpyView:
             _outline(seen, thing, opacity)
         rays = [image[i::n, j::n] for i in range(n) for j in range(n)]
         return np.clip(sum(rays[1:], rays[0]) / n**2, 0, 1)
-
-
-class Floor:
-    """Puts the ground with its shadows behind pictures that another renderer drew of a shot, on white."""
-
-    def __init__(self, shot: Shot) -> None:
-        self._camera = shot.camera
-        casters = [*shot.still, *(surface for layer in shot.layers for surface in layer.surfaces)]
-        self._ground = Ground(shot.camera, shot.ground, casters)
-        self._still = depth_of(shot.camera, shot.still) > 0
-
-    def behind(self, image: Array, bodies: Sequence[Body], X_WB: Array) -> Array:
-        """The picture ``image`` (h, w, 3) over the ground; what is translucent lets it through."""
-        moving = [body.surface.at(X) for body, X in zip(bodies, X_WB, strict=True)]
-        opaque = [surface for body, surface in zip(bodies, moving, strict=True) if body.opacity == 1.0]
-        covered = self._still | (depth_of(self._camera, opaque) > 0) if opaque else self._still
-        # What the renderer has blended with white it blends with the ground when multiplied.
-        return image * np.where(covered[..., None], 1.0, self._ground.image(moving))
 
 
 def depth_of(camera: Camera, surfaces: Sequence[Surface]) -> NDArray[np.float32]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edmp.viz.camera import Camera
-from edmp.viz.raster import Floor
+from edmp.viz.raster import NumpyView
 from edmp.viz.shot import Body, Shot
 from edmp.viz.surfaces import Surface, cross
 
@@ -22,8 +22,9 @@ LIGHTS = (
     ("world", (0.0, 0.0, 1.0), 0.20),
     ("camera", (0.2, 0.1, 1.0), 0.55),
     ("camera", (-0.9, 0.2, 0.5), 0.20),
+    ("camera", (0.9, 0.2, 0.5), 0.15),
 )
-"""Frame and direction in which each light shines, and its brightness: a sun, the floor, and two beside the camera."""
+"""Frame and direction in which each light shines, and its brightness: a sun, the floor, and three at the camera."""
 PALETTE = 32
 """The palette has this many cells each way, so this many squared colours; each cell is `CELL` pixels wide."""
 CELL = 4
@@ -39,12 +40,12 @@ class DrakeRenderer:
 
 
 class DrakeView:
-    """A scene graph with all the geometry of a shot; between frames only poses change."""
+    """A scene graph with all that is opaque in a shot; between frames only poses change."""
 
     def __init__(self, shot: Shot) -> None:
         self._shot = shot
         self._folder = tempfile.TemporaryDirectory(prefix="edmp-viz-")
-        self._floor = Floor(shot)
+        self._composer = NumpyView(shot)
         self._set_up(shot.bodies)
 
     def _set_up(self, bodies: Sequence[Body]) -> None:
@@ -59,29 +60,28 @@ class DrakeView:
         self._graph.AddRenderer("vtk", MakeRenderEngineVtk(params))
         self._source = self._graph.RegisterSource("edmp")
         self._world = self._graph.world_frame_id()
-        still: list[tuple[float, Sequence[Surface]]] = [(1.0, self._shot.still)] if self._shot.still else []
-        still += [(layer.opacity, layer.surfaces) for layer in self._shot.layers]
-        for k, (opacity, surfaces) in enumerate(still):
-            instance = self._instance(f"still{k}", surfaces, opacity)
-            self._graph.RegisterAnchoredGeometry(self._source, instance)
-        self._frames = [self._moving(f"body{k}", body) for k, body in enumerate(bodies)]
+        if self._shot.still:
+            self._graph.RegisterAnchoredGeometry(self._source, self._instance("still", self._shot.still))
+        self._frames = [
+            self._moving(f"body{k}", body.surface) if body.opacity == 1.0 else None for k, body in enumerate(bodies)
+        ]
         self._context = self._graph.CreateDefaultContext()
 
-    def _moving(self, name: str, body: Body) -> Any:
+    def _moving(self, name: str, surface: Surface) -> Any:
         from pydrake.geometry import GeometryFrame
 
         frame = self._graph.RegisterFrame(self._source, GeometryFrame(name))
-        self._graph.RegisterGeometry(self._source, frame, self._instance(name, [body.surface], body.opacity))
+        self._graph.RegisterGeometry(self._source, frame, self._instance(name, [surface]))
         return frame
 
-    def _instance(self, name: str, surfaces: Sequence[Surface], opacity: float) -> Any:
+    def _instance(self, name: str, surfaces: Sequence[Surface]) -> Any:
         """One mesh of several surfaces; their colours are in a palette that serves as its texture."""
         from pydrake.geometry import GeometryInstance, Mesh, PerceptionProperties, RenderLabel, Rgba
         from pydrake.math import RigidTransform
 
         mesh, palette = write_textured(Path(self._folder.name) / f"{name}.obj", surfaces)
         properties = PerceptionProperties()
-        properties.AddProperty("phong", "diffuse", Rgba(1, 1, 1, opacity))
+        properties.AddProperty("phong", "diffuse", Rgba(1, 1, 1, 1))
         properties.AddProperty("phong", "diffuse_map", str(palette))
         properties.AddProperty("label", "id", RenderLabel.kDontCare)
         instance = GeometryInstance(RigidTransform(), Mesh(mesh), name)
@@ -96,16 +96,17 @@ class DrakeView:
         if bodies is not None:
             self._set_up(bodies)
         poses = FramePoseVector()
-        for frame, X in zip(self._frames, X_WB, strict=True):
+        opaque = [(frame, X) for frame, X in zip(self._frames, X_WB, strict=True) if frame is not None]
+        for frame, X in opaque:
             rotation = RotationMatrix.ProjectToRotationMatrix(X[:3, :3])
-            poses.set_value(frame, RigidTransform(rotation, np.array(X[:3, 3])))
-        if self._frames:
+            poses.set_value(frame, RigidTransform(rotation, p=X[:3, 3]))
+        if opaque:
             self._graph.get_source_pose_port(self._source).FixValue(self._context, poses)
         camera = self._shot.camera
-        X_WC = RigidTransform(RotationMatrix(camera.axes.T), camera.eye)
+        X_WC = RigidTransform(RotationMatrix(camera.axes.T), p=camera.eye)
         query: Any = self._graph.get_query_output_port().Eval(self._context)
         image = query.RenderColorImage(ColorRenderCamera(_core(camera), False), self._world, X_WC).data[..., :3] / 255.0
-        return self._floor.behind(image, self._shot.bodies if bodies is None else bodies, X_WB)
+        return self._composer.composed_with(image, X_WB, bodies)
 
     def close(self) -> None:
         self._folder.cleanup()

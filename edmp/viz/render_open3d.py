@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edmp.viz.raster import Floor
+from edmp.viz.raster import NumpyView
 from edmp.viz.shot import Body, Shot
 from edmp.viz.surfaces import Surface
 
@@ -16,6 +16,12 @@ Array = NDArray[np.float64]
 
 SUN = (0.35, 0.5, -0.8)
 """Direction in which the sun shines, in the world."""
+SUN_INTENSITY = 45_000.0
+"""[lux]"""
+GAMMA = 2.2
+"""Without its post-processing, which tints the white background, Filament gives linear intensities."""
+SKY_INTENSITY = 18_000.0
+"""Brightness of the surroundings, in Filament's units."""
 
 
 class Open3dRenderer:
@@ -28,36 +34,35 @@ class Open3dRenderer:
 
 
 class Open3dView:
-    """One mesh, coloured at its vertices, for all that is opaque and still: many are slow on a software driver."""
+    """One mesh, coloured at its vertices, of what stands still, and one of what moves.
+
+    Every geometry costs a software driver seconds: so what moves is put into the world and handed over anew.
+    """
 
     def __init__(self, shot: Shot) -> None:
         from open3d.visualization import rendering
 
-        self._shot, self._floor = shot, Floor(shot)
+        self._shot, self._composer = shot, NumpyView(shot)
         width, height = shot.camera.size
         self._renderer = rendering.OffscreenRenderer(width, height)
         scene = self._renderer.scene
         scene.set_background([1.0, 1.0, 1.0, 1.0])
-        scene.set_lighting(rendering.Open3DScene.LightingProfile.SOFT_SHADOWS, list(SUN))
-        scene.view.set_post_processing(True)
-        if shot.still:
-            self._add("still", shot.still, 1.0)
-        for k, layer in enumerate(shot.layers):
-            self._add(f"layer{k}", layer.surfaces, layer.opacity)
-        self._show(shot.bodies)
+        scene.set_lighting(rendering.Open3DScene.LightingProfile.NO_SHADOWS, list(SUN))
+        scene.scene.set_sun_light(list(SUN), [1.0, 1.0, 1.0], SUN_INTENSITY)
+        scene.scene.set_indirect_light_intensity(SKY_INTENSITY)
+        scene.view.set_post_processing(False)
+        self._show("still", shot.still)
         self._look()
 
-    def _show(self, bodies: Sequence[Body]) -> None:
-        for k, body in enumerate(bodies):
-            self._renderer.scene.remove_geometry(f"body{k}")
-            self._add(f"body{k}", [body.surface], body.opacity)
-
-    def _add(self, name: str, surfaces: Sequence[Surface], opacity: float) -> None:
+    def _show(self, name: str, surfaces: Sequence[Surface]) -> None:
+        """Draw ``surfaces`` in place of those shown under this name before."""
         from open3d.visualization import rendering
 
+        self._renderer.scene.remove_geometry(name)
+        if not surfaces:
+            return
         material = rendering.MaterialRecord()
-        material.shader = "defaultLit" if opacity == 1.0 else "defaultLitTransparency"
-        material.base_color = [1.0, 1.0, 1.0, opacity]
+        material.shader = "defaultLit"
         material.base_roughness = 0.9
         material.base_reflectance = 0.1
         self._renderer.scene.add_geometry(name, vertex_colored(surfaces), material)
@@ -75,12 +80,11 @@ class Open3dView:
 
     def frame(self, X_WB: Array, bodies: Sequence[Body] | None = None) -> Array:
         """See `View.frame`."""
-        if bodies is not None:
-            self._show(bodies)
-        for k, X in enumerate(X_WB):
-            self._renderer.scene.set_geometry_transform(f"body{k}", X)
-        image = np.asarray(self._renderer.render_to_image())[..., :3] / 255.0
-        return self._floor.behind(image, self._shot.bodies if bodies is None else bodies, X_WB)
+        shown = self._shot.bodies if bodies is None else bodies
+        moving = [body.surface.at(X) for body, X in zip(shown, X_WB, strict=True) if body.opacity == 1.0]
+        self._show("moving", moving)
+        linear = np.asarray(self._renderer.render_to_image())[..., :3] / 255.0
+        return self._composer.composed_with(linear ** (1 / GAMMA), X_WB, bodies)
 
     def close(self) -> None:
         self._renderer.scene.clear_geometry()

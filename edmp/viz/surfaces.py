@@ -173,10 +173,9 @@ def tube(points: Array, radius: float, color: Color, *, sides: int = 8) -> Surfa
     ring = np.cos(angles)[None, :, None] * across[:, None] + np.sin(angles)[None, :, None] * other[:, None]
     n = len(points)
     vertices = np.concatenate([(points[:, None] + radius * ring).reshape(-1, 3), points[[0, -1]]])
-    k, s = np.meshgrid(np.arange(n - 1), np.arange(sides), indexing="ij")
-    a, b = k * sides + s, k * sides + (s + 1) % sides
+    around, row = np.arange(sides), np.arange(n - 1)[:, None] * sides
+    a, b = row + around, row + (around + 1) % sides
     quads = [np.stack([a, b, b + sides], axis=-1), np.stack([a, b + sides, a + sides], axis=-1)]
-    around = np.arange(sides)
     caps = [
         np.stack([np.full(sides, n * sides), (around + 1) % sides, around], axis=1),
         np.stack(
