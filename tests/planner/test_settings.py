@@ -68,7 +68,7 @@ def test_guidance_settings(field, value, right):
 
 
 def test_every_field_has_its_range():
-    assert set(_RANGES) | {"guidance"} == set(PlannerSettings.__dataclass_fields__)
+    assert set(_RANGES) | {"guidance", "warm"} == set(PlannerSettings.__dataclass_fields__)
 
 
 def test_numbers_of_numpy_and_lists_are_fine():
