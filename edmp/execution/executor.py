@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from edmp.execution.clock import MotionClock
+from edmp.execution.buffer import CommandBuffer
 from edmp.execution.driver import ArmDriver, ArmState, Command, DriverError
 from edmp.execution.monitor import Fault, Monitor, MonitorSettings, Violation
 from edmp.execution.recording import Recorder, Recording
+from edmp.execution.tube import Tube
 from edmp.ranges import Range, check_fields
 from edmp.robots.robot import Robot
 from edmp.trajectory import Trajectory
@@ -91,6 +92,7 @@ def run(
     driver: ArmDriver,
     *,
     settings: ExecutionSettings | None = None,
+    tube: Tube | None = None,
     interrupt: threading.Event | None = None,
     on_tick: Callable[[ArmState, Command], None] | None = None,
 ) -> Execution:
@@ -103,20 +105,20 @@ def run(
         trajectory: from rest to rest.
         driver: connected.
         settings: see `ExecutionSettings`.
+        tube: room round the motion that the arm must not leave; made for this trajectory and used once.
         interrupt: set it, from a signal handler or another thread, for a controlled stop.
         on_tick: called at every tick with what was measured and what was commanded.
     """
     settings = settings or ExecutionSettings()
     recorder = Recorder(driver.robot)
-    loop = ControlLoop(driver, settings, recorder, interrupt, on_tick)
+    loop = ControlLoop(driver, settings, recorder, interrupt, on_tick, tube=tube)
     refusal = refuse(trajectory, driver.robot)
     try:
         state = driver.wait()
         refusal = refusal or _not_at_start(state, trajectory, settings, driver.robot)
         if refusal:
             return Execution(Outcome.REFUSED, refusal, None, recorder.recording())
-        clock = MotionClock(trajectory, driver.robot.limits, speed=settings.speed)
-        loop.follow(clock, state)
+        loop.follow(CommandBuffer(trajectory, driver.robot.limits, speed=settings.speed), state)
     except DriverError as error:
         return loop.lost(error)
     return loop.conclude(trajectory.positions[-1])
@@ -185,27 +187,34 @@ class ControlLoop:
         recorder: Recorder,
         interrupt: threading.Event | None = None,
         on_tick: Callable[[ArmState, Command], None] | None = None,
+        *,
+        tube: Tube | None = None,
     ) -> None:
         self.driver, self.settings, self._recorder = driver, settings, recorder
         self._monitor = Monitor(driver.robot, driver.period, settings.monitor)
         self._interrupt = interrupt or threading.Event()
         self._on_tick = on_tick
+        self._tube = tube
         self.violation: Violation | None = None
         self._last: tuple[ArmState, Command] | None = None
 
-    def follow(self, clock: MotionClock, state: ArmState) -> ArmState:
-        """Move along until the clock is at rest, then wait until the arm is too; the last state."""
-        command = Command.hold(clock.trajectory.positions[0])
+    def follow(self, buffer: CommandBuffer, state: ArmState) -> ArmState:
+        """Do what is buffered until that is over, then wait until the arm is at rest; the last state.
+
+        After a fault nothing is taken over any more: the arm brakes on the motion it is on.
+        """
+        command = buffer.advance(0.0)
         settle = math.ceil(self.settings.settle_time / self.driver.period)
         while settle > 0:
-            if self.tick_fault(state, command) and not clock.braking:
-                clock.brake()
-            if clock.at_rest:
+            if self.tick_fault(state, command) and buffer.cause is None:
+                buffer.close(self.violation)
+            if buffer.snapshot().over:
                 settle -= 1
                 if np.abs(state.velocities).max() < self.settings.rest_velocity:
                     break
-            command = clock.advance(self.driver.period)
+            command = buffer.advance(self.driver.period)
             state = self.exchange(command)
+        self.violation = self.violation or buffer.cause
         return state
 
     def exchange(self, command: Command) -> ArmState:
@@ -221,6 +230,8 @@ class ControlLoop:
         if self._on_tick is not None:
             self._on_tick(state, command)
         found = self._monitor.check(state, command, now)
+        if found is None and self._tube is not None and (strayed := self._tube.check(state)):
+            found = Violation(Fault.OFF_PATH, state.time, strayed)
         if self._interrupt.is_set():
             found = found or Violation(Fault.INTERRUPTED, state.time, "stopped by the user")
         if found is not None and self.violation is None:

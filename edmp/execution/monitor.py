@@ -21,6 +21,7 @@ class Fault(enum.Enum):
     TRACKING = "TRACKING"
     POSITION_LIMIT = "POSITION_LIMIT"
     VELOCITY_LIMIT = "VELOCITY_LIMIT"
+    OFF_PATH = "OFF_PATH"
     EXTERNAL_TORQUE = "EXTERNAL_TORQUE"
     CONTACT = "CONTACT"
     NOT_FINITE = "NOT_FINITE"
@@ -28,6 +29,9 @@ class Fault(enum.Enum):
     LATE = "LATE"
     DRIVER = "DRIVER"
     INTERRUPTED = "INTERRUPTED"
+    SCENE_STALE = "SCENE_STALE"
+    NO_WAY = "NO_WAY"
+    GUARD = "GUARD"
 
 
 @dataclass(frozen=True)
