@@ -178,7 +178,19 @@ def _not_at_start(state: ArmState, trajectory: Trajectory, settings: ExecutionSe
 
 
 class ControlLoop:
-    """Ticks: wait for a state, look at it, command the next. Brakes at the first violation and remembers it."""
+    """Ticks: wait for a state, look at it, command the next. Brakes at the first violation and remembers it.
+
+    Args:
+        driver: connected.
+        settings: see `ExecutionSettings`.
+        recorder: of every tick.
+        interrupt: set for a controlled stop.
+        on_tick: called at every tick.
+
+    Attributes:
+        violation: the first fault.
+        also: asked at every tick for something wrong beside what the monitor sees; None if there is nobody to ask.
+    """
 
     def __init__(
         self,
@@ -196,6 +208,7 @@ class ControlLoop:
         self._on_tick = on_tick
         self._tube = tube
         self.violation: Violation | None = None
+        self.also: Callable[[], Violation | None] | None = None
         self._last: tuple[ArmState, Command] | None = None
 
     def follow(self, buffer: CommandBuffer, state: ArmState) -> ArmState:
@@ -232,6 +245,8 @@ class ControlLoop:
         found = self._monitor.check(state, command, now)
         if found is None and self._tube is not None and (strayed := self._tube.check(state)):
             found = Violation(Fault.OFF_PATH, state.time, strayed)
+        if self.also is not None:
+            found = found or self.also()
         if self._interrupt.is_set():
             found = found or Violation(Fault.INTERRUPTED, state.time, "stopped by the user")
         if found is not None and self.violation is None:

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from edmp.execution.driver import ArmDriver, ArmState, Command, DriverError
+from edmp.ranges import Range
+from edmp.robots.errors import InvalidInputError
 from edmp.robots.robot import Robot
 
 Array = NDArray[np.float64]
@@ -23,34 +25,48 @@ class KinematicArm(ArmDriver):
         positions: where it is at first (dof,) [rad or m].
         period: between ticks [s].
         delay: commands take effect this much later [s].
-        real_time: sleep so that a second of motion takes a second; otherwise as fast as possible.
+        real_time: sleep so that a second of motion takes a second; otherwise as fast as possible. A tick that is missed
+            is not made up for: the arm waits where it is.
+        pace: with ``real_time``, seconds of the arm's time in a second on the wall; below 1, slow motion, in which
+            whoever plans has more time than on a real arm.
     """
 
     name: ClassVar[str] = "kinematic"
     evidence: ClassVar[str] = "no dynamics: shows the motion, proves nothing about an arm"
 
     def __init__(
-        self, robot: Robot, positions: ArrayLike, *, period: float = 1e-3, delay: float = 0.0, real_time: bool = False
+        self,
+        robot: Robot,
+        positions: ArrayLike,
+        *,
+        period: float = 1e-3,
+        delay: float = 0.0,
+        real_time: bool = False,
+        pace: float = 1.0,
     ) -> None:
+        if not Range(0, above=True).holds(period) or not Range(0, above=True).holds(pace) or not Range(0).holds(delay):
+            raise InvalidInputError(f"needs period > 0, pace > 0, delay >= 0; got {period!r}, {pace!r}, {delay!r}")
         self.robot, self.period = robot, period
         self._lag = 1 + round(delay / period)
         self._line = deque([Command.hold(np.asarray(positions, dtype=np.float64))] * self._lag)
         self._time = 0.0
-        self._real_time, self._due = real_time, 0.0
+        self._real_time, self._pace, self._begin = real_time, pace, time.monotonic()
         self._connected = False
 
     def now(self) -> float:
-        return time.monotonic() if self._real_time else self._time
+        return (time.monotonic() - self._begin) * self._pace if self._real_time else self._time
 
     def connect(self) -> None:
-        self._connected, self._due = True, time.monotonic()
+        self._connected, self._begin, self._time = True, time.monotonic(), 0.0
 
     def wait(self) -> ArmState:
         self._check()
-        self._time += self.period
+        due = self._time + self.period
         if self._real_time:
-            self._due += self.period
-            time.sleep(max(0.0, self._due - time.monotonic()))
+            time.sleep(max(0.0, due - self.now()) / self._pace)
+            late = self.now()
+            due = late if late > due + self.period else due
+        self._time = due
         if len(self._line) > self._lag:
             self._line.popleft()
         reached, nothing = self._line[0], np.zeros(self.robot.dof)

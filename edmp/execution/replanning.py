@@ -1,0 +1,353 @@
+"""Planning while the arm moves: where a new motion begins, which one is taken, and what to do if there is none."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edmp.execution.buffer import Buffered, CommandBuffer
+from edmp.execution.driver import ArmDriver
+from edmp.execution.monitor import Fault, Violation
+from edmp.execution.prediction import Observation, predicted_scene, threat
+from edmp.execution.splice import splices
+from edmp.execution.watchers import Eyes, Guard
+from edmp.problem import Goal
+from edmp.ranges import Range, check_fields
+from edmp.result import PlanResult
+from edmp.scenes.scene import Scene
+from edmp.timing import retime_waypoints
+from edmp.trajectory import Trajectory
+
+Array = NDArray[np.float64]
+
+log = logging.getLogger(__name__)
+
+_MOST_SPLICES = 3
+"""Of one motion, that are put before the judge."""
+_SHARE = 0.9
+"""Of the planned speed: splices need room below the limits."""
+
+
+class Plans(Protocol):
+    """What plans: `edmp.Planner`, or `PlannerProcess`."""
+
+    def plan(
+        self,
+        scene: Scene,
+        start: Array,
+        goal: Goal | Sequence[Goal],
+        *,
+        seed: int,
+        time_budget: float,
+        warm: Array | None,
+    ) -> PlanResult: ...
+
+
+@dataclass(frozen=True)
+class ReplanSettings:
+    """Settings of `Replanner`.
+
+    Attributes:
+        margin: distance that new motions keep from what moves [m].
+        horizon: how far ahead predictions are believed [s].
+        look_ahead: the planner's scene holds copies of what moves, for this long ahead [s].
+        speeds: shares of the planned speed to try.
+        time_budget: of one call of the planner [s].
+        first_latency: how long planning is thought to take before it was measured [s].
+        latency_factor: planning may take this much longer than it did lately [1].
+        patience: longest time without a motion to the goal before it is given up [s].
+        retreats: distances to go back along the way, if the arm is in the way of something [rad].
+        retreat_margins: distances to keep from what moves when backing off, tried in this order [m].
+    """
+
+    margin: float = 0.05
+    horizon: float = 2.0
+    look_ahead: float = 1.5
+    speeds: tuple[float, ...] = (1.0, 0.6, 0.35)
+    time_budget: float = 2.0
+    first_latency: float = 0.4
+    latency_factor: float = 1.5
+    patience: float = 10.0
+    retreats: tuple[float, ...] = (0.15, 0.3, 0.6, 1.0, 1.5, 2.5)
+    retreat_margins: tuple[float, ...] = (0.05, 0.025, 0.005)
+
+    def __post_init__(self) -> None:
+        positive = Range(0, above=True)
+        names = ("horizon", "look_ahead", "time_budget", "first_latency", "patience")
+        check_fields(self, {**dict.fromkeys(names, positive), "margin": Range(0), "latency_factor": Range(1)})
+        check_fields(self, {"speeds": Range(0, 1, above=True, several=True)})
+        check_fields(self, {"retreats": Range(0, above=True, several=True)})
+        check_fields(self, {"retreat_margins": Range(0, several=True)})
+
+
+@dataclass(frozen=True, eq=False)
+class Query:
+    """What the planner was asked.
+
+    Attributes:
+        scene: with copies of what moves.
+        start: (dof,) [rad or m].
+        warm: (n, dof) what was left of the motion under way; None for a plan from scratch.
+    """
+
+    scene: Scene
+    start: Array
+    warm: Array | None
+
+
+@dataclass(frozen=True, eq=False)
+class Replan:
+    """One attempt at a new motion.
+
+    Attributes:
+        time: when it began, by `ArmDriver.now` [s].
+        latency: until a motion was handed over, or none found [s].
+        planning: of which the planner took [s].
+        why: what made it necessary.
+        accepted: did the arm get a new motion?
+        retreat: does that lead out of the way, not to the goal?
+        outcome: a sentence.
+        query: what the planner was asked last; None if it was not.
+    """
+
+    time: float
+    latency: float
+    planning: float
+    why: str
+    accepted: bool
+    retreat: bool
+    outcome: str
+    query: Query | None
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where on what is buffered a new motion begins."""
+
+    snap: Buffered
+    at: float
+    start: Array
+    moving: bool
+
+    def begins(self, now: float) -> float:
+        """When the arm is there, at the earliest [s]."""
+        return now + max(0.0, self.at - self.snap.position) if self.moving else now
+
+
+class Replanner:
+    """Finds motions to the goal, and hands them over to the buffer.
+
+    Args:
+        planner: asked for paths in scenes that stand still.
+        driver: for its robot and its clock.
+        buffer: what the arm does.
+        eyes: what is known of the surroundings.
+        guard: which sees what the buffered motion meets.
+        goal: where to go.
+        settings: see `ReplanSettings`.
+        seed: of the plans; each has its own.
+    """
+
+    def __init__(
+        self,
+        planner: Plans,
+        driver: ArmDriver,
+        buffer: CommandBuffer,
+        eyes: Eyes,
+        guard: Guard,
+        goal: Goal | Sequence[Goal],
+        *,
+        settings: ReplanSettings,
+        speed: float,
+        seed: int,
+    ) -> None:
+        self._planner, self._driver, self._buffer = planner, driver, buffer
+        self._eyes, self._guard, self._goal = eyes, guard, goal
+        self._settings, self._speed, self._seed = settings, speed, seed
+        self._latencies: deque[float] = deque([settings.first_latency / settings.latency_factor], maxlen=5)
+        self._way: Trajectory | None = None
+        self._waiting_since: float | None = None
+        self._outcome = ""
+        self.replans: list[Replan] = []
+
+    # -- one step -------------------------------------------------------------------------------------------------
+
+    def step(self) -> None:
+        """Plan if there is need to."""
+        snap, now = self._buffer.snapshot(), self._driver.now()
+        if snap.over:
+            return
+        seen = self._eyes.look()
+        why = self._eyes.complaint if seen is None else self._need(snap)
+        if why is None:
+            self._waiting_since = None
+            return
+        self._waiting_since = now if self._waiting_since is None else self._waiting_since
+        if now - self._waiting_since > self._settings.patience:
+            self._give_up(seen, now)
+        elif seen is not None:
+            self._replan(snap, seen, now, why)
+
+    def _need(self, snap: Buffered) -> str | None:
+        if snap.at_rest and not snap.pending:
+            return "at rest, not at the goal"
+        if snap.braking:
+            return "braking"
+        if not snap.final:
+            return "no motion to the goal"
+        return self._guard.ahead.message if self._guard.ahead else None
+
+    def _give_up(self, seen: Observation | None, now: float) -> None:
+        patience = self._settings.patience
+        if seen is None:
+            violation = Violation(Fault.SCENE_STALE, now, self._eyes.complaint)
+        else:
+            violation = Violation(Fault.NO_WAY, now, f"no way to the goal for {patience:g} s: {self._outcome}")
+        log.warning("giving up: %s", violation.message)
+        self._buffer.close(violation)
+
+    def _replan(self, snap: Buffered, seen: Observation, begin: float, why: str) -> None:
+        place = self._place(snap)
+        result, query, planning = self._ask(place, seen)
+        accepted = retreat = False
+        if result is None or not result.solved:
+            self._outcome = result.message if result else self._outcome
+        for motion in self._motions(result):
+            outcome = self._try(motion, place)
+            if outcome is None:
+                accepted, self._outcome = True, f"{motion.duration:.2f} s to the goal"
+                break
+            self._outcome = outcome
+        if not accepted and not place.moving and self._guard.ahead is not None:
+            accepted = retreat = self._retreat(place)
+        now = self._driver.now()
+        if place.moving or accepted:
+            self._latencies.append(now - begin)
+        self.replans.append(Replan(begin, now - begin, planning, why, accepted, retreat, self._outcome, query))
+        log.info("replan at %.2f s (%s): %s in %.2f s", begin, why, self._outcome, now - begin)
+
+    # -- asking the planner ---------------------------------------------------------------------------------------
+
+    def _place(self, snap: Buffered) -> _Place:
+        """Where the arm will be once a plan is there."""
+        if snap.braking or snap.at_rest:
+            return _Place(snap, snap.position, self._buffer.after_braking().positions[-1], moving=False)
+        at = min(snap.position + self._settings.latency_factor * max(self._latencies), snap.trajectory.duration)
+        return _Place(snap, at, snap.trajectory.at(at), moving=True)
+
+    def _ask(self, place: _Place, seen: Observation) -> tuple[PlanResult | None, Query | None, float]:
+        """A plan round where obstacles are going to be; if there is none, one past those that stand still."""
+        now = self._driver.now()
+        settings = self._settings
+        around = predicted_scene(
+            self._driver.robot, seen, place.start, begin=now, end=now + settings.look_ahead, grow=settings.margin
+        )
+        warm = self._left(place)
+        result, query = None, None
+        for scene in (around, seen.scene) if around is not seen.scene else (around,):
+            query = Query(scene, place.start, warm)
+            self._seed += 1
+            try:
+                result = self._planner.plan(
+                    scene, place.start, self._goal, seed=self._seed, time_budget=settings.time_budget, warm=warm
+                )
+            except Exception as error:  # a planner that crashes must not take the arm with it
+                log.exception("the planner failed")
+                self._outcome = f"the planner raised {type(error).__name__}: {error}"
+                return None, query, self._driver.now() - now
+            if result.solved:
+                break
+        return result, query, self._driver.now() - now
+
+    def _left(self, place: _Place) -> Array | None:
+        """(n, dof) what is left of the last way to the goal; None if the arm is not on it."""
+        if self._way is None:
+            return None
+        path = self._way.positions
+        nearest = int(np.abs(path - place.start).max(axis=1).argmin())
+        left = np.concatenate([place.start[None], path[nearest + 1 :]])
+        return left if len(left) > 2 else None
+
+    # -- choosing a motion ----------------------------------------------------------------------------------------
+
+    def _motions(self, result: PlanResult | None) -> Iterator[Trajectory]:
+        """What could be done, what arrives first at first."""
+        found = [] if result is None or result.best is None else [result.best, *result.alternatives]
+        shares = [_SHARE * self._speed * share for share in self._settings.speeds]
+        options = [(one.trajectory.duration / share, one.trajectory, share) for one in found for share in shares]
+        for _, trajectory, share in sorted(options, key=lambda option: option[0]):
+            yield slowed(trajectory, share)
+
+    def _try(self, motion: Trajectory, place: _Place, *, margin: float | None = None, final: bool = True) -> str | None:
+        """Put a motion before the judge, and hand it over; None if the buffer took it, else why not."""
+        settings, robot = self._settings, self._driver.robot
+        margin = settings.margin if margin is None else margin
+        state = place.snap.trajectory if place.moving else None
+        candidates = [motion] if state is None else splices(state, place.at, motion, robot.limits)
+        outcome = "no splice within the limits"
+        for k, joined in enumerate(candidates):
+            seen = self._eyes.look()
+            if k == _MOST_SPLICES or seen is None:
+                break
+            now = self._driver.now()
+            begin = place.begins(now)
+            if place.moving and self._buffer.snapshot().position > place.at:
+                return "the plan came too late"
+            end = max(now + settings.horizon, begin)
+            hit = threat(robot, seen, joined, begin=begin, end=end, margin=margin)
+            if hit is None:
+                return None if self._hand_over(joined, place, final) else "the plan came too late"
+            outcome = hit.message
+        return outcome
+
+    def _hand_over(self, motion: Trajectory, place: _Place, final: bool) -> bool:
+        if not place.moving and not self._buffer.snapshot().at_rest:
+            return False  # it brakes still: the next attempt begins from the same place
+        taken = self._buffer.offer(motion, version=place.snap.version, at=place.at, final=final)
+        if taken and final:
+            self._way = motion
+        return taken
+
+    # -- out of the way -------------------------------------------------------------------------------------------
+
+    def _retreat(self, place: _Place) -> bool:
+        """Back along the way that the arm has come, until nothing comes by."""
+        trail = self._buffer.trail()[::-1]
+        trail = np.concatenate([place.start[None], trail[1:]])
+        arc = np.concatenate([[0.0], np.linalg.norm(np.diff(trail, axis=0), axis=1).cumsum()])
+        robot = self._driver.robot
+        for margin in self._settings.retreat_margins:
+            for distance in self._settings.retreats:
+                if arc[-1] < 0.02:
+                    return False
+                back = trail[: 1 + int(np.searchsorted(arc, min(distance, arc[-1])))]
+                motion = retime_waypoints(
+                    back,
+                    robot.limits,
+                    joint_names=robot.joint_names,
+                    velocity_scale=_SHARE * self._speed,
+                    acceleration_scale=_SHARE * self._speed,
+                )
+                if self._try(motion, place, margin=margin, final=False) is None:
+                    self._outcome = f"{min(distance, arc[-1]):.2f} rad back, out of the way"
+                    return True
+                if distance >= arc[-1]:
+                    break
+        return False
+
+
+def slowed(trajectory: Trajectory, share: float) -> Trajectory:
+    """The same motion at a share of its speed, in (0, 1]."""
+    return Trajectory(
+        trajectory.joint_names,
+        trajectory.times / share,
+        trajectory.positions,
+        trajectory.velocities * share,
+        trajectory.accelerations * share**2,
+    )

@@ -1,0 +1,196 @@
+"""Threads beside the control loop: one looks at the surroundings, one guards the motion against what it sees."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from edmp.execution.buffer import CommandBuffer
+from edmp.execution.driver import ArmDriver
+from edmp.execution.prediction import Observation, SceneSource, threat
+from edmp.ranges import Range, check_fields
+from edmp.scenes.scene import Scene
+from edmp.trajectory import Trajectory
+from edmp.validate.spacetime import Encounter
+
+log = logging.getLogger(__name__)
+
+
+class Beat:
+    """A thread that does one step again and again until it is told to stop.
+
+    Args:
+        name: of the thread.
+        step: one step; what it raises ends the thread.
+        period: shortest time from one step to the next [s].
+        failed: told what a step raised.
+    """
+
+    def __init__(
+        self, name: str, step: Callable[[], None], *, period: float, failed: Callable[[Exception], None]
+    ) -> None:
+        self._step, self._period, self._failed = step, period, failed
+        self._stop = threading.Event()
+        self._last = time.monotonic()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        self._last = time.monotonic()
+        self._thread.start()
+
+    def stop(self, timeout: float) -> bool:
+        """Let the step under way end, and no other begin; False if it does not end within ``timeout`` [s]."""
+        self._stop.set()
+        if self._thread.ident is not None:
+            self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    @property
+    def stopping(self) -> bool:
+        return self._stop.is_set()
+
+    @property
+    def silence(self) -> float:
+        """Time since a step ended [s]."""
+        return time.monotonic() - self._last
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            begin = time.monotonic()
+            try:
+                self._step()
+            except Exception as error:
+                log.exception("%s failed", self._thread.name)
+                self._failed(error)
+                return
+            self._last = time.monotonic()
+            self._stop.wait(max(0.0, self._period - (self._last - begin)))
+
+
+class Eyes:
+    """Keeps the latest observation, however slow or broken its source may be."""
+
+    def __init__(self, source: SceneSource, driver: ArmDriver, *, max_age: float) -> None:
+        self._source, self._driver, self._max_age = source, driver, max_age
+        self._latest: Observation | None = None
+        self._trouble = "none came yet"
+
+    def step(self) -> None:
+        """Ask the source once."""
+        try:
+            seen = self._source()
+        except Exception as error:  # whatever it is, the arm must come to rest and say so
+            self._say(f"the scene source raised {type(error).__name__}: {error}")
+            return
+        if not isinstance(seen, Observation):
+            self._say(f"the scene source gave {type(seen).__name__}, not an Observation")
+            return
+        self._trouble, self._latest = "", seen
+
+    def look(self) -> Observation | None:
+        """What was seen last; None if that is too old."""
+        return self._latest if self._latest is not None and self._age(self._latest) <= self._max_age else None
+
+    @property
+    def complaint(self) -> str:
+        """Why there is no observation."""
+        if self._latest is None:
+            return f"no observation of the scene: {self._trouble or 'none came yet'}"
+        what = f"; {self._trouble}" if self._trouble else ""
+        return f"the last observation of the scene is {self._age(self._latest):.2f} s old{what}"
+
+    def _age(self, seen: Observation) -> float:
+        return self._driver.now() - seen.time
+
+    def _say(self, trouble: str) -> None:
+        if trouble != self._trouble:
+            log.warning("%s", trouble)
+        self._trouble = trouble
+
+
+@dataclass(frozen=True)
+class GuardSettings:
+    """Settings of `Guard`.
+
+    Attributes:
+        period: time between two looks [s].
+        horizon: how far ahead predictions are believed [s].
+        margin: distance to keep from what moves [m].
+        reaction: time in which the guard's word takes effect, beside that of its own looks [s].
+        silence: the control loop brakes if the guard has not looked for this long [s].
+    """
+
+    period: float = 0.02
+    horizon: float = 2.0
+    margin: float = 0.02
+    reaction: float = 0.08
+    silence: float = 0.5
+
+    def __post_init__(self) -> None:
+        positive = Range(0, above=True)
+        check_fields(self, {**dict.fromkeys(("period", "horizon", "silence"), positive)})
+        check_fields(self, {"margin": Range(0), "reaction": Range(0)})
+
+
+class Guard:
+    """Brakes the arm before what is buffered meets something, and before braking would no longer help.
+
+    It works whether or not anybody plans. Where neither going on nor braking keeps the margin, the arm does what
+    touches later, or not at all.
+    """
+
+    def __init__(self, driver: ArmDriver, buffer: CommandBuffer, eyes: Eyes, settings: GuardSettings) -> None:
+        self._driver, self._buffer, self._eyes, self._settings = driver, buffer, eyes, settings
+        self._took: deque[float] = deque([settings.period], maxlen=20)
+        self._judged: tuple[int, bool, Scene] | None = None
+        self.ahead: Encounter | None = None
+        """What the buffered motion meets within the horizon, as last seen."""
+
+    def step(self) -> None:
+        """Look once."""
+        begin = self._driver.now()
+        seen = self._eyes.look()
+        if seen is None:
+            if not self._buffer.snapshot().at_rest:
+                self._brake(self._eyes.complaint)
+            return
+        self._look(seen, begin)
+        self._took.append(max(self._settings.period, self._driver.now() - begin))
+
+    def _look(self, seen: Observation, now: float) -> None:
+        before, motion = self._buffer.snapshot(), self._buffer.ahead()
+        judged = self._judged == (before.version, before.pending, seen.scene)
+        self.ahead = hit = self._met(seen, motion, now, self._settings.margin, judged=judged)
+        if hit is None:
+            self._judged = (before.version, before.pending, seen.scene)
+        elif not before.at_rest and not before.braking:
+            self._decide(seen, motion, now, hit)
+
+    def _decide(self, seen: Observation, motion: Trajectory, now: float, hit: Encounter) -> None:
+        """Brake if it is time to."""
+        margin = self._settings.margin
+        cycle = max(self._took) + self._settings.reaction
+        braked = self._buffer.after_braking()
+        if self._met(seen, braked, now, margin) is not None:
+            later, sooner = self._met(seen, motion, now, 0.0), self._met(seen, braked, now, 0.0)
+            if later is not None and (sooner is None or sooner.time >= later.time):
+                self._brake(f"{later.message}, and braking does not keep the margin")
+        elif hit.time - now < braked.duration + cycle:
+            self._brake(hit.message)
+        elif self._met(seen, self._buffer.after_braking(delay=cycle), now, margin) is not None:
+            self._brake(f"{hit.message}, and later there is no safe place to stop")
+
+    def _met(
+        self, seen: Observation, motion: Trajectory, now: float, margin: float, *, judged: bool = False
+    ) -> Encounter | None:
+        end = now + self._settings.horizon
+        return threat(self._driver.robot, seen, motion, begin=now, end=end, margin=margin, judged=judged)
+
+    def _brake(self, why: str) -> None:
+        if not self._buffer.snapshot().braking:
+            log.info("guard brakes: %s", why)
+        self._buffer.brake()
