@@ -4,6 +4,7 @@ from edmp.execution.driver import ArmDriver, ArmState, Command, DriverError
 from edmp.execution.executor import Execution, ExecutionSettings, Outcome, refuse, run
 from edmp.execution.monitor import Fault, MonitorSettings, Violation
 from edmp.execution.recording import Recording, Summary, summarise
+from edmp.execution.tube import Tube, TubeSettings
 
 __all__ = [
     "ArmDriver",
@@ -17,6 +18,8 @@ __all__ = [
     "Outcome",
     "Recording",
     "Summary",
+    "Tube",
+    "TubeSettings",
     "Violation",
     "refuse",
     "run",

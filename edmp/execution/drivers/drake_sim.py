@@ -47,7 +47,7 @@ class DrakeSimSettings:
             about what Franka's own joint impedance has.
         damping: damping ratio of impedance control, mode by mode [1].
         rotor_inertia: of the motors, seen from the joints, for each unit of the effort limit [kg m^2/Nm or kg/N];
-            Franka gives 0.61 kg m^2 for a joint of 87 Nm (README of Drake's franka_description). The controller knows it.
+            Franka gives 0.61 kg m^2 for a joint of 87 Nm (README of Drake's franka_description).
         period: time between commands [s].
         time_step: of the simulation, and of its controller [s].
         delay: commands take effect this much later [s].
