@@ -137,7 +137,8 @@ def _mesh_parts(robot: Robot) -> tuple[Part, ...]:
     """From the mesh files that the built-in description of this robot names."""
     if robot.name not in built_in_robots():
         raise UnknownNameError(f"no meshes are known for robot {robot.name!r}; they are for {built_in_robots()}")
-    entries = {entry["name"]: entry.get("source", []) for entry in read_built_in(robot.name)["links"]}
+    links = {entry["name"]: entry for entry in read_built_in(robot.name)["links"]}
+    entries = {name: links[entry.get("like", name)].get("source", []) for name, entry in links.items()}
     parts = []
     for link in robot.links:
         if not link.hulls_B:

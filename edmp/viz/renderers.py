@@ -70,7 +70,7 @@ def trouble_with(name: str) -> str | None:
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=PROBE_TIMEOUT)
     except subprocess.TimeoutExpired:
         return f"it did not draw a small picture within {PROBE_TIMEOUT:.0f} s"
-    return None if done.returncode == 0 else _advice(name, done.stderr, done.returncode)
+    return None if done.returncode == 0 else advice(name, done.stderr, done.returncode)
 
 
 def probe(name: str) -> None:
@@ -104,7 +104,8 @@ _MISSING: Mapping[str, str] = {
 """What a complaint contains, and what helps."""
 
 
-def _advice(name: str, complaint: str, code: int) -> str:
+def advice(name: str, complaint: str, code: int) -> str:
+    """What the ``complaint`` of a renderer's process, which ended with ``code``, means, and what to install."""
     lines = [line for line in complaint.strip().splitlines() if line.strip()]
     cause = lines[-1].strip() if lines else f"its process ended with code {code}"
     helps = next((remedy for sign, remedy in _MISSING.items() if sign.lower() in complaint.lower()), None)
