@@ -10,6 +10,8 @@ its own, and ``as_published`` brings all of them back:
 - cylinders stood in as boxes of r x r x h, which is too small by half; here 2r x 2r x h;
 - gradients were divided by the norm of the whole batch's gradient, which couples trajectories; here by their own;
 - the noise added at step t was beta_t z; here sqrt(beta_t) z, as in Ho et al. 2020;
+- sampling began with pure noise, but step T of the schedule leaves 28 % of the signal; here it begins with the straight
+  line, noised to step T;
 - the best trajectory was taken for a solution without looking; here the first, by swept volume, whose edges are free in
   the sphere model, self-collision included, else none is claimed.
 
@@ -63,6 +65,7 @@ class EdmpPaperSettings:
         small_cylinders: cylinders as boxes of r x r x h.
         batch_norm: gradients divided by the norm of the whole batch's.
         beta_noise: noise beta_t z.
+        pure_noise: begin with pure noise.
         unchecked: claim the trajectory with the least swept volume without looking whether it is free.
     """
 
@@ -75,6 +78,7 @@ class EdmpPaperSettings:
     small_cylinders: bool = False
     batch_norm: bool = False
     beta_noise: bool = False
+    pure_noise: bool = False
     unchecked: bool = False
 
     def __post_init__(self) -> None:
@@ -87,7 +91,9 @@ class EdmpPaperSettings:
         """These settings with each fault as it will be."""
         if not self.as_published:
             return self
-        return dataclasses.replace(self, small_cylinders=True, batch_norm=True, beta_noise=True, unchecked=True)
+        return dataclasses.replace(
+            self, small_cylinders=True, batch_norm=True, beta_noise=True, pure_noise=True, unchecked=True
+        )
 
 
 class _LateError(Exception):
@@ -155,6 +161,7 @@ class EdmpPaper(Baseline):
             generator=torch.Generator().manual_seed(task.seed),
             guide=guide,
             as_published=self._settings.beta_noise,
+            from_noise=self._settings.pure_noise,
         )
 
     def _prior(self, robot: Robot) -> DdpmPrior:
