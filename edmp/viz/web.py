@@ -37,8 +37,8 @@ HOST = "127.0.0.1"
 FIRST_PORT, NUM_PORTS = 7000, 100
 """Where a free port is looked for if none is given."""
 
-LIGHTS = {"AmbientLight": 1.1, "PointLightPositiveX": 3.0, "PointLightNegativeX": 2.0, "FillLight": 0.3}
-"""Brightness of the viewer's lights; its own would leave a white arm without shades."""
+LIGHTS = {"AmbientLight": 1.3, "PointLightPositiveX": 0.0, "PointLightNegativeX": 0.0, "FillLight": 0.3}
+"""Brightness of the viewer's own lights; the page adds a sun on the side of the camera."""
 
 
 def save_page(
@@ -131,12 +131,13 @@ def _viewer(eye: tuple[float, ...], target: tuple[float, ...], field_of_view: fl
     level = logger.level
     logger.setLevel(logging.WARNING)  # it would announce a server that is gone in a moment
     try:
-        meshcat = Meshcat(MeshcatParams(host="localhost", port=0))
+        meshcat: Any = Meshcat(MeshcatParams(host="localhost", port=0))
     finally:
         logger.setLevel(level)
-    meshcat.SetProperty("/Background/<object>", "top_color", [1.0, 1.0, 1.0])
-    meshcat.SetProperty("/Background/<object>", "bottom_color", [0.84, 0.87, 0.90])
-    meshcat.SetProperty("/Axes", "visible", False)
+    meshcat.SetProperty("/Background/<object>", "top_color", [0.95, 0.96, 0.97])
+    meshcat.SetProperty("/Background/<object>", "bottom_color", [0.72, 0.76, 0.80])
+    for name in ("Axes", "Grid"):
+        meshcat.SetProperty(f"/{name}", "visible", False)
     for light, intensity in LIGHTS.items():
         meshcat.SetProperty(f"/Lights/{light}/<object>", "intensity", intensity)
     meshcat.SetProperty("/Cameras/default/rotated/<object>", "fov", field_of_view)
@@ -156,6 +157,10 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Server
 
     def do_GET(self) -> None:
+        if self.path == "/favicon.ico":  # asked for before the page has said that it has none
+            self.send_response(204)
+            self.end_headers()
+            return
         if self.path.partition("?")[0] != "/":
             self.send_error(404)
             return

@@ -26,9 +26,11 @@ const edmp = (() => {
   });
   const ball = new THREE.SphereGeometry(1, 24, 16);
 
-  const own_colors = new THREE.MeshStandardMaterial({ vertexColors: true, roughness: 0.65, metalness: 0 });
-  const plain = (color, opacity = 1) => new THREE.MeshStandardMaterial({
-    color: srgb(color), roughness: 0.65, metalness: 0, opacity: opacity, transparent: opacity < 1,
+  // Without tone mapping, colours are those of edmp's pictures.
+  const material = (looks) => new THREE.MeshPhongMaterial({ specular: 0x1c1c1c, toneMapped: false, ...looks });
+  const own_colors = material({ vertexColors: true });
+  const plain = (color, opacity = 1) => material({
+    color: srgb(color), opacity: opacity, transparent: opacity < 1,
     // Where a translucent copy coincides with the robot, the robot is seen.
     polygonOffset: opacity < 1, polygonOffsetFactor: 2, polygonOffsetUnits: 4,
   });
@@ -189,7 +191,22 @@ const edmp = (() => {
     by_id("toggles").append(line);
   };
 
+  const build_sun = () => {
+    const { eye, target } = scene.camera;
+    const [x, y, z] = eye.map((value, k) => value - target[k]);
+    const sun = new THREE.DirectionalLight(0xffffff, 2.0);
+    sun.position.set(x - 0.5 * y, y + 0.5 * x, z + Math.hypot(x, y));  // over the left shoulder
+    viewer.set_object([...ROOT, "sun"], sun);
+  };
+  const build_floor = () => {  // cells of 25 cm
+    const floor = new THREE.GridHelper(4, 16, 0x8f98a3, 0xaab2bb);
+    floor.rotateX(Math.PI / 2);
+    floor.position.z = scene.floor - 0.001;
+    viewer.set_object([...ROOT, "floor"], floor);
+  };
   const build = () => {
+    build_sun();
+    build_floor();
     for (const { name, mesh, fault: at_fault } of scene.obstacles) {
       put(["obstacles", name], geometries[mesh], at_fault ? fault : own_colors);
     }
@@ -233,6 +250,7 @@ const edmp = (() => {
       if (step) { play(false); set_time(state.time + step); }
     });
     choose(0);
+    play(!matchMedia("(prefers-reduced-motion: reduce)").matches);
     requestAnimationFrame(tick);
   };
 

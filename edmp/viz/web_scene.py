@@ -34,9 +34,10 @@ def scene_document(stage: Stage) -> Document:
     """
     subject = stage.subject
     meshes: list[Document] = []
+    surfaces = stage.scene_surfaces()
     obstacles = [
         {"name": obstacle.name, "mesh": _add(meshes, surface), "fault": obstacle.name in subject.faults}
-        for obstacle, surface in zip(subject.scene, stage.scene_surfaces(), strict=True)
+        for obstacle, surface in zip(subject.scene, surfaces, strict=True)
     ]
     paths = [tube(tool_positions(stage.robot, _thinned(motion)), 0.004, PATH) for motion in subject.motions]
     return {
@@ -60,6 +61,7 @@ def scene_document(stage: Stage) -> Document:
         },
         "swept_poses": SWEPT_POSES,
         "camera": _camera(stage),
+        "floor": min([0.0, *(float(surface.vertices[:, 2].min()) for surface in surfaces)]),
         "meshes": meshes,
     }  # fmt: skip
 
@@ -132,6 +134,7 @@ def _camera(stage: Stage) -> Document:
     points = points_on(stage.robot, shown)
     target = 0.5 * (points.min(axis=0) + points.max(axis=0))
     radius = float(np.linalg.norm(points - target, axis=1).max()) + (0.15 if len(subject.scene) else 0.0)
+    target[2] -= 0.12 * radius  # the controls cover the bottom of the page
     eye = target - stage.camera(shown).axes[2] * radius / np.sin(np.radians(FIELD_OF_VIEW / 2))
     return {"eye": eye.tolist(), "target": target.tolist(), "field_of_view": FIELD_OF_VIEW}
 
