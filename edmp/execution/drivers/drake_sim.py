@@ -213,7 +213,12 @@ class _Simulation:
         self._stiffness = settings.stiffness * np.where(np.isfinite(self._effort), self._effort, UNKNOWN_EFFORT)
         self._noise = np.random.default_rng(settings.seed)
         self._steps = round(settings.period / settings.time_step)
-        self.time = 0.0
+        self._count = 0
+
+    @property
+    def time(self) -> float:
+        """[s]"""
+        return self._count * self._settings.time_step
 
     def advance(self, before: Command, target: Command) -> ArmState:
         """One period of control from one reference to the next; the state after it."""
@@ -229,8 +234,9 @@ class _Simulation:
             )
             torques = self._control(reference, *self._measured())
             self._torques.GetMutableData().set_value(torques)
-            self.time += dt
-            self._simulator.AdvanceTo(self.time)
+            # To the middle between two updates of the plant, so that rounding makes no difference to their number.
+            self._simulator.AdvanceTo((self._count + 0.5) * dt)
+            self._count += 1
             contact = contact or self._contact()
             external = self._external_port.Eval(self._context)
         q, v = self._measured()
