@@ -55,6 +55,7 @@ def test_the_wheel_holds_the_whole_package_and_nothing_else(wheel: Path) -> None
     for path in ("edmp/cli/main.py", "edmp/costs/__init__.py", "edmp/robots/panda.yaml"):
         assert path in names
     assert "edmp/scenes/examples/bookshelf.yaml" in names
+    assert {"edmp/viz/web_page.html", "edmp/viz/web_page.js"} <= set(names)
     weights = {path.name for path in (ROOT / "edmp" / "prior" / "weights").glob("*.safetensors")}
     assert {Path(name).name for name in names if name.endswith(".safetensors")} == weights
 

@@ -179,6 +179,30 @@ def test_view_says_what_is_wrong(
     assert complaint in capsys.readouterr().err
 
 
+def test_plan_web_shows_the_plan_after_its_report(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    problem = load_example("bookshelf")
+    shown: list[Any] = []
+    monkeypatch.setattr("edmp.cli.plan.solve", lambda _problem, **_options: solved(problem))
+    monkeypatch.setattr("edmp.viz.web.serve", lambda subject, **_options: shown.append(subject))
+    assert run("plan", "--scene", "bookshelf", "--web") == 0
+    assert "SOLVED" in capsys.readouterr().out
+    (subject,) = shown
+    assert subject.name == "bookshelf"
+    assert len(subject.motions) == 2
+
+
+def test_plan_view_says_before_planning_that_there_is_no_screen(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    monkeypatch.setattr("edmp.cli.plan.solve", lambda *_: pytest.fail("planned"))
+    assert run("plan", "--scene", "bookshelf", "--view") == 2
+    assert "--web shows the same in a browser" in capsys.readouterr().err
+
+
 # --- in a real browser -----------------------------------------------------------------------------------------------
 
 

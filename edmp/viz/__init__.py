@@ -14,6 +14,7 @@ _HOMES = {
     "edmp.viz.movie": ("save_movie",),
     "edmp.viz.plots": ("save_plots",),
     "edmp.viz.subject": ("Subject", "subject_of"),
+    "edmp.viz.web": ("save_page", "serve"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -23,8 +24,9 @@ if TYPE_CHECKING:
     from edmp.viz.movie import save_movie
     from edmp.viz.plots import save_plots
     from edmp.viz.subject import Subject, subject_of
+    from edmp.viz.web import save_page, serve
 
-__all__ = ["Subject", "save_denoising", "save_image", "save_movie", "save_plots", "subject_of"]
+__all__ = ["Subject", "save_denoising", "save_image", "save_movie", "save_page", "save_plots", "serve", "subject_of"]
 
 
 def __getattr__(name: str) -> Any:
