@@ -8,8 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edmp.execution.driver import ArmState, Command
+from edmp.robots.errors import InvalidInputError
 from edmp.robots.robot import Robot
 from edmp.scenes.scene import Scene
+from edmp.trajectory import Trajectory
 from edmp.validate import Judge
 
 Array = NDArray[np.float64]
@@ -85,6 +87,7 @@ class Summary:
         min_clearance: of the measured motion, proved by the judge; 0 if it touched; None without a scene [m].
         jitter: standard deviation of the time between ticks [ms].
         num_contacts: ticks at which something touched.
+        torque_share: largest share of its joint's effort limit that any torque was; None without a robot [1].
     """
 
     duration: float
@@ -94,6 +97,7 @@ class Summary:
     min_clearance: float | None
     jitter: float
     num_contacts: int
+    torque_share: float | None = None
 
 
 def summarise(recording: Recording, *, robot: Robot | None = None, scene: Scene | None = None) -> Summary:
@@ -109,7 +113,29 @@ def summarise(recording: Recording, *, robot: Robot | None = None, scene: Scene 
         min_clearance=_clearance(recording, robot, scene),
         jitter=float(1e3 * np.diff(recording.seen).std()) if len(recording.times) > 2 else 0.0,
         num_contacts=len(recording.contacts),
+        torque_share=None if robot is None else float((np.abs(recording.torques) / robot.limits.effort).max()),
     )
+
+
+def measured_motion(recording: Recording) -> Trajectory:
+    """What the arm was measured to do, as a motion from time 0, for viewers; ticks that say nothing new are left out.
+
+    Accelerations are differences of the measured velocities.
+
+    Raises:
+        InvalidInputError: fewer than two ticks are left.
+    """
+    finite = np.isfinite(recording.times) & np.isfinite(recording.measured).all(axis=1)
+    finite &= np.isfinite(recording.measured_velocities).all(axis=1)
+    rows = np.flatnonzero(finite)
+    rows = (
+        rows[np.concatenate([[True], np.diff(np.maximum.accumulate(recording.times[rows])) > 0])] if len(rows) else rows
+    )
+    if len(rows) < 2:
+        raise InvalidInputError("the recording holds no motion: the arm was refused before anything moved")
+    times, v = recording.times[rows], recording.measured_velocities[rows]
+    acceleration = np.gradient(v, times, axis=0)
+    return Trajectory(recording.joint_names, times - times[0], recording.measured[rows], v, acceleration)
 
 
 def _clearance(recording: Recording, robot: Robot | None, scene: Scene | None) -> float | None:

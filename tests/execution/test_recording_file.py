@@ -1,0 +1,89 @@
+"""Recordings survive the disk to the last bit, stand alone, and damaged ones are named."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from edmp.execution import Recording, summarise
+from edmp.execution.recording import measured_motion
+from edmp.execution.recording_file import RecordingFile, load_recording, save_recording
+from edmp.robots.errors import FileFormatError, InvalidInputError
+
+NAMES = ("one", "two")
+
+
+def recording(n=40):
+    rng = np.random.default_rng(3)
+    tables = [rng.normal(size=(n, 2)) for _ in range(6)]
+    times = 0.1 + 1e-3 * np.arange(n)
+    contacts = ((3, "hand", "shelf"), (7, "hand", "naïve “name”")) if n else ()
+    return Recording(NAMES, times, times + 1e-4, *tables, contacts)
+
+
+def same(one, other):
+    for field in dataclasses.fields(one):
+        a, b = getattr(one, field.name), getattr(other, field.name)
+        if isinstance(a, np.ndarray):
+            np.testing.assert_array_equal(a, b, err_msg=field.name)
+        else:
+            assert a == b, field.name
+
+
+def test_every_bit_survives_numbers_that_are_none_included(tmp_path):
+    given = recording()
+    given.measured[5] = np.nan, np.inf
+    given.torques[6, 1] = -np.inf
+    save_recording(tmp_path / "run.mcap", RecordingFile(given, about={"driver": "kinematic"}))
+    again = load_recording(tmp_path / "run.mcap")
+    same(given, again.recording)
+    assert again.about == {"driver": "kinematic"}
+    assert again.plan is None
+    assert [p.name for p in tmp_path.iterdir()] == ["run.mcap"]
+
+
+def test_an_empty_recording_is_one(tmp_path):
+    save_recording(tmp_path / "run.mcap", RecordingFile(recording(0)))
+    again = load_recording(tmp_path / "run.mcap").recording
+    assert again.measured.shape == (0, 2)
+    assert summarise(again).duration == 0.0
+    with pytest.raises(InvalidInputError, match="no motion"):
+        measured_motion(again)
+
+
+def test_any_reader_of_mcap_takes_it(tmp_path):
+    from mcap.reader import make_reader
+
+    save_recording(tmp_path / "run.mcap", RecordingFile(recording()))
+    with (tmp_path / "run.mcap").open("rb") as stream:
+        reader = make_reader(stream, validate_crcs=True)
+        topics = [(channel.topic, json.loads(m.data)) for _, channel, m in reader.iter_messages()]
+    assert {topic for topic, _ in topics} == {"/commanded", "/measured", "/contact"}
+    first = next(row for topic, row in topics if topic == "/measured")
+    assert set(first) == {"stamp", "seen", "position", "velocity", "effort", "external_effort"}
+
+
+def test_the_measured_motion_leaves_out_what_says_nothing(tmp_path):
+    given = recording()
+    given.times[9] = given.times[8]
+    given.measured[4] = np.nan
+    motion = measured_motion(given)
+    assert len(motion.times) == 38
+    assert (np.diff(motion.times) > 0).all()
+    assert motion.times[0] == 0.0
+
+
+def test_what_is_no_recording_is_named(tmp_path):
+    path = tmp_path / "run.mcap"
+    with pytest.raises(FileFormatError, match="cannot be read"):
+        load_recording(path)
+    path.write_bytes(b"no container")
+    with pytest.raises(FileFormatError, match="not a recording"):
+        load_recording(path)
+    save_recording(path, RecordingFile(recording()))
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(FileFormatError, match="not a recording"):
+        load_recording(path)
+    with pytest.raises(InvalidInputError, match="cannot write"):
+        save_recording(tmp_path / "nowhere" / "run.mcap", RecordingFile(recording()))
