@@ -103,7 +103,8 @@ class DrakeView:
         if opaque:
             self._graph.get_source_pose_port(self._source).FixValue(self._context, poses)
         camera = self._shot.camera
-        X_WC: Any = RigidTransform(RotationMatrix(camera.axes.T), p=np.array(camera.eye, dtype=float))
+        eye: Any = camera.eye  # Drake's stubs want another kind of array
+        X_WC = RigidTransform(RotationMatrix(camera.axes.T), eye)
         query: Any = self._graph.get_query_output_port().Eval(self._context)
         image = query.RenderColorImage(ColorRenderCamera(_core(camera), False), self._world, X_WC).data[..., :3] / 255.0
         return self._composer.composed_with(image, X_WB, bodies)

@@ -37,7 +37,7 @@ THINGS: tuple[Color, ...] = ((0.55, 0.72, 0.60), (0.64, 0.62, 0.78), (0.80, 0.62
 GHOST_OPACITY = 0.15
 END_OPACITY = 0.35
 VEIL_OPACITY = 0.35
-SWEPT_OPACITY = 0.25
+SWEPT_OPACITY = 0.4
 COINCIDING = 1.5e-3
 """How much farther the arm at the goal is taken to be, where it coincides with the arm at the start."""
 TUBE_RADIUS = 0.005
