@@ -22,8 +22,7 @@ from edmp.planner.rounds import repair, seeds
 from edmp.problem import Problem, load_problem
 
 KINDS = {
-    "Gaussian process": {"prior_share": 0.0, "retreat_share": 0.0},
-    "retreats": {"prior_share": 0.0, "retreat_share": 1.0},
+    "Gaussian process": {"prior_share": 0.0},
     "prior, no guidance": {"prior_share": 1.0, "guidance": GuidanceSettings(steps=0)},
     "prior, guidance x1": {"prior_share": 1.0, "guidance": GuidanceSettings(steps=1)},
     "prior, guidance x2": {"prior_share": 1.0, "guidance": GuidanceSettings(steps=2)},

@@ -41,7 +41,6 @@ ABLATION: tuple[Variant, ...] = (
     *_variants("ensemble", "ensemble=default@0", "ensemble=default@0+1", "ensemble=default@0+1+2", "ensemble=edmp12"),
     # What comes after sampling; without the fallback, too, which otherwise makes up for what is missing.
     *_variants("repair", "repair_iterations=0", "repair_iterations=0:fallback=false", "repair_iterations=30"),
-    *_variants("retreats", "retreat_share=0"),
     *_variants("polish", "polish_iterations=0"),
     *_variants("fallback", "fallback=false"),
     *_variants(

@@ -12,7 +12,6 @@ from edmp.costs.ensemble import Ensemble
 from edmp.descent import Descent
 from edmp.guidance import guided
 from edmp.planner.candidates import Candidates
-from edmp.planner.retreat import retreat_seeds
 from edmp.planner.settings import PlannerSettings
 from edmp.planner.watch import Watch
 from edmp.prior.base import Prior
@@ -71,12 +70,6 @@ def seeds(
         x = process.sample(num_process, start, goals[0], generator=generator)
         if round_index == 0:
             x[: len(goals)] = 0.0
-        backing = round(num_process * settings.retreat_share)
-        if backing:
-            bends = x[-backing:].unflatten(1, (spline.num_interior, -1))
-            x[-backing:] = retreat_seeds(
-                descent.world.robot, spline, start, goals, goal[-backing:], bends, generator=generator
-            )
         parts.append(x)
     control_points = descent.clamp(spline.control_points(torch.cat(parts), start, goals[goal]))
     valid = descent.free(control_points, step=settings.edge_step)

@@ -51,7 +51,6 @@ class PlannerSettings:
         num_seeds: candidates of one round.
         prior_share: share of the seeds that come from the prior by denoising; the rest are drawn from the Gaussian
             process, which is more diverse. The first of those is the straight line.
-        retreat_share: share of the Gaussian process's seeds that back off from start and goal along the tool's axis.
         num_waypoints: samples along a spline where costs are felt.
         sampler_steps: denoising steps.
         guidance: see `GuidanceSettings`.
@@ -78,7 +77,6 @@ class PlannerSettings:
 
     num_seeds: int = 48
     prior_share: float = 0.5
-    retreat_share: float = 0.5
     num_waypoints: int = 40
     sampler_steps: int = 6
     guidance: GuidanceSettings = field(default_factory=GuidanceSettings)
@@ -113,7 +111,6 @@ class PlannerSettings:
 _RANGES = {
     "num_seeds": _COUNT,
     "prior_share": _SHARE,
-    "retreat_share": _SHARE,
     "num_waypoints": Range(2, whole=True),
     "sampler_steps": _COUNT,
     "repair_clearances": Range(0, several=True),

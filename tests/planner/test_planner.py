@@ -153,7 +153,7 @@ def test_no_path_says_where_it_is_stuck():
         "right": (Box((0.5, 0.02, 1.4)), (0.45, -0.22, 0.7)),
         "front": (Box((0.02, 0.5, 1.4)), (0.71, 0.0, 0.7)),
     }
-    lame = PlannerSettings(num_seeds=4, max_rounds=1, repair_iterations=1, retreat_share=0.0)
+    lame = PlannerSettings(num_seeds=4, max_rounds=1, repair_iterations=1)
     planner = Planner("panda", prior="process", settings=lame)
     result = planner.plan(Scene.of(stall), HOME, ASIDE, fallback=False)
     assert result.status is Status.NO_PATH_FOUND

@@ -33,7 +33,6 @@ from edmp.robots.errors import InvalidInputError
         ("edge_step", math.nan, "positive"),
         ("prior_share", 1.1, "in [0, 1]"),
         ("prior_share", "half", "in [0, 1]"),
-        ("retreat_share", -0.1, "in [0, 1]"),
         ("enough_valid", 0, "at least 1"),
         ("repair_iterations", -1, "at least 0"),
         ("polish_iterations", -1, "at least 0"),
