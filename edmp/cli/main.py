@@ -12,6 +12,7 @@ import edmp
 from edmp.cli.bench import app as bench_app
 from edmp.cli.bench_make import make
 from edmp.cli.bench_report import ablate, baseline, compare, report
+from edmp.cli.execute import execute, replay
 from edmp.cli.learn import generate, prior_app, train
 from edmp.cli.mpinets import train_mpinets
 from edmp.cli.plan import plan
@@ -36,6 +37,8 @@ for command in (report, compare, baseline, ablate):
     bench_app.command()(command)
 app.add_typer(bench_app, name="bench")
 app.add_typer(robot_app, name="robot")
+app.command()(execute)
+app.command()(replay)
 app.command()(generate)
 app.command()(train)
 app.command("train-mpinets")(train_mpinets)

@@ -1,0 +1,315 @@
+"""``edmp execute``: run a plan on an arm, simulated or real. ``edmp replay``: show and summarise what was recorded."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shlex
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from edmp.cli.arguments import progress_console, report_console
+from edmp.outfile import check_writable
+from edmp.robots.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from edmp.execution import ArmDriver, Execution, ExecutionSettings, Recording, Summary, Tube
+    from edmp.planfile import PlanFile
+    from edmp.robots.robot import Robot
+    from edmp.scenes.scene import Scene
+    from edmp.trajectory import Trajectory
+    from edmp.viz.subject import Subject
+
+REACHED, NOT_REACHED, INTERRUPTED = 0, 1, 130
+
+
+def execute(
+    plan: Annotated[Path, typer.Argument(help="Plan file (.json) of edmp plan --out.")],
+    driver: Annotated[
+        str, typer.Option(help="Which arm; docs/execution.md tells which there are, and what each was tested against.")
+    ] = "drake-sim",
+    option: Annotated[
+        list[str] | None, typer.Option(help="Option of the driver, such as delay=0.02; may be repeated.")
+    ] = None,
+    speed: Annotated[float, typer.Option(help="Share of the planned speed, in (0, 1].")] = 1.0,
+    motion: Annotated[int, typer.Option(min=0, help="0 is the best motion of the plan, 1 its first alternative.")] = 0,
+    tube: Annotated[bool, typer.Option(help="Stop when the arm uses up half of the clearance that was proved.")] = True,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, connect to nothing.")] = False,
+    record: Annotated[Path | None, typer.Option(help="Write every tick (.mcap) here.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Move a real arm without asking.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON on stdout.")] = False,
+) -> None:
+    """Run a plan on an arm and say how it went. Ctrl-C is a controlled stop.
+
+    Exit code 0: the goal is reached, 1: it is not, 2: misuse, 130: stopped by Ctrl-C.
+    """
+    if record is not None:
+        check_writable(record, "--record", suffixes=(".mcap",))
+    from edmp.execution import ExecutionSettings
+    from edmp.execution.drivers import make_driver
+
+    settings = ExecutionSettings(speed=speed)
+    with progress_console().status(f"checking {plan}"):
+        file, trajectory = _read(plan, motion)
+        robot, scene = file.problem.robot, file.problem.scene
+        start = trajectory.positions[0]
+        arm = make_driver(driver, robot, positions=start, scene=scene, options=_options(option or []))
+        refusal = _refusal(trajectory, robot, scene)
+        room = _tube(robot, scene, trajectory) if tube and refusal is None else None
+    if refusal is not None:
+        _say("REFUSED", refusal, as_json)
+        raise typer.Exit(NOT_REACHED)
+    _announce(arm, trajectory, settings, room)
+    if dry_run:
+        _say("READY", "dry run: nothing was connected, nothing moved", as_json)
+        raise typer.Exit(REACHED)
+    if arm.hardware and not yes:
+        _confirm(arm)
+    done = _run(arm, trajectory, settings, room)
+    if record is not None:
+        _record(record, done, file, arm, settings)
+    _report(done, robot, scene, as_json)
+    outcomes = {"REACHED": REACHED, "INTERRUPTED": INTERRUPTED}
+    raise typer.Exit(outcomes.get(done.outcome.value, NOT_REACHED))
+
+
+def replay(
+    recording: Annotated[Path, typer.Argument(help="Recording (.mcap) of edmp execute --record.")],
+    summary: Annotated[bool, typer.Option("--summary", help="Print the numbers only.")] = False,
+    web: Annotated[bool, typer.Option("--web", help="Show the measured motion in a browser.")] = False,
+    html: Annotated[Path | None, typer.Option(help="Write a page (.html) that needs nothing else.")] = None,
+    movie: Annotated[Path | None, typer.Option(help="Write a movie (.mp4, .gif) of the measured motion.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON on stdout.")] = False,
+) -> None:
+    """Show what an arm did, measured, and sum it up; the recording alone is enough."""
+    if sum([summary, web, html is not None, movie is not None]) > 1:
+        raise InvalidInputError("give one of --summary, --web, --html and --movie")
+    if html is not None:
+        check_writable(html, "--html", suffixes=(".html", ".htm"))
+    if movie is not None:
+        check_writable(movie, "--movie")
+    from edmp.execution.recording_file import load_recording
+
+    with progress_console().status(f"reading {recording}"):
+        file = load_recording(recording)
+        if file.plan is None:
+            raise InvalidInputError(f"{recording}: no plan is attached, so robot and scene are not known")
+        problem = file.plan.problem
+        numbers = _summary(file.recording, problem.robot, problem.scene)
+    _print_summary(numbers, file.about, as_json)
+    if summary:
+        return
+    subject = _subject(file.recording, file.plan, recording.stem)
+    if html is not None:
+        from edmp.viz.web import save_page
+
+        save_page(subject, html)
+        typer.echo(f"written {html}", err=True)
+    elif movie is not None:
+        from edmp.viz import save_movie
+
+        with progress_console().status("filming"):
+            save_movie(subject, movie)
+        typer.echo(f"written {movie}", err=True)
+    elif web:
+        from edmp.cli.view import show_in_browser
+
+        show_in_browser(subject)
+    elif not as_json:
+        from edmp.cli.view import show_in_window
+
+        show_in_window(subject)
+
+
+# -- before anything moves --------------------------------------------------------------------------------------------
+
+
+def _read(path: Path, motion: int) -> tuple[PlanFile, Trajectory]:
+    from edmp.planfile import load_plan
+
+    file = load_plan(path)
+    best = file.result.best
+    if best is None:
+        raise InvalidInputError(f"{path}: holds no motion: {file.result.status.value} {file.result.message}")
+    motions = (best, *file.result.alternatives)
+    if motion >= len(motions):
+        raise InvalidInputError(f"--motion {motion}: the plan holds {len(motions)}, numbered from 0")
+    return file, motions[motion].trajectory
+
+
+def _options(texts: list[str]) -> dict[str, Any]:
+    """``KEY=VALUE``; a value that is no JSON is text."""
+    chosen: dict[str, Any] = {}
+    for text in texts:
+        key, sign, value = text.partition("=")
+        if not sign or not key.strip():
+            raise InvalidInputError(f"--option: expected KEY=VALUE such as delay=0.02, got {text!r}")
+        try:
+            chosen[key.strip()] = json.loads(value)
+        except ValueError:
+            chosen[key.strip()] = value
+    return chosen
+
+
+def _refusal(trajectory: Trajectory, robot: Robot, scene: Scene) -> str | None:
+    """Files can be edited: limits and collisions are looked at again."""
+    from edmp.execution import refuse
+    from edmp.validate import Judge
+
+    if (reason := refuse(trajectory, robot)) is not None:
+        return reason
+    verdict = Judge(robot, scene).check_path(trajectory.positions)
+    return None if verdict.valid else f"the motion is not free: {verdict.message()}"
+
+
+def _tube(robot: Robot, scene: Scene, trajectory: Trajectory) -> Tube:
+    from edmp.execution import Tube
+
+    return Tube(robot, scene, trajectory)
+
+
+def _announce(arm: ArmDriver, trajectory: Trajectory, settings: ExecutionSettings, room: Tube | None) -> None:
+    console = progress_console()
+    console.soft_wrap = True
+    console.print(f"driver    {arm.name}: {'a REAL arm' if arm.hardware else 'simulated'}; {arm.evidence}")
+    console.print(
+        f"motion    {trajectory.duration / settings.speed:.2f} s at {settings.speed:.0%} of the planned speed"
+    )
+    if room is not None:
+        console.print(f"tube      stops when {room.settings.share:.0%} of the proved clearance is used up")
+
+
+def _confirm(arm: ArmDriver) -> None:
+    """A person types the driver's name, or nothing moves."""
+    if not sys.stdin.isatty():
+        raise InvalidInputError(f"{arm.name} moves a real arm and nobody is here to confirm: --yes says that it may")
+    typer.echo("Keep the emergency stop within reach and everybody out of the arm's.", err=True)
+    if typer.prompt(f"Type {arm.name} to move it", default="", show_default=False, err=True).strip() != arm.name:
+        typer.echo("not confirmed, nothing moved", err=True)
+        raise typer.Exit(NOT_REACHED)
+
+
+# -- the run ----------------------------------------------------------------------------------------------------------
+
+
+def _run(arm: ArmDriver, trajectory: Trajectory, settings: ExecutionSettings, room: Tube | None) -> Execution:
+    from edmp.execution import run
+
+    with controlled_stop() as interrupt, arm:
+        return run(trajectory, arm, settings=settings, tube=room, interrupt=interrupt)
+
+
+@contextlib.contextmanager
+def controlled_stop() -> Iterator[threading.Event]:
+    """An event that the first Ctrl-C, or request to end, sets; a second one ends the program, by the driver's stop."""
+    event = threading.Event()
+    signals: tuple[int, ...] = (signal.SIGINT, signal.SIGTERM)
+    before: dict[int, Any] = {number: signal.getsignal(number) for number in signals}
+
+    def first(number: int, _: Any) -> None:
+        event.set()
+        signal.signal(number, before[number])
+        typer.echo("stopping", err=True)
+
+    for number in signals:
+        signal.signal(number, first)
+    try:
+        yield event
+    finally:
+        for number in signals:
+            signal.signal(number, before[number])
+
+
+def _record(path: Path, done: Execution, file: PlanFile, arm: ArmDriver, settings: ExecutionSettings) -> None:
+    from edmp.execution.recording_file import RecordingFile, save_recording
+
+    about = {
+        "driver": arm.name,
+        "evidence": arm.evidence,
+        "outcome": done.outcome.value,
+        "message": done.message,
+        "speed": f"{settings.speed:g}",
+        "command": shlex.join(["edmp", *sys.argv[1:]]),
+    }
+    if done.violation is not None:
+        about["fault"] = done.violation.fault.value
+    save_recording(path, RecordingFile(done.recording, file, about))
+    typer.echo(f"written {path}", err=True)
+
+
+# -- reports ----------------------------------------------------------------------------------------------------------
+
+
+def _summary(recording: Recording, robot: Robot, scene: Scene) -> Summary:
+    from edmp.execution import summarise
+
+    return summarise(recording, robot=robot, scene=scene)
+
+
+def _report(done: Execution, robot: Robot, scene: Scene, as_json: bool) -> None:
+    about = {"outcome": done.outcome.value, "message": done.message}
+    if done.violation is not None:
+        about["fault"] = done.violation.fault.value
+    _print_summary(_summary(done.recording, robot, scene), about, as_json)
+
+
+def _say(outcome: str, message: str, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps({"outcome": outcome, "message": message}))
+    else:
+        report_console().print(f"{outcome} {message}", soft_wrap=True)
+
+
+def _print_summary(numbers: Summary, about: Any, as_json: bool) -> None:
+    from edmp.planfile import finite_or_none
+
+    clearance = numbers.min_clearance
+    if as_json:
+        values = {
+            "duration_s": numbers.duration,
+            "tracking_rms_mrad": numbers.tracking_rms,
+            "tracking_peak_mrad": numbers.tracking_peak,
+            "peak_torque_nm": numbers.peak_torque,
+            "peak_torque_share": numbers.torque_share,
+            "min_clearance_m": finite_or_none(clearance),
+            "jitter_ms": numbers.jitter,
+            "contacts": numbers.num_contacts,
+        }
+        print(json.dumps({**about, **values}, allow_nan=False))
+        return
+    share = "" if numbers.torque_share is None else f", {numbers.torque_share:.0%} of the limit"
+    near = (
+        "no obstacle" if clearance is None or clearance > 10 else f"{clearance * 1e3:.1f} mm, measured motion, proved"
+    )
+    console = report_console()
+    console.print(f"{about.get('outcome', '-')} {about.get('message', '')}", soft_wrap=True)
+    for name, value in (
+        ("driver", about.get("driver")),
+        ("duration", f"{numbers.duration:.2f} s"),
+        ("tracking", f"{numbers.tracking_rms:.2f} mrad RMS, {numbers.tracking_peak:.2f} mrad peak"),
+        ("torque", f"{numbers.peak_torque:.1f} Nm peak{share}"),
+        ("clearance", near),
+        ("jitter", f"{numbers.jitter:.3f} ms"),
+        ("contacts", f"{numbers.num_contacts} ticks"),
+    ):
+        if value is not None:
+            console.print(f"  {name:<11}{value}", soft_wrap=True)
+
+
+def _subject(recording: Recording, plan: PlanFile, name: str) -> Subject:
+    """The measured motion first, the planned ones behind it."""
+    from edmp.execution.recording import measured_motion
+    from edmp.viz.subject import Subject
+
+    measured, result = measured_motion(recording), plan.result
+    planned = () if result.best is None else (result.best.trajectory,)
+    q = measured.positions
+    return Subject(
+        plan.problem.robot, plan.problem.scene, q[0], q[-1], motions=(measured, *planned), name=f"{name}, measured"
+    )
