@@ -10,6 +10,7 @@ and from a file, and the page moves the robot by its kinematics instead of by st
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import logging
@@ -169,7 +170,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(self.server.page)))
         self.send_header("Cache-Control", "no-store")  # the next plan has the same address
         self.end_headers()
-        self.wfile.write(self.server.page)
+        with contextlib.suppress(ConnectionError):  # a browser that has been closed meanwhile
+            self.wfile.write(self.server.page)
 
     def log_message(self, format: str, *args: Any) -> None:
         logging.getLogger(__name__).info(format, *args)
