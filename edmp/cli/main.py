@@ -10,6 +10,7 @@ import typer
 
 import edmp
 from edmp.cli.bench import app as bench_app
+from edmp.cli.bench_execute import execute as bench_execute
 from edmp.cli.bench_make import make
 from edmp.cli.bench_report import ablate, baseline, compare, report
 from edmp.cli.execute import execute, replay
@@ -33,6 +34,7 @@ app = typer.Typer(
 app.command()(plan)
 app.command()(view)
 bench_app.command()(make)
+bench_app.command("execute")(bench_execute)
 for command in (report, compare, baseline, ablate):
     bench_app.command()(command)
 app.add_typer(bench_app, name="bench")
