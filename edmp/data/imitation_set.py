@@ -132,7 +132,10 @@ class ImitationSet:
         train: (m,) rows of `paths` to train on.
         validation: (v, 3) fixed examples of held-out scenes.
         scenes: the scenes of all paths.
+        loss_standing_still: what a policy that never moves scores in validation [m], once it is known.
     """
+
+    loss_standing_still: float | None = None
 
     def __init__(
         self,
@@ -187,7 +190,8 @@ class ImitationSet:
     def description(self) -> dict[str, Any]:
         """For the model card."""
         brief = {key: value for key, value in self.manifest.items() if key != "shards"}
-        return {**brief, "trajectories_read": len(self), "imitation": asdict(self.settings)}
+        own = {"loss_standing_still": self.loss_standing_still, "imitation": asdict(self.settings)}
+        return {**brief, "trajectories_read": len(self), **own}
 
     def situations(self, examples: Tensor, generator: torch.Generator) -> Situations:
         """The examples (B, 3) unpacked; each sees other points of its scene's obstacles every time."""

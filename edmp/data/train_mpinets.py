@@ -26,7 +26,7 @@ from edmp.baselines.mpinets.network import MpinetsConfig, MpinetsNetwork
 from edmp.baselines.mpinets.point_cloud import labelled, robot_points, target_points
 from edmp.baselines.mpinets.weights import card_of, network_of
 from edmp.data.export import CHECKPOINT_NAME
-from edmp.data.imitation_set import ImitationSet, ImitationSettings
+from edmp.data.imitation_set import ImitationSet, ImitationSettings, Situations
 from edmp.data.train import Run, TrainReport, TrainSettings, carry_out
 from edmp.prior.checkpoint import Card, read_tensors, save_prior, write_atomically
 from edmp.robots.errors import FileFormatError, InvalidInputError
@@ -76,7 +76,11 @@ def train_mpinets(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)  # torch's initialisers take no generator
         network = network_of(card, out)
-    run = Run(network, card, settings, ImitationLoss(data, robot))
+    loss = ImitationLoss(data, robot)
+    if len(data.validation):
+        generator = torch.Generator(settings.device).manual_seed(settings.seed)
+        data.loss_standing_still = float(loss.standing_still(data.validation, generator).mean())
+    run = Run(network, card, settings, loss)
     if not carry_out(run, data, out, settings, resume=resume):
         return TrainReport(prior=None, interrupted=True, metrics=run.metrics(data))
     export_mpinets(out, out / SHIPPED)
@@ -106,20 +110,34 @@ class ImitationLoss:
     def __call__(self, network: nn.Module, examples: Tensor, generator: torch.Generator) -> Tensor:
         """(B,) [m]: the loss of each example, disturbed at random."""
         assert isinstance(network, MpinetsNetwork)
-        config, settings = network.config, self.data.settings
+        config = network.config
         now = self.data.situations(examples, generator)
-        noise = torch.randn(now.q.shape, generator=generator, device=generator.device).to(now.q)
-        q = torch.minimum(torch.maximum(now.q + settings.noise * noise, network.lower), network.upper)
+        q = self._disturbed(now.q, generator)
         cloud = labelled(
             robot_points(self.robot, config.num_robot_points).at(q),
             now.obstacle,
             target_points(self.robot, config.num_target_points, tool_pose(self.robot, now.q_goal)),
         )
-        q_next = network.unscaled(network.next_unit(cloud, network.scaled(q)))
+        return self._of(now, network.unscaled(network.next_unit(cloud, network.scaled(q))))
+
+    @torch.no_grad()
+    def standing_still(self, examples: Tensor, generator: torch.Generator) -> Tensor:
+        """(B,) [m]: the loss of a policy that never moves, to see what another has learnt."""
+        now = self.data.situations(examples, generator)
+        return self._of(now, self._disturbed(now.q, generator))
+
+    def _disturbed(self, q: Tensor, generator: torch.Generator) -> Tensor:
+        noise = torch.randn(q.shape, generator=generator, device=generator.device).to(q)
+        lower, upper = (torch.as_tensor(limit).to(q) for limit in (self.robot.limits.lower, self.robot.limits.upper))
+        return torch.minimum(torch.maximum(q + self.data.settings.noise * noise, lower), upper)
+
+    def _of(self, now: Situations, q: Tensor) -> Tensor:
+        """(B,) the loss of going to ``q`` (B, dof)."""
+        settings = self.data.settings
         body = robot_points(self.robot, settings.num_loss_points, moving=True)
-        p, p_expert = body.at(q_next), body.at(now.q_next)
+        p = body.at(q)
         depth = (settings.collision_margin - self.data.scenes.distance(now.scene, p)).clamp(min=0)
-        return point_match(p, p_expert) + settings.collision_weight * depth.mean(dim=1)
+        return point_match(p, body.at(now.q_next)) + settings.collision_weight * depth.mean(dim=1)
 
 
 def point_match(p: Tensor, p_expert: Tensor) -> Tensor:
@@ -189,7 +207,7 @@ def model_card(card: Card, *, num_parameters: int, size: int) -> str:
             "",
             "Losses are in metres, lower is better: mean distance of a robot point's coordinates from where the "
             "expert's step puts them, and the weighed collision loss. The validation loss is that of the averaged "
-            "weights on scenes held out of training.",
+            "weights on scenes held out of training; `loss_standing_still` below is that of a policy that never moves.",
             "",
             "## Data",
             "",

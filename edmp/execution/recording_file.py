@@ -1,8 +1,8 @@
 """Recordings on disk: MCAP, the container of ROS 2 and Foxglove, with JSON messages that any of its readers takes.
 
 Topics ``/commanded`` and ``/measured`` hold a message a tick, in the manner of ROS' JointState; ``/contact`` one for
-each tick with a contact. The plan that was run is attached as ``plan.json``, a plan file with robot, scene and result, so
-that a recording can be shown and summarised alone; what else there is to say is metadata of name ``edmp``.
+each tick with a contact. The plan that was run is attached as ``plan.json``, a plan file with robot, scene and result,
+so that a recording can be shown and summarised alone; what else there is to say is metadata of name ``edmp``.
 """
 
 from __future__ import annotations

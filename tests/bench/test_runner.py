@@ -257,7 +257,7 @@ def test_no_process_is_left_behind(problems: Path, tmp_path: Path, by: signal.Si
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (("--planners", "ompl"), "unknown planner 'ompl'; valid: bitstar, chomp, "),
+        (("--planners", "ompl"), "unknown planner 'ompl'; valid: aorrtc, bitstar, "),
         (("--planners", "edmpp"), "Did you mean 'edmp'?"),
         (("--planners", ","), "name at least one"),
         (("--planners", "edmp:num_seed=3"), "unknown setting of planner edmp 'num_seed'; valid: "),

@@ -52,6 +52,7 @@ SOURCE = GenerateSettings(seed=5, families=("shelf", "tabletop"))
 
 def settings(**changes) -> TrainSettings:
     chosen = {"max_steps": 12, "batch_size": 8, "warmup_steps": 4, "log_every": 4, "validate_every": 6}
+    chosen |= {"max_validation": 16}
     return TrainSettings(**{**chosen, "config": TINY, "progress": False, "validation_fraction": 0.3, **changes})
 
 
@@ -169,6 +170,8 @@ def test_the_loss_is_the_formula(folder) -> None:
     numbers = torch.cat([load_file(path)["scene"] for path in sorted(folder.glob("*.safetensors"))]).unique()
     policy.goal = now.q_next
     assert torch.allclose(ImitationLoss(data, robot)(policy, examples, seeded()), hinge(now.q_next), atol=1e-5)
+    still = ImitationLoss(data_of(folder, replace(FEW, noise=0.0)), robot).standing_still(examples, seeded())
+    assert torch.allclose(still, point_match(body.at(now.q), body.at(now.q_next)) + hinge(now.q), atol=1e-5)
     policy.goal = now.q_goal
     difference = body.at(now.q_goal) - body.at(now.q_next)
     expected = difference.abs().mean((1, 2)) + difference.square().mean((1, 2)) + hinge(now.q_goal)
