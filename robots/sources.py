@@ -139,7 +139,8 @@ def _package_roots(name: str, folder: Path | None, packages: Mapping[str, Path])
         roots += [above] if above.name == name else []
         roots += [above / name] if (above / name).is_dir() else []
     roots += [Path(entry) / name for entry in os.environ.get("ROS_PACKAGE_PATH", "").split(os.pathsep) if entry]
-    installed = [Path(entry) / "cmeel.prefix/share" / name for entry in sys.path if entry]
+    folders = ("cmeel.prefix/share/" + name, name.replace("-", "_"))
+    installed = [Path(entry) / inner for entry in sys.path if entry for inner in folders]
     return roots + [root for root in installed if root.is_dir()]
 
 
