@@ -1,6 +1,6 @@
 """Which seeds are free at once, and which can be repaired? For each kind, on MotionBenchMaker problems.
 
-python docs/experiments/seeds.py PROBLEMS [--first 1] [--count 10] [--prior panda]
+python docs/experiments/seeds.py PROBLEMS [--first 1] [--count 10] [--prior panda] [--ensembles]
 
 For each set and kind of seed prints four shares: seeds free as drawn, problems with such a seed, seeds free after
 repair, problems with such a seed.
@@ -28,6 +28,8 @@ KINDS = {
     "prior, guidance x2": {"prior_share": 1.0, "guidance": GuidanceSettings(steps=2)},
     "prior, guidance x3": {"prior_share": 1.0, "guidance": GuidanceSettings(steps=3)},
 }
+ENSEMBLES = ("default", "default@0", "default@1", "default@2", "default@3", "default@0+3", "edmp12")
+"""With --ensembles these take turns as the guide of the prior."""
 
 
 def shares(planner: Planner, problem: Problem) -> tuple[float, float]:
@@ -57,8 +59,12 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=1)
     parser.add_argument("--count", type=int, default=10)
     parser.add_argument("--prior", default="panda")
+    parser.add_argument("--ensembles", action="store_true", help="compare ensembles of costs in place of kinds")
     arguments = parser.parse_args()
-    for kind, options in KINDS.items():
+    asked = [(kind, "default", options) for kind, options in KINDS.items()]
+    if arguments.ensembles:
+        asked = [(name, name, {"prior_share": 1.0}) for name in ENSEMBLES]
+    for kind, ensemble, options in asked:
         for folder in sorted(path for path in arguments.problems.iterdir() if path.is_dir()):
             rows = []
             for number in range(arguments.first, arguments.first + arguments.count):
@@ -67,7 +73,8 @@ def main() -> None:
                 if not ((limits.lower <= problem.goal) & (problem.goal <= limits.upper)).all():
                     continue
                 settings = PlannerSettings(num_seeds=24, **options)
-                rows.append(shares(Planner(problem.robot, prior=arguments.prior, settings=settings), problem))
+                planner = Planner(problem.robot, prior=arguments.prior, ensemble=ensemble, settings=settings)
+                rows.append(shares(planner, problem))
             drawn, repaired = np.array(rows).T
             numbers = (drawn.mean(), (drawn > 0).mean(), repaired.mean(), (repaired > 0).mean())
             print(f"{kind:20s} {folder.name:18s} " + "  ".join(f"{100 * n:3.0f} %" for n in numbers), flush=True)
