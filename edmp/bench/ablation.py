@@ -38,7 +38,10 @@ ABLATION: tuple[Variant, ...] = (
     # Steering while sampling, and its costs: each of the four distances off, then 1 to 3 of them, then EDMP's.
     *_variants("guidance", "guidance.steps=0", "guidance.steps=2", "guidance.steps=3"),
     *_variants("cost", *(f"ensemble=default@{'+'.join(str(k) for k in range(4) if k != off)}" for off in range(4))),
-    *_variants("ensemble", "ensemble=default@0", "ensemble=default@0+1", "ensemble=default@0+1+2", "ensemble=edmp12"),
+    *_variants("ensemble", "ensemble=default@1", "ensemble=default@0+1", "ensemble=default@0+1+2"),
+    # EDMP's twelve guides in their place: one, three, six and all of them, spread over both kinds; then one kind alone.
+    *_variants("EDMP's guides", *(f"ensemble=edmp12{some}" for some in ("@1", "@1+5+7", "@0+1+2+5+7+9", ""))),
+    *_variants("EDMP's guides", "ensemble=edmp12@0+1+2+3+4", "ensemble=edmp12@5+6+7+8+9+10+11"),
     # What comes after sampling; without the fallback, too, which otherwise makes up for what is missing.
     *_variants("repair", "repair_iterations=0", "repair_iterations=0:fallback=false", "repair_iterations=30"),
     *_variants("polish", "polish_iterations=0"),
