@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edmp.execution.driver import ArmState, Command, DriverError
-from edmp.execution.drivers.streamed import StreamedArm
+from edmp.execution.drivers.streamed import StreamedArm, check_host
 from edmp.ranges import Range, check_fields
-from edmp.robots.errors import InvalidInputError, MissingDependencyError
+from edmp.robots.errors import MissingDependencyError
 from edmp.robots.robot import Robot
 from edmp.robots.transforms import rotation_from_rpy
 
@@ -58,11 +58,10 @@ class FrankaFR3Settings:
     external_torques: bool = True
 
     def __post_init__(self) -> None:
+        check_host(self.host)
         positive = Range(0, above=True)
         check_fields(self, dict.fromkeys(("collision_torque", "collision_force"), positive))
         check_fields(self, {"period": Range(1e-3, 2e-2), "stiffness": Range(0.1, 2.0)})
-        if not isinstance(self.host, str) or not self.host:
-            raise InvalidInputError(f"host: expected a name or address, got {self.host!r}")
 
 
 class FrankaFR3(StreamedArm):

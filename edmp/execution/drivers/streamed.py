@@ -32,6 +32,9 @@ _NO_STATE = 0.5
 class StreamedArm(ArmDriver):
     """A real arm to which a reference is streamed. Subclasses say how, in the five methods at the end.
 
+    Attributes:
+        polling: longest sleep between two looks at the arm's clock [s].
+
     Args:
         robot: its description.
         period: between commands [s].
@@ -39,6 +42,7 @@ class StreamedArm(ArmDriver):
     """
 
     hardware: ClassVar[bool] = True
+    polling: ClassVar[float] = 1e-3
 
     def __init__(self, robot: Robot, *, period: float, dof: int | None = None) -> None:
         if dof is not None and robot.dof != dof:
@@ -84,7 +88,7 @@ class StreamedArm(ArmDriver):
                 return state
             if now - begin > patience:
                 return state
-            time.sleep(min(max(due - state.time, 1e-4), 1e-3))
+            time.sleep(min(max(due - state.time, 1e-4), self.polling))
 
     def command(self, command: Command) -> None:
         self._check()
@@ -171,3 +175,13 @@ def slow_down(reference: Command, limits: Limits, dt: float) -> Command:
     return Command(
         reference.positions + 0.5 * (v + after) * dt, after, (after - v) / dt if left > 0 else np.zeros_like(v)
     )
+
+
+def check_host(host: object) -> None:
+    """A name or address.
+
+    Raises:
+        InvalidInputError: it is none.
+    """
+    if not isinstance(host, str) or not host.strip():
+        raise InvalidInputError(f"host: expected a name or address, got {host!r}")
