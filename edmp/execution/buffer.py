@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import threading
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import numpy as np
@@ -104,10 +105,19 @@ class CommandBuffer:
         limits: of the joints.
         speed: share of the planned speed, in (0, 1].
         final: whether the first motion leads to where the arm is to go.
+        lock: that those who share it take; a `threading.Lock` if not given.
     """
 
-    def __init__(self, trajectory: Trajectory, limits: Limits, *, speed: float = 1.0, final: bool = True) -> None:
-        self._lock = threading.Lock()
+    def __init__(
+        self,
+        trajectory: Trajectory,
+        limits: Limits,
+        *,
+        speed: float = 1.0,
+        final: bool = True,
+        lock: AbstractContextManager[object] | None = None,
+    ) -> None:
+        self._lock = lock or threading.Lock()
         self._line = _Line(trajectory, limits, speed, final)
         self._trail = [trajectory.positions[0]]
         self._closed = False

@@ -77,11 +77,13 @@ class ArmDriver(ABC):
         name: what ``--driver`` calls it.
         hardware: whether it moves a real arm, so that a person must confirm.
         evidence: what it was tested against, in words; shown before a real arm moves.
+        real_time: whether its clock runs with that on the wall; otherwise its time passes with its ticks.
     """
 
     name: ClassVar[str]
     hardware: ClassVar[bool] = False
     evidence: ClassVar[str] = ""
+    real_time: bool = True
 
     robot: Robot
     period: float

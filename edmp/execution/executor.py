@@ -246,7 +246,8 @@ class ControlLoop:
         if found is None and self._tube is not None and (strayed := self._tube.check(state)):
             found = Violation(Fault.OFF_PATH, state.time, strayed)
         if self.also is not None:
-            found = found or self.also()
+            also = self.also()
+            found = found or also
         if self._interrupt.is_set():
             found = found or Violation(Fault.INTERRUPTED, state.time, "stopped by the user")
         if found is not None and self.violation is None:

@@ -50,11 +50,11 @@ class KinematicArm(ArmDriver):
         self._lag = 1 + round(delay / period)
         self._line = deque([Command.hold(np.asarray(positions, dtype=np.float64))] * self._lag)
         self._time = 0.0
-        self._real_time, self._pace, self._begin = real_time, pace, time.monotonic()
+        self.real_time, self._pace, self._begin = real_time, pace, time.monotonic()
         self._connected = False
 
     def now(self) -> float:
-        return (time.monotonic() - self._begin) * self._pace if self._real_time else self._time
+        return (time.monotonic() - self._begin) * self._pace if self.real_time else self._time
 
     def connect(self) -> None:
         self._connected, self._begin, self._time = True, time.monotonic(), 0.0
@@ -62,7 +62,7 @@ class KinematicArm(ArmDriver):
     def wait(self) -> ArmState:
         self._check()
         due = self._time + self.period
-        if self._real_time:
+        if self.real_time:
             time.sleep(max(0.0, due - self.now()) / self._pace)
             late = self.now()
             due = late if late > due + self.period else due

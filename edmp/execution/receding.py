@@ -12,13 +12,14 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from edmp.execution.buffer import CommandBuffer
+from edmp.execution.company import Company, Duty, company_of
 from edmp.execution.driver import ArmDriver, ArmState, Command, DriverError
 from edmp.execution.executor import ControlLoop, Execution, ExecutionSettings, Outcome
 from edmp.execution.monitor import Fault, Violation
 from edmp.execution.prediction import SceneSource
 from edmp.execution.recording import Recorder
 from edmp.execution.replanning import Plans, Replan, Replanner, ReplanSettings
-from edmp.execution.watchers import Beat, Eyes, Guard, GuardSettings
+from edmp.execution.watchers import Eyes, Guard, GuardSettings
 from edmp.problem import Goal
 from edmp.ranges import Range, check_fields
 from edmp.trajectory import Trajectory
@@ -69,13 +70,15 @@ class RecedingHorizon:
 
     Four threads: the caller's is the control loop; one asks the scene source; one guards the buffered motion and brakes
     it in time; one plans. All they share is the command buffer, and what is in it always ends at rest. If planning is
-    late, hangs or fails, the arm comes to rest where nothing is predicted to pass.
+    late, hangs or fails, the arm comes to rest where nothing is predicted to pass. With a driver whose time passes with
+    its ticks the four take turns instead (`Turns`), each charged what its computing took.
 
     Args:
         planner: `edmp.Planner`, or better a `PlannerProcess`, which leaves the control loop its core and can be ended.
         driver: connected.
         scene_source: gives the latest `Observation`, on the clock of `ArmDriver.now`.
         settings: see `HorizonSettings`.
+        company: who does what runs beside the control loop; by default as fits the driver (`company_of`).
     """
 
     def __init__(
@@ -84,9 +87,11 @@ class RecedingHorizon:
         driver: ArmDriver,
         scene_source: SceneSource,
         settings: HorizonSettings | None = None,
+        *,
+        company: Company | None = None,
     ) -> None:
         self._planner, self._driver, self._source = planner, driver, scene_source
-        self._settings = settings or HorizonSettings()
+        self._settings, self._company = settings or HorizonSettings(), company
 
     def run(
         self,
@@ -116,12 +121,13 @@ class RecedingHorizon:
             return _with(Execution(Outcome.REFUSED, message, None, recorder.recording()), [])
         limits = driver.robot.limits
         still = _resting(driver, state.positions.clip(limits.lower, limits.upper))
-        buffer = CommandBuffer(still, limits, final=False)
-        eyes = Eyes(self._source, driver, max_age=settings.scene_age)
-        guard = Guard(driver, buffer, eyes, settings.guard)
+        company = self._company or company_of(driver)
+        buffer = CommandBuffer(still, limits, final=False, lock=company.lock())
+        eyes = Eyes(self._source, company.now, max_age=settings.scene_age)
+        guard = Guard(driver.robot, buffer, eyes, settings.guard, company.now)
         replanner = Replanner(
             self._planner,
-            driver,
+            driver.robot,
             buffer,
             eyes,
             guard,
@@ -129,8 +135,9 @@ class RecedingHorizon:
             settings=settings.replan,
             speed=settings.execution.speed,
             seed=seed,
+            now=company.now,
         )
-        with _beside(driver, buffer, eyes, guard, replanner, settings) as guarding:
+        with _beside(company, buffer, eyes, guard, replanner, settings) as guarding:
             loop.also = guarding
             try:
                 loop.follow(buffer, state)
@@ -142,37 +149,36 @@ class RecedingHorizon:
 
 @contextmanager
 def _beside(
-    driver: ArmDriver, buffer: CommandBuffer, eyes: Eyes, guard: Guard, replanner: Replanner, settings: HorizonSettings
+    company: Company, buffer: CommandBuffer, eyes: Eyes, guard: Guard, replanner: Replanner, settings: HorizonSettings
 ) -> Iterator[Callable[[], Violation | None]]:
-    """The threads beside the control loop; gives a function that tells whether the guard is awake."""
+    """The company of the control loop; gives a function for every tick, which tells whether the guard is awake."""
 
     def failed(error: Exception) -> None:
-        buffer.close(Violation(Fault.GUARD, driver.now(), f"an error inside: {type(error).__name__}: {error}"))
+        buffer.close(Violation(Fault.GUARD, company.now(), f"an error inside: {type(error).__name__}: {error}"))
 
-    beats = {
-        "edmp-eyes": Beat("edmp-eyes", eyes.step, period=settings.scene_period, failed=failed),
-        "edmp-guard": Beat("edmp-guard", guard.step, period=settings.guard.period, failed=failed),
-        "edmp-replanner": Beat("edmp-replanner", replanner.step, period=settings.plan_period, failed=failed),
-    }
+    duties = (
+        Duty("edmp-eyes", eyes.step, settings.scene_period),
+        Duty("edmp-guard", guard.step, settings.guard.period),
+        Duty("edmp-replanner", replanner.step, settings.plan_period),
+    )
 
     def guarding() -> Violation | None:
-        silence = beats["edmp-guard"].silence
+        company.tick()
+        silence = company.silence("edmp-guard")
         if silence <= settings.guard.silence:
             return None
-        return Violation(Fault.GUARD, driver.now(), f"the guard has not looked for {silence:.2f} s")
+        return Violation(Fault.GUARD, company.now(), f"the guard has not looked for {silence:.2f} s")
 
     before = sys.getswitchinterval()
     sys.setswitchinterval(min(before, _SWITCH))
     try:
-        for beat in beats.values():
-            beat.start()
+        company.start(duties, failed)
         yield guarding
     finally:
         buffer.close()
         sys.setswitchinterval(before)
-        for name, beat in beats.items():
-            if not beat.stop(settings.replan.time_budget + 5.0):
-                log.error("thread %s does not end: what it waits for hangs", name)
+        for name in company.stop(settings.replan.time_budget + 5.0):
+            log.error("%s does not end: what it waits for hangs", name)
 
 
 def _resting(driver: ArmDriver, q: np.ndarray) -> Trajectory:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edmp.execution.buffer import Buffered, CommandBuffer
-from edmp.execution.driver import ArmDriver
 from edmp.execution.monitor import Fault, Violation
 from edmp.execution.prediction import Observation, predicted_scene, threat
 from edmp.execution.splice import splices
@@ -20,6 +19,7 @@ from edmp.execution.watchers import Eyes, Guard
 from edmp.problem import Goal
 from edmp.ranges import Range, check_fields
 from edmp.result import PlanResult
+from edmp.robots.robot import Robot
 from edmp.scenes.scene import Scene
 from edmp.timing import retime_waypoints
 from edmp.trajectory import Trajectory
@@ -145,19 +145,21 @@ class Replanner:
 
     Args:
         planner: asked for paths in scenes that stand still.
-        driver: for its robot and its clock.
+        robot: the arm.
         buffer: what the arm does.
         eyes: what is known of the surroundings.
         guard: which sees what the buffered motion meets.
         goal: where to go.
         settings: see `ReplanSettings`.
+        speed: share of the planned speed.
         seed: of the plans; each has its own.
+        now: tells the time on the driver's clock [s].
     """
 
     def __init__(
         self,
         planner: Plans,
-        driver: ArmDriver,
+        robot: Robot,
         buffer: CommandBuffer,
         eyes: Eyes,
         guard: Guard,
@@ -166,8 +168,9 @@ class Replanner:
         settings: ReplanSettings,
         speed: float,
         seed: int,
+        now: Callable[[], float],
     ) -> None:
-        self._planner, self._driver, self._buffer = planner, driver, buffer
+        self._planner, self._robot, self._buffer, self._now = planner, robot, buffer, now
         self._eyes, self._guard, self._goal = eyes, guard, goal
         self._settings, self._speed, self._seed = settings, speed, seed
         self._latencies: deque[float] = deque([settings.first_latency / settings.latency_factor], maxlen=5)
@@ -180,7 +183,7 @@ class Replanner:
 
     def step(self) -> None:
         """Plan if there is need to."""
-        snap, now = self._buffer.snapshot(), self._driver.now()
+        snap, now = self._buffer.snapshot(), self._now()
         if snap.over:
             return
         seen = self._eyes.look()
@@ -226,7 +229,7 @@ class Replanner:
             self._outcome = outcome
         if not accepted and not place.moving and self._guard.ahead is not None:
             accepted = retreat = self._retreat(place)
-        now = self._driver.now()
+        now = self._now()
         if place.moving or accepted:
             self._latencies.append(now - begin)
         self.replans.append(Replan(begin, now - begin, planning, why, accepted, retreat, self._outcome, query))
@@ -243,10 +246,10 @@ class Replanner:
 
     def _ask(self, place: _Place, seen: Observation) -> tuple[PlanResult | None, Query | None, float]:
         """A plan round where obstacles are going to be; if there is none, one past those that stand still."""
-        now = self._driver.now()
+        now = self._now()
         settings = self._settings
         around = predicted_scene(
-            self._driver.robot, seen, place.start, begin=now, end=now + settings.look_ahead, grow=settings.margin
+            self._robot, seen, place.start, begin=now, end=now + settings.look_ahead, grow=settings.margin
         )
         warm = self._left(place)
         result, query = None, None
@@ -260,10 +263,10 @@ class Replanner:
             except Exception as error:  # a planner that crashes must not take the arm with it
                 log.exception("the planner failed")
                 self._outcome = f"the planner raised {type(error).__name__}: {error}"
-                return None, query, self._driver.now() - now
+                return None, query, self._now() - now
             if result.solved:
                 break
-        return result, query, self._driver.now() - now
+        return result, query, self._now() - now
 
     def _left(self, place: _Place) -> Array | None:
         """(n, dof) what is left of the last way to the goal; None if the arm is not on it."""
@@ -286,7 +289,7 @@ class Replanner:
 
     def _try(self, motion: Trajectory, place: _Place, *, margin: float | None = None, final: bool = True) -> str | None:
         """Put a motion before the judge, and hand it over; None if the buffer took it, else why not."""
-        settings, robot = self._settings, self._driver.robot
+        settings, robot = self._settings, self._robot
         margin = settings.margin if margin is None else margin
         state = place.snap.trajectory if place.moving else None
         candidates = [motion] if state is None else splices(state, place.at, motion, robot.limits)
@@ -295,7 +298,7 @@ class Replanner:
             seen = self._eyes.look()
             if k == _MOST_SPLICES or seen is None:
                 break
-            now = self._driver.now()
+            now = self._now()
             begin = place.begins(now)
             if place.moving and self._buffer.snapshot().position > place.at:
                 return "the plan came too late"
@@ -321,7 +324,7 @@ class Replanner:
         trail = self._buffer.trail()[::-1]
         trail = np.concatenate([place.start[None], trail[1:]])
         arc = np.concatenate([[0.0], np.linalg.norm(np.diff(trail, axis=0), axis=1).cumsum()])
-        robot = self._driver.robot
+        robot = self._robot
         for margin in self._settings.retreat_margins:
             for distance in self._settings.retreats:
                 if arc[-1] < 0.02:

@@ -1,18 +1,16 @@
-"""Threads beside the control loop: one looks at the surroundings, one guards the motion against what it sees."""
+"""Beside the control loop: one looks at the surroundings, one guards the motion against what it sees."""
 
 from __future__ import annotations
 
 import logging
-import threading
-import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from edmp.execution.buffer import CommandBuffer
-from edmp.execution.driver import ArmDriver
 from edmp.execution.prediction import Observation, SceneSource, threat
 from edmp.ranges import Range, check_fields
+from edmp.robots.robot import Robot
 from edmp.scenes.scene import Scene
 from edmp.trajectory import Trajectory
 from edmp.validate.spacetime import Encounter
@@ -20,62 +18,11 @@ from edmp.validate.spacetime import Encounter
 log = logging.getLogger(__name__)
 
 
-class Beat:
-    """A thread that does one step again and again until it is told to stop.
-
-    Args:
-        name: of the thread.
-        step: one step; what it raises ends the thread.
-        period: shortest time from one step to the next [s].
-        failed: told what a step raised.
-    """
-
-    def __init__(
-        self, name: str, step: Callable[[], None], *, period: float, failed: Callable[[Exception], None]
-    ) -> None:
-        self._step, self._period, self._failed = step, period, failed
-        self._stop = threading.Event()
-        self._last = time.monotonic()
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-
-    def start(self) -> None:
-        self._last = time.monotonic()
-        self._thread.start()
-
-    def stop(self, timeout: float) -> bool:
-        """Let the step under way end, and no other begin; False if it does not end within ``timeout`` [s]."""
-        self._stop.set()
-        if self._thread.ident is not None:
-            self._thread.join(timeout)
-        return not self._thread.is_alive()
-
-    @property
-    def stopping(self) -> bool:
-        return self._stop.is_set()
-
-    @property
-    def silence(self) -> float:
-        """Time since a step ended [s]."""
-        return time.monotonic() - self._last
-
-    def _run(self) -> None:
-        while not self._stop.is_set():
-            begin = time.monotonic()
-            try:
-                self._step()
-            except Exception as error:
-                log.exception("%s failed", self._thread.name)
-                self._failed(error)
-                return
-            self._last = time.monotonic()
-            self._stop.wait(max(0.0, self._period - (self._last - begin)))
-
-
 class Eyes:
     """Keeps the latest observation, however slow or broken its source may be."""
 
-    def __init__(self, source: SceneSource, driver: ArmDriver, *, max_age: float) -> None:
-        self._source, self._driver, self._max_age = source, driver, max_age
+    def __init__(self, source: SceneSource, now: Callable[[], float], *, max_age: float) -> None:
+        self._source, self._now, self._max_age = source, now, max_age
         self._latest: Observation | None = None
         self._trouble = "none came yet"
 
@@ -104,7 +51,7 @@ class Eyes:
         return f"the last observation of the scene is {self._age(self._latest):.2f} s old{what}"
 
     def _age(self, seen: Observation) -> float:
-        return self._driver.now() - seen.time
+        return self._now() - seen.time
 
     def _say(self, trouble: str) -> None:
         if trouble != self._trouble:
@@ -143,8 +90,10 @@ class Guard:
     touches later, or not at all.
     """
 
-    def __init__(self, driver: ArmDriver, buffer: CommandBuffer, eyes: Eyes, settings: GuardSettings) -> None:
-        self._driver, self._buffer, self._eyes, self._settings = driver, buffer, eyes, settings
+    def __init__(
+        self, robot: Robot, buffer: CommandBuffer, eyes: Eyes, settings: GuardSettings, now: Callable[[], float]
+    ) -> None:
+        self._robot, self._buffer, self._eyes, self._settings, self._now = robot, buffer, eyes, settings, now
         self._took: deque[float] = deque([settings.period], maxlen=20)
         self._judged: tuple[int, bool, Scene] | None = None
         self.ahead: Encounter | None = None
@@ -152,14 +101,14 @@ class Guard:
 
     def step(self) -> None:
         """Look once."""
-        begin = self._driver.now()
+        begin = self._now()
         seen = self._eyes.look()
         if seen is None:
             if not self._buffer.snapshot().at_rest:
                 self._brake(self._eyes.complaint)
             return
         self._look(seen, begin)
-        self._took.append(max(self._settings.period, self._driver.now() - begin))
+        self._took.append(max(self._settings.period, self._now() - begin))
 
     def _look(self, seen: Observation, now: float) -> None:
         before, motion = self._buffer.snapshot(), self._buffer.ahead()
@@ -188,7 +137,7 @@ class Guard:
         self, seen: Observation, motion: Trajectory, now: float, margin: float, *, judged: bool = False
     ) -> Encounter | None:
         end = now + self._settings.horizon
-        return threat(self._driver.robot, seen, motion, begin=now, end=end, margin=margin, judged=judged)
+        return threat(self._robot, seen, motion, begin=now, end=end, margin=margin, judged=judged)
 
     def _brake(self, why: str) -> None:
         if not self._buffer.snapshot().braking:

@@ -112,7 +112,7 @@ class DrakeArm(ArmDriver):
         settings: DrakeSimSettings | None = None,
     ) -> None:
         self.robot, self.settings = robot, settings or DrakeSimSettings()
-        self.period = self.settings.period
+        self.period, self.real_time = self.settings.period, self.settings.real_time
         self._start = np.array(positions, dtype=np.float64)
         if self._start.shape != (robot.dof,) or not np.isfinite(self._start).all():
             raise InvalidInputError(f"positions: expected {robot.dof} finite joint values, got {positions!r}")
