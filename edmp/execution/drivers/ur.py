@@ -1,7 +1,7 @@
 """Universal Robots, CB3 and e-Series, through ur_rtde: URScript's ``servoj``, one target a period.
 
-``servoj`` smooths over `URSettings.lookahead`, so the arm is late by about that much, and a fast motion may be as far off
-its command as `MonitorSettings.tracking_error` allows: begin with a low speed.
+``servoj`` smooths over `URSettings.lookahead`, so the arm is late by about that much, and a fast motion may be as far
+off its command as `MonitorSettings.tracking_error` allows: begin with a low speed.
 """
 
 from __future__ import annotations
