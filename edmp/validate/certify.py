@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edmp.validate.bodies import Arm, World
-from edmp.validate.chain import MotionBound, PieceMotion
+from edmp.validate.chain import MotionBound, PieceMotion, Poses
 from edmp.validate.probe import Direction, Prober, Touch
 
 Array = NDArray[np.float64]
@@ -197,23 +197,13 @@ class Proof:
     def _boxes(self, intervals: Intervals, motion: PieceMotion) -> Array:
         """(intervals, moving pieces, obstacles): lower bounds of the distance from boxes round the swept pieces [m]."""
         arm, world = self.arm, self.world
-        n = len(self.q)
         out = np.empty((len(intervals), arm.moving, len(world)))
         stray = motion.stray[:, :, 0]
         for g, R_0G in enumerate(world.frames):
             members = np.flatnonzero(world.frame_of == g)
             if not len(members):
                 continue
-            lower, upper = np.empty((3, n, arm.moving)), np.empty((3, n, arm.moving))
-            # (bodies, 3, 3 n): the frame's axes in each body at each configuration.
-            axes = np.einsum("ik,nbij->bjkn", R_0G, self.poses.R).reshape(len(self.poses.R[0]), 3, 3 * n)
-            p_GB = self.poses.p @ R_0G
-            for h in range(arm.moving):
-                piece = arm.pieces[h]
-                x = piece.polytope.vertices @ axes[piece.body]  # (V, 3 n)
-                shift = p_GB[:, piece.body].T
-                lower[:, :, h] = x.min(axis=0).reshape(3, n) + shift
-                upper[:, :, h] = x.max(axis=0).reshape(3, n) + shift
+            lower, upper = extents(arm, self.poses, R_0G)
             a, b = intervals.a, intervals.b
             low = np.minimum(lower[:, a], lower[:, b]) - stray
             high = np.maximum(upper[:, a], upper[:, b]) + stray
@@ -351,3 +341,19 @@ class Proof:
             if pair < self.env_pairs:
                 self.nearest = min(self.nearest, answer.distance)
         return self._directions[key]
+
+
+def extents(arm: Arm, poses: Poses, R_0G: Array) -> tuple[Array, Array]:
+    """Lower and upper ends (3, n, moving pieces) of all pieces along the axes of a frame turned by ``R_0G`` [m]."""
+    n = len(poses.p)
+    lower, upper = np.empty((3, n, arm.moving)), np.empty((3, n, arm.moving))
+    # (bodies, 3, 3 n): the frame's axes in each body at each configuration.
+    axes = np.einsum("ik,nbij->bjkn", R_0G, poses.R).reshape(len(poses.R[0]), 3, 3 * n)
+    p_GB = poses.p @ R_0G
+    for h in range(arm.moving):
+        piece = arm.pieces[h]
+        x = piece.polytope.vertices @ axes[piece.body]  # (V, 3 n)
+        shift = p_GB[:, piece.body].T
+        lower[:, :, h] = x.min(axis=0).reshape(3, n) + shift
+        upper[:, :, h] = x.max(axis=0).reshape(3, n) + shift
+    return lower, upper

@@ -2,7 +2,8 @@
 
 Conservative advancement (Mirtich 2000) along the time axis: with distance ``d`` between arm and obstacle now, nothing
 can touch until arm and obstacle together have travelled ``d``. Where the steps reach the end, the whole motion is
-proved free under the prediction; what the obstacle really does is another matter, so a margin can be asked for.
+proved free under the prediction; what the obstacle really does is another matter, so a margin can be asked for. Boxes
+round the pieces of the arm, in the frame of the obstacle, say first for which times distances need to be asked at all.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,13 +21,17 @@ from edmp.robots.robot import Robot
 from edmp.scenes.poses import finite_vector
 from edmp.scenes.scene import Obstacle, Scene
 from edmp.trajectory import Trajectory
-from edmp.validate.bodies import Arm
-from edmp.validate.judge import Judge
+from edmp.validate.bodies import Arm, World
+from edmp.validate.certify import extents
+from edmp.validate.chain import Poses
+from edmp.validate.probe import Prober, Touch
 
 Array = NDArray[np.float64]
 
 _GRID = 2e-3
 """The way of the joints is summed up in steps of this [s]."""
+_BOXES = 5
+"""Boxes are drawn at every so many points of that grid."""
 _LEAST_STEP = 1e-3
 """Closer than this to the margin, something counts as touching [m]."""
 
@@ -88,6 +92,8 @@ def first_encounter(
 ) -> Encounter | None:
     """The first time at which the arm comes within ``margin`` of a moving obstacle; None if it is proved never to.
 
+    The fixed base is not looked at: whatever the arm does, it cannot get out of the way.
+
     Args:
         robot: the arm.
         moving: what moves, with its prediction.
@@ -99,8 +105,7 @@ def first_encounter(
     if not (np.isfinite([begin, end, offset]).all() and begin <= end and Range(0).holds(margin)):
         raise InvalidInputError(f"needs begin <= end and margin >= 0, got {begin}, {end}, {margin}")
     way = _Way(robot, trajectory, begin, end, offset)
-    arm = _without_itself(robot)
-    found = [hit for one in moving if (hit := _advance(arm, one, way, begin, margin)) is not None]
+    found = [hit for one in moving if (hit := _advance(robot, one, way, margin)) is not None]
     return min(found, key=lambda hit: hit.time, default=None)
 
 
@@ -119,27 +124,61 @@ class _Way:
         self.travelled = np.concatenate([[0.0], np.cumsum(step @ reach)])
 
 
-@lru_cache(maxsize=8)
-def _without_itself(robot: Robot) -> Robot:
-    """The arm for distances to others only: without self-collision and limits."""
-    far = np.full(robot.dof, 1e6)
-    limits = dataclasses.replace(robot.limits, lower=-far, upper=far)
-    return dataclasses.replace(robot, collision_pairs=(), limits=limits)
+class _Gaps:
+    """Distances from one moving obstacle, in whose frame it is the arm that moves.
+
+    Attributes:
+        both: (times,) upper bound of how far arm and obstacle together have travelled [m].
+    """
+
+    def __init__(self, robot: Robot, one: MovingObstacle, way: _Way) -> None:
+        self._robot, self._arm = robot, Arm.of(robot)
+        self.both = way.travelled + one.speed * (way.times - way.times[0])  # increases
+        world = World(Scene((one.at(float(way.times[0])),)), robot.X_W0)
+        poses = self._arm.chain.poses(way.q)
+        drift = (way.times - way.times[0])[:, None] * (one.velocity @ robot.X_W0[:3, :3])
+        poses.p[:, 1:] -= drift[:, None]  # body 0 stays: its frame is that of the obstacle now
+        self._poses = poses
+        self._prober = Prober(self._arm, world)
+        self._at = np.unique(np.append(np.arange(0, len(way.times), _BOXES), len(way.times) - 1))
+        few = Poses(self._poses.R[self._at], self._poses.p[self._at])
+        lower, upper = extents(self._arm, few, world.frames[world.frame_of[0]])
+        beyond = np.maximum(lower - world.upper[0][:, None, None], world.lower[0][:, None, None] - upper)
+        self._apart = np.linalg.norm(np.maximum(beyond, 0.0), axis=0)  # (boxes, pieces)
+
+    def doubtful(self, least: float) -> NDArray[np.bool_]:
+        """(times,) false where boxes prove that the distance is ``least`` until the next time."""
+        apart = self._apart.min(axis=1, initial=np.inf)
+        between = 0.5 * (apart[:-1] + apart[1:] - np.diff(self.both[self._at]))
+        doubtful: NDArray[np.bool_] = (between < least).repeat(np.diff(self._at))
+        return np.append(doubtful, apart[-1] < least)
+
+    def at(self, k: int) -> tuple[float, str]:
+        """The distance at one time, negative in contact, and the nearest link."""
+        box = int(np.searchsorted(self._at, k, side="right")) - 1
+        bounds = self._apart[box] - (self.both[k] - self.both[self._at[box]])
+        closest, link = np.inf, self._robot.name
+        for piece in np.argsort(bounds):
+            if bounds[piece] >= closest:
+                break
+            answer = self._prober.separate(self._poses, k, int(piece))
+            gap = -1.0 if isinstance(answer, Touch) else answer.distance
+            if gap < closest:
+                closest, link = gap, self._robot.links[self._arm.pieces[piece].link].name
+        return closest, link
 
 
-def _advance(robot: Robot, one: MovingObstacle, way: _Way, begin: float, margin: float) -> Encounter | None:
-    both = way.travelled + one.speed * (way.times - begin)  # increases
+def _advance(robot: Robot, one: MovingObstacle, way: _Way, margin: float) -> Encounter | None:
+    gaps = _Gaps(robot, one, way)
+    doubtful = np.flatnonzero(gaps.doubtful(margin + _LEAST_STEP))
     k = 0
-    while True:
-        verdict = Judge(robot, Scene((one.at(float(way.times[k])),))).check(way.q[k])
-        gap = verdict.min_clearance if verdict.valid else -1.0
+    while (after := int(np.searchsorted(doubtful, k))) < len(doubtful):
+        k = int(doubtful[after])
+        gap, who = gaps.at(k)
         if gap < margin + _LEAST_STEP:
-            who = verdict.contacts[0].link if verdict.contacts else robot.name
             return _encounter(one, float(way.times[k]), who, gap, margin)
-        if k == len(way.times) - 1:
-            return None
-        k = max(k + 1, int(np.searchsorted(both, both[k] + gap - margin, side="right")) - 1)
-        k = min(k, len(way.times) - 1)
+        k = max(k + 1, int(np.searchsorted(gaps.both, gaps.both[k] + gap - margin, side="right")) - 1)
+    return None
 
 
 def _encounter(one: MovingObstacle, time: float, who: str, gap: float, margin: float) -> Encounter:
