@@ -38,6 +38,7 @@ DRIVERS: Mapping[str, DriverEntry] = {
     "kinematic": DriverEntry("edmp.execution.kinematic", "KinematicArm"),
     "drake-sim": DriverEntry("edmp.execution.drivers.drake_sim", "DrakeArm", "DrakeSimSettings"),
     "franka-fr3": DriverEntry("edmp.execution.drivers.franka_fr3", "FrankaFR3", "FrankaFR3Settings"),
+    "franka-panda": DriverEntry("edmp.execution.drivers.franka_panda", "FrankaPanda", "FrankaPandaSettings"),
     "ur": DriverEntry("edmp.execution.drivers.ur", "URArm", "URSettings"),
     "xarm": DriverEntry("edmp.execution.drivers.xarm", "XArm", "XArmSettings"),
 }
