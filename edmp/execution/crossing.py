@@ -33,6 +33,8 @@ _BASE_MARGIN = 0.3
 """And the axis of the base [m]."""
 _SHOW = 8.0
 """For this long it must [s]."""
+_FIRST_PLAN = 0.3
+"""About so long the arm rests at first [s]."""
 _LOOK = 0.02
 """How near things came is looked at this often [s]."""
 
@@ -46,6 +48,7 @@ class Crossing:
         scene: what stands still.
         start, goal: (dof,) [rad or m].
         mover: what moves, as it really is; it was at its place at time 0.
+        appears: before this time nobody sees it: it comes from behind something [s].
         seed: that it was drawn from.
     """
 
@@ -54,6 +57,7 @@ class Crossing:
     start: Array
     goal: Array
     mover: MovingObstacle
+    appears: float
     seed: int
 
 
@@ -67,6 +71,7 @@ class CrossingSettings:
         swing: smallest and largest angle of the first joint on both sides of its home [rad].
         spread: standard deviation of the other joints about home [rad].
         latest: the arm is met at a time up to this share of its way, and from 1 minus this [1].
+        notice: shortest and longest time from when the obstacle is first seen to when it would meet the arm [s].
     """
 
     speed: tuple[float, float] = (0.1, 0.4)
@@ -74,17 +79,19 @@ class CrossingSettings:
     swing: tuple[float, float] = (0.7, 1.3)
     spread: float = 0.15
     latest: float = 0.7
+    notice: tuple[float, float] = (0.4, 1.0)
 
     def __post_init__(self) -> None:
         positive = Range(0, above=True, several=True)
-        check_fields(self, dict.fromkeys(("speed", "size", "swing"), positive))
+        check_fields(self, dict.fromkeys(("speed", "size", "swing", "notice"), positive))
         check_fields(self, {"spread": Range(0), "latest": Range(0.5, 1.0)})
 
 
 def make_crossing(robot: Robot, seed: int, settings: CrossingSettings | None = None) -> Crossing:
     """Draw a problem: the arm swings over a table from one side to the other, and something crosses its way.
 
-    The obstacle meets the straight motion from start to goal, so that an arm that does not look is hit or hits it. It
+    The obstacle meets the straight motion from start to goal, so that an arm that does not look is hit or hits it, and
+    is first seen shortly before, while the arm moves. It
     stays clear of an arm that rests at the start or at the goal, and of the base, so that there is a way to succeed:
     the arm can wait.
 
@@ -102,8 +109,12 @@ def make_crossing(robot: Robot, seed: int, settings: CrossingSettings | None = N
         way = retime_waypoints([start, goal], robot.limits, joint_names=robot.joint_names)
         for _ in range(_ATTEMPTS):
             mover = _mover(robot, way, rng, settings)
-            if _passes_base(robot, mover) and _crosses(robot, mover, way):
-                return Crossing(robot, scene, start, goal, mover, seed)
+            if not _passes_base(robot, mover):
+                continue
+            met = _crosses(robot, mover, way)
+            if met is not None and met - settings.notice[0] > _FIRST_PLAN:
+                appears = met - rng.uniform(settings.notice[0], min(settings.notice[1], met - _FIRST_PLAN))
+                return Crossing(robot, scene, start, goal, mover, appears, seed)
     raise InvalidInputError(f"found no crossing for {robot.name} in {_ATTEMPTS**2} attempts; try other settings")
 
 
@@ -127,8 +138,7 @@ def _mover(robot: Robot, way: Trajectory, rng: np.random.Generator, settings: Cr
     velocity = rng.uniform(*settings.speed) * direction / np.linalg.norm(direction)
     size = rng.uniform(*settings.size)
     shape: Shape = Sphere(size) if rng.random() < 0.5 else Box((2 * size, 2 * size, 2 * size))
-    delay = rng.uniform(0.2, 0.6)  # of the first plan
-    return MovingObstacle(Obstacle.at("mover", shape, target - velocity * (time + delay)), velocity, 0.0)
+    return MovingObstacle(Obstacle.at("mover", shape, target - velocity * (time + _FIRST_PLAN)), velocity, 0.0)
 
 
 def _passes_base(robot: Robot, mover: MovingObstacle) -> bool:
@@ -138,16 +148,17 @@ def _passes_base(robot: Robot, mover: MovingObstacle) -> bool:
     return bool(np.linalg.norm(nearest) > _BASE_MARGIN)
 
 
-def _crosses(robot: Robot, mover: MovingObstacle, way: Trajectory) -> bool:
-    """Does the mover meet the motion, but not the arm that rests at one end of it?"""
-    delay = 0.4  # of the first plan
-    if first_encounter(robot, [mover], way, begin=delay, end=delay + way.duration) is None:
-        return False
+def _crosses(robot: Robot, mover: MovingObstacle, way: Trajectory) -> float | None:
+    """When does the mover meet the motion [s]? None if never, or if it meets the arm that rests at one end of it."""
+    met = first_encounter(robot, [mover], way, begin=_FIRST_PLAN, end=_FIRST_PLAN + way.duration)
+    if met is None:
+        return None
     offsets = (-_SHOW, way.duration + 1.0)  # at which the motion rests at its start, or at its goal
-    return all(
+    clear = all(
         first_encounter(robot, [mover], way, begin=0.0, end=_SHOW, offset=offset, margin=_REST_MARGIN) is None
         for offset in offsets
     )
+    return met.time if clear else None
 
 
 class CrossingWorld:
@@ -177,6 +188,8 @@ class CrossingWorld:
         """What a camera with a tracker would say now."""
         now = self._driver.now()
         self._begin = now if self._begin is None else self._begin
+        if now - self._begin < self.crossing.appears:
+            return Observation(self.crossing.scene, (), now)
         mover = self.crossing.mover
         there = mover.at(now - self._begin)
         X_WO = there.X_WO.copy()
