@@ -118,8 +118,9 @@ class XArm(StreamedArm):
 
 def _import_sdk() -> Any:
     try:
-        from xarm.core.utils.log import logger
-        from xarm.wrapper import XArmAPI
+        with contextlib.redirect_stdout(sys.stderr):
+            from xarm.core.utils.log import logger
+            from xarm.wrapper import XArmAPI
     except ImportError as error:
         raise MissingDependencyError(f"driver xarm needs UFACTORY's SDK: pip install 'edmp[xarm]' ({error})") from error
     logger.setLevel(logging.ERROR)  # below, it reports every call, and on stdout
