@@ -89,3 +89,21 @@ def key_values(texts: Iterable[str], what: str) -> dict[str, Any]:
             raise InvalidInputError(f"{what}: expected KEY=JSON such as widths=[32,64], got {text!r}")
         chosen[key.strip()] = tuple(parsed) if isinstance(parsed, list) else parsed
     return chosen
+
+
+def driver_options(texts: Iterable[str]) -> dict[str, Any]:
+    """``["delay=0.02"]`` as {"delay": 0.02}; a value that is no JSON is text.
+
+    Raises:
+        InvalidInputError: for anything else.
+    """
+    chosen: dict[str, Any] = {}
+    for text in texts:
+        key, sign, value = text.partition("=")
+        if not sign or not key.strip():
+            raise InvalidInputError(f"--option: expected KEY=VALUE such as delay=0.02, got {text!r}")
+        try:
+            chosen[key.strip()] = json.loads(value)
+        except ValueError:
+            chosen[key.strip()] = value
+    return chosen

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edmp.cli.arguments import progress_console, report_console
+from edmp.cli.arguments import driver_options, progress_console, report_console
 from edmp.outfile import check_writable
 from edmp.robots.errors import InvalidInputError
 
@@ -59,7 +59,7 @@ def execute(
         file, trajectory = _read(plan, motion)
         robot, scene = file.problem.robot, file.problem.scene
         start = trajectory.positions[0]
-        arm = make_driver(driver, robot, positions=start, scene=scene, options=_options(option or []))
+        arm = make_driver(driver, robot, positions=start, scene=scene, options=driver_options(option or []))
         refusal = _refusal(trajectory, robot, scene)
         room = _tube(robot, scene, trajectory) if tube and refusal is None else None
     if refusal is not None:
@@ -141,20 +141,6 @@ def _read(path: Path, motion: int) -> tuple[PlanFile, Trajectory]:
     if motion >= len(motions):
         raise InvalidInputError(f"--motion {motion}: the plan holds {len(motions)}, numbered from 0")
     return file, motions[motion].trajectory
-
-
-def _options(texts: list[str]) -> dict[str, Any]:
-    """``KEY=VALUE``; a value that is no JSON is text."""
-    chosen: dict[str, Any] = {}
-    for text in texts:
-        key, sign, value = text.partition("=")
-        if not sign or not key.strip():
-            raise InvalidInputError(f"--option: expected KEY=VALUE such as delay=0.02, got {text!r}")
-        try:
-            chosen[key.strip()] = json.loads(value)
-        except ValueError:
-            chosen[key.strip()] = value
-    return chosen
 
 
 def _refusal(trajectory: Trajectory, robot: Robot, scene: Scene) -> str | None:

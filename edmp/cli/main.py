@@ -12,6 +12,7 @@ import edmp
 from edmp.cli.bench import app as bench_app
 from edmp.cli.bench_execute import execute as bench_execute
 from edmp.cli.bench_make import make
+from edmp.cli.bench_replan import replan as bench_replan
 from edmp.cli.bench_report import ablate, baseline, compare, report
 from edmp.cli.execute import execute, replay
 from edmp.cli.learn import generate, prior_app, train
@@ -35,6 +36,7 @@ app.command()(plan)
 app.command()(view)
 bench_app.command()(make)
 bench_app.command("execute")(bench_execute)
+bench_app.command("replan")(bench_replan)
 for command in (report, compare, baseline, ablate):
     bench_app.command()(command)
 app.add_typer(bench_app, name="bench")
