@@ -38,6 +38,7 @@ class HorizonSettings:
         scene_age: an observation older than this is no observation [s].
         scene_period: shortest time between two questions to the scene source [s].
         plan_period: shortest time between two plans [s].
+        plan_silence: a planner that has not answered for this long hangs, and the goal is given up [s].
         guard: see `GuardSettings`.
         replan: see `ReplanSettings`.
         execution: see `ExecutionSettings`.
@@ -46,12 +47,15 @@ class HorizonSettings:
     scene_age: float = 0.3
     scene_period: float = 0.02
     plan_period: float = 0.02
+    plan_silence: float = 15.0
     guard: GuardSettings = field(default_factory=GuardSettings)
     replan: ReplanSettings = field(default_factory=ReplanSettings)
     execution: ExecutionSettings = field(default_factory=ExecutionSettings)
 
     def __post_init__(self) -> None:
-        check_fields(self, dict.fromkeys(("scene_age", "scene_period", "plan_period"), Range(0, above=True)))
+        check_fields(
+            self, dict.fromkeys(("scene_age", "scene_period", "plan_period", "plan_silence"), Range(0, above=True))
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,8 +141,8 @@ class RecedingHorizon:
             seed=seed,
             now=company.now,
         )
-        with _beside(company, buffer, eyes, guard, replanner, settings) as guarding:
-            loop.also = guarding
+        with _beside(company, buffer, eyes, guard, replanner, settings) as awake:
+            loop.also = awake
             try:
                 loop.follow(buffer, state)
             except DriverError as error:
@@ -151,7 +155,7 @@ class RecedingHorizon:
 def _beside(
     company: Company, buffer: CommandBuffer, eyes: Eyes, guard: Guard, replanner: Replanner, settings: HorizonSettings
 ) -> Iterator[Callable[[], Violation | None]]:
-    """The company of the control loop; gives a function for every tick, which tells whether the guard is awake."""
+    """The company of the control loop; gives a function for every tick, which tells whether all are awake."""
 
     def failed(error: Exception) -> None:
         buffer.close(Violation(Fault.GUARD, company.now(), f"an error inside: {type(error).__name__}: {error}"))
@@ -162,22 +166,23 @@ def _beside(
         Duty("edmp-replanner", replanner.step, settings.plan_period),
     )
 
-    def guarding() -> Violation | None:
+    def awake() -> Violation | None:
         company.tick()
-        silence = company.silence("edmp-guard")
-        if silence <= settings.guard.silence:
-            return None
-        return Violation(Fault.GUARD, company.now(), f"the guard has not looked for {silence:.2f} s")
+        if (silence := company.silence("edmp-guard")) > settings.guard.silence:
+            return Violation(Fault.GUARD, company.now(), f"the guard has not looked for {silence:.2f} s")
+        if (silence := company.silence("edmp-replanner")) > settings.plan_silence:
+            return Violation(Fault.NO_WAY, company.now(), f"the planner has not answered for {silence:.2f} s")
+        return None
 
     before = sys.getswitchinterval()
     sys.setswitchinterval(min(before, _SWITCH))
     try:
         company.start(duties, failed)
-        yield guarding
+        yield awake
     finally:
         buffer.close()
         sys.setswitchinterval(before)
-        for name in company.stop(settings.replan.time_budget + 5.0):
+        for name in company.stop(settings.replan.time_budget + 1.0):
             log.error("%s does not end: what it waits for hangs", name)
 
 

@@ -219,8 +219,11 @@ class Replanner:
         place = self._place(snap)
         result, query, planning = self._ask(place, seen)
         accepted = retreat = False
-        if result is None or not result.solved:
-            self._outcome = result.message if result else self._outcome
+        if result is not None and not result.solved:
+            self._outcome = result.message
+        if result is not None and result.best and result.best.trajectory.joint_names != self._robot.joint_names:
+            self._outcome = f"the planner's motion is of {', '.join(result.best.trajectory.joint_names)}"
+            result = None
         for motion in self._motions(result):
             outcome = self._try(motion, place)
             if outcome is None:
