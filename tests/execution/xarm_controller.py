@@ -12,17 +12,9 @@ import time
 
 import numpy as np
 
-SPEED = 3.14  # [rad/s]
-VERSION, MOTION_EN, SET_STATE, GET_STATE, GET_ERROR, SET_MODE, MOVE_SERVOJ, GET_JOINT_POS = (
-    1,
-    11,
-    12,
-    13,
-    15,
-    19,
-    29,
-    42,
-)
+SPEED = 2.0  # [rad/s]; slower than the limits of the arms in the tests, which are monitored
+VERSION, MOTION_EN, SET_STATE, GET_STATE = 1, 11, 12, 13
+GET_ERROR, SET_MODE, MOVE_SERVOJ, GET_JOINT_POS = 15, 19, 29, 42
 FAULT, NOT_READY, INVALID = 0x40, 0x10, 0x08
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -27,6 +28,8 @@ _RUNNING, _PLAYING = 7, 2
 """robot_mode of an arm whose brakes are off; runtime_state while a program runs (RTDE guide)."""
 _PROBE = 2.0
 """Longest wait for each service of the controller [s]."""
+_STARTING = 2.0
+"""Longest time from the start of the program on the controller to states that say so [s]."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,11 @@ class URArm(StreamedArm):
                 raise DriverError(f"{host}: {fault}")
         with self._explained("no control; is the pendant set to remote control?"):
             self._control = self._control_type(host, rate)
+        begin = time.monotonic()
+        while (fault := self._fault()) is not None:  # what is received is a little behind
+            if time.monotonic() - begin > _STARTING:
+                raise DriverError(f"{host}: {fault}")
+            time.sleep(0.01)
 
     def _measure(self) -> ArmState:
         receive = self._receive
