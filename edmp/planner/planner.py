@@ -19,7 +19,7 @@ from edmp.costs import Ensemble, World, ensemble_by_name
 from edmp.descent import Descent
 from edmp.planner import fallback
 from edmp.planner.candidates import Candidates
-from edmp.planner.certify import Docket, certify, polish
+from edmp.planner.certify import Docket, certify, differ, polish
 from edmp.planner.goals import Query, Refusal, resolve
 from edmp.planner.rounds import repair, seeds, warm_seeds
 from edmp.planner.settings import PlannerSettings
@@ -209,7 +209,22 @@ class Planner:
                 _fall_back(call, batch, attempt=k)
             if call.solved or call.late:
                 break
+        if call.solved and len(tried) == 1 and _detour(call) > self.settings.detour and not call.late:
+            tried.append(self._second_look(call))
         return Candidates.join(tried)
+
+    def _second_look(self, call: _Call) -> Candidates:
+        """Another round, whose motions are ranked with those that are certified already; all its candidates."""
+        docket = call.docket
+        earlier, docket.solutions = docket.solutions, []
+        batch = self._round(call, 1)
+        ranked = sorted([*earlier, *docket.solutions], key=lambda found: found[0].length)
+        docket.solutions = []
+        for found in ranked:
+            if all(differ(found[0].path, other.path, self.settings.distinct) for other, _ in docket.solutions):
+                docket.solutions.append(found)
+        del docket.solutions[1 + self.settings.num_alternatives :]
+        return batch
 
     def _warm_round(self, call: _Call, earlier: torch.Tensor) -> Candidates:
         """Seeds round an earlier path, with little repair and little polish; one certified motion is enough."""
@@ -292,6 +307,12 @@ def _earlier_path(robot: Robot, warm: ArrayLike) -> torch.Tensor:
             f"warm must be a path (n >= 2, {robot.dof}) of finite numbers for {robot.name}, got shape {path.shape}"
         )
     return torch.as_tensor(path, dtype=torch.float32)
+
+
+def _detour(call: _Call) -> float:
+    """Length of the best motion over the distance of its ends [1]."""
+    best = call.docket.solutions[0][0]
+    return best.length / max(1e-9, float(np.linalg.norm(best.path[-1] - best.path[0])))
 
 
 def _finish(call: _Call, candidates: Candidates, descent: Descent | None = None) -> None:

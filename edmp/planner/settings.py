@@ -62,6 +62,8 @@ class PlannerSettings:
         enough_valid: repair of a round stops when so many seeds are free.
         rounds: rounds of seeds before sampling-based search may help.
         max_rounds: rounds after which there is no path; with the fallback it helps in each after the first `rounds`.
+        detour: a motion from the first round that is longer than so many times the distance of its ends is not taken
+            before a second round had its chance [1].
         polish_candidates: how many free candidates are shortened.
         polish_iterations: covariant steps of shortening.
         polish_clearance: distance at which obstacles push back during shortening [m].
@@ -88,6 +90,7 @@ class PlannerSettings:
     enough_valid: int = 6
     rounds: int = 2
     max_rounds: int = 20
+    detour: float = 2.5
     polish_candidates: int = 6
     polish_iterations: int = 24
     polish_clearance: float = 0.03
@@ -121,6 +124,7 @@ _RANGES = {
     "enough_valid": _COUNT,
     "rounds": _COUNT,
     "max_rounds": _COUNT,
+    "detour": Range(1),
     "polish_candidates": _COUNT,
     "polish_iterations": _NONE_OR_MORE,
     "polish_clearance": _LENGTH,

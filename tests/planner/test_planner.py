@@ -96,6 +96,22 @@ def test_alternatives_are_different_and_worse():
             assert b.length <= a.length
 
 
+def test_a_detour_is_looked_at_twice():
+    """What the second round finds is ranked with what the first found, so that the motion can only get shorter."""
+    few = {"num_seeds": 6, "enough_valid": 2, "distinct": 0.2}
+    once, twice = (Planner("panda", settings=PlannerSettings(**few, detour=detour)) for detour in (1e9, 1.0))
+    for seed in range(3):
+        first = once.plan(WALL, HOME, ASIDE, seed=seed)
+        second = twice.plan(WALL, HOME, ASIDE, seed=seed)
+        assert_sound(second, twice.robot, WALL, HOME, ASIDE)
+        assert second.stats.num_seeds == 2 * first.stats.num_seeds
+        assert second.best.length <= first.best.length
+        found = [second.best, *second.alternatives]
+        assert [one.length for one in found] == sorted(one.length for one in found)
+        assert len(found) <= 3
+        assert all(differ(a.path, b.path, 0.2) for i, a in enumerate(found) for b in found[:i])
+
+
 def test_several_goals_reach_one(planner):
     inside = Scene.of(
         {"block": (Box((0.2, 0.2, 0.2)), (0.31, 0.0, 0.49)), "wall": (Box((0.6, 0.04, 0.9)), (0.55, 0.3, 0.45))}
