@@ -175,3 +175,19 @@ def test_an_arm_that_cannot_be_reached_is_released(panda):
 def test_another_number_of_joints(panda):
     with pytest.raises(InvalidInputError, match="7 joints"):
         Arm(load_robot("ur5"))
+
+
+def test_late_commands_are_left_out_but_not_the_last(panda):
+    clock = Clock()
+    with Arm(panda, clock=clock) as arm:
+        arm.command(moving(panda))
+        while not arm._braked:
+            time.sleep(1e-3)
+        clock.time += 0.02
+        arm.wait()  # the first of ten ticks that were due meanwhile
+        late, last = moving(panda, 0.3), Command.hold(panda.home)
+        arm.command(late)
+        arm.command(last)
+        sent = [command for _, command in arm.sent]
+        assert not any(command is late for command in sent)
+        assert any(command is last for command in sent)

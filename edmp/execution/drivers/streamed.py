@@ -95,8 +95,8 @@ class StreamedArm(ArmDriver):
         with self._lock:
             if self._failure is not None:
                 raise DriverError(f"{self.name}: {self._failure}")
-            if self._braked and self._newest - self._due > self.period:
-                return  # late, and behind where the reference has gone by itself: the one after it is on its way
+            if self._braked and self._newest - self._due > self.period and command.velocities.any():
+                return  # late, and behind where the reference has gone by itself; the next ones come at once
             self._send(command)
             self._reference, self._sent, self._braked = command, time.monotonic(), False
 
