@@ -19,6 +19,7 @@ from edmp.cli.learn import generate, prior_app, train
 from edmp.cli.mpinets import train_mpinets
 from edmp.cli.plan import plan
 from edmp.cli.robot import app as robot_app
+from edmp.cli.sim import app as sim_app
 from edmp.cli.view import view
 from edmp.robots.errors import EdmpError
 
@@ -41,6 +42,7 @@ for command in (report, compare, baseline, ablate):
     bench_app.command()(command)
 app.add_typer(bench_app, name="bench")
 app.add_typer(robot_app, name="robot")
+app.add_typer(sim_app, name="sim")
 app.command()(execute)
 app.command()(replay)
 app.command()(generate)
