@@ -33,7 +33,7 @@ _BASE_MARGIN = 0.3
 """And the axis of the base [m]."""
 _SHOW = 8.0
 """For this long it must [s]."""
-_FIRST_PLAN = 0.3
+_FIRST_PLAN = 0.15
 """About so long the arm rests at first [s]."""
 _LOOK = 0.02
 """How near things came is looked at this often [s]."""
