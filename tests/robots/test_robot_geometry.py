@@ -47,8 +47,10 @@ def random_points_in(vertices: np.ndarray, count: int, rng: np.random.Generator)
     return rng.dirichlet(np.full(len(vertices), 0.02), size=count) @ vertices
 
 
-@pytest.mark.parametrize("name", ["panda", "ur5"])
+@pytest.mark.parametrize("name", ["panda", "ur5", "fr3"])
 def test_polytopes_contain_the_meshes_closely(name, robot_data):
+    if name == "fr3":
+        pytest.importorskip("franky_sim", reason="brings the meshes")
     robot, meshes = load_robot(name), mesh_points(name)
     for link in robot.links:
         pieces = [apply(inverse(link.X_BL), hull) for hull in link.hulls_B]
@@ -67,7 +69,7 @@ def test_panda_links_are_one_polytope_each(panda):
     assert all(len(link.hulls_B) == 1 for link in panda.links)
 
 
-@pytest.mark.parametrize("name", ["panda", "ur5"])
+@pytest.mark.parametrize("name", ["panda", "ur5", "fr3"])
 def test_spheres_contain_the_polytopes(name):
     rng = np.random.default_rng(0)
     for link in load_robot(name).links:
