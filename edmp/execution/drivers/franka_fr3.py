@@ -95,9 +95,10 @@ class FrankaFR3(StreamedArm):
             if (unlike := unlike_arm(self.robot, arm.model_urdf)) is not None:
                 raise DriverError(f"{settings.host}: {unlike}")
             arm.set_collision_behavior(settings.collision_torque, settings.collision_force)
-            self._motion = franky.JointImpedanceTrackingMotion(stiffness=settings.stiffness * np.array(STIFFNESS))
-            self._motion.set_reference(franky.JointReference(q=arm.state.q))
-            arm.move(self._motion, asynchronous=True)
+            motion = franky.JointImpedanceTrackingMotion(stiffness=settings.stiffness * np.array(STIFFNESS))
+            motion.set_reference(franky.JointReference(q=arm.state.q))
+            arm.move(motion, asynchronous=True)
+            self._motion = motion
         except DriverError:
             raise
         except Exception as error:  # libfranka's errors have no common root

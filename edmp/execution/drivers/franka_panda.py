@@ -86,10 +86,10 @@ class FrankaPanda(StreamedArm):
                 raise DriverError(f"{settings.host}: the arm is not idle but {mode.name}; see Desk")
             torques, forces = [settings.collision_torque] * 7, [settings.collision_force] * 6
             arm.get_robot().set_collision_behavior(torques, torques, forces, forces)
-            self._controller = self._panda_py.controllers.JointPosition(
-                stiffness=np.array(STIFFNESS), damping=np.array(DAMPING)
-            )
-            arm.start_controller(self._controller)
+            gains = {"stiffness": np.array(STIFFNESS), "damping": np.array(DAMPING)}
+            controller = self._panda_py.controllers.JointPosition(**gains)
+            arm.start_controller(controller)
+            self._controller = controller
 
     def _measure(self) -> ArmState:
         with self._explained("the arm stopped following"):

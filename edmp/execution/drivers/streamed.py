@@ -34,6 +34,7 @@ class StreamedArm(ArmDriver):
 
     Attributes:
         polling: longest sleep between two looks at the arm's clock [s].
+        slack: a state that is so much older than a tick asks for will do [s]; for arms whose time stamps are uneven.
 
     Args:
         robot: its description.
@@ -43,6 +44,7 @@ class StreamedArm(ArmDriver):
 
     hardware: ClassVar[bool] = True
     polling: ClassVar[float] = 1e-3
+    slack: float = 1e-6
 
     def __init__(self, robot: Robot, *, period: float, dof: int | None = None) -> None:
         if dof is not None and robot.dof != dof:
@@ -54,6 +56,7 @@ class StreamedArm(ArmDriver):
         self._open = False
         self._failure: str | None = None
         self._braked = False
+        self._reference = Command.hold(robot.home)
 
     def connect(self) -> None:
         log.warning("%s: %s", self.name, self.evidence)
@@ -64,7 +67,7 @@ class StreamedArm(ArmDriver):
             self._reach()
             state = self._measure()
             self._reference = Command.hold(state.positions)
-            self._sent = self._seen = time.monotonic()
+            self._sent = self._moved = self._seen = time.monotonic()
         self._due = self._newest = state.time
         self._keeper = threading.Thread(target=self._keep, name=f"{self.name} reference", daemon=True)
         self._keeper.start()
@@ -83,7 +86,7 @@ class StreamedArm(ArmDriver):
                 self._newest, self._seen = state.time, now
             elif now - self._seen > _NO_STATE:
                 raise DriverError(f"{self.name}: no new state for {now - self._seen:.1f} s")
-            if state.time >= due - 1e-6:
+            if state.time >= due - self.slack:
                 self._due = due if state.time - due < _LATE else state.time
                 return state
             if now - begin > patience:
@@ -98,7 +101,8 @@ class StreamedArm(ArmDriver):
             if self._braked and self._newest - self._due > self.period and command.velocities.any():
                 return  # late, and behind where the reference has gone by itself; the next ones come at once
             self._send(command)
-            self._reference, self._sent, self._braked = command, time.monotonic(), False
+            self._reference, self._braked = command, False
+            self._sent = self._moved = time.monotonic()
 
     def stop(self) -> None:
         self._end_keeper()
@@ -128,7 +132,8 @@ class StreamedArm(ArmDriver):
         patience = max(_PATIENCE, 3 * self.period)
         while not self._ending.wait(self.period):
             with self._lock:
-                gap = time.monotonic() - self._sent
+                now = time.monotonic()
+                gap = now - self._sent
                 if gap < patience:
                     continue
                 if self._braked and gap > patience + _LATE and self._failure is None:
@@ -136,7 +141,8 @@ class StreamedArm(ArmDriver):
                     log.error("%s: %s", self.name, self._failure)
                 if self._reference.velocities.any():
                     self._braked = True
-                    self._reference = slow_down(self._reference, self.robot.limits, self.period)
+                    self._reference = slow_down(self._reference, self.robot.limits, now - self._moved)
+                    self._moved = now
                     try:
                         self._send(self._reference)
                     except DriverError as error:
@@ -170,11 +176,11 @@ def slow_down(reference: Command, limits: Limits, dt: float) -> Command:
     moving = np.abs(v) > 0
     if not moving.any():
         return Command.hold(reference.positions)
-    left = max(0.0, 1.0 - dt * float((limits.acceleration[moving] / np.abs(v[moving])).min()))
-    after = left * v
-    return Command(
-        reference.positions + 0.5 * (v + after) * dt, after, (after - v) / dt if left > 0 else np.zeros_like(v)
-    )
+    rest = 1.0 / float((limits.acceleration[moving] / np.abs(v[moving])).min())  # until then
+    if dt >= rest:
+        return Command.hold(reference.positions + 0.5 * v * rest)
+    after = (1.0 - dt / rest) * v
+    return Command(reference.positions + 0.5 * (v + after) * dt, after, -v / rest)
 
 
 def check_host(host: object) -> None:
