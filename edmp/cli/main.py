@@ -14,6 +14,7 @@ from edmp.cli.bench_execute import execute as bench_execute
 from edmp.cli.bench_make import make
 from edmp.cli.bench_replan import replan as bench_replan
 from edmp.cli.bench_report import ablate, baseline, compare, report
+from edmp.cli.demo import app as demo_app
 from edmp.cli.execute import execute, replay
 from edmp.cli.learn import generate, prior_app, train
 from edmp.cli.mpinets import train_mpinets
@@ -43,6 +44,7 @@ for command in (report, compare, baseline, ablate):
 app.add_typer(bench_app, name="bench")
 app.add_typer(robot_app, name="robot")
 app.add_typer(sim_app, name="sim")
+app.add_typer(demo_app, name="demo")
 app.command()(execute)
 app.command()(replay)
 app.command()(generate)

@@ -1,0 +1,116 @@
+"""``edmp demo replan``: an arm gets past something that crosses its way, to look at."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edmp.cli.arguments import driver_options, progress_console, report_console
+from edmp.outfile import check_writable
+from edmp.robots.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from edmp.bench.replanned import CrossingRun
+    from edmp.viz.subject import Subject
+
+app = typer.Typer(help="Things to look at.", no_args_is_help=True, rich_markup_mode=None)
+
+
+@app.callback()
+def demo() -> None:
+    """Things to look at."""
+
+
+@app.command()
+def replan(
+    seed: Annotated[int, typer.Option(min=0, help="Which crossing.")] = 12,
+    robot: Annotated[str, typer.Option(help="Robot name or description file.")] = "panda",
+    driver: Annotated[str, typer.Option(help="A simulated arm: drake-sim or kinematic.")] = "drake-sim",
+    option: Annotated[
+        list[str] | None,
+        typer.Option(help="Option of the driver, such as real_time=true or delay=0.02; may be repeated."),
+    ] = None,
+    headless: Annotated[bool, typer.Option("--headless", help="Print what happened, show nothing.")] = False,
+    html: Annotated[Path | None, typer.Option(help="Write a page (.html) that needs nothing else.")] = None,
+    movie: Annotated[Path | None, typer.Option(help="Write a movie (.mp4, .gif).")] = None,
+) -> None:
+    """Something crosses the arm's way: the arm plans while it moves, and gets past. Shown in a browser.
+
+    Exit code 0: the goal is reached and nothing was touched, 1: not so.
+    """
+    if sum([headless, html is not None, movie is not None]) > 1:
+        raise InvalidInputError("give one of --headless, --html and --movie")
+    if html is not None:
+        check_writable(html, "--html", suffixes=(".html", ".htm"))
+    if movie is not None:
+        check_writable(movie, "--movie", suffixes=(".mp4", ".gif"))
+    from edmp.bench.replanned import ReplanBenchSettings, planner_for, run_crossing
+    from edmp.execution.crossing import make_crossing
+    from edmp.robots import load_robot
+
+    settings = ReplanBenchSettings(robot, seed, driver, driver_options(option or []))
+    with progress_console().status("loading the planner") as status, contextlib.redirect_stdout(sys.stderr):
+        crossing = make_crossing(load_robot(robot), seed, settings.crossing)
+        with planner_for(settings) as (_, planner):
+            status.update("the arm moves")
+            run = run_crossing(crossing, planner, settings)
+    good = _report(run)
+    if not headless and len(run.done.recording.times) > 2:
+        _show(_subject(run), html, movie)
+    raise typer.Exit(0 if good else 1)
+
+
+def _report(run: CrossingRun) -> bool:
+    """Print what happened; whether all is well."""
+    console, done = report_console(), run.done
+    after = run.world.examine(done.recording)
+    mover = run.crossing.mover
+    console.print(f"{done.outcome.value} {done.message}", soft_wrap=True)
+    console.print(f"  crossing   {mover.speed:.2f} m/s, seen from {run.crossing.appears:.2f} s on")
+    for one in done.replans:
+        how = "no plan" if one.query is None else "planned" if one.query.warm is None else "planned warm"
+        verdict = "taken" if one.accepted else "refused"
+        console.print(
+            f"  {one.time:6.2f} s   {one.why}: {how} in {1e3 * one.planning:.0f} ms, {verdict}: {one.outcome}",
+            soft_wrap=True,
+        )
+    near = f"closest {1e3 * after.closest:.0f} mm"
+    console.print(f"  measured   {f'TOUCHED: {after.touched}' if after.touched else f'touched nothing, {near}'}")
+    return done.reached and after.touched is None
+
+
+def _subject(run: CrossingRun) -> Subject:
+    """The measured motion, and what crossed it."""
+    from edmp.execution.crossing import measured_motion
+    from edmp.viz.moving import beside_mover, with_mover
+    from edmp.viz.subject import Subject
+
+    crossing, recording = run.crossing, run.done.recording
+    mover = run.world.mover()
+    shown = with_mover(crossing.robot, mover.obstacle, mover.velocity)
+    begin = float(recording.seen[0]) - mover.time
+    motion = beside_mover(measured_motion(recording), mover.speed, robot=shown, begin=begin)
+    q = motion.positions
+    return Subject(shown, crossing.scene, q[0], q[-1], motions=(motion,), name=f"replanning, crossing {crossing.seed}")
+
+
+def _show(subject: Subject, html: Path | None, movie: Path | None) -> None:
+    if html is not None:
+        from edmp.viz.web import save_page
+
+        save_page(subject, html)
+        typer.echo(f"written {html}", err=True)
+    elif movie is not None:
+        from edmp.viz import save_movie
+
+        with progress_console().status("filming"):
+            save_movie(subject, movie)
+        typer.echo(f"written {movie}", err=True)
+    else:
+        from edmp.cli.view import show_in_browser
+
+        show_in_browser(subject)
