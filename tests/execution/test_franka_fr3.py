@@ -40,6 +40,7 @@ _hosts = (f"127.0.{os.getpid() % 250 + 2}.{k}" for k in itertools.count(1))
 def _shared_machine(monkeypatch):
     """The tests, and what plays the arm, may wait for the processor longer than a machine that drives a real one."""
     monkeypatch.setattr("edmp.execution.drivers.streamed._LATE", 0.3)
+    monkeypatch.setattr("edmp.execution.drivers.streamed._NO_STATE", 3.0)
 
 
 @pytest.fixture(scope="module")

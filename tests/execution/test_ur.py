@@ -22,6 +22,7 @@ START = np.array([0.0, -1.5, 1.5, -1.5, -1.5, 0.0])
 def _shared_machine(monkeypatch):
     """The tests, and what plays the arm, may wait for the processor longer than a machine that drives a real one."""
     monkeypatch.setattr("edmp.execution.drivers.streamed._LATE", 0.3)
+    monkeypatch.setattr("edmp.execution.drivers.streamed._NO_STATE", 3.0)
 
 
 @pytest.fixture(scope="module")

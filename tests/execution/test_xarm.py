@@ -24,6 +24,7 @@ PATIENT = ExecutionSettings(monitor=MonitorSettings(lateness=5.0, state_age=5.0,
 def _shared_machine(monkeypatch):
     """The tests, and what plays the arm, may wait for the processor longer than a machine that drives a real one."""
     monkeypatch.setattr("edmp.execution.drivers.streamed._LATE", 0.3)
+    monkeypatch.setattr("edmp.execution.drivers.streamed._NO_STATE", 3.0)
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,7 @@ _PATIENCE = 0.015
 _LATE = 0.05
 """Ticks late by up to this are made up for. After more the arm is brought to rest for good [s]."""
 _NO_STATE = 0.5
-"""An arm that has said nothing new for this long is lost [s]."""
+"""An arm that has said nothing new for this long, while we waited for it, is lost [s]."""
 
 
 class StreamedArm(ArmDriver):
@@ -67,7 +67,7 @@ class StreamedArm(ArmDriver):
             self._reach()
             state = self._measure()
             self._reference = Command.hold(state.positions)
-            self._sent = self._moved = self._seen = time.monotonic()
+            self._sent = self._moved = self._seen = self._left = time.monotonic()
         self._due = self._newest = state.time
         self._keeper = threading.Thread(target=self._keep, name=f"{self.name} reference", daemon=True)
         self._keeper.start()
@@ -80,8 +80,10 @@ class StreamedArm(ArmDriver):
         self._check()
         due, begin = self._due + self.period, time.monotonic()
         patience = max(5 * self.period, 0.02)
+        self._seen += begin - self._left  # nobody was looking
         while True:
             state, now = self._measure(), time.monotonic()
+            self._left = now
             if state.time > self._newest:
                 self._newest, self._seen = state.time, now
             elif now - self._seen > _NO_STATE:
