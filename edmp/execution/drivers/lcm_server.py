@@ -1,9 +1,10 @@
 """An arm, usually a simulated one, put behind Drake's arm protocol over LCM, as its drivers put a real one there.
 
-Commands are positions. As drake-franka-driver does, they are low-passed, and the velocities and accelerations that the
-arm's controller wants too come from differences, low-passed again. What would make the real thing give up makes this
-one give up: a command of another control mode, or with numbers missing or not finite, a jump, and torques from outside
-that are too large. A Franka then reports the mode "reflex", drake-iiwa-driver ends.
+Commands are positions. One is approached over the time between two statuses, as a controller that computes faster than
+it is told interpolates. Then, as in drake-franka-driver, they are low-passed, and the velocities and accelerations that
+the arm's controller wants too come from differences, low-passed again. What would make the real thing give up makes
+this one give up: a command of another control mode, or with numbers missing or not finite, a jump, and torques from
+outside that are too large. A Franka then reports the mode "reflex", drake-iiwa-driver ends.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ class Served:
     """What came of it.
 
     Attributes:
-        ticks: of the arm, each with a status sent.
+        seconds: of the arm's time.
         commands: taken.
         expired: commands dropped because of their time stamp.
         slipped: time by which the arm fell behind the clock on the wall [s].
@@ -77,7 +78,7 @@ class Served:
         gave_up: why the arm took no commands any more; None if it always did.
     """
 
-    ticks: int = 0
+    seconds: float = 0.0
     commands: int = 0
     expired: int = 0
     slipped: float = 0.0
@@ -89,7 +90,8 @@ class ArmServer:
     """Serves one arm, in real time.
 
     Args:
-        arm: connected, at its own pace (``real_time`` false): the pace is kept here.
+        arm: connected, at its own pace (``real_time`` false): the pace is kept here. Its period is that of the control;
+            statuses are sent at the protocol's.
         settings: see `ServeSettings`.
 
     Attributes:
@@ -101,6 +103,7 @@ class ArmServer:
         self._protocol: Protocol = PROTOCOLS[self._settings.protocol]()
         self._command_channel = self._settings.command_channel or self._protocol.command_channel
         self._status_channel = self._settings.status_channel or self._protocol.status_channel
+        self._every = max(1, round(self._protocol.period / arm.period))
         self.where = f"{self._status_channel} on {effective_url(self._settings.url)}"
 
     def serve(self, ending: threading.Event, *, ready: Callable[[], None] = lambda: None) -> Served:
@@ -119,18 +122,22 @@ class ArmServer:
         inbox, done = Mailbox(self._lcm, self._command_channel), Served()
         state = arm.wait()
         self._reference = Reference(state.positions, period, self._settings.low_pass)
-        self._target = state.positions
+        self._target = self._approached = state.positions
+        self._left = 1
         self._publish(state, done)
         ready()
-        due = time.monotonic()
+        due, ticks = time.monotonic(), 0
         while not ending.is_set():
             self._take(inbox.poll(), done)
             if done.gave_up is None:  # otherwise the arm brakes by itself
                 self._move(done)
             state = arm.wait()
             self._watch(state, done)
-            self._publish(state, done)
+            ticks += 1
+            if ticks % self._every == 0:
+                self._publish(state, done)
             due += period
+            done.seconds += period
             if (late := time.monotonic() - due) > _BEHIND:
                 done.slipped += late
                 due += late
@@ -160,12 +167,14 @@ class ArmServer:
                 log.warning("a command stamped %.3g s off our clock was dropped; the arm holds the last one", off)
             done.expired += 1
             return None
-        self._target = positions
+        self._target, self._left = positions, self._every
         done.commands += 1
         return None
 
     def _move(self, done: Served) -> None:
-        command = self._reference.advance(self._target)
+        self._approached = self._approached + (self._target - self._approached) / self._left
+        self._left = max(1, self._left - 1)
+        command = self._reference.advance(self._approached)
         share = np.abs(command.velocities) / self._arm.robot.limits.velocity
         j = int(share.argmax())
         if share[j] > _JUMP:
@@ -174,7 +183,6 @@ class ArmServer:
         return None
 
     def _watch(self, state: ArmState, done: Served) -> None:
-        done.ticks += 1
         if state.contact is not None:
             if not done.contacts:
                 log.warning("%s touches %s", *state.contact)
