@@ -45,6 +45,7 @@ TINY = {
     "fc_groups": 4,
     "encoder_widths": (16,),
     "decoder_widths": (32,),
+    "step_scale": 0.05,
 }
 FEW = ImitationSettings(steps_per_path=10, num_loss_points=20, cloud_points=64)
 SOURCE = GenerateSettings(seed=5, families=("shelf", "tabletop"))

@@ -23,9 +23,6 @@ from edmp.robots.errors import InvalidInputError
 LABELS = 1
 """Features of a point beside its position: what it belongs to."""
 
-FIRST_STEP = 0.05
-"""About the size of a step of the untrained network, scaled, which is also that of the expert's."""
-
 
 @dataclass(frozen=True)
 class MpinetsConfig:
@@ -41,6 +38,9 @@ class MpinetsConfig:
         fc_groups: of the group normalisation between those.
         encoder_widths: of the layers that encode the configuration.
         decoder_widths: of the hidden layers of the decoder.
+        step_scale: the decoder's output times this is the step. About the size of an expert's step makes training from
+            scratch possible: else Adam's jitter in the last layer is larger than a step, and what is learnt is to stand
+            still. Published: 1.
     """
 
     num_robot_points: int = 2048
@@ -59,13 +59,14 @@ class MpinetsConfig:
     fc_groups: int = 16
     encoder_widths: tuple[int, ...] = (32, 64, 128, 128, 64)
     decoder_widths: tuple[int, ...] = (512, 256, 128)
+    step_scale: float = 1.0
 
     def __post_init__(self) -> None:
         count, widths = Range(1, whole=True), Range(1, whole=True, several=True)
         counts = ["num_robot_points", "num_obstacle_points", "num_target_points", "fc_groups"]
         counts += ["centers_1", "centers_2", "neighbors_1", "neighbors_2"]
         layers = ["widths_1", "widths_2", "widths_global", "fc_widths", "encoder_widths", "decoder_widths"]
-        radii = dict.fromkeys(["radius_1", "radius_2"], Range(0, above=True))
+        radii = dict.fromkeys(["radius_1", "radius_2", "step_scale"], Range(0, above=True))
         check_fields(self, {**dict.fromkeys(counts, count), **radii, **dict.fromkeys(layers, widths)})
         for name in layers:
             object.__setattr__(self, name, tuple(getattr(self, name)))
@@ -129,7 +130,7 @@ class MpinetsNetwork(nn.Module):
         self.fc = nn.Sequential(*fc[:-2])  # the last layer is bare
         self.encoder = leaky_mlp([dof, *c.encoder_widths])
         decoder = [c.fc_widths[-1] + c.encoder_widths[-1], *c.decoder_widths, dof]
-        self.decoder = leaky_mlp(decoder, gain=FIRST_STEP)
+        self.decoder = leaky_mlp(decoder)
 
     def forward(self, cloud: Tensor, unit: Tensor) -> Tensor:
         """The step to take.
@@ -145,7 +146,7 @@ class MpinetsNetwork(nn.Module):
         for abstraction in self.local:
             points = abstraction(points)
         code = self.whole(torch.cat(points, dim=-1)).amax(dim=1)
-        return self.decoder(torch.cat([self.fc(code), self.encoder(unit)], dim=-1))
+        return self.config.step_scale * self.decoder(torch.cat([self.fc(code), self.encoder(unit)], dim=-1))
 
     def next_unit(self, cloud: Tensor, unit: Tensor) -> Tensor:
         """(B, dof) the scaled configuration after the step, within the limits."""
@@ -175,22 +176,21 @@ def shared_mlp(widths: Sequence[int]) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-def leaky_mlp(widths: Sequence[int], *, gain: float = 1.0) -> nn.Sequential:
-    """Linear layers with leaky ReLUs between them; the last one's output is about ``gain`` times its input."""
+def leaky_mlp(widths: Sequence[int]) -> nn.Sequential:
+    """Linear layers with leaky ReLUs between them."""
     layers: list[nn.Module] = []
     for before, width in pairwise(widths[:-1]):
         layers += [linear(before, width), nn.LeakyReLU()]
-    return nn.Sequential(*layers, linear(widths[-2], widths[-1], gain=gain))
+    return nn.Sequential(*layers, linear(widths[-2], widths[-1]))
 
 
-def linear(before: int, width: int, *, gain: float = 1.0) -> nn.Linear:
-    """A layer whose output varies ``gain`` times as much as its input (He et al. 2015).
+def linear(before: int, width: int) -> nn.Linear:
+    """A layer whose output varies as much as its input (He et al. 2015).
 
     Torch's own initialisation, which was published, shrinks what a target changes by a third a layer: training then
     stays for long where nothing moves.
     """
     layer = nn.Linear(before, width)
     nn.init.kaiming_normal_(layer.weight)
-    layer.weight.data *= gain
     nn.init.zeros_(layer.bias)
     return layer
