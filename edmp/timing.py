@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.interpolate import BSpline
 
+from edmp.ranges import Range
 from edmp.robots.errors import InvalidInputError
 from edmp.robots.robot import Limits
 from edmp.trajectory import Trajectory, clamped_spline
@@ -45,6 +46,7 @@ def retime_spline(
     velocity_scale: float = 1.0,
     acceleration_scale: float = 1.0,
     period: float = 0.01,
+    grid: int = _GRID,
 ) -> Trajectory:
     """Time a clamped uniform cubic B-spline.
 
@@ -54,6 +56,7 @@ def retime_spline(
         joint_names: columns of the result; joint1 ... by default.
         velocity_scale, acceleration_scale: fractions of the limits to use, in (0, 1].
         period: the sample period will be close to this, and divide the duration [s].
+        grid: intervals in which the path is cut; fewer are quicker, and make slightly slower motions.
 
     Returns:
         The timed motion; from and to rest, its ends exactly the first and last control point.
@@ -61,6 +64,8 @@ def retime_spline(
     points = _points(control_points, limits)
     if len(points) < 4:
         raise InvalidInputError(f"a cubic spline needs at least 4 control points, got {len(points)}")
+    if not Range(8, whole=True).holds(grid):
+        raise InvalidInputError(f"grid must be a whole number of at least 8, got {grid!r}")
     scales = _scales(velocity_scale, acceleration_scale, period)
     names = joint_names or tuple(f"joint{i + 1}" for i in range(points.shape[1]))
     if not np.ptp(points, axis=0).max() > 1e-9:
@@ -70,7 +75,7 @@ def retime_spline(
     if speed.min() < 0.05 * speed.mean():  # the curve stalls: TOPP-RA needs p'(s) away from zero
         dense = path(np.linspace(0.0, 1.0, 16 * len(points)))
         path = clamped_spline(_even(dense, max(32, 2 * len(points))))
-    return _timed(path, limits, names, *scales)
+    return _timed(path, limits, names, *scales, grid=grid)
 
 
 def retime_waypoints(
@@ -190,10 +195,11 @@ def _timed(
     velocity_scale: float,
     acceleration_scale: float,
     period: float,
+    grid: int = _GRID,
 ) -> Trajectory:
     velocity, acceleration = velocity_scale * limits.velocity, acceleration_scale * limits.acceleration
     jerk = np.where(np.isfinite(limits.jerk) & (limits.jerk > 0.0), limits.jerk, np.inf)
-    s_of_t, duration = _toppra(path, velocity, acceleration)
+    s_of_t, duration = _toppra(path, velocity, acceleration, grid)
     count = max(4, round(duration / period))
     h = duration / count
     # Cubic B-spline in time with the samples of s as coefficients, at rest before and after.
@@ -227,7 +233,7 @@ def _motion(path: BSpline, s: list[BSpline], t: Array) -> tuple[Array, Array, Ar
     return p1 * s1, p2 * s1**2 + p1 * s2, p3 * s1**3 + 3.0 * p2 * s1 * s2 + p1 * s3
 
 
-def _toppra(path: BSpline, velocity: Array, acceleration: Array) -> tuple[Callable[[Array], Array], float]:
+def _toppra(path: BSpline, velocity: Array, acceleration: Array, count: int) -> tuple[Callable[[Array], Array], float]:
     """``s(t)`` for arrays of times, and the duration [s], by Drake's TOPP-RA.
 
     TOPP-RA can fail numerically where a path bends sharply between grid points; finer grids are then tried, and last a
@@ -239,7 +245,11 @@ def _toppra(path: BSpline, velocity: Array, acceleration: Array) -> tuple[Callab
 
     curve = BsplineTrajectory(BsplineBasis(4, list(path.t)), [c[:, None] for c in path.c])
     solution: Any = None
-    grids: tuple[Any, ...] = (_grid(path), np.linspace(0.0, 1.0, 2 * _GRID + 1), np.linspace(0.0, 1.0, 5 * _GRID + 1))
+    grids: tuple[Any, ...] = (
+        _grid(path, count),
+        np.linspace(0.0, 1.0, 2 * _GRID + 1),
+        np.linspace(0.0, 1.0, 5 * _GRID + 1),
+    )
     for grid in grids:
         toppra: Any = Toppra(curve, _plant(path.c.shape[1]), grid)
         toppra.AddJointVelocityLimit(-velocity, velocity)
@@ -281,9 +291,9 @@ def _minimum_jerk(path: BSpline, velocity: Array, acceleration: Array) -> tuple[
     return s_of_t, duration
 
 
-def _grid(path: BSpline) -> Array:
+def _grid(path: BSpline, count: int) -> Array:
     """Grid points in [0, 1], even in a mix of arc length, turning and parameter: close where the path bends."""
-    s = np.linspace(0.0, 1.0, 1 + 4 * max(_GRID, len(path.c)))
+    s = np.linspace(0.0, 1.0, 1 + 4 * max(count, len(path.c)))
     first, second = path.derivative(1)(s), path.derivative(2)(s)
     speed = np.linalg.norm(first, axis=1)
     along = np.sum(first * second, axis=1) / np.maximum(speed, 1e-12)
@@ -292,7 +302,7 @@ def _grid(path: BSpline) -> Array:
     density = sum(x / max(float(x.mean()), 1e-12) * w for x, w in ((speed, 1.0), (np.minimum(turning, 1e3), 1.0)))
     density = density + 0.5 + 0.5 / np.sqrt(np.minimum(s, 1.0 - s) + 1e-4)  # from rest s grows as t^2
     mass = np.concatenate([[0.0], np.cumsum(0.5 * (density[1:] + density[:-1]))])
-    grid = np.interp(np.linspace(0.0, mass[-1], _GRID + 1), mass, s)
+    grid = np.interp(np.linspace(0.0, mass[-1], count + 1), mass, s)
     grid[0], grid[-1] = 0.0, 1.0
     return grid
 

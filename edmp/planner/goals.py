@@ -73,6 +73,19 @@ def resolve(robot: Robot, judge: Judge, start: ArrayLike, goal: Goal | Sequence[
     return Query(start, np.array(rows), tuple(index))
 
 
+def unjudged(robot: Robot, start: ArrayLike, goal: Goal | Sequence[Goal]) -> Query | None:
+    """Start and goals as they are, for who has the whole path judged anyway; None if a goal is a pose.
+
+    Raises:
+        InvalidInputError: wrong shapes, or numbers that are not finite.
+    """
+    start = configuration(robot, start, "start")
+    goals = _as_list(robot, goal)
+    if any(isinstance(one, PoseGoal) for one in goals):
+        return None
+    return Query(start, np.array(goals), tuple(range(len(goals))))
+
+
 def configuration(robot: Robot, q: ArrayLike, name: str) -> Array:
     """``q`` as (dof,) finite numbers, or `InvalidInputError`."""
     values = _numbers(q)

@@ -20,7 +20,7 @@ from edmp.descent import Descent
 from edmp.planner import fallback
 from edmp.planner.candidates import Candidates
 from edmp.planner.certify import Docket, certify, differ, polish
-from edmp.planner.goals import Query, Refusal, resolve
+from edmp.planner.goals import Query, Refusal, resolve, unjudged
 from edmp.planner.rounds import repair, seeds, warm_seeds
 from edmp.planner.settings import PlannerSettings
 from edmp.planner.watch import OnBatch, Watch
@@ -52,6 +52,7 @@ class _Call:
     budget: float
     deadline: float
     watch: Watch | None = None
+    quick: bool = False
 
     @property
     def late(self) -> bool:
@@ -80,6 +81,7 @@ class _Call:
             settings=self.settings,
             docket=self.docket,
             wanted=1 + self.settings.num_alternatives,
+            quick=self.quick,
         )
 
 
@@ -156,26 +158,46 @@ class Planner:
         earlier = None if warm is None else _earlier_path(self.robot, warm)
         docket = Docket()
         judge = Judge(self.robot, scene)
-        query = resolve(self.robot, judge, start, goal, seed=seed)
-        if isinstance(query, Refusal):
-            docket.spent("judge", begin)
-            return _failure(query.status, query.message, begin, docket)
-        world = relaxed_world(
-            self.robot, scene, np.vstack([query.start, query.goals]), slack=self.settings.margin + 1e-3
-        )
-        descent = Descent(world, self.prior.spline, self.settings.num_waypoints)
-        watch = None
-        if on_batch is not None:
-            watch = Watch(on_batch, descent, self.settings.polish_clearance, self.settings.edge_step)
-        generator = torch.Generator().manual_seed(seed)
-        deadline = begin + time_budget
-        call = _Call(query, judge, descent, docket, generator, self.settings, seed, time_budget, deadline, watch)
-        docket.spent("set-up", begin)
+        known = None if earlier is None else unjudged(self.robot, start, goal)
         with torch.inference_mode(), one_torch_thread():
+            if earlier is not None and known is not None:
+                # What is certified below includes start and goal: they need no look of their own.
+                call = self._call(known, judge, docket, seed, begin, time_budget, on_batch)
+                tried = self._warm_round(call, earlier)
+                if call.solved:
+                    return _success(call, begin, len(tried), int(tried.valid.sum()))
+                earlier = None
+            query = resolve(self.robot, judge, start, goal, seed=seed)
+            if isinstance(query, Refusal):
+                docket.spent("judge", begin)
+                return _failure(query.status, query.message, begin, docket)
+            call = self._call(query, judge, docket, seed, begin, time_budget, on_batch)
             tried = self._search(call, fallback=fallback, earlier=earlier)
         if call.solved:
             return _success(call, begin, len(tried), int(tried.valid.sum()))
         return _no_path(call, begin, tried)
+
+    def _call(
+        self,
+        query: Query,
+        judge: Judge,
+        docket: Docket,
+        seed: int,
+        begin: float,
+        budget: float,
+        on_batch: OnBatch | None,
+    ) -> _Call:
+        now = time.perf_counter()
+        settings = self.settings
+        ends = np.vstack([query.start, query.goals])
+        world = relaxed_world(self.robot, judge.scene, ends, slack=settings.margin + 1e-3)
+        descent = Descent(world, self.prior.spline, settings.num_waypoints)
+        watch = None
+        if on_batch is not None:
+            watch = Watch(on_batch, descent, settings.polish_clearance, settings.edge_step)
+        generator = torch.Generator().manual_seed(seed)
+        docket.spent("set-up", now)
+        return _Call(query, judge, descent, docket, generator, settings, seed, budget, begin + budget, watch)
 
     def _warm_up(self) -> None:
         """Compile the kernels and load what is imported lazily, so that no plan's time budget pays for it.
@@ -232,6 +254,7 @@ class Planner:
         settings = dataclasses.replace(
             self.settings,
             repair_iterations=warm.repair_iterations,
+            check_every=warm.check_every,
             polish_candidates=warm.polish_candidates,
             polish_iterations=warm.polish_iterations,
             num_alternatives=0,
@@ -258,7 +281,7 @@ class Planner:
             watch=call.watch,
         )
         call.docket.spent("repair", now)
-        quick = dataclasses.replace(call, settings=settings)
+        quick = dataclasses.replace(call, settings=settings, quick=True)
         _finish(quick, batch.rows(batch.valid.nonzero().squeeze(1)))
         return batch
 

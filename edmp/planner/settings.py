@@ -24,21 +24,23 @@ class WarmStart:
         sigma: noise level to start from; 1 is the spread of the prior.
         sampler_steps: denoising steps from there.
         repair_iterations: covariant steps before a plan from scratch is made.
+        check_every: steps between two tests of validity.
         enough_valid: repair stops when so many are free.
         polish_candidates: how many free candidates are shortened.
         polish_iterations: covariant steps of shortening.
     """
 
-    num_seeds: int = 8
+    num_seeds: int = 6
     sigma: float = 0.6
-    sampler_steps: int = 2
+    sampler_steps: int = 1
     repair_iterations: int = 30
-    enough_valid: int = 2
+    check_every: int = 3
+    enough_valid: int = 1
     polish_candidates: int = 1
-    polish_iterations: int = 8
+    polish_iterations: int = 3
 
     def __post_init__(self) -> None:
-        counts = ("num_seeds", "sampler_steps", "enough_valid", "polish_candidates")
+        counts = ("num_seeds", "sampler_steps", "check_every", "enough_valid", "polish_candidates")
         check_fields(self, {**dict.fromkeys(counts, _COUNT), "sigma": _STEP})
         check_fields(self, dict.fromkeys(("repair_iterations", "polish_iterations"), _NONE_OR_MORE))
 
