@@ -113,7 +113,7 @@ class ArmDriver(ABC):
         """Where to be at the next tick. Without a new command within a few ticks the arm must stop by itself.
 
         Raises:
-            DriverError: the arm does not take it.
+            DriverError: the arm does not take it, or not any more: it was late by so much that the arm has braked.
         """
 
     @abstractmethod

@@ -95,6 +95,7 @@ def run(
     tube: Tube | None = None,
     interrupt: threading.Event | None = None,
     on_tick: Callable[[ArmState, Command], None] | None = None,
+    recorder: Recorder | None = None,
 ) -> Execution:
     """Stream a timed trajectory to a connected arm.
 
@@ -108,9 +109,10 @@ def run(
         tube: room round the motion that the arm must not leave; made for this trajectory and used once.
         interrupt: set it, from a signal handler or another thread, for a controlled stop.
         on_tick: called at every tick with what was measured and what was commanded.
+        recorder: collects every tick; give one to have what was recorded even if something here raises.
     """
     settings = settings or ExecutionSettings()
-    recorder = Recorder(driver.robot)
+    recorder = recorder or Recorder(driver.robot)
     loop = ControlLoop(driver, settings, recorder, interrupt, on_tick, tube=tube)
     refusal = refuse(trajectory, driver.robot)
     try:
@@ -214,20 +216,36 @@ class ControlLoop:
     def follow(self, buffer: CommandBuffer, state: ArmState) -> ArmState:
         """Do what is buffered until that is over, then wait until the arm is at rest; the last state.
 
-        After a fault nothing is taken over any more: the arm brakes on the motion it is on.
+        After a fault nothing is taken over any more: the arm brakes on the motion it is on. An arm that does not come
+        to rest where it is told to, because something holds it or it lags by more than `ExecutionSettings.settle_time`,
+        is brought to rest by its driver.
         """
         command = buffer.advance(0.0)
         settle = math.ceil(self.settings.settle_time / self.driver.period)
-        while settle > 0:
+        while True:
             if self.tick_fault(state, command) and buffer.cause is None:
                 buffer.close(self.violation)
             if buffer.snapshot().over:
                 settle -= 1
-                if np.abs(state.velocities).max() < self.settings.rest_velocity:
+                slow = bool(np.abs(state.velocities).max() < self.settings.rest_velocity)
+                arrived = bool(np.abs(state.positions - command.positions).max() <= self.settings.goal_tolerance)
+                if slow and arrived:
+                    break
+                if settle <= 0 or (slow and self.violation is not None):
+                    state = self._stopped_by_driver(command)
                     break
             command = buffer.advance(self.driver.period)
             state = self.exchange(command)
         self.violation = self.violation or buffer.cause
+        return state
+
+    def _stopped_by_driver(self, command: Command) -> ArmState:
+        """The state after the driver's stop, which is recorded; what was commanded before does not count any more."""
+        log.warning("driver %s: the arm does not come to rest where it is told to; told it to stop", self.driver.name)
+        self.driver.stop()
+        state = self.driver.wait()
+        self._recorder.add(state, command, self.driver.now())
+        self._last = (state, command)
         return state
 
     def exchange(self, command: Command) -> ArmState:

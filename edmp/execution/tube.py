@@ -4,6 +4,8 @@ The judge has proved the path free, with some clearance at each place. `Tube` lo
 from its path, not from its command: an arm that is late is on the path still, where it is free. The displacement that
 its distance from the path can mean for any point of a link (`edmp.validate.margins`) is held against the clearance
 proved there. When a share of it is used up, now or after the time until braking works, the arm brakes along the path.
+For the time until then the arm is taken to follow the path as it bends, and to leave it by how its velocity deviates
+from the path's: a straight extrapolation would see a bend, which the path has by itself, as leaving it.
 """
 
 from __future__ import annotations
@@ -21,9 +23,12 @@ from edmp.trajectory import Trajectory
 from edmp.validate.margins import path_margins
 
 Array = NDArray[np.float64]
+Index = NDArray[np.int64]
 
 _WINDOW = 12
 """Edges before and behind the last place that are searched for the present one; an arm passes one a sample period."""
+_STILL = 1e-3
+"""Slower than this a motion has no direction of its own [rad/s or m/s]."""
 
 
 @dataclass(frozen=True)
@@ -62,11 +67,16 @@ class Tube:
     ) -> None:
         self.settings = settings or TubeSettings()
         q = trajectory.positions
-        moved = np.concatenate([[True], np.abs(np.diff(q, axis=0)).max(axis=1) > 1e-9])
-        path = q[moved] if moved.sum() > 1 else np.stack([q[0], q[-1]])
+        rows = np.flatnonzero(np.concatenate([[True], np.abs(np.diff(q, axis=0)).max(axis=1) > 1e-9]))
+        if len(rows) < 2:
+            rows = np.array([0, len(q) - 1])
+        path, times = q[rows], trajectory.times[rows]
         self.margins = path_margins(robot, scene, path, far=self.settings.far)
         self._steps = np.diff(path, axis=0)
         self._squares = np.maximum(np.sum(self._steps**2, axis=1), 1e-300)
+        self._velocities = trajectory.velocities[rows]
+        ahead = np.searchsorted(times, times[:-1] + self.settings.reaction, side="right") - 1
+        self._ahead: Index = np.minimum(ahead, len(self._steps) - 1)
         self._place = 0
 
     def check(self, state: ArmState) -> str | None:
@@ -76,10 +86,9 @@ class Tube:
         used, displacement, row = self.used(state)
         if used <= self.settings.share:
             return None
-        clearance = self.margins.clearance[self._place, row]
         return (
-            f"{self.margins.links[row]} may be {displacement * 1e3:.1f} mm off its path, where "
-            f"{max(clearance, 0.0) * 1e3:.1f} mm are free"
+            f"{self.margins.links[row]} may be {displacement * 1e3:.1f} mm off its path, {used:.0%} of what is free "
+            f"there, or will be {self.settings.reaction * 1e3:.0f} ms later"
         )
 
     def used(self, state: ArmState) -> tuple[float, float, int]:
@@ -88,18 +97,30 @@ class Tube:
         edges = np.arange(
             max(0, self._place - _WINDOW), min(len(self._steps), self._place + _WINDOW + 1), dtype=np.int64
         )
-        steps, squares = self._steps[edges], self._squares[edges]
+        steps = self._steps[edges]
         beside = state.positions - margins.path[edges]
-        along = np.clip(np.sum(beside * steps, axis=1) / squares, 0.0, 1.0)
-        offset = beside - along[:, None] * steps
-        # Only what leads away from the path brings it nearer to anything.
-        leaving = state.velocities - ((steps @ state.velocities) / squares)[:, None] * steps
-        offsets = np.stack([offset, offset + settings.reaction * leaving])
-        offsets = np.sign(offsets) * np.maximum(np.abs(offsets) - settings.noise, 0.0)
-        moved = np.maximum(margins.displacement(edges, offsets[0]), margins.displacement(edges, offsets[1]))
-        shares = moved / np.maximum(margins.clearance[edges], 1e-9)
-        worst = shares.max(axis=1)
+        along = np.clip(np.sum(beside * steps, axis=1) / self._squares[edges], 0.0, 1.0)[:, None]
+        offset = beside - along * steps
+        later = offset + settings.reaction * self._leaving(state.velocities, edges, along)
+        now, then = self._share(edges, offset), self._share(self._ahead[edges], later)
+        worst = np.maximum(now[0].max(axis=1), then[0].max(axis=1))
         best = int(worst.argmin())
         self._place = int(edges[best])
+        shares, moved = now if now[0][best].max() >= then[0][best].max() else then
         row = int(shares[best].argmax())
         return float(worst[best]), float(moved[best, row]), row
+
+    def _leaving(self, velocity: Array, edges: Index, along: Array) -> Array:
+        """(edges, dof) by how much the velocity deviates from the path's direction ``along`` (edges, 1) each edge."""
+        direction = (1.0 - along) * self._velocities[edges] + along * self._velocities[edges + 1]
+        square = np.sum(direction**2, axis=1)
+        still = square < _STILL**2  # where the motion begins, ends or turns back, the edge tells the direction
+        direction = np.where(still[:, None], self._steps[edges], direction)
+        square = np.where(still, self._squares[edges], square)
+        return velocity - ((direction @ velocity) / square)[:, None] * direction
+
+    def _share(self, edges: Index, offsets: Array) -> tuple[Array, Array]:
+        """(edges, rows) share of the clearance that offsets use up, and the displacement behind it [m]."""
+        beyond = np.sign(offsets) * np.maximum(np.abs(offsets) - self.settings.noise, 0.0)
+        moved = self.margins.displacement(edges, beyond)
+        return moved / np.maximum(self.margins.clearance[edges], 1e-9), moved

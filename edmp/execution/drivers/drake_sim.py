@@ -35,6 +35,9 @@ Array = NDArray[np.float64]
 
 CONTROLS = ("inverse-dynamics", "impedance")
 
+_PATIENCE = 0.05
+"""A moving arm that has had no command for this long brakes to rest and takes none any more [s]."""
+
 
 @dataclass(frozen=True)
 class DrakeSimSettings:
@@ -56,7 +59,8 @@ class DrakeSimSettings:
         position_noise: standard deviation of measured positions [rad or m].
         velocity_noise: standard deviation of measured velocities [rad/s or m/s].
         seed: of the noise.
-        real_time: sleep so that a second of motion takes a second; otherwise as fast as possible.
+        real_time: sleep so that a second of motion takes a second; otherwise as fast as possible. In real time the
+            arm does not wait for commands that are late: it moves on, and brakes, without them.
     """
 
     control: str = "inverse-dynamics"
@@ -129,34 +133,36 @@ class DrakeArm(ArmDriver):
         self._line: deque[tuple[int, Command]] = deque()
         self._lag, self._tick = round(self.settings.delay / self.period), 0
         self._reference, self._slowing = Command.hold(self._start), np.zeros(self.robot.dof)
-        self._due = time.monotonic()
+        self._without, self._failure = 0, ""
+        self._due = self._returned = time.monotonic()
 
     def wait(self) -> ArmState:
-        simulation = self._connected()
-        due = [self._line.popleft()[1] for _ in range(self._count_due())]
-        before, target = self._reference, due[-1] if due else self._without_command()
-        if due:
-            self._slowing = np.zeros(self.robot.dof)
-        try:
-            state = simulation.advance(before, target)
-        except RuntimeError as error:  # Drake's solvers, when the numbers run away
-            raise DriverError(f"the simulation broke down at {simulation.time:.3f} s: {error}") from error
-        self._reference = target
-        self._tick += 1
+        self._catch_up()
+        state = self._advance()
         if self.settings.real_time:
             self._due += self.period
             time.sleep(max(0.0, self._due - time.monotonic()))
+        self._returned = time.monotonic()
         return state
 
     def command(self, command: Command) -> None:
         self._connected()
+        self._catch_up()
+        if self._failure:
+            raise DriverError(self._failure)
         self._line.append((self._tick + self._lag, command))
 
     def stop(self) -> None:
-        """Brake as fast as the acceleration limits allow, and simulate until the arm rests or a second has passed."""
+        """From where it is, not from where it should be, brake as fast as the acceleration limits allow.
+
+        Simulates until the arm rests, or a second has passed.
+        """
         if self._simulation is None:
             return
         self._line.clear()
+        self._failure = self._failure or "the arm was stopped"
+        q, v = self._simulation.forget_error()
+        self._reference, self._slowing = Command(q, v, np.zeros_like(v)), np.zeros_like(v)
         for _ in range(round(1.0 / self.period)):
             state = self.wait()
             if not self._reference.velocities.any() and np.abs(state.velocities).max() < 1e-3:
@@ -169,6 +175,37 @@ class DrakeArm(ArmDriver):
         if self._simulation is None:
             raise DriverError("the arm is not connected: use the driver as a context manager")
         return self._simulation
+
+    def _advance(self) -> ArmState:
+        """One period, by the command that is due, or without one."""
+        simulation = self._connected()
+        due = [self._line.popleft()[1] for _ in range(self._count_due())]
+        before, target = self._reference, due[-1] if due else self._without_command()
+        if due:
+            self._slowing, self._without = np.zeros(self.robot.dof), 0
+        elif before.velocities.any() or self._without:
+            self._without += 1
+            if self._without * self.period >= _PATIENCE and not self._failure:
+                self._failure = f"no command for {_PATIENCE * 1e3:.0f} ms while moving: the arm braked"
+                self._line.clear()
+        try:
+            state = simulation.advance(before, target)
+        except RuntimeError as error:  # Drake's solvers, when the numbers run away
+            raise DriverError(f"the simulation broke down at {simulation.time:.3f} s: {error}") from error
+        self._reference = target
+        self._tick += 1
+        return state
+
+    def _catch_up(self) -> None:
+        """In real time: the ticks that passed since `wait` returned, while nobody commanded."""
+        if not self.settings.real_time:
+            return
+        passed = int((time.monotonic() - self._returned) / self.period)
+        for _ in range(passed - 1):
+            self._advance()
+            self._due += self.period
+        if passed > 1:
+            self._returned = time.monotonic()
 
     def _count_due(self) -> int:
         return sum(tick <= self._tick for tick, _ in self._line)
@@ -241,6 +278,11 @@ class _Simulation:
             external = self._external_port.Eval(self._context)
         q, v = self._measured()
         return ArmState(self.time, q, v, torques, np.array(external), contact)
+
+    def forget_error(self) -> tuple[Array, Array]:
+        """Drop the integral of the error; positions and velocities now, measured."""
+        self._integral[:] = 0.0
+        return self._measured()
 
     def _measured(self) -> tuple[Array, Array]:
         plant: Any = self._world.plant
