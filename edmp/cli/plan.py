@@ -59,7 +59,7 @@ def plan(
     if picture is not None:
         check_writable(picture, "--picture", suffixes=PICTURES)
     if view and not web:
-        from edmp.cli.view import check_screen
+        from edmp.viz.window import check_screen
 
         check_screen()
     options = {"time_budget": time_budget, "num_seeds": num_seeds, "ensemble": ensemble, "prior": prior}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,7 +12,7 @@ import typer
 
 from edmp.cli.arguments import numbers, progress_console
 from edmp.outfile import check_writable
-from edmp.robots.errors import EdmpError, InvalidInputError
+from edmp.robots.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from edmp.viz.subject import Subject
@@ -86,10 +85,11 @@ def _file_of(source: str) -> contextlib.AbstractContextManager[Path]:
 def show_in_browser(subject: Subject, *, port: int | None = None, browser: bool = True, geometry: str = "auto") -> None:
     """Serve the page until Ctrl-C, and open it where there is a screen."""
     from edmp.viz.web import serve
+    from edmp.viz.window import has_screen
 
     def ready(address: str) -> None:
         typer.echo(f"{address} shows {subject.name or subject.robot.name}; Ctrl-C ends it", err=True)
-        if browser and has_screen():
+        if browser and has_screen():  # without one, a browser of the terminal would take the terminal over
             import webbrowser
 
             webbrowser.open(address)
@@ -103,20 +103,6 @@ def show_in_window(subject: Subject, *, geometry: str = "auto") -> None:
     Raises:
         EdmpError: there is no screen, or no Open3D; says what helps.
     """
-    check_screen()
-    try:
-        from edmp.viz.window import show
-    except ImportError as error:
-        raise EdmpError(f"no window: {error}; pip install edmp[viz], or --web shows the same in a browser") from error
+    from edmp.viz.window import show
+
     show(subject, geometry=geometry)
-
-
-def check_screen() -> None:
-    """Raises `EdmpError` where no window can open."""
-    if not has_screen():
-        raise EdmpError("no screen to open a window on (DISPLAY is not set); --web shows the same in a browser")
-
-
-def has_screen() -> bool:
-    """Whether windows can open here. Without a screen, a browser of the terminal would take the terminal over."""
-    return sys.platform in ("darwin", "win32") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))

@@ -15,6 +15,7 @@ _HOMES = {
     "edmp.viz.plots": ("save_plots",),
     "edmp.viz.subject": ("Subject", "subject_of"),
     "edmp.viz.web": ("save_page", "serve"),
+    "edmp.viz.window": ("show",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -25,8 +26,11 @@ if TYPE_CHECKING:
     from edmp.viz.plots import save_plots
     from edmp.viz.subject import Subject, subject_of
     from edmp.viz.web import save_page, serve
+    from edmp.viz.window import show
 
-__all__ = ["Subject", "save_denoising", "save_image", "save_movie", "save_page", "save_plots", "serve", "subject_of"]
+__all__ = [
+    "Subject", "save_denoising", "save_image", "save_movie", "save_page", "save_plots", "serve", "show", "subject_of",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

@@ -42,6 +42,8 @@ COINCIDING = 1.5e-3
 """How much farther the arm at the goal is taken to be, where it coincides with the arm at the start."""
 TUBE_RADIUS = 0.005
 SWEPT_POSES = 60
+FIELD_OF_VIEW = 40.0
+"""Of a camera that can be turned, from top to bottom [deg]."""
 
 OVERLAYS = ("spheres", "boxes", "swept", "clearance")
 """What can be shown on top: the optimiser's spheres, the links' boxes, the volume that the arm sweeps, and the distance
@@ -195,6 +197,17 @@ class Stage:
         else:
             view = direction(self.azimuth, np.radians(25) if self.elevation is None else self.elevation)
         return fitted(_frame(on_robot, scene), view, size or self.size)
+
+    def orbit(self) -> tuple[Array, Array]:
+        """Eye and target (3,) [m] of a camera that can be turned: it looks from the side that `camera` finds, from
+        where a ball round the robot's motion fills `FIELD_OF_VIEW`.
+        """
+        shown = np.concatenate([np.stack([q for _, q, _ in self.ends]), self.between(8)])
+        points = points_on(self.robot, shown)
+        target = 0.5 * (points.min(axis=0) + points.max(axis=0))
+        radius = float(np.linalg.norm(points - target, axis=1).max()) + (0.15 if len(self.subject.scene) else 0.0)
+        target[2] -= 0.12 * radius  # the controls cover the bottom
+        return target - self.camera(shown).axes[2] * radius / np.sin(np.radians(FIELD_OF_VIEW / 2)), target
 
     def picture(self, ghosts: int) -> Shot:
         """The arm at start and goal, pale on its way between."""

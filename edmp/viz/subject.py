@@ -63,6 +63,14 @@ class Subject:
         return (self.result.best, *self.result.alternatives)
 
     @property
+    def labels(self) -> list[str]:
+        """What to call each motion where one is chosen."""
+        if not self.solutions:
+            return [f"motion {k}" for k in range(len(self.motions))]
+        names = ["best", *(f"alternative {k}" for k in range(1, len(self.solutions)))]
+        return [f"{name}: {_in_words(solution)}" for name, solution in zip(names, self.solutions, strict=True)]
+
+    @property
     def status(self) -> Status | None:
         """How planning ended; None if nothing was planned."""
         return self.result.status if self.result else None
@@ -158,6 +166,11 @@ def named_in(message: str, names: tuple[str, ...]) -> set[str]:
     """Which of the names a message mentions, in quotes or as whole words: link1 is not found in link10."""
     quoted, rest = set(re.findall(r'"([^"]*)"', message)), re.sub(r'"[^"]*"', " ", message)
     return {name for name in names if name in quoted or re.search(rf"(?<![\w.-]){re.escape(name)}(?![\w-])", rest)}
+
+
+def _in_words(solution: Solution) -> str:
+    words = f"{solution.length:.2f} rad, {solution.duration:.2f} s"
+    return words + (f", clearance {solution.min_clearance * 1e3:.1f} mm" if solution.min_clearance < 10 else "")
 
 
 # --- from what users have --------------------------------------------------------------------------------------------

@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edmp.result import Solution
 from edmp.robots.robot import Link
 from edmp.trajectory import Trajectory
 from edmp.viz.models import robot_parts
-from edmp.viz.staging import BOXES, FAULT, GOAL, PATH, SPHERES, START, SWEPT, Stage, points_on
+from edmp.viz.staging import BOXES, FAULT, FIELD_OF_VIEW, GOAL, PATH, SPHERES, START, SWEPT, Stage
 from edmp.viz.surfaces import Surface, corner_normals, tool_positions, tube
 
 Array = NDArray[np.float64]
@@ -23,8 +22,6 @@ PATH_POINTS = 120
 """Points of the line that the tool draws."""
 SWEPT_POSES = 24
 """Configurations of which the swept volume is made."""
-FIELD_OF_VIEW = 40.0
-"""Of the page's camera, from top to bottom [deg]."""
 
 
 def scene_document(stage: Stage) -> Document:
@@ -39,6 +36,7 @@ def scene_document(stage: Stage) -> Document:
         {"name": obstacle.name, "mesh": _add(meshes, surface), "fault": obstacle.name in subject.faults}
         for obstacle, surface in zip(subject.scene, surfaces, strict=True)
     ]
+    eye, target = stage.orbit()
     paths = [tube(tool_positions(stage.robot, _thinned(motion)), 0.004, PATH) for motion in subject.motions]
     return {
         "name": subject.name,
@@ -51,7 +49,7 @@ def scene_document(stage: Stage) -> Document:
         "at_fault": dict(subject.at_fault),
         "motions": [
             {"label": label, "path": _add(meshes, path), **_motion_document(motion)}
-            for motion, path, label in zip(subject.motions, paths, _labels(stage), strict=True)
+            for motion, path, label in zip(subject.motions, paths, subject.labels, strict=True)
         ],
         "solved": None if subject.result is None else subject.result.solved,
         "status": subject.status.value if subject.status else "",
@@ -60,7 +58,7 @@ def scene_document(stage: Stage) -> Document:
             "start": START, "goal": GOAL, "fault": FAULT, "spheres": SPHERES, "boxes": BOXES, "swept": SWEPT,
         },
         "swept_poses": SWEPT_POSES,
-        "camera": _camera(stage),
+        "camera": {"eye": eye.tolist(), "target": target.tolist(), "field_of_view": FIELD_OF_VIEW},
         "floor": min([0.0, *(float(surface.vertices[:, 2].min()) for surface in surfaces)]),
         "meshes": meshes,
     }  # fmt: skip
@@ -107,36 +105,6 @@ def _thinned(motion: Trajectory) -> Array:
     """(PATH_POINTS, dof) configurations at even times."""
     at = np.linspace(motion.times[0], motion.times[-1], PATH_POINTS)
     return np.stack([np.interp(at, motion.times, column) for column in motion.positions.T], axis=1)
-
-
-def _labels(stage: Stage) -> list[str]:
-    """What the page calls each motion."""
-    solutions = stage.subject.solutions
-    if not solutions:
-        return [f"motion {k}" for k in range(len(stage.subject.motions))]
-    return [
-        f"{'best' if k == 0 else f'alternative {k}'}: {_in_words(solution)}" for k, solution in enumerate(solutions)
-    ]
-
-
-def _in_words(solution: Solution) -> str:
-    words = f"{solution.length:.2f} rad, {solution.duration:.2f} s"
-    return words + (f", clearance {solution.min_clearance * 1e3:.1f} mm" if solution.min_clearance < 10 else "")
-
-
-# --- where to look from ----------------------------------------------------------------------------------------------
-
-
-def _camera(stage: Stage) -> Document:
-    """The side that `Stage.camera` finds, at a distance from which a ball round the robot's motion fills the page."""
-    subject = stage.subject
-    shown = np.concatenate([np.stack([q for _, q, _ in stage.ends]), stage.between(8)])
-    points = points_on(stage.robot, shown)
-    target = 0.5 * (points.min(axis=0) + points.max(axis=0))
-    radius = float(np.linalg.norm(points - target, axis=1).max()) + (0.15 if len(subject.scene) else 0.0)
-    target[2] -= 0.12 * radius  # the controls cover the bottom of the page
-    eye = target - stage.camera(shown).axes[2] * radius / np.sin(np.radians(FIELD_OF_VIEW / 2))
-    return {"eye": eye.tolist(), "target": target.tolist(), "field_of_view": FIELD_OF_VIEW}
 
 
 # --- triangles -------------------------------------------------------------------------------------------------------
