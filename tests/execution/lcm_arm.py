@@ -1,31 +1,22 @@
-"""An arm without dynamics behind Drake's protocol, as a process: ``python lcm_arm.py URL PROTOCOL [SHIFT]``.
+"""An arm without dynamics behind Drake's protocol, as a process: ``python lcm_arm.py URL PROTOCOL``.
 
-Does what ``edmp sim serve`` does at a fraction of its load. SHIFT [s] is added to the time stamps of its statuses, as
-by a machine whose clock is off.
+Does what ``edmp sim serve`` does at a fraction of its load.
 """
 
-import dataclasses
 import signal
 import sys
 import threading
 
 import torch
 
-from edmp.execution.drivers import lcm_messages
 from edmp.execution.drivers.lcm_server import ArmServer, ServeSettings
 from edmp.execution.kinematic import KinematicArm
 from edmp.robots import load_robot
 
 
-def main(url, protocol, shift="0"):
+def main(url, protocol):
     torch.set_num_threads(1)
-    kind, ending = lcm_messages.PROTOCOLS[protocol], threading.Event()
-    encode = kind.encode_status
-
-    def shifted(self, status, reference):
-        return encode(self, dataclasses.replace(status, stamp=status.stamp + float(shift)), reference)
-
-    kind.encode_status = shifted
+    ending = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: ending.set())
     robot = load_robot("panda")
     with KinematicArm(robot, robot.home, period=1e-3) as arm:

@@ -1,5 +1,7 @@
 """Drake's arm protocol over LCM: messages against Drake's own C++, and two processes over UDP multicast on loopback."""
 
+import contextlib
+import dataclasses
 import json
 import math
 import os
@@ -14,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edmp.cli import main
 from edmp.execution import DriverError, ExecutionSettings, Fault, MonitorSettings, Outcome, run
 from edmp.execution.driver import ArmState, Command
 from edmp.execution.drivers import driver_class, make_driver, streamed
@@ -48,8 +51,10 @@ from pydrake.systems.primitives import ConstantVectorSource
 URL = f"udpm://239.255.76.67:{20000 + os.getpid() % 20000}?ttl=0"
 """Ours alone on this machine, and not beyond it."""
 
-PATIENT = ExecutionSettings(monitor=MonitorSettings(lateness=5.0, state_age=5.0))
-"""The arm shares the processor with the tests: how late it is says nothing."""
+SLOWLY = ExecutionSettings(
+    speed=0.2, monitor=MonitorSettings(lateness=5.0, state_age=5.0, velocity_slack=2.0, tracking_error=0.1)
+)
+"""The arm shares the processor with the tests: how late it is, and how it catches up, says nothing."""
 
 PROTOCOL_NAMES = list(PROTOCOLS)
 
@@ -78,8 +83,8 @@ def serve(multicast):
     """Start an arm in a process of its own."""
     processes = []
 
-    def start(protocol="panda", shift=0.0):
-        command = [sys.executable, str(Path(__file__).parent / "lcm_arm.py"), URL, protocol, str(shift)]
+    def start(protocol="panda"):
+        command = [sys.executable, str(Path(__file__).parent / "lcm_arm.py"), URL, protocol]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         processes.append(process)
         assert select.select([process.stdout], [], [], 60)[0], "the arm did not start"
@@ -90,6 +95,28 @@ def serve(multicast):
     for process in processes:
         process.kill()
         process.communicate()
+
+
+@pytest.fixture
+def serve_here(panda, multicast):
+    """The same in a thread, which is there at once."""
+    ending, threads = threading.Event(), []
+
+    def start(protocol="panda"):
+        ready = threading.Event()
+
+        def work():
+            with KinematicArm(panda, panda.home, period=1e-3) as arm:
+                ArmServer(arm, settings=ServeSettings(protocol=protocol, url=URL)).serve(ending, ready=ready.set)
+
+        threads.append(threading.Thread(target=work))
+        threads[-1].start()
+        assert ready.wait(20)
+
+    yield start
+    ending.set()
+    for thread in threads:
+        thread.join()
 
 
 @pytest.fixture
@@ -218,15 +245,26 @@ def test_no_way_for_messages_is_told_with_what_to_set():
 
 
 def test_a_machine_without_a_route():
-    code = f"from edmp.execution.drivers.lcm_messages import open_lcm; open_lcm({URL!r})"
-    alone = ["unshare", "--net", "--map-root-user", "sh", "-c"]
-    if subprocess.run([*alone, "ip link set lo up"], capture_output=True, check=False).returncode != 0:
+    alone = ["unshare", "--net", "--map-root-user"]
+    if subprocess.run([*alone, "ip", "link", "set", "lo", "up"], capture_output=True, check=False).returncode != 0:
         pytest.skip("no right to make a network of our own")
-    script = f'ip link set lo up; {sys.executable} -c "$0"; {{}}; {sys.executable} -c "$0" && echo fine'
-    script = script.format("ip link set lo multicast on; ip route add 239.255.76.67/32 dev lo")
-    done = subprocess.run([*alone, script, code], capture_output=True, text=True, timeout=60, check=False)
-    assert "DriverError: no message gets through LCM" in done.stderr
-    assert done.stdout == "fine\n", "and what the message says to set is enough"
+    code = f"""
+import os
+from edmp.execution.drivers.lcm_messages import DriverError, open_lcm
+os.system("ip link set lo up")
+try:
+    open_lcm({URL!r})
+except DriverError as error:
+    print(error)
+os.system("ip link set lo multicast on; ip route add 239.255.76.67/32 dev lo")
+open_lcm({URL!r})
+print("and that is enough")
+"""
+    done = subprocess.run([*alone, sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    first, second = done.stdout.splitlines()
+    assert "no message gets through LCM" in first
+    assert "ip link set lo multicast on; ip route add 239.255.76.67/32 dev lo" in first
+    assert second == "and that is enough"
 
 
 def test_urls(monkeypatch):
@@ -250,6 +288,37 @@ def test_settings_that_make_no_sense(settings):
 # -- two processes ----------------------------------------------------------------------------------------------------
 
 
+@contextlib.contextmanager
+def sending(message):
+    """Publish what ``message()`` gives, channel and bytes, a hundred times a second."""
+    ending = threading.Event()
+
+    def work():
+        lcm = DrakeLcm(URL)
+        while not ending.wait(0.01):
+            lcm.Publish(*message())
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield
+    finally:
+        ending.set()
+        thread.join()
+
+
+def statuses(panda, shift):
+    """Of an arm at rest, stamped ``shift`` [s] off the clock."""
+    ours, begin = PROTOCOLS["panda"](), time.time()
+    state = ArmState(1.0, panda.home, *np.zeros((3, 7)))
+
+    def message():
+        now = dataclasses.replace(state, time=1.0 + time.time() - begin)
+        return ours.status_channel, ours.encode_status(Status(time.time() + shift, now), Command.hold(panda.home))
+
+    return message
+
+
 def listen(arm):
     for _ in range(500):
         arm.wait()
@@ -264,11 +333,11 @@ def test_follows_a_motion(protocol, panda, motion, serve, busy):
     server = serve(protocol)
     with reach(panda, protocol) as arm:
         assert arm.hardware, "it cannot know that the arm is simulated"
-        done = run(motion, arm, settings=PATIENT)
+        done = run(motion, arm, settings=SLOWLY)
     assert done.outcome is Outcome.REACHED, done.message
     recording = done.recording
     np.testing.assert_allclose(recording.measured[-1], motion.positions[-1], atol=2e-3)
-    assert np.abs(recording.measured - recording.commanded).max() < 0.05
+    assert np.abs(recording.measured_velocities).max() > 0.1
     assert not threads()
     server.send_signal(signal.SIGTERM)
     said = server.communicate(timeout=20)[0]
@@ -280,11 +349,11 @@ def test_the_arms_process_is_killed_while_it_moves(panda, motion, serve, busy):
     server = serve()
 
     def kill(state, command):
-        if np.abs(command.velocities).max() > 0.5:
+        if np.abs(command.velocities).max() > 0.3:
             server.kill()
 
     with reach(panda) as arm:
-        done = run(motion, arm, settings=ExecutionSettings(monitor=MonitorSettings(lateness=5.0)), on_tick=kill)
+        done = run(motion, arm, settings=SLOWLY, on_tick=kill)
     assert done.outcome is Outcome.LOST
     assert done.violation.fault is Fault.DRIVER
     assert "has ended or hangs" in done.message
@@ -313,8 +382,8 @@ def test_whoever_commands_is_gone_and_the_arm_rests_where_it_was_told_last(panda
 @pytest.mark.parametrize(
     ("jump", "mode"), [(0.5, 1), (math.nan, 1), (0.0, drake.lcmt_panda_status.CONTROL_MODE_TORQUE)]
 )
-def test_an_arm_that_gave_up_is_lost_and_says_why(jump, mode, panda, serve):
-    serve()
+def test_an_arm_that_gave_up_is_lost_and_says_why(jump, mode, panda, serve_here):
+    serve_here()
     with reach(panda) as arm:
         arm.wait()
         message = drake.lcmt_panda_command.decode(PROTOCOLS["panda"]().encode_command(panda.home + jump, time.time()))
@@ -331,48 +400,34 @@ def test_nobody_there(panda, multicast):
     assert not threads()
 
 
-@pytest.mark.parametrize(("shift", "says"), [(-3600.0, "3.6e+03 s old"), (0.5, "0.5 s ahead")])
-def test_clocks_apart(shift, says, panda, serve):
-    serve(shift=shift)
-    with pytest.raises(DriverError, match="clocks of the two machines") as raised:
-        reach(panda, timeout=0.5).connect()
-    assert says.split()[-1] in str(raised.value)
+@pytest.mark.parametrize(("shift", "says"), [(-3600.0, "s old"), (0.5, "s ahead")])
+def test_clocks_apart(shift, says, panda, multicast):
+    with sending(statuses(panda, shift)), pytest.raises(DriverError, match="clocks of the two machines") as raised:
+        reach(panda, timeout=0.3).connect()
+    assert says in str(raised.value)
 
 
-def test_somebody_else_commands(panda, serve):
-    serve()
-    ending, ours = threading.Event(), PROTOCOLS["panda"]()
-
-    def other():
-        lcm = DrakeLcm(URL)
-        while not ending.wait(0.01):
-            lcm.Publish(ours.command_channel, ours.encode_command(panda.home, time.time()))
-
-    thread = threading.Thread(target=other)
-    thread.start()
-    try:
-        with pytest.raises(DriverError, match="somebody else commands"):
-            reach(panda).connect()
-    finally:
-        ending.set()
-        thread.join()
+def test_somebody_else_commands(panda, multicast):
+    command = PROTOCOLS["panda"]().encode_command(panda.home, time.time())
+    with sending(lambda: ("PANDA_COMMAND", command)), pytest.raises(DriverError, match="somebody else commands"):
+        reach(panda).connect()
 
 
-def test_another_arm(serve):
-    serve()
+def test_another_arm(serve_here):
+    serve_here()
     ur5 = load_robot("ur5")
     with pytest.raises(DriverError, match=f"an arm of 7 joints; ur5 has {ur5.dof}"):
         reach(ur5).connect()
 
 
-def test_commands_more_often_than_statuses(panda, serve):
-    serve("iiwa")
+def test_commands_more_often_than_statuses(panda, serve_here):
+    serve_here("iiwa")
     with pytest.raises(DriverError, match="set period to"):
         reach(panda, "iiwa", period=1e-3).connect()
 
 
-def test_one_arm_a_channel(panda, serve):
-    serve()
+def test_one_arm_a_channel(panda, serve_here):
+    serve_here()
     with KinematicArm(panda, panda.home) as arm, pytest.raises(DriverError, match="another arm reports already"):
         ArmServer(arm, settings=ServeSettings(url=URL)).serve(threading.Event())
 
@@ -388,34 +443,69 @@ def test_an_iiwas_driver_ends_where_a_pandas_reports(panda, multicast):
             server.serve(threading.Event(), ready=jump)
 
 
-def test_commands_of_edmp(panda, motion, multicast, tmp_path):
-    """``edmp sim serve`` and ``edmp execute``, dynamics and all, slowly: on a loaded machine Drake is late."""
+@pytest.fixture
+def plan(panda, motion, tmp_path):
     best = Solution(np.array([panda.home, motion.positions[-1]]), motion, 0.5, np.inf)
-    path = tmp_path / "plan.json"
     result = PlanResult(PlanStatus.SOLVED, "", best, (), Stats(None, 0.0))
+    path = tmp_path / "plan.json"
     save_plan(path, Problem(panda, Scene(), panda.home, motion.positions[-1]), result)
-    edmp = [sys.executable, "-m", "edmp"]
-    command = [*edmp, "sim", "serve", "--plan", str(path), "--url", URL]
+    return path
+
+
+def test_edmp_sim_serve(panda, plan, multicast):
+    """Drake's arm goes where plain messages tell it to, however late a busy machine makes it, and ends when asked."""
+    command = [sys.executable, "-m", "edmp", "sim", "serve", "--plan", str(plan), "--url", URL]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
         try:
             assert select.select([server.stdout], [], [], 60)[0], "edmp sim serve did not start"
             assert server.stdout.readline() == f"READY panda PANDA_STATUS on {URL}\n"
-            driver = ["--driver", "drake-lcm", "--option", f"url={URL}", "--yes", "--speed", "0.2", "--json"]
-            ran = subprocess.run(
-                [*edmp, "execute", str(path), *driver], capture_output=True, text=True, timeout=100, check=False
-            )
+            lcm, ours = open_lcm(URL), PROTOCOLS["panda"]()
+            inbox, end, state = Mailbox(lcm, ours.status_channel), time.monotonic() + 30, None
+            target = panda.home.copy()
+            goal = panda.home + 0.1
+            while state is None or np.abs(state.positions - goal).max() > 2e-3:
+                target = np.minimum(target + 1e-3, goal)
+                lcm.Publish(ours.command_channel, ours.encode_command(target, time.time()))
+                time.sleep(5e-3)
+                if (raw := inbox.poll()) is not None:
+                    status = ours.decode_status(raw)
+                    state = status.state
+                    assert status.refusal is None
+                assert time.monotonic() < end, f"it is at {state}"
+            assert np.abs(state.torques).max() > 5.0, "something holds it up"
             server.send_signal(signal.SIGTERM)
             _, said = server.communicate(timeout=20)
         finally:
             server.kill()
     assert server.returncode == 0
-    assert "served" in said
-    report = json.loads(ran.stdout)
-    # A machine too loaded for either process stops the arm in a way that says so; nothing else will do.
-    if "no command for" in report["message"] or "ms late" in report["message"] or "no new state" in report["message"]:
-        pytest.skip(f"this machine is too busy for real time: {report['message']}")
-    assert report["outcome"] == "REACHED", report
-    assert report["tracking_peak_mrad"] < 30.0
+    assert "contacts none" in said
+
+
+def test_edmp_sim_serve_misused(plan, capsys):
+    for arguments, says in (
+        (["--plan", str(plan), "--robot", "panda"], "--plan gives robot"),
+        (["--scene", "nowhere"], "shipped examples"),
+        (["--protocol", "kuka"], "iiwa, panda"),
+        (["--start", "1 2"], "--start: expected 7 numbers"),
+        (["--option", "real_time=true"], "the pace is kept anyhow"),
+        (["--option", "delays=1"], "Did you mean 'delay'"),
+    ):
+        with pytest.raises(SystemExit) as stop:
+            main(["sim", "serve", *arguments])
+        assert stop.value.code == 2
+        assert says in capsys.readouterr().err
+
+
+def test_edmp_execute(plan, serve, busy, monkeypatch, capsys):
+    serve()
+    monkeypatch.setattr("edmp.execution.ExecutionSettings", lambda speed: dataclasses.replace(SLOWLY, speed=speed))
+    driver = ["--driver", "drake-lcm", "--option", f"url={URL}"]
+    with pytest.raises(SystemExit) as stop:
+        main(["execute", str(plan), *driver, "--yes", "--speed", "0.2", "--json"])
+    out, err = capsys.readouterr()
+    assert json.loads(out)["outcome"] == "REACHED"
+    assert stop.value.code == 0
+    assert "a REAL arm" in err
 
 
 def test_entry(panda):
