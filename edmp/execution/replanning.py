@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 
 _MOST_SPLICES = 3
 """Of one motion, that are put before the judge."""
+_TOO_LATE = "the plan came too late"
 _SHARE = 0.9
 """Of the planned speed: splices need room below the limits."""
 
@@ -54,24 +55,27 @@ class ReplanSettings:
     """Settings of `Replanner`.
 
     Attributes:
-        margin: distance that new motions keep from what moves [m].
+        margin: distance that new motions keep from what moves [m]; more than the guard's, or they will not last.
+        growth: obstacles that move are this much larger for the planner [m]; more than the margin, as splices cut
+            corners.
         horizon: how far ahead predictions are believed [s].
         look_ahead: the planner's scene holds copies of what moves, for this long ahead [s].
         speeds: shares of the planned speed to try.
         time_budget: of one call of the planner [s].
-        first_latency: how long planning is thought to take before it was measured [s].
+        first_latency: how long planning on the way is thought to take before it was measured [s].
         latency_factor: planning may take this much longer than it did lately [1].
         patience: longest time without a motion to the goal before it is given up [s].
         retreats: distances to go back along the way, if the arm is in the way of something [rad].
         retreat_margins: distances to keep from what moves when backing off, tried in this order [m].
     """
 
-    margin: float = 0.05
+    margin: float = 0.03
+    growth: float = 0.05
     horizon: float = 2.0
     look_ahead: float = 1.5
     speeds: tuple[float, ...] = (1.0, 0.6, 0.35)
     time_budget: float = 2.0
-    first_latency: float = 0.4
+    first_latency: float = 0.12
     latency_factor: float = 1.5
     patience: float = 10.0
     retreats: tuple[float, ...] = (0.15, 0.3, 0.6, 1.0, 1.5, 2.5)
@@ -80,7 +84,8 @@ class ReplanSettings:
     def __post_init__(self) -> None:
         positive = Range(0, above=True)
         names = ("horizon", "look_ahead", "time_budget", "first_latency", "patience")
-        check_fields(self, {**dict.fromkeys(names, positive), "margin": Range(0), "latency_factor": Range(1)})
+        check_fields(self, {**dict.fromkeys(names, positive), "latency_factor": Range(1)})
+        check_fields(self, {"margin": Range(0), "growth": Range(0)})
         check_fields(self, {"speeds": Range(0, 1, above=True, several=True)})
         check_fields(self, {"retreats": Range(0, above=True, several=True)})
         check_fields(self, {"retreat_margins": Range(0, several=True)})
@@ -173,7 +178,7 @@ class Replanner:
         self._planner, self._robot, self._buffer, self._now = planner, robot, buffer, now
         self._eyes, self._guard, self._goal = eyes, guard, goal
         self._settings, self._speed, self._seed = settings, speed, seed
-        self._latencies: deque[float] = deque([settings.first_latency / settings.latency_factor], maxlen=5)
+        self._latencies: deque[float] = deque([settings.first_latency], maxlen=3)
         self._way: Trajectory | None = None
         self._waiting_since: float | None = None
         self._outcome = ""
@@ -194,8 +199,13 @@ class Replanner:
         self._waiting_since = now if self._waiting_since is None else self._waiting_since
         if now - self._waiting_since > self._settings.patience:
             self._give_up(seen, now)
-        elif seen is not None:
+        elif seen is not None and not self._early(snap):
             self._replan(snap, seen, now, why)
+
+    def _early(self, snap: Buffered) -> bool:
+        """Would a plan be there long before the arm, which brakes, can take it?"""
+        braking = snap.braking and not snap.at_rest
+        return braking and self._buffer.after_braking().duration > min(self._latencies)
 
     def _need(self, snap: Buffered) -> str | None:
         if snap.at_rest and not snap.pending:
@@ -224,17 +234,19 @@ class Replanner:
         if result is not None and result.best and result.best.trajectory.joint_names != self._robot.joint_names:
             self._outcome = f"the planner's motion is of {', '.join(result.best.trajectory.joint_names)}"
             result = None
-        for motion in self._motions(result):
+        for k, motion in enumerate(self._motions(result)):
             outcome = self._try(motion, place)
+            if k == 0 and place.moving:  # those after it begin too late more often than not
+                self._latencies.append(self._now() - begin)
             if outcome is None:
                 accepted, self._outcome = True, f"{motion.duration:.2f} s to the goal"
                 break
             self._outcome = outcome
+            if outcome == _TOO_LATE:
+                break
         if not accepted and not place.moving and self._guard.ahead is not None:
             accepted = retreat = self._retreat(place)
         now = self._now()
-        if place.moving or accepted:
-            self._latencies.append(now - begin)
         self.replans.append(Replan(begin, now - begin, planning, why, accepted, retreat, self._outcome, query))
         log.info("replan at %.2f s (%s): %s in %.2f s", begin, why, self._outcome, now - begin)
 
@@ -252,7 +264,7 @@ class Replanner:
         now = self._now()
         settings = self._settings
         around = predicted_scene(
-            self._robot, seen, place.start, begin=now, end=now + settings.look_ahead, grow=settings.margin
+            self._robot, seen, place.start, begin=now, end=now + settings.look_ahead, grow=settings.growth
         )
         warm = self._left(place)
         result, query = None, None
@@ -304,11 +316,11 @@ class Replanner:
             now = self._now()
             begin = place.begins(now)
             if place.moving and self._buffer.snapshot().position > place.at:
-                return "the plan came too late"
+                return _TOO_LATE
             end = max(now + settings.horizon, begin)
             hit = threat(robot, seen, joined, begin=begin, end=end, margin=margin)
             if hit is None:
-                return None if self._hand_over(joined, place, final) else "the plan came too late"
+                return None if self._hand_over(joined, place, final) else _TOO_LATE
             outcome = hit.message
         return outcome
 
@@ -316,6 +328,8 @@ class Replanner:
         if not place.moving and not self._buffer.snapshot().at_rest:
             return False  # it brakes still: the next attempt begins from the same place
         taken = self._buffer.offer(motion, version=place.snap.version, at=place.at, final=final)
+        if taken:
+            self._guard.ahead = None  # it spoke of what was buffered until now
         if taken and final:
             self._way = motion
         return taken

@@ -12,11 +12,11 @@ from edmp.trajectory import Trajectory
 
 Array = NDArray[np.float64]
 
-_JOINS = np.geomspace(0.05, 2.0, 32)
+_JOINS = np.geomspace(0.05, 2.0, 20)
 """Times along the new motion at which it may be joined [s]."""
-_DURATIONS = np.geomspace(0.05, 2.0, 40)
+_DURATIONS = np.geomspace(0.05, 2.0, 24)
 """Times that the passage there may take [s]."""
-_SHARES = np.linspace(0.0, 1.0, 33)
+_SHARES = np.linspace(0.0, 1.0, 25)
 _PERIOD = 0.01
 _REST = 1e-6
 
