@@ -5,7 +5,7 @@ import pytest
 
 from edmp.robots import load_robot
 from edmp.robots.errors import InvalidInputError
-from edmp.scenes import Scene, Sphere
+from edmp.scenes import Box, Capsule, Cylinder, Scene, Sphere
 from edmp.scenes.scene import Obstacle
 from edmp.timing import retime_waypoints
 from edmp.validate import Judge
@@ -82,3 +82,29 @@ def test_nonsense_is_refused(panda, swing):
         first_encounter(panda, [], swing, begin=1.0, end=0.0)
     with pytest.raises(InvalidInputError, match="velocity of 'ball'"):
         ball((0, 0, 0), (np.nan, 0, 0))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_anything_that_moves_is_met_when_sampling_meets_it_wherever_the_arm_stands(panda, swing, seed):
+    rng = np.random.default_rng(seed)
+    X_W0 = random_pose(rng)
+    robot = panda.with_base(X_W0)
+    shapes = (Box((0.1, 0.15, 0.2)), Sphere(0.07), Cylinder(0.05, 0.2), Capsule(0.04, 0.1))
+    X_0O = random_pose(rng)
+    X_0O[:3, 3] = np.array([0.5, 0.0, 0.5]) + rng.normal(scale=0.25, size=3)
+    velocity = X_W0[:3, :3] @ rng.normal(scale=0.4, size=3)
+    one = MovingObstacle(Obstacle("thing", shapes[seed % 4], X_W0 @ X_0O), velocity, 0.0)
+    hit = first_encounter(robot, [one], swing, begin=0.0, end=swing.duration)
+    when = sampled(robot, one, swing, swing.duration)
+    assert (hit is None) == (when is None)
+    if hit is not None:
+        assert hit.time == pytest.approx(when, abs=0.02)
+
+
+def random_pose(rng):
+    Q, R = np.linalg.qr(rng.normal(size=(3, 3)))
+    Q *= np.sign(np.diag(R))
+    Q[:, 0] *= np.linalg.det(Q)
+    X = np.eye(4)
+    X[:3, :3], X[:3, 3] = Q, rng.normal(size=3)
+    return X

@@ -1,0 +1,62 @@
+"""Crossings as a benchmark: what is written, that it goes on where it was, and what is summed up."""
+
+import json
+
+import numpy as np
+import pytest
+
+from edmp.bench.replanned import ReplanBenchSettings, replan_crossings, summarise_replans
+from edmp.execution.crossing import CrossingSettings, make_crossing
+from edmp.robots import load_robot
+from edmp.robots.errors import InvalidInputError
+from edmp.timing import retime_waypoints
+from edmp.validate.spacetime import first_encounter
+
+
+def test_two_crossings_in_lock_step_and_one_more(tmp_path):
+    out = tmp_path / "replan.jsonl"
+    settings = ReplanBenchSettings(seed=3, driver="kinematic", options={"period": 5e-3})
+    rows = replan_crossings(out, settings, runs=1)
+    assert [row["index"] for row in rows] == [3]
+    rows = replan_crossings(out, settings, runs=2, resume=True)
+    assert [row["index"] for row in rows] == [3, 4]
+    lines = [json.loads(line) for line in out.read_text().splitlines()]
+    assert ["run" in line for line in lines] == [True, False, True, False]
+    assert lines[0]["run"]["replan"]["driver"] == "kinematic"
+    for row in rows:
+        assert row["outcome"] == "REACHED", row["message"]
+        assert row["touched"] is None
+        assert row["closest_m"] > 0.0
+        assert len(row["replans"]) > 1
+        assert row["replans"][0]["warm"] is False
+        assert row["queries"]
+        assert all(q["warm_s"] > 0 and q["cold_s"] > 0 for q in row["queries"])
+    s = summarise_replans(rows)
+    assert (s.runs, s.reached, s.touched) == (2, 2, 0)
+    assert s.closest == min(row["closest_m"] for row in rows)
+
+
+def test_a_summary_counts_what_touched_and_what_stopped():
+    row = {"outcome": "STOPPED", "fault": "NO_WAY", "touched": "hand meets ball", "contacts": 0, "closest_m": None}
+    row |= {"duration_s": 1.0, "replans": [], "queries": []}
+    s = summarise_replans([row])
+    assert (s.runs, s.reached, s.touched, s.faults) == (1, 0, 1, {"NO_WAY": 1})
+    assert np.isnan(s.closest)
+    assert np.isnan(s.warm)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_crossing_meets_the_straight_way_after_it_was_seen(seed):
+    panda = load_robot("panda")
+    crossing = make_crossing(panda, seed)
+    way = retime_waypoints([crossing.start, crossing.goal], panda.limits, joint_names=panda.joint_names)
+    met = first_encounter(panda, [crossing.mover], way, begin=0.15, end=0.15 + way.duration)
+    low, high = CrossingSettings().notice
+    assert low <= met.time - crossing.appears <= high
+    again = make_crossing(panda, seed)
+    np.testing.assert_array_equal(again.mover.obstacle.X_WO, crossing.mover.obstacle.X_WO)
+
+
+def test_nonsense_is_refused():
+    with pytest.raises(InvalidInputError, match="slowdown"):
+        ReplanBenchSettings(slowdown=-1.0)
