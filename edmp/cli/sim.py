@@ -54,14 +54,12 @@ def serve(
     import numpy as np
 
     from edmp.execution.drivers import make_driver
-    from edmp.execution.drivers.lcm_messages import PROTOCOLS
     from edmp.execution.drivers.lcm_server import ArmServer, ServeSettings
 
     settings = ServeSettings(protocol, url, command_channel, status_channel, expire)
     options = driver_options(option or [])
     if options.get("real_time"):
         raise InvalidInputError("--option real_time: the pace is kept anyhow")
-    options.setdefault("period", PROTOCOLS[protocol].period)
     if plan is not None:
         if robot is not None or scene is not None or start is not None:
             raise InvalidInputError(
@@ -77,7 +75,7 @@ def serve(
     ):
         server = ArmServer(simulated, settings=settings)
         done = server.serve(ending, ready=lambda: print(f"READY {arm.name} {server.where}", flush=True))
-    _report(done, simulated.period)
+    _report(done)
 
 
 def _of_plan(path: Path) -> tuple[Robot, Scene, np.ndarray]:
@@ -106,9 +104,9 @@ def _setting(robot: str | None, scene: str | None) -> tuple[Robot, Scene]:
         return load_setting(path, robot=robot)
 
 
-def _report(done: Served, period: float) -> None:
+def _report(done: Served) -> None:
     console = progress_console()
-    seconds = done.ticks * period
+    seconds = done.seconds
     share = seconds / (seconds + done.slipped) if seconds else 1.0
     touched = f"{done.contacts} ticks" if done.contacts else "none"
     console.print(

@@ -9,7 +9,7 @@ against its own; on two machines the clocks must be kept together (chrony, ptp).
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -98,6 +98,7 @@ class DrakeLcmArm(StreamedArm):
         self._lcm = open_lcm(self.settings.url)
         self._inbox = Mailbox(self._lcm, self._status_channel)
         self._newest_status: Status | None = None
+        self._zero: float | None = None  # the arm's clock may count from 1970, and lose the microseconds
         self._stale = 0.0
         # Apart, so that our own commands are not handed back to us later.
         others = Mailbox(open_lcm(self.settings.url), self._command_channel)
@@ -114,12 +115,13 @@ class DrakeLcmArm(StreamedArm):
             if self._look() and self._newest_status is not None:
                 times.append(self._newest_status.state.time)
             time.sleep(_POLL)
-        interval = min(np.diff(times))
-        if interval > 1.1 * self.period:
+        interval = float(np.median(np.diff(times)))
+        if interval > 1.5 * self.period:
             raise DriverError(
                 f"{self._where}: statuses come every {interval * 1e3:.1f} ms, too rarely for commands every "
                 f"{self.period * 1e3:.1f} ms: set period to {interval:.3g} or more"
             )
+        self.slack = 0.5 * interval
 
     def _look(self) -> bool:
         """Take in what has come; was there something new?"""
@@ -137,7 +139,9 @@ class DrakeLcmArm(StreamedArm):
         if abs(age) > self.settings.status_age:
             self._stale = age
             return False
-        self._newest_status, self._heard, self._stale = status, time.monotonic(), 0.0
+        self._zero = status.state.time if self._zero is None else self._zero
+        state = replace(status.state, time=status.state.time - self._zero)
+        self._newest_status, self._heard, self._stale = replace(status, state=state), time.monotonic(), 0.0
         if status.refusal is not None:
             raise DriverError(f"{self._where}: {status.refusal}")
         return True
