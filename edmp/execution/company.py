@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import threading
 import time
@@ -117,6 +118,7 @@ class Threads(Company):
         return self._lock
 
     def start(self, duties: Sequence[Duty], failed: Failed) -> None:
+        gc.freeze()  # a collection of all that was ever imported would hold up the control loop
         self._beats = {duty.name: _Beat(duty, failed) for duty in duties}
 
     def tick(self) -> None:
@@ -131,6 +133,7 @@ class Threads(Company):
         limit = time.monotonic() + timeout
         for beat in self._beats.values():
             beat.thread.join(max(0.0, limit - time.monotonic()))
+        gc.unfreeze()
         return [name for name, beat in self._beats.items() if beat.thread.is_alive()]
 
 

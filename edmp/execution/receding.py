@@ -127,6 +127,7 @@ class RecedingHorizon:
         still = _resting(driver, state.positions.clip(limits.lower, limits.upper))
         company = self._company or company_of(driver)
         buffer = CommandBuffer(still, limits, final=False, lock=company.lock())
+        buffer.advance(driver.period)  # to its end: at rest
         eyes = Eyes(self._source, company.now, max_age=settings.scene_age)
         guard = Guard(driver.robot, buffer, eyes, settings.guard, company.now)
         replanner = Replanner(
