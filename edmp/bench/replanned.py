@@ -166,11 +166,12 @@ def describe_crossing(run: CrossingRun) -> Row:
 
     Keys: outcome, fault, message, touched (what the measured motion really touched, standing or moving; None if
     nothing), contacts (ticks at which the simulator saw any), closest_m (distance from the moving obstacle),
-    duration_s, replans (time, latency, planning [s], why, accepted, retreat, warm, outcome), asked (`Query` of those
+    duration_s, replans (time since the beginning, latency, planning [s], why, accepted, retreat, warm, outcome), asked (`Query` of those
     with a warm start).
     """
     done, after = run.done, run.world.examine(run.done.recording)
     times = done.recording.seen
+    begin = float(times[0]) if len(times) else 0.0
     return {
         "outcome": done.outcome.value,
         "fault": done.violation.fault.value if done.violation else None,
@@ -181,7 +182,7 @@ def describe_crossing(run: CrossingRun) -> Row:
         "duration_s": float(times[-1] - times[0]) if len(times) else 0.0,
         "replans": [
             {
-                "time": one.time,
+                "time": one.time - begin,
                 "latency": one.latency,
                 "planning": one.planning,
                 "why": one.why,

@@ -70,12 +70,13 @@ def _report(run: CrossingRun) -> bool:
     after = run.world.examine(done.recording)
     mover = run.crossing.mover
     console.print(f"{done.outcome.value} {done.message}", soft_wrap=True)
+    begin = float(done.recording.seen[0]) if len(done.recording.seen) else 0.0
     console.print(f"  crossing   {mover.speed:.2f} m/s, seen from {run.crossing.appears:.2f} s on")
     for one in done.replans:
         how = "no plan" if one.query is None else "planned" if one.query.warm is None else "planned warm"
         verdict = "taken" if one.accepted else "refused"
         console.print(
-            f"  {one.time:6.2f} s   {one.why}: {how} in {1e3 * one.planning:.0f} ms, {verdict}: {one.outcome}",
+            f"  {one.time - begin:6.2f} s   {one.why}: {how} in {1e3 * one.planning:.0f} ms, {verdict}: {one.outcome}",
             soft_wrap=True,
         )
     near = f"closest {1e3 * after.closest:.0f} mm"
