@@ -7,11 +7,12 @@ What it does, and what not: the costs of an ensemble steer the sampling (guidanc
 upright tools. The steps after it, repair and polish, act on clearance and length only, and nothing certifies the lean:
 the tool may lean more than ``tolerance`` in the motion that comes out.
 
-    python examples/04_custom_cost.py
+    python examples/04_custom_cost.py [--headless]
 """
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -19,6 +20,7 @@ import torch
 from torch import Tensor
 
 import edmp
+import edmp.viz
 from edmp.costs import Cost, Ensemble, Margins, World, register_cost
 from edmp.robots import Motion, load_robot
 from edmp.scenes import Box, Scene
@@ -72,7 +74,7 @@ def guiding_gradient() -> tuple[Tensor, Tensor]:
     return ENSEMBLE.value_and_gradient(World.of(robot, TABLE), q, 0.5)
 
 
-def main() -> edmp.PlanResult:
+def main(*, headless: bool = False) -> edmp.PlanResult:
     value, gradient = guiding_gradient()
     for i, member in enumerate(ENSEMBLE.members):
         row = int((ENSEMBLE.rows == i).nonzero()[0])
@@ -82,8 +84,10 @@ def main() -> edmp.PlanResult:
     goal[0] += 1.0
     result = edmp.plan(TABLE, robot.home, goal, ensemble=ENSEMBLE)
     print(result.status, result.message)
+    if not headless:
+        edmp.viz.show(result, robot=robot, scene=TABLE)
     return result
 
 
 if __name__ == "__main__":
-    main()
+    main(headless="--headless" in sys.argv[1:])

@@ -3,17 +3,19 @@
 The URDF here has boxes, cylinders and spheres; meshes work alike. There are no trained weights for this arm, so a
 Gaussian-process prior serves it. The fitted description can be kept: `save_robot` writes what `load_robot` reads.
 
-    python examples/05_custom_robot.py
+    python examples/05_custom_robot.py [--headless]
 """
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
 
 import edmp
+import edmp.viz
 from edmp.robots import save_robot
 
 
@@ -46,7 +48,7 @@ URDF = f"""<robot name="stick_arm">
 POST = edmp.Scene.of({"post": (edmp.Cylinder(0.03, 0.9), (0.45, 0.0, 0.45))})
 
 
-def main() -> edmp.PlanResult:
+def main(*, headless: bool = False) -> edmp.PlanResult:
     with tempfile.TemporaryDirectory() as folder:
         urdf, description = Path(folder, "stick_arm.urdf"), Path(folder, "stick_arm.yaml")
         urdf.write_text(URDF)
@@ -59,8 +61,10 @@ def main() -> edmp.PlanResult:
     start, goal = np.array([-0.8, 1.2, 0.3, 0.0]), np.array([0.8, 1.2, 0.3, 0.0])
     result = edmp.plan(POST, start, goal, robot=arm)
     print(result.status, result.message)
+    if not headless:
+        edmp.viz.show(result, robot=arm, scene=POST)
     return result
 
 
 if __name__ == "__main__":
-    main()
+    main(headless="--headless" in sys.argv[1:])

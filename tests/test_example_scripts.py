@@ -25,7 +25,7 @@ def test_example(
     monkeypatch.syspath_prepend(str(EXAMPLES))
     monkeypatch.chdir(tmp_path)
     # A module may be there already: importing an example twice would register its cost twice.
-    result = (sys.modules.get(name) or importlib.import_module(name)).main()
+    result = (sys.modules.get(name) or importlib.import_module(name)).main(headless=True)
     assert result.status is Status.SOLVED, result.message
     assert "certified motion" in capsys.readouterr().out
     assert list(tmp_path.iterdir()) == []
