@@ -166,8 +166,8 @@ def describe_crossing(run: CrossingRun) -> Row:
 
     Keys: outcome, fault, message, touched (what the measured motion really touched, standing or moving; None if
     nothing), contacts (ticks at which the simulator saw any), closest_m (distance from the moving obstacle),
-    duration_s, replans (time since the beginning, latency, planning [s], why, accepted, retreat, warm, outcome), asked (`Query` of those
-    with a warm start).
+    duration_s, replans (time since the beginning, latency, planning [s], why, accepted, retreat, warm, outcome), asked
+    (`Query` of those with a warm start).
     """
     done, after = run.done, run.world.examine(run.done.recording)
     times = done.recording.seen
