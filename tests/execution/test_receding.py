@@ -8,7 +8,7 @@ import torch
 
 from edmp.execution import DriverError, Fault, Outcome
 from edmp.execution.company import Turns
-from edmp.execution.crossing import CrossingWorld, make_crossing
+from edmp.execution.crossing import CrossingWorld, make_crossing, measured_motion
 from edmp.execution.driver import ArmState
 from edmp.execution.kinematic import KinematicArm
 from edmp.execution.prediction import Observation
@@ -22,7 +22,7 @@ from edmp.scenes import Scene, Sphere
 from edmp.scenes.scene import Obstacle
 from edmp.timing import retime_waypoints
 from edmp.validate import Judge
-from edmp.validate.spacetime import MovingObstacle
+from edmp.validate.spacetime import MovingObstacle, first_encounter
 
 PERIOD = 5e-3
 APPEARS = 0.3
@@ -155,6 +155,24 @@ def test_without_replanning_a_crossing_is_a_collision(panda):
         world._begin = 0.0
         done = run(way, arm)
     assert world.examine(done.recording).touched is not None
+
+
+def test_at_rest_without_a_plan_it_gets_out_of_the_way(panda, ends):
+    """Something stands between the arm and its goal, and something else comes for the arm that waits before it."""
+    wall = in_the_way(panda, 0.65 * ends[1] + 0.35 * ends[0], (0.0, 0.0, 1e-4))
+    far, near = (tool_pose(panda, torch.as_tensor(q, dtype=torch.float32)).numpy()[:3, 3] for q in ends[::-1])
+    velocity = 0.25 * (near - far) / np.linalg.norm(near - far)
+    comer = MovingObstacle(Obstacle.at("comer", Sphere(0.06), far + np.array([0.2, 0.0, 0.0])), velocity, APPEARS)
+    settings = HorizonSettings(plan_period=0.2, replan=ReplanSettings(patience=1.6))
+    with KinematicArm(panda, ends[0], period=PERIOD) as arm:
+        done = go(arm, ends[1], Straight(panda), Source(arm, wall, comer), settings)
+    assert done.violation.fault is Fault.NO_WAY
+    assert any(one.retreat for one in done.replans)
+    motion = measured_motion(done.recording)
+    begin = float(done.recording.seen[0])
+    for one in (wall, comer):
+        assert first_encounter(panda, [one], motion, begin=begin, end=begin + motion.duration) is None
+    comes_to_rest(done, panda)
 
 
 # -- faults -----------------------------------------------------------------------------------------------------------
