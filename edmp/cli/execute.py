@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import shlex
 import signal
@@ -187,6 +188,8 @@ def _confirm(arm: ArmDriver) -> None:
 def _run(arm: ArmDriver, trajectory: Trajectory, settings: ExecutionSettings, room: Tube | None) -> Execution:
     from edmp.execution import run
 
+    gc.collect()
+    gc.freeze()  # looking through what has been made so far takes milliseconds, in the middle of a motion
     with controlled_stop() as interrupt, arm:
         return run(trajectory, arm, settings=settings, tube=room, interrupt=interrupt)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -74,6 +75,8 @@ def serve(
         make_driver("drake-sim", arm, positions=first, scene=around, options=options) as simulated,
     ):
         server = ArmServer(simulated, settings=settings)
+        gc.collect()
+        gc.freeze()  # as in edmp execute
         done = server.serve(ending, ready=lambda: print(f"READY {arm.name} {server.where}", flush=True))
     _report(done)
 

@@ -121,7 +121,8 @@ class ArmServer:
         self._refuse_twins()
         inbox, done = Mailbox(self._lcm, self._command_channel), Served()
         state = arm.wait()
-        self._reference = Reference(state.positions, period, self._settings.low_pass)
+        highest = arm.robot.limits.acceleration
+        self._reference = Reference(state.positions, period, cutoff=self._settings.low_pass, highest=highest)
         self._target = self._approached = state.positions
         self._left = 1
         self._publish(state, done)
@@ -209,19 +210,20 @@ class Reference:
     """Positions, velocities and accelerations from commanded positions, as drake-franka-driver makes them.
 
     q_k = q_(k-1) + g (c - q_(k-1)) with g = dt / (dt + 1 / (2 pi f)), v the same filter over (q_k - q_(k-1)) / dt, a
-    over the differences of v.
+    over the differences of v. What the arm may not accelerate is jitter of the commands, and not told its controller.
 
     Args:
         positions: (dof,) at first, at rest [rad].
         dt: between calls [s].
         cutoff: f [Hz].
+        highest: (dof,) acceleration of the arm [rad/s^2].
 
     Attributes:
         command: the present one.
     """
 
-    def __init__(self, positions: Array, dt: float, cutoff: float) -> None:
-        self._dt, self._gain = dt, dt / (dt + 1.0 / (2.0 * math.pi * cutoff))
+    def __init__(self, positions: Array, dt: float, *, cutoff: float, highest: Array) -> None:
+        self._dt, self._gain, self._highest = dt, dt / (dt + 1.0 / (2.0 * math.pi * cutoff)), highest
         self.command = Command.hold(positions)
 
     def advance(self, target: Array) -> Command:
@@ -229,5 +231,6 @@ class Reference:
         q, v, a = self.command.positions, self.command.velocities, self.command.accelerations
         step = self._gain * (target - q)
         faster = self._gain * (step / self._dt - v)
-        self.command = Command(q + step, v + faster, a + self._gain * (faster / self._dt - a))
+        a = np.clip(a + self._gain * (faster / self._dt - a), -self._highest, self._highest)
+        self.command = Command(q + step, v + faster, a)
         return self.command
