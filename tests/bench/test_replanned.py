@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from edmp.bench.replanned import ReplanBenchSettings, replan_crossings, summarise_replans
+from edmp.cli.main import main
 from edmp.execution.crossing import CrossingSettings, make_crossing
 from edmp.robots import load_robot
 from edmp.robots.errors import InvalidInputError
@@ -60,3 +61,33 @@ def test_a_crossing_meets_the_straight_way_after_it_was_seen(seed):
 def test_nonsense_is_refused():
     with pytest.raises(InvalidInputError, match="slowdown"):
         ReplanBenchSettings(slowdown=-1.0)
+
+
+def test_the_demo_says_what_happened_and_writes_a_page(tmp_path, capsys):
+    page = tmp_path / "page.html"
+    arguments = ["demo", "replan", "--seed", "4", "--driver", "kinematic", "--option", "period=0.005"]
+    with pytest.raises(SystemExit) as ended:
+        main([*arguments, "--html", str(page)])
+    out = capsys.readouterr().out
+    assert ended.value.code == 0, out
+    assert out.startswith("REACHED")
+    assert "planned warm" in out
+    assert "touched nothing" in out
+    text = page.read_text(encoding="utf-8")
+    assert '"mover"' in text
+    assert '"mover there"' in text
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--headless", "--movie", "a.mp4"], "give one of"),
+        (["--driver", "ur", "--option", "ip=10.0.0.1"], "ip"),
+        (["--option", "delay"], "expected KEY=VALUE"),
+    ],
+)
+def test_misuse_of_the_demo_is_one_line(capsys, more, message):
+    with pytest.raises(SystemExit) as ended:
+        main(["demo", "replan", *more])
+    assert ended.value.code == 2
+    assert message in capsys.readouterr().err
