@@ -329,7 +329,7 @@ def _earlier_path(robot: Robot, warm: ArrayLike) -> torch.Tensor:
         raise InvalidInputError(
             f"warm must be a path (n >= 2, {robot.dof}) of finite numbers for {robot.name}, got shape {path.shape}"
         )
-    return torch.as_tensor(path, dtype=torch.float32)
+    return torch.as_tensor(np.ascontiguousarray(path), dtype=torch.float32)
 
 
 def _detour(call: _Call) -> float:

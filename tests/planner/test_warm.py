@@ -7,6 +7,7 @@ import pytest
 
 import edmp
 from edmp.planner import Planner, PlannerSettings, WarmStart
+from edmp.result import Status
 from edmp.robots.errors import InvalidInputError
 from edmp.scenes import Box, Scene
 from edmp.scenes.scene import Obstacle
@@ -54,6 +55,25 @@ def test_a_useless_warm_start_ends_in_a_plan_from_scratch(problem, path):
     found = planner.plan(problem.scene, problem.start, problem.goal, warm=wild)
     assert found.solved
     assert found.stats.num_seeds > 1
+
+
+def test_the_way_back_may_be_a_view_of_the_way_there(planner, problem, path):
+    goal = path[0]
+    back = planner.plan(problem.scene, path[-1], goal, warm=path[::-1])
+    assert back.solved
+    assert Judge(problem.robot, problem.scene).check_path(back.path, start=path[-1], goal=goal).valid
+    np.testing.assert_array_equal(back.path, back.trajectory.positions)
+
+
+def test_what_is_wrong_with_start_or_goal_is_said_with_a_warm_start_too(planner, problem, path):
+    from edmp.viz.surfaces import tool_positions
+
+    hand = tool_positions(problem.robot, path[:1])[0]
+    scene = Scene((*problem.scene.obstacles, Obstacle.at("new", Box((0.06, 0.06, 0.06)), hand)))
+    assert planner.plan(scene, path[0], path[-1], warm=path).status is Status.START_IN_COLLISION
+    assert planner.plan(scene, path[-1], path[0], warm=path[::-1]).status is Status.GOAL_IN_COLLISION
+    beyond = path[0] + 10.0
+    assert planner.plan(problem.scene, beyond, path[-1], warm=path).status is Status.START_OUT_OF_LIMITS
 
 
 @pytest.mark.parametrize("bad", [np.zeros(7), np.zeros((1, 7)), np.zeros((5, 6)), np.full((5, 7), np.nan)])
