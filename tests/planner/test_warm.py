@@ -69,7 +69,7 @@ def test_what_is_wrong_with_start_or_goal_is_said_with_a_warm_start_too(planner,
     from edmp.viz.surfaces import tool_positions
 
     hand = tool_positions(problem.robot, path[:1])[0]
-    scene = Scene((*problem.scene.obstacles, Obstacle.at("new", Box((0.06, 0.06, 0.06)), hand)))
+    scene = Scene((*problem.scene.obstacles, Obstacle.at("new", Box((0.15, 0.15, 0.15)), hand)))
     assert planner.plan(scene, path[0], path[-1], warm=path).status is Status.START_IN_COLLISION
     assert planner.plan(scene, path[-1], path[0], warm=path[::-1]).status is Status.GOAL_IN_COLLISION
     beyond = path[0] + 10.0
