@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 
 import numpy as np
 import pytest
@@ -10,9 +11,10 @@ from plan_cases import failed, solved
 
 from edmp.problem import Problem, load_example
 from edmp.result import Status
-from edmp.robots.errors import InvalidInputError, UnknownNameError
+from edmp.robots.errors import EdmpError, InvalidInputError, UnknownNameError
 from edmp.viz.playback import KEY_OF, SPEEDS, STEP, Playback
 from edmp.viz.subject import Subject, subject_of
+from edmp.viz.window import show
 
 
 @pytest.fixture(scope="module")
@@ -119,3 +121,11 @@ def test_what_has_no_motion_has_no_clock() -> None:
         np.testing.assert_array_equal(playback.configuration, subject.standing)
     assert set(Playback(failure(problem)).ends) == {"start", "goal"}
     assert "goal" not in Playback(subject_of(problem.scene)).visible
+
+
+def test_without_a_screen_the_window_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "linux")
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(EdmpError, match="no screen to open a window on"):
+        show(load_example("bookshelf"))
