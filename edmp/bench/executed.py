@@ -19,6 +19,7 @@ from edmp.bench.provenance import describe_run
 from edmp.bench.records import Writer
 from edmp.execution import ExecutionSettings, Outcome, Tube, TubeSettings, run, summarise
 from edmp.execution.drivers import make_driver
+from edmp.execution.effort import SHARE, effort_limit
 from edmp.planfile import finite_or_none
 from edmp.problem import Problem
 from edmp.robots.errors import FileFormatError, InvalidInputError
@@ -42,6 +43,7 @@ class ExecuteSettings:
         options: of the driver.
         execution: see `edmp.execution.ExecutionSettings`.
         tube: see `edmp.execution.TubeSettings`; None executes without one.
+        effort: motions that need more than this share of an effort limit are slowed down until they do not [1].
     """
 
     robot: str = "panda"
@@ -50,6 +52,7 @@ class ExecuteSettings:
     options: dict[str, Any] = field(default_factory=dict)
     execution: ExecutionSettings = field(default_factory=ExecutionSettings)
     tube: TubeSettings | None = field(default_factory=TubeSettings)
+    effort: float = SHARE
 
 
 def execute_problems(
@@ -101,7 +104,8 @@ def execute_problems(
 def execute_problem(problem: Problem, planner: edmp.Planner, settings: ExecuteSettings) -> Row:
     """Plan, execute, measure.
 
-    Keys: status (of the plan), outcome, fault, message, contacts (ticks), touched (what first), planned_duration_s,
+    Keys: status (of the plan), outcome, fault, message, contacts (ticks), touched (what first), speed (share of
+    the planned one), planned_duration_s,
     duration_s, tracking_rms_mrad, tracking_peak_mrad, peak_torque_share, planned_clearance_m and measured_clearance_m
     (both proved by the judge within 0.1 mm; None without obstacles), plan_s, tube_s, execute_s (wall times).
     """
@@ -119,8 +123,10 @@ def execute_problem(problem: Problem, planner: edmp.Planner, settings: ExecuteSe
     arm = make_driver(settings.driver, robot, positions=motion.positions[0], scene=scene, options=settings.options)
     if arm.hardware:
         raise InvalidInputError(f"driver {arm.name} moves a real arm: only simulated ones are for benchmarks")
+    allowed = effort_limit(robot, motion, share=settings.effort)
+    execution = dataclasses.replace(settings.execution, speed=min(settings.execution.speed, allowed.speed))
     with arm:
-        done = run(motion, arm, settings=settings.execution, tube=tube)
+        done = run(motion, arm, settings=execution, tube=tube)
     row["execute_s"] = time.perf_counter() - begin
     summary = summarise(done.recording, robot=robot)
     contacts = done.recording.contacts
@@ -130,6 +136,7 @@ def execute_problem(problem: Problem, planner: edmp.Planner, settings: ExecuteSe
         "message": done.message,
         "contacts": summary.num_contacts,
         "touched": list(contacts[0][1:]) if contacts else None,
+        "speed": execution.speed,
         "planned_duration_s": motion.duration,
         "duration_s": summary.duration,
         "tracking_rms_mrad": summary.tracking_rms,

@@ -35,6 +35,9 @@ def execute(
     payload: Annotated[float, typer.Option(help="Mass at the tool that the controller does not know of [kg].")] = 0.0,
     delay: Annotated[float, typer.Option(help="Commands take effect this much later [s].")] = 0.0,
     speed: Annotated[float, typer.Option(help="Share of the planned speed, in (0, 1].")] = 1.0,
+    effort: Annotated[
+        float, typer.Option(help="Slow motions down that need more of an effort limit, in (0, 1].")
+    ] = 0.75,
     tube: Annotated[bool, typer.Option(help="Stop when half of the clearance that was proved is used up.")] = True,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an existing file.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
@@ -54,6 +57,7 @@ def execute(
         options=options,
         execution=ExecutionSettings(speed=speed),
         tube=TubeSettings() if tube else None,
+        effort=effort,
     )
     chosen = find_problems(problems, sets=names(sets), numbers=ranges(numbers))
     command = shlex.join(["edmp", *sys.argv[1:]])

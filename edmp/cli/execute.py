@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import gc
 import json
 import shlex
@@ -39,6 +40,9 @@ def execute(
         list[str] | None, typer.Option(help="Option of the driver, such as delay=0.02; may be repeated.")
     ] = None,
     speed: Annotated[float, typer.Option(help="Share of the planned speed, in (0, 1].")] = 1.0,
+    effort: Annotated[
+        float, typer.Option(help="Slow the motion down if it needs more of an effort limit, in (0, 1]; 1 trusts it.")
+    ] = 0.75,
     motion: Annotated[int, typer.Option(min=0, help="0 is the best motion of the plan, 1 its first alternative.")] = 0,
     tube: Annotated[bool, typer.Option(help="Stop when the arm uses up half of the clearance that was proved.")] = True,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, connect to nothing.")] = False,
@@ -62,6 +66,8 @@ def execute(
         start = trajectory.positions[0]
         arm = make_driver(driver, robot, positions=start, scene=scene, options=driver_options(option or []))
         refusal = _refusal(trajectory, robot, scene)
+        if refusal is None:
+            settings = _within_effort(settings, robot, trajectory, effort)
         room = _tube(robot, scene, trajectory) if tube and refusal is None else None
     if refusal is not None:
         _say("REFUSED", refusal, as_json)
@@ -153,6 +159,22 @@ def _refusal(trajectory: Trajectory, robot: Robot, scene: Scene) -> str | None:
         return reason
     verdict = Judge(robot, scene).check_path(trajectory.positions)
     return None if verdict.valid else f"the motion is not free: {verdict.message()}"
+
+
+def _within_effort(
+    settings: ExecutionSettings, robot: Robot, trajectory: Trajectory, share: float
+) -> ExecutionSettings:
+    from edmp.execution.effort import effort_limit
+
+    limit = effort_limit(robot, trajectory, share=share)
+    if limit.speed >= settings.speed:
+        return settings
+    typer.echo(
+        f"slowed down to {limit.speed:.0%}: at full speed {limit.joint} would need {limit.share:.0%} of its torque, "
+        f"--effort allows {share:.0%}",
+        err=True,
+    )
+    return dataclasses.replace(settings, speed=limit.speed)
 
 
 def _tube(robot: Robot, scene: Scene, trajectory: Trajectory) -> Tube:

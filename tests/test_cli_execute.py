@@ -1,0 +1,118 @@
+"""``edmp execute`` and ``edmp replay`` on an arm in Drake: exit codes, Ctrl-C, what is recorded."""
+
+import dataclasses
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from edmp.cli import main
+from edmp.execution.recording_file import load_recording
+from edmp.planfile import load_plan, save_plan
+from edmp.problem import Problem
+from edmp.result import PlanResult, Solution, Stage, Stats, Status
+from edmp.robots import load_robot
+from edmp.robots.kinematics import body_poses
+from edmp.scenes import Box, Scene
+from edmp.timing import retime_waypoints
+
+FAR = Scene.of({"box": (Box((0.1, 0.1, 0.1)), (1.5, 0.0, 0.5))})
+
+
+def edmp(capsys, *arguments):
+    with pytest.raises(SystemExit) as exit_:
+        main([str(argument) for argument in arguments])
+    printed = capsys.readouterr()
+    return int(exit_.value.code or 0), printed.out, printed.err
+
+
+@pytest.fixture(scope="module")
+def plan(tmp_path_factory):
+    panda = load_robot("panda")
+    there = panda.home + np.array([0.9, 0.2, 0.1, 0.3, -0.2, 0.2, 0.4])
+    trajectory = retime_waypoints([panda.home, there], panda.limits, joint_names=panda.joint_names)
+    path = tmp_path_factory.mktemp("plan") / "plan.json"
+    solution = Solution(np.stack([panda.home, there]), trajectory, 1.2, 0.3)
+    result = PlanResult(Status.SOLVED, "certified", solution, (), Stats(Stage.SAMPLE, 0.1))
+    save_plan(path, Problem(panda, FAR, panda.home, there), result)
+    return path
+
+
+def test_runs_records_and_is_replayed(plan, tmp_path, capsys):
+    record = tmp_path / "run.mcap"
+    code, out, err = edmp(capsys, "execute", plan, "--record", record, "--speed", "0.5", "--json")
+    assert code == 0, err
+    printed = json.loads(out)
+    assert printed["outcome"] == "REACHED"
+    assert printed["contacts"] == 0
+    assert printed["tracking_peak_mrad"] < 1.0
+    file = load_recording(record)
+    assert file.plan is not None
+    assert file.about["speed"] == "0.5"
+    code, out, err = edmp(capsys, "replay", record, "--summary", "--json")
+    assert code == 0, err
+    assert json.loads(out)["duration_s"] == pytest.approx(printed["duration_s"])
+
+
+def test_a_dry_run_moves_nothing(plan, tmp_path, capsys):
+    code, out, _ = edmp(capsys, "execute", plan, "--dry-run", "--record", tmp_path / "run.mcap")
+    assert code == 0
+    assert "READY" in out
+    assert not (tmp_path / "run.mcap").exists()
+
+
+def test_a_stop_is_recorded_whole(plan, tmp_path, capsys):
+    record = tmp_path / "run.mcap"
+    code, out, _ = edmp(capsys, "execute", plan, "--option", "delay=0.2", "--record", record, "--json")
+    assert code == 1
+    assert json.loads(out)["fault"] == "TRACKING"
+    file = load_recording(record)
+    assert file.about["outcome"] == "STOPPED"
+    assert np.abs(file.recording.measured_velocities[-1]).max() < 0.02
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_is_a_controlled_stop(plan, tmp_path, number):
+    record = tmp_path / "run.mcap"
+    begin = "import edmp.cli.execute as e, os, threading\nrun = e._run\n"
+    # The signal comes half a second after the motion begins, however long loading takes.
+    begin += f"e._run = lambda *a: (threading.Timer(0.5, os.kill, (os.getpid(), {int(number)})).start(), run(*a))[1]\n"
+    arguments = ["execute", str(plan), "--speed", "0.01", "--record", str(record)]
+    code = f"{begin}from edmp.cli import main\nmain({arguments!r})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 130, done.stderr
+    file = load_recording(record)
+    assert file.about["outcome"] == "INTERRUPTED"
+    assert np.abs(file.recording.measured_velocities[-1]).max() < 0.02
+
+
+def test_a_killed_process_leaves_no_half_recording(plan, tmp_path):
+    record = tmp_path / "run.mcap"
+    arguments = ["execute", str(plan), "--speed", "0.01", "--record", str(record)]
+    process = subprocess.Popen([sys.executable, "-m", "edmp", *arguments], stderr=subprocess.DEVNULL)
+    time.sleep(4.0)
+    process.kill()
+    process.wait(timeout=10)
+    assert not record.exists()
+
+
+def test_a_plan_that_touches_is_refused(plan, tmp_path, capsys):
+    file = load_plan(plan)
+    where = body_poses(file.problem.robot, torch.as_tensor(file.result.best.trajectory.at(0.5))[None])[0, -1, :3, 3]
+    blocked = Scene.of({"box": (Box((0.1, 0.1, 0.1)), where.numpy())})
+    save_plan(tmp_path / "blocked.json", dataclasses.replace(file.problem, scene=blocked), file.result)
+    code, out, err = edmp(capsys, "execute", tmp_path / "blocked.json")
+    assert code == 1, err
+    assert "REFUSED the motion is not free" in out
+
+
+def test_it_says_when_it_slows_down(plan, capsys):
+    code, _, err = edmp(capsys, "execute", plan, "--dry-run", "--effort", "0.27")
+    assert code == 0
+    assert "slowed down to" in err
+    assert "of its torque" in err
