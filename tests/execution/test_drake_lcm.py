@@ -471,7 +471,7 @@ def test_edmp_sim_serve(panda, plan, multicast):
             assert select.select([server.stdout], [], [], 60)[0], "edmp sim serve did not start"
             assert server.stdout.readline() == f"READY panda PANDA_STATUS on {URL}\n"
             lcm, ours = open_lcm(URL), PROTOCOLS["panda"]()
-            inbox, end, state = Mailbox(lcm, ours.status_channel), time.monotonic() + 30, None
+            inbox, end, state = Mailbox(lcm, ours.status_channel), time.monotonic() + 90, None
             target = panda.home.copy()
             goal = panda.home + 0.1
             while state is None or np.abs(state.positions - goal).max() > 2e-3:
