@@ -1,6 +1,7 @@
 """``edmp execute`` and ``edmp replay`` on an arm in Drake: exit codes, Ctrl-C, what is recorded."""
 
 import dataclasses
+import itertools
 import json
 import signal
 import subprocess
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+import edmp.execution as edmp_execution
 from edmp.cli import main
 from edmp.execution.recording_file import load_recording
 from edmp.planfile import load_plan, save_plan
@@ -89,6 +91,27 @@ def test_a_signal_is_a_controlled_stop(plan, tmp_path, number):
     file = load_recording(record)
     assert file.about["outcome"] == "INTERRUPTED"
     assert np.abs(file.recording.measured_velocities[-1]).max() < 0.02
+
+
+def test_what_was_recorded_survives_an_error(plan, tmp_path, monkeypatch):
+    record, whole = tmp_path / "run.mcap", edmp_execution.run
+
+    def broken(*arguments, **options):
+        ticks = itertools.count()
+
+        def fail(*_) -> None:
+            if next(ticks) == 100:
+                raise RuntimeError("the unexpected")
+
+        return whole(*arguments, on_tick=fail, **options)
+
+    monkeypatch.setattr(edmp_execution, "run", broken)
+    with pytest.raises(RuntimeError, match="the unexpected"):
+        main(["execute", str(plan), "--record", str(record)])
+    file = load_recording(record)
+    assert file.about["outcome"] == "CUT_SHORT"
+    assert "the unexpected" in file.about["message"]
+    assert len(file.recording.seen) >= 100
 
 
 def test_a_killed_process_leaves_no_half_recording(plan, tmp_path):

@@ -22,6 +22,7 @@ from edmp.robots.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from edmp.execution import ArmDriver, Execution, ExecutionSettings, Recording, Summary, Tube
+    from edmp.execution.recording import Recorder
     from edmp.planfile import PlanFile
     from edmp.robots.robot import Robot
     from edmp.scenes.scene import Scene
@@ -58,6 +59,7 @@ def execute(
         check_writable(record, "--record", suffixes=(".mcap",))
     from edmp.execution import ExecutionSettings
     from edmp.execution.drivers import make_driver
+    from edmp.execution.recording import Recorder
 
     settings = ExecutionSettings(speed=speed)
     with progress_console().status(f"checking {plan}"):
@@ -78,9 +80,16 @@ def execute(
         raise typer.Exit(REACHED)
     if arm.hardware and not yes:
         _confirm(arm)
-    done = _run(arm, trajectory, settings, room)
+    recorder = Recorder(robot)
+    try:
+        done = _run(arm, trajectory, settings, room, recorder)
+    except BaseException as error:
+        recording = recorder.recording()
+        if record is not None and len(recording.seen):
+            _record(record, recording, f"ended by {type(error).__name__}: {error}", file, arm, settings)
+        raise
     if record is not None:
-        _record(record, done, file, arm, settings)
+        _record(record, done.recording, done, file, arm, settings)
     _report(done, robot, scene, as_json)
     outcomes = {"REACHED": REACHED, "INTERRUPTED": INTERRUPTED}
     raise typer.Exit(outcomes.get(done.outcome.value, NOT_REACHED))
@@ -207,13 +216,15 @@ def _confirm(arm: ArmDriver) -> None:
 # -- the run ----------------------------------------------------------------------------------------------------------
 
 
-def _run(arm: ArmDriver, trajectory: Trajectory, settings: ExecutionSettings, room: Tube | None) -> Execution:
+def _run(
+    arm: ArmDriver, trajectory: Trajectory, settings: ExecutionSettings, room: Tube | None, recorder: Recorder
+) -> Execution:
     from edmp.execution import run
 
     gc.collect()
     gc.freeze()  # looking through what has been made so far takes milliseconds, in the middle of a motion
     with controlled_stop() as interrupt, arm:
-        return run(trajectory, arm, settings=settings, tube=room, interrupt=interrupt)
+        return run(trajectory, arm, settings=settings, tube=room, interrupt=interrupt, recorder=recorder)
 
 
 @contextlib.contextmanager
@@ -237,20 +248,23 @@ def controlled_stop() -> Iterator[threading.Event]:
             signal.signal(number, before[number])
 
 
-def _record(path: Path, done: Execution, file: PlanFile, arm: ArmDriver, settings: ExecutionSettings) -> None:
+def _record(
+    path: Path, recording: Recording, done: Execution | str, file: PlanFile, arm: ArmDriver, settings: ExecutionSettings
+) -> None:
+    """``done`` is how it ended: an outcome, or what cut it short."""
     from edmp.execution.recording_file import RecordingFile, save_recording
 
     about = {
         "driver": arm.name,
         "evidence": arm.evidence,
-        "outcome": done.outcome.value,
-        "message": done.message,
+        "outcome": "CUT_SHORT" if isinstance(done, str) else done.outcome.value,
+        "message": done if isinstance(done, str) else done.message,
         "speed": f"{settings.speed:g}",
         "command": shlex.join(["edmp", *sys.argv[1:]]),
     }
-    if done.violation is not None:
+    if not isinstance(done, str) and done.violation is not None:
         about["fault"] = done.violation.fault.value
-    save_recording(path, RecordingFile(done.recording, file, about))
+    save_recording(path, RecordingFile(recording, file, about))
     typer.echo(f"written {path}", err=True)
 
 
