@@ -7,6 +7,7 @@ nearest point is taken, so that descent never gets stuck there.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -131,6 +132,7 @@ def _abs(x: Tensor) -> Tensor:
 
 
 def _norm(x: Tensor) -> Tensor:
-    """Euclidean norm over the last dim, whose gradient at zero is the first axis."""
+    """Euclidean norm over the last dim, whose gradient at zero, or where squares lose digits, is the first axis."""
     norm = torch.linalg.vector_norm(x, dim=-1)
-    return torch.where(norm > 0, norm, x[..., 0])
+    finfo = torch.finfo(x.dtype)
+    return torch.where(norm > math.sqrt(finfo.tiny / finfo.eps), norm, x[..., 0])
