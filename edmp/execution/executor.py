@@ -116,7 +116,7 @@ def run(
     loop = ControlLoop(driver, settings, recorder, interrupt, on_tick, tube=tube)
     refusal = refuse(trajectory, driver.robot)
     try:
-        state = driver.wait()
+        state = loop.wait()
         refusal = refusal or _not_at_start(state, trajectory, settings, driver.robot)
         if refusal:
             return Execution(Outcome.REFUSED, refusal, None, recorder.recording())
@@ -243,7 +243,7 @@ class ControlLoop:
         """The state after the driver's stop, which is recorded; what was commanded before does not count any more."""
         log.warning("driver %s: the arm does not come to rest where it is told to; told it to stop", self.driver.name)
         self.driver.stop()
-        state = self.driver.wait()
+        state = self.wait()
         self._recorder.add(state, command, self.driver.now())
         self._last = (state, command)
         return state
@@ -251,7 +251,19 @@ class ControlLoop:
     def exchange(self, command: Command) -> ArmState:
         """Command, and wait for the state at the next tick."""
         self.driver.command(command)
-        return self.driver.wait()
+        return self.wait()
+
+    def wait(self) -> ArmState:
+        """The state at the next tick.
+
+        Raises:
+            DriverError: none came, or one that is not of this arm: it has another number of joints.
+        """
+        state, dof = self.driver.wait(), self.driver.robot.dof
+        for name in ("positions", "velocities", "torques", "external_torques"):
+            if (shape := getattr(state, name).shape) != (dof,):
+                raise DriverError(f"the arm reports {name} of shape {shape}; {self.driver.robot.name} has {dof} joints")
+        return state
 
     def tick_fault(self, state: ArmState, command: Command) -> Violation | None:
         """Record a tick and look at it; the first violation of all, if there has been one."""

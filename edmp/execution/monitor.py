@@ -91,22 +91,21 @@ class Monitor:
             now: time of the executor, in step with the driver's clock [s].
         """
         last, self._last = self._last, state
-        for found in (
-            self._finite(state),
-            self._stale(state, last, now),
-            self._contact(state),
-            self._tracking(state, command),
-            self._limits(state),
-            self._torque(state),
-        ):
-            if found is not None:
-                return Violation(found[0], state.time, found[1])
-        return None
+        found = (
+            self._finite(state)
+            or self._stale(state, last, now)
+            or self._contact(state)
+            or self._tracking(state, command)
+            or self._limits(state)
+            or self._torque(state)
+        )
+        return Violation(found[0], state.time, found[1]) if found else None
 
-    def _finite(self, state: ArmState) -> tuple[Fault, str] | None:
+    @staticmethod
+    def _finite(state: ArmState) -> tuple[Fault, str] | None:
         for name in ("positions", "velocities", "torques", "external_torques"):
             values = getattr(state, name)
-            if values.shape != (self._robot.dof,) or not np.isfinite(values).all():
+            if not np.isfinite(values).all():
                 return Fault.NOT_FINITE, f"the arm reports {name} {np.array2string(values, precision=3)}"
         return None
 

@@ -117,7 +117,7 @@ class RecedingHorizon:
         recorder = Recorder(driver.robot)
         loop = ControlLoop(driver, settings.execution, recorder, interrupt, on_tick)
         try:
-            state = driver.wait()
+            state = loop.wait()
         except DriverError as error:
             return _with(loop.lost(error), [])
         if not np.isfinite(state.positions).all():

@@ -148,6 +148,8 @@ class Faulty(KinematicArm):
                 return dataclasses.replace(state, contact=("panda_hand", "shelf"))
             case "stale":
                 return dataclasses.replace(state, time=0.15)
+            case "short":
+                return dataclasses.replace(state, positions=state.positions[:-1])
             case "dead":
                 raise DriverError("no answer from the arm for 100 ms")
         return state
@@ -183,6 +185,15 @@ def test_a_driver_that_dies_is_told_to_stop(panda, trajectory):
         assert arm.stopped
     assert done.outcome is Outcome.LOST
     assert done.violation.fault is Fault.DRIVER
+
+
+def test_a_state_with_a_joint_missing_is_a_lost_arm(panda, trajectory):
+    with Faulty(panda, panda.home, "short") as arm:
+        done = run(trajectory, arm)
+        assert arm.stopped
+    assert done.outcome is Outcome.LOST
+    assert "positions of shape (6,); panda has 7 joints" in done.message
+    assert np.isfinite(done.recording.measured).all()
 
 
 @pytest.mark.parametrize("share", [0.02, 0.2, 0.5, 0.8, 0.97])
