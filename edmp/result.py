@@ -91,7 +91,8 @@ class PlanResult:
         status: SOLVED, or the cause of failure.
         message: one sentence for a person; on failure it names joint, link, obstacle and depth where there are any.
         best: the best motion, None unless solved.
-        alternatives: other certified motions that differ from `best` and from each other, best first.
+        alternatives: other certified motions that differ from `best` and from each other, best first; as many as were
+            asked for, or as there were.
         stats: timings and counts.
     """
 

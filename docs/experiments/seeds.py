@@ -9,6 +9,7 @@ repair, problems with such a seed.
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +50,7 @@ def shares(planner: Planner, problem: Problem) -> tuple[float, float]:
             settings=settings,
             generator=torch.Generator().manual_seed(0),
         )
-        repaired = repair(drawn, descent, settings=settings, enough=len(drawn))
+        repaired = repair(drawn, descent, settings=replace(settings, enough_valid=len(drawn)))
     return drawn.valid.float().mean().item(), repaired.valid.float().mean().item()
 
 

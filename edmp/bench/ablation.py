@@ -42,18 +42,19 @@ ABLATION: tuple[Variant, ...] = (
     # EDMP's twelve guides in their place: one, three, six and all of them, spread over both kinds; then one kind alone.
     *_variants("EDMP's guides", *(f"ensemble=edmp12{some}" for some in ("@1", "@1+5+7", "@0+1+2+5+7+9", ""))),
     *_variants("EDMP's guides", "ensemble=edmp12@0+1+2+3+4", "ensemble=edmp12@5+6+7+8+9+10+11"),
+    *_variants("first look", "first_look.near=0", "first_look.near=1.02", "first_look.num_seeds=16"),
     # What comes after sampling; without the fallback, too, which otherwise makes up for what is missing.
     *_variants("repair", "repair_iterations=0", "repair_iterations=0:fallback=false", "repair_iterations=30"),
     *_variants("polish", "polish_iterations=0"),
     *_variants("fallback", "fallback=false"),
     *_variants(
         "only samples",
-        "repair_iterations=0:polish_iterations=0:fallback=false",
-        "repair_iterations=0:polish_iterations=0:fallback=false:guidance.steps=0",
-        "repair_iterations=0:polish_iterations=0:fallback=false:prior=none",
+        "first_look.near=0:repair_iterations=0:polish_iterations=0:fallback=false",
+        "first_look.near=0:repair_iterations=0:polish_iterations=0:fallback=false:guidance.steps=0",
+        "first_look.near=0:repair_iterations=0:polish_iterations=0:fallback=false:prior=none",
     ),
-    *_variants("sampler steps", *(f"sampler_steps={n}" for n in (1, 2, 4, 16))),
-    *_variants("seeds", *(f"num_seeds={n}" for n in (4, 8, 16, 24, 96))),
+    *_variants("sampler steps", *(f"first_look.near=0:sampler_steps={n}" for n in (1, 2, 4, 16))),
+    *_variants("seeds", *(f"first_look.near=0:num_seeds={n}" for n in (4, 8, 16, 24, 96))),
 )
 
 

@@ -126,6 +126,10 @@ def _scalars(settings: Any, prefix: str, *, without: Mapping[str, Any]) -> dict[
 # --- edmp itself -----------------------------------------------------------------------------------------------------
 
 
+_SETTINGS_PARTS = ("guidance", "first_look")
+"""Settings within the settings of the planner, whose fields are keys with a dot."""
+
+
 class EdmpRow(Row):
     """`edmp.Planner`, with the arguments of `edmp.plan` and the scalar fields of its settings as keys.
 
@@ -139,7 +143,9 @@ class EdmpRow(Row):
 
         settings = PlannerSettings()
         own: dict[str, Scalar | None] = {"fallback": True, "time_budget": 10.0, "ensemble": "default", "prior": ""}
-        return own | _scalars(settings, "", without={}) | _scalars(settings.guidance, "guidance.", without={})
+        for part in _SETTINGS_PARTS:
+            own |= _scalars(getattr(settings, part), f"{part}.", without={})
+        return own | _scalars(settings, "", without={})
 
     def make(self, options: Mapping[str, Scalar]) -> BenchPlanner:
         return EdmpPlanner(**_edmp_arguments(options))
@@ -158,9 +164,12 @@ def _edmp_arguments(options: Mapping[str, Scalar]) -> dict[str, Any]:
             raise InvalidInputError(f"prior=none means prior_share=0, not {chosen['prior_share']}")
         own["prior"] = "process"
     settings = PlannerSettings()
-    inner = {key.removeprefix("guidance."): chosen.pop(key) for key in list(chosen) if key.startswith("guidance.")}
-    guidance = dataclasses.replace(settings.guidance, **inner)  # type: ignore[arg-type]
-    return {**own, "settings": dataclasses.replace(settings, guidance=guidance, **chosen)}  # type: ignore[arg-type]
+    parts: dict[str, Any] = {}
+    for part in _SETTINGS_PARTS:
+        of_part = [key for key in chosen if key.startswith(f"{part}.")]
+        inner: dict[str, Any] = {key.removeprefix(f"{part}."): chosen.pop(key) for key in of_part}
+        parts[part] = dataclasses.replace(getattr(settings, part), **inner)
+    return {**own, "settings": dataclasses.replace(settings, **parts, **chosen)}  # type: ignore[arg-type]
 
 
 class EdmpPlanner:

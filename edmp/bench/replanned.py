@@ -25,6 +25,7 @@ from edmp.execution.planner_process import PlannerProcess
 from edmp.execution.receding import HorizonSettings, RecedingHorizon, ReplannedExecution
 from edmp.execution.replanning import Plans, Query
 from edmp.planfile import finite_or_none
+from edmp.planner import PlannerSettings
 from edmp.problem import Goal
 from edmp.ranges import Range, check_fields
 from edmp.robots import load_robot
@@ -100,6 +101,10 @@ def run_crossing(
     return CrossingRun(crossing, world, done)
 
 
+PLANNER = PlannerSettings(num_alternatives=2)
+"""Where things move, another way may be the one that stays free."""
+
+
 @contextlib.contextmanager
 def planner_for(settings: ReplanBenchSettings) -> Iterator[tuple[edmp.Planner, Plans]]:
     """A planner in this process, and the one for the runs: the same, or a process of its own if they are in real time.
@@ -110,9 +115,9 @@ def planner_for(settings: ReplanBenchSettings) -> Iterator[tuple[edmp.Planner, P
     before = os.environ.get("EDMP_NUM_THREADS")
     os.environ["EDMP_NUM_THREADS"] = "1"
     try:
-        own = edmp.Planner(settings.robot)
+        own = edmp.Planner(settings.robot, settings=PLANNER)
         if settings.options.get("real_time"):
-            with PlannerProcess(settings.robot) as process:
+            with PlannerProcess(settings.robot, settings=PLANNER) as process:
                 yield own, process
         else:
             yield own, own

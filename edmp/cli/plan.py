@@ -47,6 +47,7 @@ def plan(
     seed: Annotated[int, typer.Option(help="The same seed gives the same plan.")] = 0,
     time_budget: Annotated[float | None, typer.Option(help="Give up after this time [s].")] = None,
     num_seeds: Annotated[int | None, typer.Option(help="Trajectories denoised at once.")] = None,
+    alternatives: Annotated[int | None, typer.Option(help="Look for so many other motions, too.")] = None,
     ensemble: Annotated[str | None, typer.Option(help="Ensemble of costs that steers the denoising.")] = None,
     prior: Annotated[
         str | None, typer.Option(help="Prior by name or weights file, or 'process'; default: the robot's own.")
@@ -62,7 +63,10 @@ def plan(
         from edmp.viz.window import check_screen
 
         check_screen()
-    options = {"time_budget": time_budget, "num_seeds": num_seeds, "ensemble": ensemble, "prior": prior}
+    options = {
+        "time_budget": time_budget, "num_seeds": num_seeds, "num_alternatives": alternatives, "ensemble": ensemble,
+        "prior": prior,
+    }  # fmt: skip
     with progress_console().status("reading the problem") as status, contextlib.redirect_stdout(sys.stderr):
         problem = read_problem(scene, request=request, start=start, goals=goal, goal_poses=goal_pose, robot=robot)
         where = f"{problem.name or 'scene'}: {problem.robot.name} among {len(problem.scene)} obstacles"

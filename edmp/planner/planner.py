@@ -224,6 +224,10 @@ class Planner:
             tried.append(self._warm_round(call, earlier))
             if call.solved or call.late:
                 return tried[0]
+        if self.settings.first_look.near >= 1.0 and self.settings.num_alternatives == 0:
+            tried.append(self._first_look(call))
+            if call.solved or call.late:
+                return Candidates.join(tried)
         for k in range(self.settings.max_rounds):
             batch = self._round(call, k)
             tried.append(batch)
@@ -231,9 +235,31 @@ class Planner:
                 _fall_back(call, batch, attempt=k)
             if call.solved or call.late:
                 break
-        if call.solved and len(tried) == 1 and _detour(call) > self.settings.detour and not call.late:
+        if call.solved and k == 0 and _detour(call) > self.settings.detour and not call.late:
             tried.append(self._second_look(call))
         return Candidates.join(tried)
+
+    def _first_look(self, call: _Call) -> Candidates:
+        """A few seeds, of which one is certified if it is nearly straight; all its candidates."""
+        first = self.settings.first_look
+        settings = dataclasses.replace(
+            self.settings,
+            num_seeds=first.num_seeds,
+            sampler_steps=first.sampler_steps,
+            repair_iterations=min(first.repair_iterations, self.settings.repair_iterations),
+            enough_valid=1,
+            polish_candidates=first.polish_candidates,
+        )
+        generator = torch.Generator().manual_seed(call.seed + 2**31)  # its own: the rounds do not depend on this look
+        call = dataclasses.replace(call, settings=settings, generator=generator)
+        batch = self._candidates(call, 0)
+        now = time.perf_counter()
+        taut = polish(batch.rows(batch.valid.nonzero().squeeze(1)), call.descent, settings=settings)
+        call.docket.spent("polish", now)
+        distance = np.linalg.norm(call.query.goals - call.query.start, axis=1).min()
+        near = call.descent.length(taut.control_points) <= first.near * distance
+        call.certify(taut.rows(near.nonzero().squeeze(1)))
+        return batch
 
     def _second_look(self, call: _Call) -> Candidates:
         """Another round, whose motions are ranked with those that are certified already; all its candidates."""
@@ -255,6 +281,7 @@ class Planner:
             self.settings,
             repair_iterations=warm.repair_iterations,
             check_every=warm.check_every,
+            enough_valid=warm.enough_valid,
             polish_candidates=warm.polish_candidates,
             polish_iterations=warm.polish_iterations,
             num_alternatives=0,
@@ -272,14 +299,7 @@ class Planner:
             watch=call.watch,
         )
         now = call.docket.spent("sample", now)
-        batch = repair(
-            batch,
-            call.descent,
-            settings=settings,
-            enough=warm.enough_valid,
-            deadline=call.deadline,
-            watch=call.watch,
-        )
+        batch = repair(batch, call.descent, settings=settings, deadline=call.deadline, watch=call.watch)
         call.docket.spent("repair", now)
         quick = dataclasses.replace(call, settings=settings, quick=True)
         _finish(quick, batch.rows(batch.valid.nonzero().squeeze(1)))
@@ -287,6 +307,16 @@ class Planner:
 
     def _round(self, call: _Call, index: int) -> Candidates:
         """Sample, repair, and certify what came out; all candidates of the round."""
+        batch = self._candidates(call, index)
+        _finish(call, batch.rows(batch.valid.nonzero().squeeze(1)))
+        if not call.solved and not call.late:
+            # Spheres stick out of the arm: what they call a collision may be none. Let the judge see the closest few.
+            blocked = (~call.descent.free_edges(batch.control_points, step=self.settings.edge_step)).sum(dim=1)
+            call.certify(batch.rows(torch.argsort(blocked, stable=True)[:3]))
+        return batch
+
+    def _candidates(self, call: _Call, index: int) -> Candidates:
+        """The seeds of a round, repaired."""
         now = time.perf_counter()
         batch = seeds(
             self.prior,
@@ -295,26 +325,14 @@ class Planner:
             call.descent,
             torch.as_tensor(call.query.start, dtype=torch.float32),
             torch.as_tensor(call.query.goals, dtype=torch.float32),
-            settings=self.settings,
+            settings=call.settings,
             generator=call.generator,
             round_index=index,
             watch=call.watch,
         )
         now = call.docket.spent("sample", now)
-        batch = repair(
-            batch,
-            call.descent,
-            settings=self.settings,
-            enough=self.settings.enough_valid,
-            deadline=call.deadline,
-            watch=call.watch,
-        )
+        batch = repair(batch, call.descent, settings=call.settings, deadline=call.deadline, watch=call.watch)
         call.docket.spent("repair", now)
-        _finish(call, batch.rows(batch.valid.nonzero().squeeze(1)))
-        if not call.solved and not call.late:
-            # Spheres stick out of the arm: what they call a collision may be none. Let the judge see the closest few.
-            blocked = (~call.descent.free_edges(batch.control_points, step=self.settings.edge_step)).sum(dim=1)
-            call.certify(batch.rows(torch.argsort(blocked, stable=True)[:3]))
         return batch
 
 
@@ -425,8 +443,10 @@ def _prior(prior: Prior | str | Path | None, robot: Robot) -> Prior:
     return found
 
 
-def _planner(robot: Any, prior: Any, ensemble: Any, num_seeds: int | None) -> Planner:
-    settings = PlannerSettings() if num_seeds is None else PlannerSettings(num_seeds=num_seeds)
+def _planner(robot: Any, prior: Any, ensemble: Any, num_seeds: int | None, num_alternatives: int) -> Planner:
+    settings = PlannerSettings(num_alternatives=num_alternatives)
+    if num_seeds is not None:
+        settings = dataclasses.replace(settings, num_seeds=num_seeds)
     return Planner(robot, prior=prior, ensemble=ensemble, settings=settings)
 
 
@@ -442,13 +462,17 @@ def plan(
     prior: Prior | str | Path | None = None,
     ensemble: Ensemble | str = "default",
     num_seeds: int | None = None,
+    num_alternatives: int = 0,
     seed: int = 0,
     time_budget: float = 10.0,
     fallback: bool = True,
 ) -> PlanResult:
-    """Plan a motion with a `Planner` that is kept for the next call. See `Planner` and `Planner.plan`."""
+    """Plan a motion with a `Planner` that is kept for the next call.
+
+    See `PlannerSettings` for ``num_seeds`` and ``num_alternatives``, `Planner` and `Planner.plan` for the rest.
+    """
     try:
-        planner = _cached_planner(robot, prior, ensemble, num_seeds)
+        planner = _cached_planner(robot, prior, ensemble, num_seeds, num_alternatives)
     except TypeError:  # something that cannot be a key, such as a dict: let the planner say what is wrong with it
-        planner = _planner(robot, prior, ensemble, num_seeds)
+        planner = _planner(robot, prior, ensemble, num_seeds, num_alternatives)
     return planner.plan(scene, start, goal, seed=seed, time_budget=time_budget, fallback=fallback)

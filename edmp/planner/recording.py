@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
+
 from numpy.typing import ArrayLike
 
 from edmp.planfile import PlanFile
@@ -21,10 +24,16 @@ def record_plan(
     time_budget: float = 10.0,
     name: str = "",
 ) -> Trace:
-    """Plan, and keep what `Planner.plan` tells its observer. Arguments as there; ``name`` is the problem's."""
+    """Plan, and keep what `Planner.plan` tells its observer. Arguments as there; ``name`` is the problem's.
+
+    There is no `FirstLook`, so that there is a whole round to be seen; the motion may be another than `Planner.plan`'s.
+    """
     import numpy as np
 
     batches: list[Batch] = []
-    result = planner.plan(scene, start, goal, seed=seed, time_budget=time_budget, on_batch=batches.append)
+    thorough = copy.copy(planner)
+    first_look = dataclasses.replace(planner.settings.first_look, near=0.0)
+    thorough.settings = dataclasses.replace(planner.settings, first_look=first_look)
+    result = thorough.plan(scene, start, goal, seed=seed, time_budget=time_budget, on_batch=batches.append)
     problem = Problem(planner.robot, scene, np.asarray(start, dtype=np.float64), goal, name)
     return Trace(PlanFile(problem, result), tuple(batches))

@@ -125,17 +125,16 @@ def repair(
     descent: Descent,
     *,
     settings: PlannerSettings,
-    enough: int,
     deadline: float = float("inf"),
     watch: Watch | None = None,
 ) -> Candidates:
-    """Covariant descent of the colliding candidates until ``enough`` are free, or the iterations or the time end."""
+    """Covariant descent of the colliding candidates until enough are free, or the iterations or the time end."""
     control_points, valid, stage = candidates.control_points.clone(), candidates.valid.clone(), list(candidates.stage)
     row = torch.arange(len(candidates))
     clearances = torch.tensor(settings.repair_clearances)[row % len(settings.repair_clearances)]
     pulls = torch.tensor(settings.repair_pulls)[row // len(settings.repair_clearances) % len(settings.repair_pulls)]
     for iteration in range(settings.repair_iterations):
-        if int(valid.sum()) >= enough or bool(valid.all()) or time.perf_counter() > deadline:
+        if int(valid.sum()) >= settings.enough_valid or bool(valid.all()) or time.perf_counter() > deadline:
             break
         active = (~valid).nonzero().squeeze(1)
         moving = control_points[active]

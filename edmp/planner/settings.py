@@ -46,6 +46,33 @@ class WarmStart:
 
 
 @dataclass(frozen=True)
+class FirstLook:
+    """A look with a few seeds before the first round; what it finds is taken if it is nearly straight.
+
+    No motion is shorter than the distance of its ends, so that little can be gained by looking further. Who wants
+    alternatives, too, gets whole rounds.
+
+    Attributes:
+        near: how long a motion may be to be taken, as a multiple of the distance from the start to the nearest goal;
+            below 1 there is no first look [1].
+        num_seeds: candidates.
+        sampler_steps: denoising steps.
+        repair_iterations: covariant steps.
+        polish_candidates: how many free candidates are shortened.
+    """
+
+    near: float = 1.1
+    num_seeds: int = 8
+    sampler_steps: int = 2
+    repair_iterations: int = 16
+    polish_candidates: int = 1
+
+    def __post_init__(self) -> None:
+        counts = ("num_seeds", "sampler_steps", "polish_candidates")
+        check_fields(self, {**dict.fromkeys(counts, _COUNT), "repair_iterations": _NONE_OR_MORE, "near": _LENGTH})
+
+
+@dataclass(frozen=True)
 class PlannerSettings:
     """Settings of `Planner`.
 
@@ -73,9 +100,10 @@ class PlannerSettings:
         edge_step: no point of the arm moves farther than this between two checks of the sphere model [m].
         fallback_attempts: RRT-Connect trees grown side by side in the fallback.
         fallback_iterations: samples of each tree.
-        num_alternatives: other motions to certify.
+        num_alternatives: how many other motions to certify, of those that a round finds.
         distinct: motions are different if they are somewhere at least this far apart [rad].
         path_waypoints: waypoints of the returned path.
+        first_look: see `FirstLook`.
         warm: see `WarmStart`.
     """
 
@@ -100,15 +128,18 @@ class PlannerSettings:
     edge_step: float = 0.02
     fallback_attempts: int = 8
     fallback_iterations: int = 4000
-    num_alternatives: int = 2
+    num_alternatives: int = 0
     distinct: float = 0.5
     path_waypoints: int = 100
+    first_look: FirstLook = field(default_factory=FirstLook)
     warm: WarmStart = field(default_factory=WarmStart)
 
     def __post_init__(self) -> None:
         check_fields(self, _RANGES)
         if not isinstance(self.guidance, GuidanceSettings):
             raise InvalidInputError(f"guidance must be GuidanceSettings, got {self.guidance!r}")
+        if not isinstance(self.first_look, FirstLook):
+            raise InvalidInputError(f"first_look must be FirstLook, got {self.first_look!r}")
         if not isinstance(self.warm, WarmStart):
             raise InvalidInputError(f"warm must be WarmStart, got {self.warm!r}")
 

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import edmp
-from edmp.planner import Planner, PlannerSettings
+from edmp.planner import FirstLook, Planner, PlannerSettings
 from edmp.planner.certify import differ
 from edmp.problem import PoseGoal, load_example, load_problem
 from edmp.result import Stage, Status
@@ -96,9 +96,30 @@ def test_alternatives_are_different_and_worse():
             assert b.length <= a.length
 
 
+def test_a_first_look_is_enough_where_the_way_is_nearly_straight(planner):
+    small = Scene.of({"wall": (Box((0.6, 0.04, 0.3)), (0.55, 0.3, 0.15))})
+    result = planner.plan(small, HOME, ASIDE)
+    assert_sound(result, planner.robot, small, HOME, ASIDE)
+    first_look = planner.settings.first_look
+    assert result.stats.num_seeds == first_look.num_seeds
+    assert result.best.length <= first_look.near * np.linalg.norm(np.subtract(ASIDE, HOME))
+
+
+def test_rounds_do_not_depend_on_the_first_look():
+    none, strict = (Planner("panda", settings=PlannerSettings(first_look=FirstLook(near=near))) for near in (0, 1.0))
+    without, after = (one.plan(WALL, HOME, ASIDE) for one in (none, strict))
+    assert after.stats.num_seeds == without.stats.num_seeds + strict.settings.first_look.num_seeds
+    np.testing.assert_array_equal(without.path, after.path)
+
+
+def test_who_asks_for_alternatives_gets_whole_rounds():
+    result = edmp.plan(Scene(), HOME, ASIDE, num_alternatives=1)
+    assert result.stats.num_seeds == PlannerSettings().num_seeds
+
+
 def test_a_detour_is_looked_at_twice():
     """What the second round finds is ranked with what the first found, so that the motion can only get shorter."""
-    few = {"num_seeds": 6, "enough_valid": 2, "distinct": 0.2}
+    few = {"num_seeds": 6, "enough_valid": 2, "distinct": 0.2, "first_look": FirstLook(near=0)}
     once, twice = (Planner("panda", settings=PlannerSettings(**few, detour=detour)) for detour in (1e9, 1.0))
     for seed in range(3):
         first = once.plan(WALL, HOME, ASIDE, seed=seed)

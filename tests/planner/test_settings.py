@@ -43,6 +43,7 @@ from edmp.robots.errors import InvalidInputError
         ("fallback_attempts", 0, "at least 1"),
         ("repair_max_move", 0.0, "positive"),
         ("guidance", None, "GuidanceSettings"),
+        ("first_look", 1.1, "FirstLook"),
     ],
 )
 def test_planner_settings(field, value, right):
@@ -67,7 +68,7 @@ def test_guidance_settings(field, value, right):
 
 
 def test_every_field_has_its_range():
-    assert set(_RANGES) | {"guidance", "warm"} == set(PlannerSettings.__dataclass_fields__)
+    assert set(_RANGES) | {"guidance", "first_look", "warm"} == set(PlannerSettings.__dataclass_fields__)
 
 
 def test_numbers_of_numpy_and_lists_are_fine():
