@@ -19,12 +19,15 @@ from edmp.execution.recording import Recorder, Recording
 from edmp.execution.tube import Tube
 from edmp.ranges import Range, check_fields
 from edmp.robots.robot import Robot
+from edmp.timing import retime_waypoints
 from edmp.trajectory import Trajectory
 
 Array = NDArray[np.float64]
 
 log = logging.getLogger(__name__)
 
+_AT_START = 1e-3
+"""An arm this close to the start of a motion is there [rad or m]; farther away it is led there first."""
 _LIMIT_ROUNDING = 1.005
 """A trajectory may pass a limit by this factor, which is what lies between its samples."""
 
@@ -100,7 +103,8 @@ def run(
     """Stream a timed trajectory to a connected arm.
 
     On any violation the arm brakes along the path, within its limits. It does not start if it is not at the start of
-    the motion, or if the motion breaks the arm's limits.
+    the motion, or if the motion breaks the arm's limits. What it is off the start by, within the tolerance, it makes up
+    for in a motion of its own: no command jumps.
 
     Args:
         trajectory: from rest to rest.
@@ -120,7 +124,14 @@ def run(
         refusal = refusal or _not_at_start(state, trajectory, settings, driver.robot)
         if refusal:
             return Execution(Outcome.REFUSED, refusal, None, recorder.recording())
-        loop.follow(CommandBuffer(trajectory, driver.robot.limits, speed=settings.speed), state)
+        limits, start = driver.robot.limits, trajectory.positions[0]
+        if np.abs(state.positions - start).max() > _AT_START:
+            here = state.positions.clip(limits.lower, limits.upper)
+            there = retime_waypoints([here, start], limits, joint_names=trajectory.joint_names)
+            loop.follow(CommandBuffer(there, limits, speed=settings.speed), state)
+            state = loop.exchange(Command.hold(start))
+        if loop.violation is None:
+            loop.follow(CommandBuffer(trajectory, limits, speed=settings.speed), state)
     except DriverError as error:
         return loop.lost(error)
     return loop.conclude(trajectory.positions[-1])

@@ -47,6 +47,25 @@ def test_reaches_the_goal_and_records_every_tick(panda, trajectory):
     assert summarise(done.recording).tracking_peak < 1e-9
 
 
+def test_an_arm_a_little_off_the_start_is_led_there(panda, trajectory):
+    off = 0.015 * np.array([1, -1, 1, 1, -1, 1, 1])
+    with KinematicArm(panda, panda.home + off) as arm:
+        done = run(trajectory, arm)
+    assert done.reached, done.message
+    np.testing.assert_allclose(done.recording.commanded[0], panda.home + off, atol=1e-3)
+    assert (np.diff(done.recording.times) > 0).all()
+    at_rest(done.recording, panda.limits)
+
+
+def test_a_stop_on_the_way_to_the_start_is_a_stop(panda, trajectory):
+    stop = threading.Event()
+    stop.set()
+    with KinematicArm(panda, panda.home + 0.015) as arm:
+        done = run(trajectory, arm, interrupt=stop)
+    assert done.outcome is Outcome.INTERRUPTED
+    assert np.abs(done.recording.commanded[-1] - panda.home).max() < 0.016
+
+
 def test_half_speed_takes_twice_as_long(panda, trajectory):
     with KinematicArm(panda, panda.home) as arm:
         done = run(trajectory, arm, settings=ExecutionSettings(speed=0.5))
