@@ -40,6 +40,7 @@ class Examination:
     Attributes:
         refuted: what is wrong with the claimed motion; None if nothing is, or nothing was claimed.
         judge_s: wall time of judging [s].
+        timing_s: wall time of timing the path here [s]; None if the claim came with a timed motion, or was refuted.
         trajectory: the motion, timed: the claim's own, else its path timed here. Only of motions that are not refuted.
         length: joint-space length of the claimed path [rad].
         min_clearance: proved distance to every obstacle all along the path, within `CLEARANCE_TIGHTNESS` [m].
@@ -52,6 +53,7 @@ class Examination:
 
     refuted: str | None = None
     judge_s: float = 0.0
+    timing_s: float | None = None
     trajectory: Trajectory | None = None
     length: float | None = None
     min_clearance: float | None = None
@@ -80,9 +82,14 @@ def examine(problem: Problem, claim: Claim) -> Examination:
     if refuted is not None:
         return Examination(refuted, judge_s, length=length, coarse_solved=coarse)
     robot = problem.robot
-    trajectory = claim.trajectory or retime_waypoints(path, robot.limits, joint_names=robot.joint_names)
+    trajectory, timing_s = claim.trajectory, None
+    if trajectory is None:
+        begin = time.perf_counter()
+        trajectory = retime_waypoints(path, robot.limits, joint_names=robot.joint_names)
+        timing_s = time.perf_counter() - begin
     return Examination(
         judge_s=judge_s,
+        timing_s=timing_s,
         trajectory=trajectory,
         length=length,
         min_clearance=verdict.min_clearance,

@@ -35,6 +35,7 @@ class Summary:
         coarse: solved part of the valid problems by the criterion of Motion Policy Networks [%].
         refuted: claimed paths that the judge refuted.
         time_median, time_mean, time_p95, time_max: over valid problems, solved or not [s].
+        ready_median: of solved problems, until there is a motion both judged and timed, by the planner or by us [s].
         length: mean joint path length of solved problems [rad].
         length_ratio: sum of the lengths through the sum of the best known ones, where these are known [1].
         duration: mean of solved problems [s].
@@ -57,6 +58,7 @@ class Summary:
     time_mean: float
     time_p95: float
     time_max: float
+    ready_median: float
     length: float
     length_ratio: float
     duration: float
@@ -112,6 +114,7 @@ def _summary(
         time_mean=float(times.mean()),
         time_p95=float(np.percentile(times, 95)),
         time_max=float(times.max()),
+        ready_median=_median(_known(solved, "ready_s")),
         length=_mean(_known(solved, "length_rad")),
         length_ratio=sum(record["length_rad"] for record in compared) / known if compared else math.nan,
         duration=_mean(_known(solved, "duration_s")),
@@ -146,6 +149,7 @@ HEADINGS = (
     "mean [s]",
     "p95 [s]",
     "max [s]",
+    "ready [s]",
     "length [rad]",
     "ratio",
     "duration [s]",
@@ -163,7 +167,7 @@ def cells(row: Summary) -> tuple[str, ...]:
         row.set,
         f"{row.solved}/{row.valid}{invalid}",
         number(row.success, 1),
-        *(number(value, 3) for value in (row.time_median, row.time_mean, row.time_p95, row.time_max)),
+        *(number(value, 3) for value in (row.time_median, row.time_mean, row.time_p95, row.time_max, row.ready_median)),
         number(row.length, 2),
         number(row.length_ratio, 3),
         number(row.duration, 2),
@@ -188,7 +192,8 @@ def report(records: Sequence[Record]) -> Group:
     for row in summarise(records):
         table.add_row(*cells(row), style="bold" if row.set == ALL_SETS else "")
     notes = Text(
-        "% of valid problems solved; times over valid problems, warm; ratio: sum of lengths / sum of best known ones; "
+        "% of valid problems solved; times over valid problems, warm; ready: median until judged and timed; "
+        "ratio: sum of lengths / sum of best known ones; "
         f"clearance: median of the proved minima; stages: solved by {'/'.join(STAGES)}."
     )
     return Group(table, notes, *_failures(records))

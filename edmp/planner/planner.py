@@ -249,6 +249,7 @@ class Planner:
             repair_iterations=min(first.repair_iterations, self.settings.repair_iterations),
             enough_valid=1,
             polish_candidates=first.polish_candidates,
+            polish_iterations=min(first.polish_iterations, self.settings.polish_iterations),
         )
         generator = torch.Generator().manual_seed(call.seed + 2**31)  # its own: the rounds do not depend on this look
         call = dataclasses.replace(call, settings=settings, generator=generator)

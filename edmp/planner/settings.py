@@ -59,17 +59,20 @@ class FirstLook:
         sampler_steps: denoising steps.
         repair_iterations: covariant steps.
         polish_candidates: how many free candidates are shortened.
+        polish_iterations: covariant steps of shortening.
     """
 
     near: float = 1.1
     num_seeds: int = 8
-    sampler_steps: int = 2
+    sampler_steps: int = 1
     repair_iterations: int = 16
     polish_candidates: int = 1
+    polish_iterations: int = 16
 
     def __post_init__(self) -> None:
         counts = ("num_seeds", "sampler_steps", "polish_candidates")
-        check_fields(self, {**dict.fromkeys(counts, _COUNT), "repair_iterations": _NONE_OR_MORE, "near": _LENGTH})
+        check_fields(self, {**dict.fromkeys(counts, _COUNT), "near": _LENGTH})
+        check_fields(self, dict.fromkeys(("repair_iterations", "polish_iterations"), _NONE_OR_MORE))
 
 
 @dataclass(frozen=True)

@@ -99,4 +99,4 @@ def bench(problems: Path, out: Path, *options: object, planners: str = SCRIPTED)
 
 def without_times(record: dict) -> dict:
     """What must not depend on the machine and the number of workers."""
-    return {k: v for k, v in record.items() if k not in ("time_s", "judge_s", "peak_rss_mb", "timings")}
+    return {k: v for k, v in record.items() if k not in ("time_s", "judge_s", "ready_s", "peak_rss_mb", "timings")}

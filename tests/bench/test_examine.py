@@ -57,8 +57,11 @@ def test_a_good_path_is_measured(problem: Problem, result: PlanResult) -> None:
     assert found.rms_jerk > 0
     assert found.sparc < -1
     assert found.judge_s > 0
+    assert found.timing_s is not None
+    assert found.timing_s > 0
     own = examine(problem, claimed(result.path, trajectory=result.trajectory))
     assert own.trajectory is result.trajectory
+    assert own.timing_s is None
 
 
 def test_nothing_claimed_nothing_found(problem: Problem) -> None:

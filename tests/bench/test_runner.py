@@ -60,9 +60,9 @@ def test_one_line_a_problem_with_all_that_is_promised(
     assert planned(log) == [(f"{name}/{k}", 3) for name, k in [ALL[0], *ALL]]  # one warm-up
     promised = {
         "set", "index", "planner", "robot", "gripper_width", "seed", "options", "version", "claimed", "solved",
-        "refuted", "status", "message", "stage", "time_s", "timings", "judge_s", "path", "times", "length_rad",
-        "duration_s", "min_clearance_m", "sparc", "rms_jerk", "max_jerk", "coarse_solved", "num_alternatives",
-        "num_obstacles", "best_known_rad", "peak_rss_mb",
+        "refuted", "status", "message", "stage", "time_s", "timings", "judge_s", "ready_s", "path", "times",
+        "length_rad", "duration_s", "min_clearance_m", "sparc", "rms_jerk", "max_jerk", "coarse_solved",
+        "num_alternatives", "num_obstacles", "best_known_rad", "peak_rss_mb",
     }  # fmt: skip
     assert all(set(record) == promised for record in records)
     solved, invalid, missed, nothing, broken = records
@@ -76,7 +76,8 @@ def test_one_line_a_problem_with_all_that_is_promised(
     assert solved["duration_s"] == solved["times"][-1] > 0
     assert solved["sparc"] < -1
     assert solved["max_jerk"] > 0
-    assert solved["judge_s"] > 0
+    assert solved["ready_s"] > solved["time_s"] + solved["judge_s"] > solved["time_s"]
+    assert broken["ready_s"] is None
     assert solved["peak_rss_mb"] > 20
     assert solved["min_clearance_m"] is None  # no obstacles
     assert (solved["num_obstacles"], solved["num_alternatives"]) == (0, 1)

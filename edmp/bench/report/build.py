@@ -101,13 +101,13 @@ def _overview(
     count: int,
 ) -> Section:
     headings = (
-        "planner", "solved", "success [%]", "95 % interval [%]", "time median [s]", "p95 [s]", "length ratio",
-        "duration [s]", "clearance [mm]", "refuted",
+        "planner", "solved", "success [%]", "95 % interval [%]", "time median [s]", "p95 [s]", "ready [s]",
+        "length ratio", "duration [s]", "clearance [mm]", "refuted",
     )  # fmt: skip
     rows = [
         (
             row.planner, _solved(row), number(row.success, 1), _interval(row), number(row.time_median, 3),
-            number(row.time_p95, 3), number(row.length_ratio, 3), number(row.duration, 2),
+            number(row.time_p95, 3), number(row.ready_median, 3), number(row.length_ratio, 3), number(row.duration, 2),
             number(1e3 * row.clearance, 1), str(row.refuted),
         )
         for row in _overall(summaries)
@@ -159,11 +159,12 @@ def _success(summaries: Sequence[Summary], drawn: Mapping[str, Look]) -> Section
 
 
 def _time(summaries: Sequence[Summary], groups: Mapping[str, Sequence[Record]], drawn: Mapping[str, Look]) -> Section:
-    headings = ("planner", "set", "median [s]", "mean [s]", "p95 [s]", "max [s]", "memory [MB]")
+    headings = ("planner", "set", "median [s]", "mean [s]", "p95 [s]", "max [s]", "ready [s]", "memory [MB]")
     rows = [
         (
             row.planner, row.set,
             *(number(value, 3) for value in (row.time_median, row.time_mean, row.time_p95, row.time_max)),
+            number(row.ready_median, 3),
             number(row.peak_rss_mb, 0),
         )
         for row in summaries
