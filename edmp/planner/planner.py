@@ -254,8 +254,11 @@ class Planner:
         generator = torch.Generator().manual_seed(call.seed + 2**31)  # its own: the rounds do not depend on this look
         call = dataclasses.replace(call, settings=settings, generator=generator)
         batch = self._candidates(call, 0)
+        free = batch.rows(batch.valid.nonzero().squeeze(1))
+        if not len(free):
+            return batch
         now = time.perf_counter()
-        taut = polish(batch.rows(batch.valid.nonzero().squeeze(1)), call.descent, settings=settings)
+        taut = polish(free, call.descent, settings=settings)
         call.docket.spent("polish", now)
         distance = np.linalg.norm(call.query.goals - call.query.start, axis=1).min()
         near = call.descent.length(taut.control_points) <= first.near * distance
