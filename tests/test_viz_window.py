@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import os
 import shutil
@@ -19,8 +20,9 @@ from plan_cases import solved
 
 from edmp.planfile import save_plan
 from edmp.problem import load_example
-from edmp.robots.errors import EdmpError
+from edmp.robots.errors import EdmpError, MissingDependencyError
 from edmp.viz.renderers import trouble_with
+from edmp.viz.subject import subject_of
 from edmp.viz.window import show
 
 SIZE = (1280, 860)
@@ -108,6 +110,63 @@ def test_the_window_shows_the_plan_and_obeys_its_keys(screen: str, tmp_path: Pat
     finally:
         viewer.kill()
         viewer.communicate()
+
+
+def test_the_window_ends_when_its_parent_is_killed(screen: str) -> None:
+    code = "from edmp.viz import show; show('bookshelf', geometry='hulls')"
+    environment = {**os.environ, "DISPLAY": screen}
+    parent = subprocess.Popen([sys.executable, "-c", code], env=environment)
+
+    def windows() -> list[bytes]:
+        return subprocess.run(
+            ["xdotool", "search", "--name", "edmp"], env=environment, capture_output=True
+        ).stdout.split()
+
+    try:
+        until(lambda _: len(windows()) > 0, screen)
+        parent.kill()
+        until(lambda _: len(windows()) == 0, screen)
+    finally:
+        parent.kill()
+        parent.wait()
+
+
+def test_a_process_ends_with_its_parent() -> None:
+    code = "from edmp.viz.window import end_with_parent; end_with_parent()"
+    child = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE)
+    assert child.stdin is not None
+    with pytest.raises(subprocess.TimeoutExpired):
+        child.wait(timeout=1)
+    child.stdin.close()
+    assert child.wait(timeout=60) == 0
+
+
+class Unreadable(str):
+    """A name that the process of the window fails to read."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return int, ("seven",)
+
+
+def test_an_error_of_ours_is_called_a_bug_and_logged(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    pytest.importorskip("open3d")
+    monkeypatch.setenv("DISPLAY", ":99")  # it fails before it asks for the screen
+    subject = dataclasses.replace(subject_of(load_example("bookshelf")), name=Unreadable("x"))
+    with pytest.raises(EdmpError, match=r"ValueError: invalid literal.*this is a bug of edmp") as raised:
+        show(subject)
+    assert not isinstance(raised.value, MissingDependencyError)
+    assert "Traceback" in caplog.text
+    assert "window_app.py" in caplog.text
+
+
+def test_a_missing_library_is_no_bug(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "open3d.py").write_text("raise ImportError('libGL.so.1: cannot open shared object file')\n")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])]))
+    monkeypatch.setenv("DISPLAY", ":99")
+    with pytest.raises(MissingDependencyError, match=r"libGL\.so\.1.*try: apt install libgl1; a browser"):
+        show(load_example("bookshelf"))
 
 
 def test_without_a_screen_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -99,6 +99,7 @@ _MISSING: Mapping[str, str] = {
     "libEGL": "apt install libegl1",
     "libgomp": "apt install libgomp1",
     "libX11": "apt install libx11-6",
+    "X11 display": "another DISPLAY; this one does not exist or may not be used",
     "display": "apt install libegl1 libgl1-mesa-dri",
 }
 """What a complaint contains, and what helps."""

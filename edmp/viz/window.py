@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import pickle
 import subprocess
 import sys
 import tempfile
+import threading
+import traceback
 from pathlib import Path
 
 from numpy.typing import ArrayLike
@@ -18,6 +21,11 @@ from edmp.scenes.scene import Scene
 from edmp.viz.models import robot_parts
 from edmp.viz.renderers import advice
 from edmp.viz.subject import Subject, Viewable, subject_of
+
+log = logging.getLogger(__name__)
+
+BUG = 70
+"""How the window's process ends after an error that no missing library or driver explains."""
 
 
 def show(
@@ -44,7 +52,7 @@ def show(
         InvalidInputError: something is missing.
         UnknownNameError: no such geometry.
         MissingDependencyError: there is no Open3D, or it lacks a library; the message says what to install.
-        EdmpError: there is no screen.
+        EdmpError: there is no screen, or the window has a bug, which is logged.
     """
     subject = subject_of(source, robot=robot, scene=scene, problem=problem, request=request, q=q)
     if geometry != "auto":
@@ -53,12 +61,47 @@ def show(
     with tempfile.TemporaryDirectory() as folder:
         handed_over = Path(folder, "subject.pickle")
         handed_over.write_bytes(pickle.dumps(subject))
-        code = "import sys; from edmp.viz.window_app import main; main(*sys.argv[1:])"
-        command = [sys.executable, "-c", code, str(handed_over), geometry]
-        done = subprocess.run(command, capture_output=True, text=True, errors="replace")
+        code = "import sys; from edmp.viz.window import run; run(*sys.argv[1:])"
+        done = _run_child([sys.executable, "-c", code, str(handed_over), geometry])
+    if done.returncode == BUG:
+        log.error("the window failed:\n%s", done.stderr)
+        error = done.stderr.strip().splitlines()[-1]
+        raise EdmpError(f"the window failed: {error}; this is a bug of edmp, and the log has the traceback")
     if done.returncode != 0:
         trouble = advice("open3d", done.stderr, done.returncode)
         raise MissingDependencyError(f"no window: {trouble}; a browser shows the same: edmp view --web")
+
+
+def run(subject_file: str, geometry: str) -> None:
+    """What the process of the window does: show the pickled subject until the window, or the parent, is closed."""
+    threading.Thread(target=end_with_parent, daemon=True).start()
+    try:
+        from edmp.viz.window_app import main
+
+        main(subject_file, geometry)
+    except (ImportError, OSError):
+        raise
+    except Exception as error:
+        traceback.print_exc()
+        sys.stderr.flush()
+        os._exit(1 if str(error).startswith("[Open3D") else BUG)  # at their usual end, Open3D's libraries crash
+
+
+def end_with_parent() -> None:
+    """End this process at the end of its standard input, a pipe that closes with its parent."""
+    while os.read(0, 1024):
+        pass
+    os._exit(0)
+
+
+def _run_child(command: list[str]) -> subprocess.CompletedProcess[str]:
+    """Run a command whose standard input ends when this process does, however it ends."""
+    readable, held_open = os.pipe()
+    try:
+        return subprocess.run(command, stdin=readable, capture_output=True, text=True, errors="replace")
+    finally:
+        os.close(readable)
+        os.close(held_open)
 
 
 def check_screen() -> None:
