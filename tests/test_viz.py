@@ -282,6 +282,8 @@ def test_renderers_that_do_not_work_say_what_to_install() -> None:
     with pytest.raises(edmp.UnknownNameError, match="valid: drake, numpy, open3d"):
         renderer_by_name("opengl")
     assert advice("open3d", "ImportError: libusb-1.0.so.0: cannot open shared object", 1).endswith("libusb-1.0-0")
+    no_screen = "Vulkan device driver: llvmpipe\nreason: Unable to open X11 display."
+    assert "another DISPLAY" in advice("open3d", no_screen, -6)
     assert "mesa-vulkan-drivers" in advice("open3d", "RuntimeError: Failed to load vulkan library!", 1)
     assert "code -6" in advice("drake", "", -6)
 

@@ -94,12 +94,12 @@ def probe(name: str) -> None:
 _MISSING: Mapping[str, str] = {
     "No module named 'open3d'": "pip install 'edmp[viz]'",
     "libusb-1.0.so": "apt install libusb-1.0-0",
+    "X11 display": "another DISPLAY; this one does not exist or may not be used",
     "vulkan": "apt install libvulkan1 mesa-vulkan-drivers",
     "libGL.so": "apt install libgl1",
     "libEGL": "apt install libegl1",
     "libgomp": "apt install libgomp1",
     "libX11": "apt install libx11-6",
-    "X11 display": "another DISPLAY; this one does not exist or may not be used",
     "display": "apt install libegl1 libgl1-mesa-dri",
 }
 """What a complaint contains, and what helps."""
