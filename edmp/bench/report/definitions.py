@@ -70,8 +70,8 @@ METRICS = (
         "ready",
         "s",
         LOWER,
-        "Time until there is a motion that is judged and timed, and so can be run: the time, and where the planner does "
-        "not do so itself, what judging and timing took here. Median over solved.",
+        "Time until there is a motion that is judged and timed, and so can be run: the time, and where the planner "
+        "does not do so itself, what judging and timing took here. Median over solved.",
     ),
     Metric("length", "rad", LOWER, "Joint-space length of the path, the sum of |dq| over its edges; mean over solved."),
     Metric(
