@@ -76,6 +76,25 @@ def test_a_shipped_example_plan_file_picture_and_report(
     assert sorted(file.name for file in tmp_path.iterdir()) == ["plan.json", "plan.png"]
 
 
+def test_the_denoising_of_a_plan(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out, film = tmp_path / "plan.json", tmp_path / "strip.png"
+    assert run("plan", "--scene", "table", "--num-seeds", 8, "--out", out, "--denoising", film) == 0
+    assert edmp.load_plan(out).result.solved
+    assert film.stat().st_size > 20_000
+    assert "strip.png" in capsys.readouterr().out
+
+
+def test_no_denoising_of_what_was_not_sampled(
+    scene_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    beyond = ("--start", ZERO, "--goal", "0 -0.8 0 2.4 0 1.6 0.8")
+    assert run("plan", "--scene", scene_file, *beyond, "--denoising", tmp_path / "film.gif") == 1
+    captured = capsys.readouterr()
+    assert "nothing was sampled" in captured.err
+    assert "GOAL_OUT_OF_LIMITS" in captured.out
+    assert not (tmp_path / "film.gif").exists()
+
+
 def test_json_is_all_that_stdout_holds(fake: FakePlan, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("plan", "--scene", "bookshelf", "--json") == 0
     captured = capsys.readouterr()

@@ -18,6 +18,7 @@ from edmp.robots.errors import InvalidInputError
 if TYPE_CHECKING:
     from edmp.problem import Goal, Problem
     from edmp.result import PlanResult
+    from edmp.trace import Trace
 
 PICTURES = (".png", ".jpg", ".pdf", ".svg")
 
@@ -39,6 +40,12 @@ def plan(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Write the plan (JSON) here.")] = None,
     picture: Annotated[Path | None, typer.Option(help="Write a picture of the plan (.png, .pdf, ...) here.")] = None,
+    denoising: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write how candidates go from noise to motions: a film strip (.png, ...) or a movie (.gif, .mp4)."
+        ),
+    ] = None,
     view: Annotated[bool, typer.Option("--view", help="Show the plan in a window afterwards.")] = False,
     web: Annotated[bool, typer.Option("--web", help="Show the plan in a browser afterwards, until Ctrl-C.")] = False,
     as_json: Annotated[
@@ -59,6 +66,8 @@ def plan(
         check_writable(out, "--out", suffixes=(".json",))
     if picture is not None:
         check_writable(picture, "--picture", suffixes=PICTURES)
+    if denoising is not None:
+        check_writable(denoising, "--denoising", suffixes=(*PICTURES, ".gif", ".mp4"))
     if view and not web:
         from edmp.viz.window import check_screen
 
@@ -72,7 +81,11 @@ def plan(
         where = f"{problem.name or 'scene'}: {problem.robot.name} among {len(problem.scene)} obstacles"
         status.update(f"planning in {where} (the first run on a machine compiles kernels)")
         chosen = {name: value for name, value in options.items() if value is not None}
-        result = solve(problem, seed=seed, fallback=fallback, **chosen)
+        if denoising is None:
+            result = solve(problem, seed=seed, fallback=fallback, **chosen)
+        else:
+            trace = record(problem, seed=seed, fallback=fallback, **chosen)
+            result = trace.plan.result
         if out is not None:
             from edmp.planfile import save_plan
 
@@ -82,7 +95,15 @@ def plan(
 
             status.update("drawing")
             save_image(result, picture, robot=problem.robot, scene=problem.scene, problem=problem)
-    written = [str(path) for path in (out, picture) if path is not None]
+        if denoising is not None and not trace.batches:
+            typer.echo("nothing was sampled: no --denoising is written", err=True)
+            denoising = None
+        if denoising is not None:
+            from edmp.viz import save_denoising
+
+            status.update("drawing the denoising")
+            save_denoising(trace, denoising)
+    written = [str(path) for path in (out, picture, denoising) if path is not None]
     if as_json:
         print(json.dumps(_json_report(problem, result), allow_nan=False))
     else:
@@ -105,6 +126,19 @@ def solve(problem: Problem, *, seed: int, **options: Any) -> PlanResult:
     import edmp
 
     return edmp.plan(problem.scene, problem.start, problem.goal, robot=problem.robot, seed=seed, **options)
+
+
+def record(problem: Problem, *, seed: int, fallback: bool, **options: Any) -> Trace:
+    """One call of the planner, with what it looked at on the way."""
+    from edmp.planner import Planner, PlannerSettings, record_plan
+
+    of_planner = {name: options[name] for name in ("prior", "ensemble") if name in options}
+    settings = PlannerSettings(**{k: options[k] for k in ("num_seeds", "num_alternatives") if k in options})
+    budget = {"time_budget": options["time_budget"]} if "time_budget" in options else {}
+    planner = Planner(problem.robot, **of_planner, settings=settings)
+    return record_plan(
+        planner, problem.scene, problem.start, problem.goal, seed=seed, fallback=fallback, name=problem.name, **budget
+    )
 
 
 def read_problem(

@@ -22,6 +22,7 @@ def record_plan(
     *,
     seed: int = 0,
     time_budget: float = 10.0,
+    fallback: bool = True,
     name: str = "",
 ) -> Trace:
     """Plan, and keep what `Planner.plan` tells its observer. Arguments as there; ``name`` is the problem's.
@@ -34,6 +35,8 @@ def record_plan(
     thorough = copy.copy(planner)
     first_look = dataclasses.replace(planner.settings.first_look, near=0.0)
     thorough.settings = dataclasses.replace(planner.settings, first_look=first_look)
-    result = thorough.plan(scene, start, goal, seed=seed, time_budget=time_budget, on_batch=batches.append)
+    result = thorough.plan(
+        scene, start, goal, seed=seed, time_budget=time_budget, fallback=fallback, on_batch=batches.append
+    )
     problem = Problem(planner.robot, scene, np.asarray(start, dtype=np.float64), goal, name)
     return Trace(PlanFile(problem, result), tuple(batches))
