@@ -71,6 +71,7 @@ def test_what_is_no_spec(text: str, says: str) -> None:
         ("edmp:guidance.steps=-1", "steps must be at least 0"),
         ("edmp:prior_share=2", "prior_share must be in"),
         ("chomp:derivative=4", "derivative must be in"),
+        ("mpinets:weights=/no/such.ckpt", "there is no file /no/such.ckpt"),
     ],
 )
 def test_settings_that_make_no_sense(text: str, says: str) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -22,6 +23,7 @@ from edmp.baselines.mpinets.point_cloud import labelled, robot_points, target_po
 from edmp.baselines.mpinets.weights import load_policy
 from edmp.ranges import Range, check_fields
 from edmp.result import Status
+from edmp.robots.errors import InvalidInputError
 from edmp.robots.kinematics import tool_pose
 from edmp.robots.robot import Robot
 from edmp.robots.transforms import inverse
@@ -53,6 +55,8 @@ class MpinetsSettings:
         positive = Range(0, above=True)
         tolerances = dict.fromkeys(["position_tolerance", "angle_tolerance", "time_budget"], positive)
         check_fields(self, {"max_steps": Range(1, whole=True), **tolerances})
+        if self.weights and not Path(self.weights).is_file():
+            raise InvalidInputError(f"weights: there is no file {self.weights}")
 
 
 @dataclass(frozen=True)
