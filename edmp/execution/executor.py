@@ -129,9 +129,10 @@ def run(
             here = state.positions.clip(limits.lower, limits.upper)
             there = retime_waypoints([here, start], limits, joint_names=trajectory.joint_names)
             loop.follow(CommandBuffer(there, limits, speed=settings.speed), state)
+            if loop.violation is not None:
+                return loop.conclude(trajectory.positions[-1])
             state = loop.exchange(Command.hold(start))
-        if loop.violation is None:
-            loop.follow(CommandBuffer(trajectory, limits, speed=settings.speed), state)
+        loop.follow(CommandBuffer(trajectory, limits, speed=settings.speed), state)
     except DriverError as error:
         return loop.lost(error)
     return loop.conclude(trajectory.positions[-1])

@@ -62,8 +62,10 @@ def test_a_stop_on_the_way_to_the_start_is_a_stop(panda, trajectory):
     stop.set()
     with KinematicArm(panda, panda.home + 0.015) as arm:
         done = run(trajectory, arm, interrupt=stop)
+        after = arm.wait().positions
     assert done.outcome is Outcome.INTERRUPTED
-    assert np.abs(done.recording.commanded[-1] - panda.home).max() < 0.016
+    assert np.abs(done.recording.commanded - panda.home).min() > 1e-3, "it stopped before it got there"
+    np.testing.assert_allclose(after, done.recording.commanded[-1], atol=1e-6)  # and was told nothing more
 
 
 def test_half_speed_takes_twice_as_long(panda, trajectory):
