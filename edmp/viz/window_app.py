@@ -50,6 +50,9 @@ REDRAWS = 4
 """How often a change is drawn: Filament drops the first frames of a new window, and shadows are late by one."""
 LONGEST_STEP = 0.5
 """The clock does not run on while the window is busy for longer than this [s]."""
+_LEAST_OPACITY = 0.7
+"""Open3D's bright background drowns the colours of what is more transparent than this, and its transparent shader takes
+them times the opacity, squared."""
 PERIOD, SOFTWARE_PERIOD = 0.03, 0.3
 """The robot is put in its place no more often than this [s]; a software driver that gets meshes faster than it draws
 them never ends its picture."""
@@ -180,7 +183,8 @@ class SceneModel:
         group = self._group(name) if group is None else group
         material = rendering.MaterialRecord()
         material.shader = "defaultLit" if group.opacity == 1.0 else "defaultLitTransparency"
-        material.base_color = (1.0, 1.0, 1.0, group.opacity)
+        opacity = group.opacity if group.opacity == 1.0 else _LEAST_OPACITY + (1.0 - _LEAST_OPACITY) * group.opacity
+        material.base_color = (*3 * (1.0 / opacity**2,), opacity)
         material.base_roughness, material.base_reflectance = 0.85, 0.2
         material.sRGB_color = True
         self._remove(name)
