@@ -18,16 +18,19 @@ if TYPE_CHECKING:
     from edmp.bench.executed import Row
 
 
+SimulatedArm = Annotated[str, typer.Option(help="A simulated arm: drake-sim or kinematic.")]
+ArmOptions = Annotated[
+    list[str] | None, typer.Option(help="Option of the driver, such as real_time=true or delay=0.02; may be repeated.")
+]
+
+
 def replan(
     out: Annotated[Path, typer.Option(help="A line of JSON for each run.")],
     runs: Annotated[int, typer.Option(min=1, help="Crossings; each has a seed of its own.")] = 50,
     seed: Annotated[int, typer.Option(min=0, help="Of the first crossing.")] = 0,
     robot: Annotated[str, typer.Option(help="Robot name or description file.")] = "panda",
-    driver: Annotated[str, typer.Option(help="A simulated arm: drake-sim or kinematic.")] = "drake-sim",
-    option: Annotated[
-        list[str] | None,
-        typer.Option(help="Option of the driver, such as real_time=true or delay=0.02; may be repeated."),
-    ] = None,
+    driver: SimulatedArm = "drake-sim",
+    option: ArmOptions = None,
     slowdown: Annotated[
         float, typer.Option(help="Charge computing so many times the processor time that it took.")
     ] = 1.0,

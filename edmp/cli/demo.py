@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edmp.cli.arguments import driver_options, progress_console, report_console
+from edmp.cli.bench_replan import ArmOptions, SimulatedArm
 from edmp.outfile import check_writable
 from edmp.robots.errors import InvalidInputError
 
@@ -29,11 +30,8 @@ def demo() -> None:
 def replan(
     seed: Annotated[int, typer.Option(min=0, help="Which crossing.")] = 12,
     robot: Annotated[str, typer.Option(help="Robot name or description file.")] = "panda",
-    driver: Annotated[str, typer.Option(help="A simulated arm: drake-sim or kinematic.")] = "drake-sim",
-    option: Annotated[
-        list[str] | None,
-        typer.Option(help="Option of the driver, such as real_time=true or delay=0.02; may be repeated."),
-    ] = None,
+    driver: SimulatedArm = "drake-sim",
+    option: ArmOptions = None,
     headless: Annotated[bool, typer.Option("--headless", help="Print what happened, show nothing.")] = False,
     html: Annotated[Path | None, typer.Option(help="Write a page (.html) that needs nothing else.")] = None,
     movie: Annotated[Path | None, typer.Option(help="Write a movie (.mp4, .gif).")] = None,
@@ -60,7 +58,9 @@ def replan(
             run = run_crossing(crossing, planner, settings)
     good = _report(run)
     if not headless and len(run.done.recording.times) > 2:
-        _show(_subject(run), html, movie)
+        from edmp.cli.view import present
+
+        present(_subject(run), html=html, movie=movie)
     raise typer.Exit(0 if good else 1)
 
 
@@ -97,21 +97,3 @@ def _subject(run: CrossingRun) -> Subject:
     motion = beside_mover(measured_motion(recording), mover.speed, robot=shown, begin=begin)
     q = motion.positions
     return Subject(shown, crossing.scene, q[0], q[-1], motions=(motion,), name=f"replanning, crossing {crossing.seed}")
-
-
-def _show(subject: Subject, html: Path | None, movie: Path | None) -> None:
-    if html is not None:
-        from edmp.viz.web import save_page
-
-        save_page(subject, html)
-        typer.echo(f"written {html}", err=True)
-    elif movie is not None:
-        from edmp.viz import save_movie
-
-        with progress_console().status("filming"):
-            save_movie(subject, movie)
-        typer.echo(f"written {movie}", err=True)
-    else:
-        from edmp.cli.view import show_in_browser
-
-        show_in_browser(subject)

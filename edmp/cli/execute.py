@@ -63,7 +63,7 @@ def execute(
 
     settings = ExecutionSettings(speed=speed)
     with progress_console().status(f"checking {plan}"):
-        file, trajectory = _read(plan, motion)
+        file, trajectory = read_motion(plan, motion)
         robot, scene = file.problem.robot, file.problem.scene
         start = trajectory.positions[0]
         arm = make_driver(driver, robot, positions=start, scene=scene, options=driver_options(option or []))
@@ -122,21 +122,10 @@ def replay(
     if summary:
         return
     subject = _subject(file.recording, file.plan, recording.stem)
-    if html is not None:
-        from edmp.viz.web import save_page
+    if web or html is not None or movie is not None:
+        from edmp.cli.view import present
 
-        save_page(subject, html)
-        typer.echo(f"written {html}", err=True)
-    elif movie is not None:
-        from edmp.viz import save_movie
-
-        with progress_console().status("filming"):
-            save_movie(subject, movie)
-        typer.echo(f"written {movie}", err=True)
-    elif web:
-        from edmp.cli.view import show_in_browser
-
-        show_in_browser(subject)
+        present(subject, html=html, movie=movie)
     elif not as_json:
         from edmp.cli.view import show_in_window
 
@@ -146,7 +135,12 @@ def replay(
 # -- before anything moves --------------------------------------------------------------------------------------------
 
 
-def _read(path: Path, motion: int) -> tuple[PlanFile, Trajectory]:
+def read_motion(path: Path, motion: int = 0) -> tuple[PlanFile, Trajectory]:
+    """A plan file, and the best motion in it or another by its number.
+
+    Raises:
+        InvalidInputError: there is no such motion.
+    """
     from edmp.planfile import load_plan
 
     file = load_plan(path)

@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edmp.cli.arguments import driver_options, numbers, progress_console
-from edmp.cli.execute import controlled_stop
+from edmp.cli.execute import controlled_stop, read_motion
 from edmp.robots.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from edmp.execution.drivers.lcm_server import Served
     from edmp.robots.robot import Robot
     from edmp.scenes.scene import Scene
@@ -66,7 +64,8 @@ def serve(
             raise InvalidInputError(
                 "--plan gives robot, scene and start already: leave out --robot, --scene and --start"
             )
-        arm, around, first = _of_plan(plan)
+        file, motion = read_motion(plan)
+        arm, around, first = file.problem.robot, file.problem.scene, motion.positions[0]
     else:
         arm, around = _setting(robot, scene)
         first = arm.home if start is None else np.array(numbers(start, arm.dof, "--start"))
@@ -79,15 +78,6 @@ def serve(
         gc.freeze()  # as in edmp execute
         done = server.serve(ending, ready=lambda: print(f"READY {arm.name} {server.where}", flush=True))
     _report(done)
-
-
-def _of_plan(path: Path) -> tuple[Robot, Scene, np.ndarray]:
-    from edmp.planfile import load_plan
-
-    file = load_plan(path)
-    if file.result.best is None:
-        raise InvalidInputError(f"{path}: holds no motion: {file.result.status.value} {file.result.message}")
-    return file.problem.robot, file.problem.scene, file.result.best.trajectory.positions[0]
 
 
 def _setting(robot: str | None, scene: str | None) -> tuple[Robot, Scene]:

@@ -82,6 +82,23 @@ def _file_of(source: str) -> contextlib.AbstractContextManager[Path]:
     return contextlib.nullcontext(Path(source))
 
 
+def present(subject: Subject, *, html: Path | None = None, movie: Path | None = None) -> None:
+    """Write the page or the movie, or else show it in a browser."""
+    if html is not None:
+        from edmp.viz.web import save_page
+
+        save_page(subject, html)
+        typer.echo(f"written {html}", err=True)
+    elif movie is not None:
+        from edmp.viz import save_movie
+
+        with progress_console().status("filming"):
+            save_movie(subject, movie)
+        typer.echo(f"written {movie}", err=True)
+    else:
+        show_in_browser(subject)
+
+
 def show_in_browser(subject: Subject, *, port: int | None = None, browser: bool = True, geometry: str = "auto") -> None:
     """Serve the page until Ctrl-C, and open it where there is a screen."""
     from edmp.viz.web import serve

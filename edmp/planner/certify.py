@@ -14,8 +14,9 @@ from edmp.planner.candidates import Candidates
 from edmp.planner.goals import Query
 from edmp.planner.settings import PlannerSettings
 from edmp.result import Solution, Stage
+from edmp.robots.robot import Robot
 from edmp.timing import retime_spline
-from edmp.trajectory import clamped_spline, path_length
+from edmp.trajectory import Trajectory, clamped_spline, path_length
 from edmp.validate import Judge, Verdict
 
 Array = NDArray[np.float64]
@@ -97,21 +98,11 @@ def certify(
 
 
 def _certified(control_points: Array, path: Array, goal_index: int, judge: Judge, docket: Docket) -> Solution | None:
-    begin = time.perf_counter()
-    verdict = judge.check_path(path, start=path[0], goal=path[-1], tightness=1e-3)
-    docket.edges_checked += verdict.edges
-    begin = docket.spent("judge", begin)
-    if not verdict.valid:
-        docket.rejected.append(verdict)
+    verdict = _judged(path, path, judge, docket, tightness=1e-3)
+    if verdict is None:
         return None
-    robot = judge.robot
-    trajectory = retime_spline(control_points, robot.limits, joint_names=robot.joint_names)
-    begin = docket.spent("timing", begin)
-    timed = judge.check_path(trajectory.positions, start=path[0], goal=path[-1])
-    docket.edges_checked += timed.edges
-    docket.spent("judge", begin)
-    if not timed.valid:
-        docket.rejected.append(timed)
+    trajectory = _timed(control_points, judge.robot, docket)
+    if _judged(trajectory.positions, path, judge, docket) is None:
         return None
     return Solution(path, trajectory, path_length(path), verdict.min_clearance, goal_index)
 
@@ -119,18 +110,31 @@ def _certified(control_points: Array, path: Array, goal_index: int, judge: Judge
 def _certified_quickly(
     control_points: Array, path: Array, goal_index: int, judge: Judge, docket: Docket
 ) -> Solution | None:
+    trajectory = _timed(control_points, judge.robot, docket, grid=_QUICK_GRID)
+    positions = trajectory.positions
+    verdict = _judged(positions, path, judge, docket)
+    if verdict is None:
+        return None
+    return Solution(positions, trajectory, path_length(positions), verdict.min_clearance, goal_index)
+
+
+def _timed(control_points: Array, robot: Robot, docket: Docket, **options: int) -> Trajectory:
     begin = time.perf_counter()
-    robot = judge.robot
-    trajectory = retime_spline(control_points, robot.limits, joint_names=robot.joint_names, grid=_QUICK_GRID)
-    begin = docket.spent("timing", begin)
-    verdict = judge.check_path(trajectory.positions, start=path[0], goal=path[-1])
+    trajectory = retime_spline(control_points, robot.limits, joint_names=robot.joint_names, **options)
+    docket.spent("timing", begin)
+    return trajectory
+
+
+def _judged(positions: Array, path: Array, judge: Judge, docket: Docket, **options: float) -> Verdict | None:
+    """The verdict on ``positions``, which must begin and end as ``path`` does; None if they are not free."""
+    begin = time.perf_counter()
+    verdict = judge.check_path(positions, start=path[0], goal=path[-1], **options)
     docket.edges_checked += verdict.edges
     docket.spent("judge", begin)
-    if not verdict.valid:
-        docket.rejected.append(verdict)
-        return None
-    positions = trajectory.positions
-    return Solution(positions, trajectory, path_length(positions), verdict.min_clearance, goal_index)
+    if verdict.valid:
+        return verdict
+    docket.rejected.append(verdict)
+    return None
 
 
 def differ(a: Array, b: Array, distance: float) -> bool:

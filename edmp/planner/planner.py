@@ -257,9 +257,7 @@ class Planner:
         free = batch.rows(batch.valid.nonzero().squeeze(1))
         if not len(free):
             return batch
-        now = time.perf_counter()
-        taut = polish(free, call.descent, settings=settings)
-        call.docket.spent("polish", now)
+        taut = _polished(call, free, call.descent)
         distance = np.linalg.norm(call.query.goals - call.query.start, axis=1).min()
         near = call.descent.length(taut.control_points) <= first.near * distance
         call.certify(taut.rows(near.nonzero().squeeze(1)))
@@ -364,15 +362,18 @@ def _finish(call: _Call, candidates: Candidates, descent: Descent | None = None)
     """Polish and certify; candidates whose polished version the judge refuses are judged as they were."""
     if not len(candidates):
         return
-    descent = descent or call.descent
+    call.certify(_polished(call, candidates, descent or call.descent))
+    if not call.solved:
+        call.certify(candidates.rows(candidates.valid.nonzero().squeeze(1)))
+
+
+def _polished(call: _Call, candidates: Candidates, descent: Descent) -> Candidates:
     now = time.perf_counter()
     taut = polish(candidates, descent, settings=call.settings)
     call.docket.spent("polish", now)
     if call.watch is not None and descent is call.descent and len(taut):
         call.watch.see("polish", 0.0, taut.control_points, taut.valid)
-    call.certify(taut)
-    if not call.solved:
-        call.certify(candidates.rows(candidates.valid.nonzero().squeeze(1)))
+    return taut
 
 
 def _fall_back(call: _Call, batch: Candidates, *, attempt: int) -> None:
