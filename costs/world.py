@@ -76,7 +76,7 @@ class World:
         for name in k.Chain.vars:  # type: ignore[attr-defined]
             setattr(chain, name, getattr(self.chain, name))
         radii = np.maximum(self.chain.sphere_radius.numpy() - by, 1e-3).astype(np.float32)
-        lanes = self.chain.pack_radius.numpy()
+        lanes = self.chain.pack_radius.numpy().copy()  # on a CPU the array itself, which other worlds share
         lanes[np.arange(lanes.shape[1]) < self.chain.pack_count.numpy()[:, None]] = radii
         chain.sphere_radius = wp.array(radii, dtype=float, device=self.device)
         chain.pack_radius = wp.array(lanes, dtype=k.Lanes, device=self.device)

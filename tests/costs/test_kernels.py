@@ -165,3 +165,12 @@ def test_threads_change_nothing(cost, world: World, monkeypatch: pytest.MonkeyPa
     for value, gradient in results[1:]:
         assert torch.equal(value, results[0][0])
         assert torch.equal(gradient, results[0][1])
+
+
+def test_shrinking_a_world_leaves_the_robot_as_it_was(panda: Robot) -> None:
+    """What is packed for a robot is kept for all its worlds."""
+    world = World.of(panda, Scene())
+    before = world.chain.pack_radius.numpy().copy()
+    shrunk = world.shrunk(np.full(len(panda.spheres), 0.02))
+    np.testing.assert_array_equal(World.of(panda, Scene()).chain.pack_radius.numpy(), before)
+    assert (shrunk.chain.pack_radius.numpy() < before).any()

@@ -83,6 +83,14 @@ def test_same_seed_same_path(planner):
     np.testing.assert_array_equal(first.trajectory.positions, second.trajectory.positions)
 
 
+def test_a_plan_leaves_nothing_behind(planner):
+    """Spheres that overlap something at the ends of one plan are shrunk for that plan only."""
+    before = planner.plan(WALL, HOME, ASIDE)
+    under_the_fingers = Scene.of({"plate": (Box((0.3, 0.3, 0.02)), (0.31, 0.0, 0.465))})
+    assert planner.plan(under_the_fingers, HOME, ASIDE).solved
+    np.testing.assert_array_equal(planner.plan(WALL, HOME, ASIDE).path, before.path)
+
+
 def test_alternatives_are_different_and_worse():
     settings_ = PlannerSettings(num_seeds=64, enough_valid=24, polish_candidates=24, num_alternatives=4)
     planner = Planner("panda", prior="process", settings=settings_)
