@@ -26,6 +26,7 @@ _HOMES = {
     "edmp.robots": ("Motion", "Robot", "load_robot", "load_urdf"),
     "edmp.robots.errors": (
         "EdmpError",
+        "EdmpWarning",
         "FileFormatError",
         "InvalidInputError",
         "MissingDependencyError",
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
     from edmp.robots import Motion, Robot, load_robot, load_urdf
     from edmp.robots.errors import (
         EdmpError,
+        EdmpWarning,
         FileFormatError,
         InvalidInputError,
         MissingDependencyError,
@@ -74,6 +76,7 @@ __all__ = [
     "Capsule",
     "Cylinder",
     "EdmpError",
+    "EdmpWarning",
     "Ensemble",
     "FileFormatError",
     "GuidanceSettings",

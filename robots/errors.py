@@ -1,4 +1,7 @@
-"""The exceptions of this project: one root, raised for misuse. A planning failure is a value, not an exception."""
+"""The exceptions of this project: one root, raised for misuse. A planning failure is a value, not an exception.
+
+And one category of warnings, `EdmpWarning`.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +26,14 @@ class UnknownNameError(EdmpError, KeyError):
 
 class FileFormatError(EdmpError, ValueError):
     """A file that cannot be read as what it should be; the message says file, place and what was expected."""
+
+
+class EdmpWarning(UserWarning):
+    """Something in the input was mended, assumed or left out; the message says what, where, and what to do about it.
+
+    Raise it by ``warnings.warn(message, EdmpWarning, stacklevel=...)``; the command line shows a line for each on
+    standard error.
+    """
 
 
 class MissingDependencyError(EdmpError, ImportError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -287,3 +288,16 @@ def test_prior_info(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "w.safetensors").write_bytes(b"\x80\x04evil")
     assert run("prior", "info", tmp_path / "w.safetensors") == 2
     assert "w.safetensors" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_warning_of_ours_is_one_line_on_stderr(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    def warn(*_: Any, **__: Any) -> None:
+        warnings.warn("table.urdf: joint lift stands at 0 m", edmp.EdmpWarning, stacklevel=1)
+        raise edmp.FileFormatError("enough")
+
+    monkeypatch.setattr("edmp.robots.fit.fit_description", warn)
+    assert run("robot", "fit", "table.urdf", "--out", "table.yaml") == 2
+    assert capsys.readouterr().err.splitlines()[-2:] == [
+        "warning: table.urdf: joint lift stands at 0 m",
+        "error: enough",
+    ]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import Annotated
+import warnings
+from typing import Annotated, TextIO
 
 import typer
 
@@ -22,7 +23,7 @@ from edmp.cli.plan import plan
 from edmp.cli.robot import app as robot_app
 from edmp.cli.sim import app as sim_app
 from edmp.cli.view import view
-from edmp.robots.errors import EdmpError
+from edmp.robots.errors import EdmpError, EdmpWarning
 
 OK, NO_PLAN, MISUSE, INTERRUPTED = 0, 1, 2, 130
 
@@ -75,10 +76,28 @@ def root(
 def main(arguments: list[str] | None = None) -> None:
     """Entry point of the ``edmp`` command; always ends in `SystemExit`."""
     try:
-        app(args=arguments, prog_name="edmp")
+        with warnings.catch_warnings():
+            warnings.simplefilter("default", EdmpWarning)
+            warnings.showwarning = _show_warning
+            app(args=arguments, prog_name="edmp")
     except EdmpError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(MISUSE)
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         sys.exit(INTERRUPTED)
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """A warning of ours is one line for the user; others name the code that they come from, as Python shows them."""
+    if issubclass(category, EdmpWarning):
+        print(f"warning: {message}", file=sys.stderr)
+    else:
+        print(warnings.formatwarning(message, category, filename, lineno, line), end="", file=file or sys.stderr)
