@@ -10,10 +10,14 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
 import torch
+import warp as wp
 from torch import Tensor
 
+from edmp.costs.kernels import poses as kernels
+from edmp.costs.launch import launch_rows
 from edmp.costs.world import World
 from edmp.robots.errors import InvalidInputError, unknown_name
+from edmp.robots.kinematics import body_poses, pull_back
 from edmp.robots.motion import Motion
 from edmp.scenes.scene import Scene
 
@@ -54,8 +58,22 @@ class Cost(ABC):
         """(batch,) cost of each trajectory of ``motion``; row i depends on trajectory i and margins i only."""
 
     def value_and_gradient(self, world: World, q: Tensor, margins: Margins) -> tuple[Tensor, Tensor]:
-        """Cost (batch,) and its gradient (batch, waypoint, dof) at ``q`` (batch, waypoint, dof), detached."""
-        return differentiate(lambda x: self(Motion.of(world.robot, x), world.scene, margins), q)
+        """Cost (batch,) and its gradient (batch, waypoint, dof) at ``q`` (batch, waypoint, dof), detached.
+
+        Works in every context a caller may be in, `torch.inference_mode` and `torch.no_grad` included.
+
+        Raises:
+            InvalidInputError: see `differentiate`.
+        """
+        with torch.inference_mode(False):  # what is recorded below must be ordinary tensors
+            margins = Margins(margins.clearance.clone(), margins.expansion.clone())
+            X_WB = poses(world, q.detach().clone())
+
+        def of_poses(q: Tensor, X_WB: Tensor) -> Tensor:
+            return self(Motion(world.robot, q, X_WB), world.scene, margins)
+
+        value, (direct, through_poses) = differentiate(of_poses, q, X_WB, what=f"cost {self.name!r}")
+        return value, direct + pull_back(world.robot, X_WB, through_poses)
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -66,15 +84,53 @@ class Cost(ABC):
         return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
 
 
-def differentiate(function: Callable[[Tensor], Tensor], q: Tensor) -> tuple[Tensor, Tensor]:
-    """``function(q)`` (batch,) and its gradient by autograd, shaped like ``q``; row i may depend on row i only."""
-    with torch.enable_grad():
-        x = q.detach().requires_grad_(True)
-        value = function(x)
-        if not value.requires_grad:
-            return value.detach(), torch.zeros_like(q)
-        (gradient,) = torch.autograd.grad(value.sum(), x, allow_unused=True)
-    return value.detach(), torch.zeros_like(q) if gradient is None else gradient
+def poses(world: World, q: Tensor) -> Tensor:
+    """(batch, waypoint, dof + 1, 4, 4) `body_poses` of ``q`` (batch, waypoint, dof), by the kernel if it is float32."""
+    if q.dtype != torch.float32:
+        return body_poses(world.robot, q)
+    q = q.contiguous()
+    X_WB = q.new_empty(*q.shape[:2], world.robot.num_bodies, 4, 4)
+    inputs, outputs = [world.chain, wp.from_torch(q)], [wp.from_torch(X_WB, dtype=wp.mat44)]
+    launch_rows(kernels.body_poses, len(q), (q.shape[1],), inputs, outputs, world.device)
+    return X_WB
+
+
+def differentiate(function: Callable[..., Tensor], *arguments: Tensor, what: str) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """``function(*arguments)`` (batch,) and its gradients by autograd, shaped like the arguments.
+
+    Row i of the value may depend on rows i only. Records in every context, inference mode included.
+
+    Raises:
+        InvalidInputError: the value is not of shape (batch,), not finite, or does not depend on the arguments: it was
+            computed outside torch or detached, so that its gradient would be zero whatever it says. A value that is
+            zero throughout may be constant. ``what`` is named in the message.
+    """
+    with torch.inference_mode(False), torch.enable_grad():
+        leaves = [argument.detach().clone().requires_grad_(True) for argument in arguments]
+        value = function(*leaves)
+        batch = len(arguments[0])
+        if not isinstance(value, Tensor) or value.shape != (batch,):
+            shape = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
+            raise InvalidInputError(f"{what} must return a tensor of shape (batch,) = ({batch},), got {shape}")
+        gradients: tuple[Tensor | None, ...] = (None,) * len(leaves)
+        if value.requires_grad:
+            gradients = torch.autograd.grad(value.sum(), leaves, allow_unused=True)
+    value = value.detach()
+    if all(gradient is None for gradient in gradients) and value.any():
+        raise InvalidInputError(
+            f"{what}: its value does not depend on the motion, so that its gradient is zero everywhere; compute it "
+            "from motion.q or motion.X_WB in torch, without .detach(), .item(), .numpy() or torch.no_grad()"
+        )
+    found = tuple(
+        torch.zeros_like(leaf) if gradient is None else gradient.detach()
+        for leaf, gradient in zip(leaves, gradients, strict=True)
+    )
+    if not value.isfinite().all() or not all(gradient.isfinite().all() for gradient in found):
+        raise InvalidInputError(
+            f"{what}: its value or gradient is not finite; a square root, norm or arccosine has no finite gradient at "
+            "the end of its range: square it, or keep away from there with clamp"
+        )
+    return value, found
 
 
 _registered: dict[str, type[Cost]] = {}

@@ -60,7 +60,8 @@ class Smoothness(Cost):
         return self._energy(motion.q)
 
     def value_and_gradient(self, world: World, q: Tensor, margins: Margins) -> tuple[Tensor, Tensor]:
-        return differentiate(self._energy, q)
+        value, (gradient,) = differentiate(self._energy, q, what="cost 'smoothness'")
+        return value, gradient
 
     def _energy(self, q: Tensor) -> Tensor:
         total, derivative, dt = (q * 0).sum((1, 2)), q, 1.0 / max(q.shape[1] - 1, 1)

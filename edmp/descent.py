@@ -1,4 +1,4 @@
-"""Covariant descent of a batch of splines on the clearance cost: what repair and polish are made of.
+"""Covariant descent of a batch of splines on clearance and the objective: what repair and polish are made of.
 
 Zucker et al. 2013, "CHOMP", eq. 11: the gradient on the waypoints, pulled back to the interior control points, is
 multiplied by the inverse of a smoothness metric, so that a push at one waypoint moves its neighbours along.
@@ -6,7 +6,7 @@ multiplied by the inverse of a smoothness metric, so that a push at one waypoint
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import torch
@@ -16,6 +16,7 @@ from torch import Tensor
 from edmp.costs.clearance import edges_free
 from edmp.costs.kernels import clearance as kernels
 from edmp.costs.launch import launch_rows
+from edmp.costs.objective import Objective
 from edmp.costs.world import World
 from edmp.prior.spline import Spline
 
@@ -32,12 +33,14 @@ class Descent:
         spline: representation of the trajectories.
         num_waypoints: samples along the spline at which the cost is felt.
         self_margin: distance between links below which they push each other apart [m].
+        objective: what the motions are ranked by, and descend beside clearance.
     """
 
     world: World
     spline: Spline
     num_waypoints: int = 64
     self_margin: float = 0.01
+    objective: Objective = field(default_factory=Objective)
 
     @cached_property
     def limits(self) -> tuple[Tensor, Tensor]:
@@ -58,6 +61,24 @@ class Descent:
     def length(self, control_points: Tensor) -> Tensor:
         """(B,) joint-space length [rad]."""
         return torch.linalg.vector_norm(self.waypoints(control_points).diff(dim=1), dim=-1).sum(dim=1)
+
+    def value(self, control_points: Tensor) -> Tensor:
+        """(B,) the objective: length and the weighted terms [rad]."""
+        length = self.length(control_points)
+        if not self.objective.terms:
+            return length
+        return length + self.objective.weighted(self.terms(control_points))
+
+    def terms(self, control_points: Tensor) -> Tensor:
+        """(B, terms) value of each term of the objective."""
+        q = self.spline.waypoints(control_points, self.objective.num_waypoints)
+        return self.objective.values(self.world, q)
+
+    def terms_gradient(self, control_points: Tensor) -> Tensor:
+        """(B, K - 2, dof) gradient of the weighted terms, without length, on the interior control points."""
+        q = self.spline.waypoints(control_points, self.objective.num_waypoints)
+        basis = self.spline.basis(self.objective.num_waypoints, dtype=q.dtype, device=q.device)
+        return basis[:, 1:-1].T @ self.objective.gradient(self.world, q)
 
     def free(self, control_points: Tensor, *, step: float = 0.02, margin: float = 0.0) -> Tensor:
         """(B,) does the sphere model find the whole motion free, no point moving over ``step`` [m] between checks?"""
@@ -99,6 +120,7 @@ class Descent:
         metric: tuple[float, float, float] = REPAIR_METRIC,
         max_scale: float = float("inf"),
         pull: Tensor | float = 0.0,
+        also: Tensor | None = None,
     ) -> Tensor:
         """One covariant update.
 
@@ -110,6 +132,7 @@ class Descent:
             max_scale: largest factor on the preconditioned gradient; gentle pushes then stay gentle.
             pull: fraction of the way to the straight line that is added: a step of covariant descent on length;
                 a number, or one for each trajectory (B,).
+            also: (B, K - 2, dof) a move of the interior control points that is added, such as `objective_step`.
 
         Returns:
             (B, K, dof), within the joint limits.
@@ -122,7 +145,38 @@ class Descent:
         interior = control_points[:, 1:-1] - scale[:, None, None] * direction
         line = self.spline.straight_line(control_points[:, 0], control_points[:, -1])[:, 1:-1]
         interior = interior + torch.as_tensor(pull).reshape(-1, 1, 1) * (line - control_points[:, 1:-1])
+        if also is not None:
+            interior = interior + also
         return self.clamp(torch.cat([control_points[:, :1], interior, control_points[:, -1:]], dim=1))
+
+    def with_terms(self, gradient: Tensor, control_points: Tensor) -> Tensor:
+        """``gradient`` (B, K - 2, dof) of clearance, with that of the terms added: what repair descends.
+
+        Of each trajectory the terms' part is held to half of clearance's, so that every step still descends clearance:
+        what the terms want must not keep a motion in collision.
+        """
+        if not self.objective.terms:
+            return gradient
+        own = self.terms_gradient(control_points)
+        most = gradient.flatten(1).norm(dim=1) / 2
+        return gradient + own * (most / own.flatten(1).norm(dim=1).clamp_min(1e-12)).clamp_max(1.0)[:, None, None]
+
+    def objective_step(self, control_points: Tensor, *, pull: float, max_move: float) -> Tensor:
+        """(B, K - 2, dof) how a covariant step on the objective moves the interior control points.
+
+        In the metric of squared velocity, a step on length L goes ``pull`` times the way to the straight line, and one
+        on L + sum w c goes pull (line - x - L G^-1 sum w dc/dx), with G the Gram matrix of the first derivative: at
+        constant speed L^2 / 2 is the squared-velocity energy x^T G x / 2, whose gradient is L dL/dx. It is scaled so
+        that no waypoint moves farther than ``max_move`` [rad].
+        """
+        line = self.spline.straight_line(control_points[:, 0], control_points[:, -1])
+        inverse = torch.as_tensor(self.spline.inverse_gram(1), dtype=line.dtype, device=line.device)
+        length = self.length(control_points)[:, None, None]
+        towards_line = (line - control_points)[:, 1:-1]
+        move = pull * (towards_line - length * (inverse @ self.terms_gradient(control_points)))
+        basis = self.spline.basis(self.num_waypoints, dtype=move.dtype, device=move.device)[:, 1:-1]
+        farthest = torch.linalg.vector_norm(basis @ move, dim=-1).amax(dim=1)
+        return move * (max_move / farthest.clamp_min(1e-9)).clamp_max(1.0)[:, None, None]
 
     def shorten(
         self,
@@ -137,7 +191,10 @@ class Descent:
         step: float = 0.02,
         margin: float = 0.0,
     ) -> tuple[Tensor, Tensor]:
-        """Pull motions taut against the obstacles; keep, of each, the shortest version that was free.
+        """Pull motions taut against the obstacles; keep, of each, the best version that was free.
+
+        The best is that of least `value`: with terms in the objective they are descended together with length, without
+        any it is the shortest.
 
         Args:
             control_points: (B, K, dof).
@@ -149,17 +206,26 @@ class Descent:
             step, margin: see `free`.
 
         Returns:
-            control points (B, K, dof) and their lengths (B,) [rad]; length ``inf`` where no free version was seen.
+            control points (B, K, dof) and their `value` (B,) [rad]; ``inf`` where no free version was seen.
         """
-        best, best_length = control_points.clone(), torch.full((control_points.shape[0],), float("inf"))
+        best, best_value = control_points.clone(), torch.full((control_points.shape[0],), float("inf"))
         clearances = torch.full((control_points.shape[0],), clearance)
+        also = None
         for i in range(iterations + 1):
             if i % check_every == 0:
-                length = self.length(control_points)
-                better = self.free(control_points, step=step, margin=margin) & (length < best_length)
-                best[better], best_length[better] = control_points[better], length[better]
+                value = self.value(control_points)
+                better = self.free(control_points, step=step, margin=margin) & (value < best_value)
+                best[better], best_value[better] = control_points[better], value[better]
             _, gradient = self.cost_gradient(control_points, clearances)
+            if self.objective.terms:
+                also = self.objective_step(control_points, pull=pull, max_move=max_move)
             control_points = self.covariant_step(
-                control_points, gradient, max_move=max_move, metric=SHORTEN_METRIC, max_scale=max_scale, pull=pull
+                control_points,
+                gradient,
+                max_move=max_move,
+                metric=SHORTEN_METRIC,
+                max_scale=max_scale,
+                pull=pull if also is None else 0.0,
+                also=also,
             )
-        return best, best_length
+        return best, best_value

@@ -50,13 +50,13 @@ def guided(
     goal: Tensor,
     settings: GuidanceSettings,
 ) -> Denoiser:
-    """``denoise``, corrected by the costs of ``ensemble``.
+    """``denoise``, corrected by the costs of ``ensemble`` and, in every row, the terms of the objective.
 
     Args:
         denoise: bound to start and goal.
         prior: whose noise levels the schedules of the ensemble refer to.
         ensemble: row i of the batch follows the member ``ensemble.rows[i]``.
-        descent: the world and the covariant update.
+        descent: the world, the objective and the covariant update.
         start, goal: (batch, dof) or (1, dof) [rad or m].
         settings: see `GuidanceSettings`.
     """
@@ -69,8 +69,11 @@ def guided(
         for _ in range(settings.steps):
             q = descent.waypoints(control_points).contiguous()
             _, gradient = ensemble.value_and_gradient(descent.world, q, share)
+            gradient = basis.T @ gradient
+            if descent.objective.terms:
+                gradient = gradient + descent.terms_gradient(control_points)
             control_points = descent.covariant_step(
-                control_points, basis.T @ gradient, max_move=settings.max_move, max_scale=settings.max_scale
+                control_points, gradient, max_move=settings.max_move, max_scale=settings.max_scale
             )
         return spline.deviation(control_points)
 

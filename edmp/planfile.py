@@ -244,6 +244,9 @@ def _solution_document(solution: Solution) -> Document:
         "min_clearance_m": finite_or_none(solution.min_clearance),
         "duration_s": solution.duration,
         "goal_index": int(solution.goal_index),
+        "stage": solution.stage.value if solution.stage else None,
+        "terms": {name: float(value) for name, value in solution.terms.items()},
+        "objective_rad": float(solution.objective),
         "trajectory": {
             "joint_names": list(trajectory.joint_names),
             "times": _numbers(trajectory.times),
@@ -263,4 +266,8 @@ def _solution(document: Mapping[str, Any]) -> Solution:
         length=float(document["length_rad"]),
         min_clearance=math.inf if clearance is None else float(clearance),
         goal_index=int(document["goal_index"]),
+        # Files of version 0.1 say less.
+        stage=Stage(document["stage"]) if document.get("stage") else None,
+        terms={str(name): float(value) for name, value in document.get("terms", {}).items()},
+        objective=float(document["objective_rad"]) if "objective_rad" in document else None,
     )

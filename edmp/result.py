@@ -69,6 +69,9 @@ class Solution:
         min_clearance: a distance that the judge proved the arm keeps from every obstacle all along the path [m];
             ``inf`` in an empty scene.
         goal_index: which of the goals this motion reaches.
+        stage: the stage of the planner that it came from.
+        terms: value of each cost that was added to the objective (``plan(..., costs=[...])``), by name, unweighted.
+        objective: `length` and the weighted `terms` [rad]; what motions are ranked by. None is made `length`.
     """
 
     path: Array
@@ -76,6 +79,13 @@ class Solution:
     length: float
     min_clearance: float
     goal_index: int = 0
+    stage: Stage | None = None
+    terms: dict[str, float] = field(default_factory=dict)
+    objective: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.objective is None:
+            object.__setattr__(self, "objective", self.length)
 
     @property
     def duration(self) -> float:
@@ -110,6 +120,11 @@ class PlanResult:
     def path(self) -> Array | None:
         """(n, dof) untimed waypoints of the best motion [rad or m]."""
         return self.best.path if self.best else None
+
+    @property
+    def terms(self) -> dict[str, float]:
+        """Value of each cost that was added to the objective, for the best motion, by name; empty if none was."""
+        return self.best.terms if self.best else {}
 
     @property
     def trajectory(self) -> Trajectory | None:

@@ -65,3 +65,28 @@ def jacobian(robot: Robot, q: Tensor) -> Tensor:
     linear = torch.where(revolute, torch.linalg.cross(axis_W, p_WT.unsqueeze(-2) - origin_W), axis_W)
     angular = torch.where(revolute, axis_W, torch.zeros_like(axis_W))
     return torch.cat([linear * moves_tool, angular * moves_tool], dim=-1).transpose(-1, -2)
+
+
+def pull_back(robot: Robot, X_WB: Tensor, gradient: Tensor) -> Tensor:
+    """The transpose of `body_poses`: what a gradient with respect to body poses means for the joints.
+
+    Each body's part is a force and a moment about the world origin; every joint takes the share along its axis of
+    what lies beyond it (J^T f).
+
+    Args:
+        robot: the arm.
+        X_WB: (..., dof + 1, 4, 4) as `body_poses` returned it.
+        gradient: like ``X_WB``, of a function with respect to it; the last row of each matrix is ignored.
+
+    Returns:
+        (..., dof) gradient with respect to the configuration.
+    """
+    force, by_axis = gradient[..., :3, 3], gradient[..., :3, :3]
+    moment = torch.linalg.cross(X_WB[..., :3, 3], force)
+    moment = moment + torch.linalg.cross(X_WB[..., :3, :3], by_axis, dim=-2).sum(-1)
+    moved = torch.ones(robot.dof, robot.num_bodies, dtype=X_WB.dtype, device=X_WB.device).triu(1)  # joint i, body i + 1
+    force, moment = moved @ force, moved @ moment
+    axis_W, origin_W = X_WB[..., 1:, :3, 2], X_WB[..., 1:, :3, 3]
+    turning = (axis_W * (moment - torch.linalg.cross(origin_W, force))).sum(-1)
+    revolute = torch.tensor([joint.kind == "revolute" for joint in robot.joints], device=X_WB.device)
+    return torch.where(revolute, turning, (axis_W * force).sum(-1))

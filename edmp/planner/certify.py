@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from edmp.descent import Descent
 from edmp.planner.candidates import Candidates
 from edmp.planner.goals import Query
 from edmp.planner.settings import PlannerSettings
-from edmp.result import Solution, Stage
+from edmp.result import Solution
 from edmp.robots.robot import Robot
 from edmp.timing import retime_spline
 from edmp.trajectory import Trajectory, clamped_spline, path_length
@@ -30,14 +31,12 @@ class Docket:
     """What has come before the judge in one call of plan.
 
     Attributes:
-        solutions: certified motions with the stage they came from, best first.
-        rejected: verdicts on the candidates that were not free after all.
+        solutions: certified motions, best first.
         edges_checked: edges the judge looked at.
         seconds: wall time by part [s].
     """
 
-    solutions: list[tuple[Solution, Stage]] = field(default_factory=list)
-    rejected: list[Verdict] = field(default_factory=list)
+    solutions: list[Solution] = field(default_factory=list)
     edges_checked: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -49,19 +48,19 @@ class Docket:
 
 
 def polish(candidates: Candidates, descent: Descent, *, settings: PlannerSettings) -> Candidates:
-    """Shorten the shortest few of ``candidates``; returns those that are free with some margin, shortest first."""
-    order = torch.argsort(descent.length(candidates.control_points), stable=True)
+    """Shorten the best few of ``candidates`` by the objective; those that are free with some margin, best first."""
+    order = torch.argsort(descent.value(candidates.control_points), stable=True)
     best = candidates.rows(order[: settings.polish_candidates])
-    control_points, length = descent.shorten(
+    control_points, value = descent.shorten(
         best.control_points,
         clearance=settings.polish_clearance,
         iterations=settings.polish_iterations,
         step=settings.edge_step,
         margin=settings.margin,
     )
-    keep = length.isfinite()
+    keep = value.isfinite()
     taut = Candidates(control_points, best.goal, keep, best.stage)
-    order = torch.argsort(length, stable=True)
+    order = torch.argsort(value, stable=True)
     return taut.rows(order[: int(keep.sum())])
 
 
@@ -70,6 +69,7 @@ def certify(
     *,
     query: Query,
     judge: Judge,
+    descent: Descent,
     settings: PlannerSettings,
     docket: Docket,
     wanted: int,
@@ -78,7 +78,7 @@ def certify(
     """Put candidates before the judge, in order, until ``wanted`` different ones are certified.
 
     With ``quick`` only the timed motion is judged, whose samples then are the path, too; its clearance is what the
-    proof happened to show.
+    proof happened to show. ``descent`` is that of the candidates, and knows the objective.
     """
     for row in range(len(candidates)):
         if len(docket.solutions) >= wanted:
@@ -89,12 +89,23 @@ def certify(
         control_points[0], control_points[-1] = query.start, query.goals[goal]
         path = clamped_spline(control_points)(np.linspace(0.0, 1.0, settings.path_waypoints))
         path[0], path[-1] = query.start, query.goals[goal]
-        if any(not differ(path, other.path, settings.distinct) for other, _ in docket.solutions):
+        if any(not differ(path, other.path, settings.distinct) for other in docket.solutions):
             continue
         make = _certified_quickly if quick else _certified
         solution = make(control_points, path, query.goal_index[goal], judge, docket)
         if solution is not None:
-            docket.solutions.append((solution, candidates.stage[row]))
+            solution = replace(solution, stage=candidates.stage[row])
+            docket.solutions.append(_weighed(solution, candidates.control_points[row], descent))
+
+
+def _weighed(solution: Solution, control_points: Tensor, descent: Descent) -> Solution:
+    """The solution with the values of the objective's terms, if there are any."""
+    objective = descent.objective
+    if not objective.terms:
+        return solution
+    values = descent.terms(control_points[None])[0]
+    terms = dict(zip(objective.names, values.tolist(), strict=True))
+    return replace(solution, terms=terms, objective=solution.length + float(objective.weighted(values)))
 
 
 def _certified(control_points: Array, path: Array, goal_index: int, judge: Judge, docket: Docket) -> Solution | None:
@@ -131,10 +142,7 @@ def _judged(positions: Array, path: Array, judge: Judge, docket: Docket, **optio
     verdict = judge.check_path(positions, start=path[0], goal=path[-1], **options)
     docket.edges_checked += verdict.edges
     docket.spent("judge", begin)
-    if verdict.valid:
-        return verdict
-    docket.rejected.append(verdict)
-    return None
+    return verdict if verdict.valid else None
 
 
 def differ(a: Array, b: Array, distance: float) -> bool:

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import ArrayLike
 
 from edmp.connect.search import connect, relaxed_world
-from edmp.costs import Ensemble, World, ensemble_by_name
+from edmp.costs import Cost, Ensemble, Objective, Term, World, ensemble_by_name
 from edmp.descent import Descent
 from edmp.planner import fallback
 from edmp.planner.candidates import Candidates
@@ -72,12 +72,13 @@ class _Call:
     def solved(self) -> bool:
         return bool(self.docket.solutions)
 
-    def certify(self, candidates: Candidates) -> None:
-        """Put candidates before the judge."""
+    def certify(self, candidates: Candidates, descent: Descent | None = None) -> None:
+        """Put candidates before the judge; ``descent`` is theirs if it is not the call's."""
         certify(
             candidates,
             query=self.query,
             judge=self.judge,
+            descent=descent or self.descent,
             settings=self.settings,
             docket=self.docket,
             wanted=1 + self.settings.num_alternatives,
@@ -93,6 +94,8 @@ class Planner:
         prior: a `Prior`, the name of a bundled one, ``"process"``, or a weights file; by default the one bundled for
             the robot, else the Gaussian-process prior.
         ensemble: the guiding costs, or the name of a preset.
+        costs: costs of one's own, their names, or `edmp.costs.Term` with a weight: added for every seed in every step,
+            from guidance to ranking.
         settings: see `PlannerSettings`.
     """
 
@@ -102,6 +105,7 @@ class Planner:
         *,
         prior: Prior | str | Path | None = None,
         ensemble: Ensemble | str = "default",
+        costs: Sequence[Cost | Term | str] = (),
         settings: PlannerSettings | None = None,
     ) -> None:
         self.robot = load_robot(robot) if isinstance(robot, (str, Path)) else robot
@@ -111,6 +115,7 @@ class Planner:
         self.ensemble = ensemble_by_name(ensemble) if isinstance(ensemble, str) else ensemble
         if not isinstance(self.ensemble, Ensemble):
             raise InvalidInputError(f"ensemble must be an Ensemble or the name of one, not {type(ensemble).__name__}")
+        self.costs = Objective.of(costs).terms
         self.prior = _prior(prior, self.robot)
         self.process = ProcessPrior.for_robot(self.robot, ProcessSettings(spline=self.prior.spline))
         self._warm_up()
@@ -124,6 +129,7 @@ class Planner:
         seed: int = 0,
         time_budget: float = 10.0,
         fallback: bool = True,
+        costs: Sequence[Cost | Term | str] = (),
         warm: ArrayLike | None = None,
         on_batch: OnBatch | None = None,
     ) -> PlanResult:
@@ -136,6 +142,7 @@ class Planner:
             seed: the same seed gives the same motion, on the same machine and unless time runs short.
             time_budget: give up after this time [s].
             fallback: may sampling-based search help where no seed can be repaired?
+            costs: added to the planner's own; see `Planner`.
             warm: (n, dof) an earlier path to about the same goal, or what is left of it. It is re-noised a little and
                 denoised in the new scene, which is several times faster; where that fails, the plan is made from
                 scratch. See `WarmStart`.
@@ -155,6 +162,7 @@ class Planner:
             raise InvalidInputError(f"time_budget must be a positive number of seconds, got {time_budget!r}")
         if not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**31:
             raise InvalidInputError(f"seed must be an integer from 0 to 2**31 - 1, got {seed!r}")
+        objective = Objective.of([*self.costs, *Objective.of(costs).terms], num_waypoints=self.settings.num_waypoints)
         earlier = None if warm is None else _earlier_path(self.robot, warm)
         docket = Docket()
         judge = Judge(self.robot, scene)
@@ -162,7 +170,7 @@ class Planner:
         with torch.inference_mode(), one_torch_thread():
             if earlier is not None and known is not None:
                 # What is certified below includes start and goal: they need no look of their own.
-                call = self._call(known, judge, docket, seed, begin, time_budget, on_batch)
+                call = self._call(known, judge, docket, objective, seed, begin, time_budget, on_batch)
                 tried = self._warm_round(call, earlier)
                 if call.solved:
                     return _success(call, begin, len(tried), int(tried.valid.sum()))
@@ -171,7 +179,7 @@ class Planner:
             if isinstance(query, Refusal):
                 docket.spent("judge", begin)
                 return _failure(query.status, query.message, begin, docket)
-            call = self._call(query, judge, docket, seed, begin, time_budget, on_batch)
+            call = self._call(query, judge, docket, objective, seed, begin, time_budget, on_batch)
             tried = self._search(call, fallback=fallback, earlier=earlier)
         if call.solved:
             return _success(call, begin, len(tried), int(tried.valid.sum()))
@@ -182,6 +190,7 @@ class Planner:
         query: Query,
         judge: Judge,
         docket: Docket,
+        objective: Objective,
         seed: int,
         begin: float,
         budget: float,
@@ -191,7 +200,7 @@ class Planner:
         settings = self.settings
         ends = np.vstack([query.start, query.goals])
         world = relaxed_world(self.robot, judge.scene, ends, slack=settings.margin + 1e-3)
-        descent = Descent(world, self.prior.spline, settings.num_waypoints)
+        descent = Descent(world, self.prior.spline, settings.num_waypoints, objective=objective)
         watch = None
         if on_batch is not None:
             watch = Watch(on_batch, descent, settings.polish_clearance, settings.edge_step)
@@ -224,7 +233,9 @@ class Planner:
             tried.append(self._warm_round(call, earlier))
             if call.solved or call.late:
                 return tried[0]
-        if self.settings.first_look.near >= 1.0 and self.settings.num_alternatives == 0:
+        # Nearly straight is good enough where motions are ranked by length alone.
+        by_length = not call.descent.objective.terms
+        if self.settings.first_look.near >= 1.0 and self.settings.num_alternatives == 0 and by_length:
             tried.append(self._first_look(call))
             if call.solved or call.late:
                 return Candidates.join(tried)
@@ -268,10 +279,10 @@ class Planner:
         docket = call.docket
         earlier, docket.solutions = docket.solutions, []
         batch = self._round(call, 1)
-        ranked = sorted([*earlier, *docket.solutions], key=lambda found: found[0].length)
+        ranked = sorted([*earlier, *docket.solutions], key=_objective)
         docket.solutions = []
         for found in ranked:
-            if all(differ(found[0].path, other.path, self.settings.distinct) for other, _ in docket.solutions):
+            if all(differ(found.path, other.path, self.settings.distinct) for other in docket.solutions):
                 docket.solutions.append(found)
         del docket.solutions[1 + self.settings.num_alternatives :]
         return batch
@@ -279,13 +290,15 @@ class Planner:
     def _warm_round(self, call: _Call, earlier: torch.Tensor) -> Candidates:
         """Seeds round an earlier path, with little repair and little polish; one certified motion is enough."""
         warm = self.settings.warm
+        # A few steps keep a motion short; what costs of one's own gained before takes more to win back.
+        terms = call.descent.objective.terms
         settings = dataclasses.replace(
             self.settings,
             repair_iterations=warm.repair_iterations,
             check_every=warm.check_every,
             enough_valid=warm.enough_valid,
             polish_candidates=warm.polish_candidates,
-            polish_iterations=warm.polish_iterations,
+            polish_iterations=self.settings.polish_iterations if terms else warm.polish_iterations,
             num_alternatives=0,
         )
         now = time.perf_counter()
@@ -354,7 +367,7 @@ def _earlier_path(robot: Robot, warm: ArrayLike) -> torch.Tensor:
 
 def _detour(call: _Call) -> float:
     """Length of the best motion over the distance of its ends [1]."""
-    best = call.docket.solutions[0][0]
+    best = call.docket.solutions[0]
     return best.length / max(1e-9, float(np.linalg.norm(best.path[-1] - best.path[0])))
 
 
@@ -362,9 +375,10 @@ def _finish(call: _Call, candidates: Candidates, descent: Descent | None = None)
     """Polish and certify; candidates whose polished version the judge refuses are judged as they were."""
     if not len(candidates):
         return
-    call.certify(_polished(call, candidates, descent or call.descent))
+    descent = descent or call.descent
+    call.certify(_polished(call, candidates, descent), descent)
     if not call.solved:
-        call.certify(candidates.rows(candidates.valid.nonzero().squeeze(1)))
+        call.certify(candidates.rows(candidates.valid.nonzero().squeeze(1)), descent)
 
 
 def _polished(call: _Call, candidates: Candidates, descent: Descent) -> Candidates:
@@ -405,15 +419,20 @@ def _stats(docket: Docket, begin: float, stage: Stage | None, num_seeds: int, nu
 
 
 def _success(call: _Call, begin: float, num_seeds: int, num_valid: int) -> PlanResult:
-    ranked = sorted(call.docket.solutions, key=lambda found: found[0].length)
-    (best, stage), others = ranked[0], tuple(solution for solution, _ in ranked[1:])
-    stats = _stats(call.docket, begin, stage, num_seeds, num_valid)
-    return PlanResult(Status.SOLVED, _report(best), best, others, stats)
+    best, *others = sorted(call.docket.solutions, key=_objective)
+    stats = _stats(call.docket, begin, best.stage, num_seeds, num_valid)
+    return PlanResult(Status.SOLVED, _report(best), best, tuple(others), stats)
+
+
+def _objective(solution: Solution) -> float:
+    assert solution.objective is not None
+    return solution.objective
 
 
 def _report(best: Solution) -> str:
     clearance = "no obstacles" if np.isinf(best.min_clearance) else f"clearance {1e3 * best.min_clearance:.1f} mm"
-    return f"certified motion of {best.length:.2f} rad, {best.duration:.2f} s, {clearance}"
+    terms = "".join(f", {name} {value:.3g}" for name, value in best.terms.items())
+    return f"certified motion of {best.length:.2f} rad, {best.duration:.2f} s, {clearance}{terms}"
 
 
 def _failure(status: Status, message: str, begin: float, docket: Docket) -> PlanResult:
@@ -471,6 +490,7 @@ def plan(
     seed: int = 0,
     time_budget: float = 10.0,
     fallback: bool = True,
+    costs: Sequence[Cost | Term | str] = (),
 ) -> PlanResult:
     """Plan a motion with a `Planner` that is kept for the next call.
 
@@ -480,4 +500,4 @@ def plan(
         planner = _cached_planner(robot, prior, ensemble, num_seeds, num_alternatives)
     except TypeError:  # something that cannot be a key, such as a dict: let the planner say what is wrong with it
         planner = _planner(robot, prior, ensemble, num_seeds, num_alternatives)
-    return planner.plan(scene, start, goal, seed=seed, time_budget=time_budget, fallback=fallback)
+    return planner.plan(scene, start, goal, seed=seed, time_budget=time_budget, fallback=fallback, costs=costs)

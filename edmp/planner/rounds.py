@@ -139,6 +139,7 @@ def repair(
         active = (~valid).nonzero().squeeze(1)
         moving = control_points[active]
         _, gradient = descent.cost_gradient(moving, clearances[active])
+        gradient = descent.with_terms(gradient, moving)
         moving = descent.covariant_step(moving, gradient, max_move=settings.repair_max_move, pull=pulls[active])
         control_points[active] = moving
         if (iteration + 1) % settings.check_every == 0:

@@ -161,6 +161,10 @@ class Spline:
         """
         return _gram(self, derivative)[1:-1, 1:-1].copy()
 
+    def inverse_gram(self, derivative: int) -> Array:
+        """(K - 2, K - 2) inverse of `gram`."""
+        return _inverse_gram(self, derivative).copy()
+
     def smoothness_metric(self, weights: tuple[float, float, float] = (0.0, 1.0, 0.0)) -> Array:
         """(K - 2, K - 2) positive definite mix of the Gram matrices of the first, second and third derivative.
 
@@ -251,6 +255,12 @@ def _gram(spline: Spline, derivative: int) -> Array:
     w = (half * weights).ravel()
     basis = spline.basis_at(u, derivative)
     return basis.T @ (w[:, None] * basis)
+
+
+@lru_cache(maxsize=64)
+def _inverse_gram(spline: Spline, derivative: int) -> Array:
+    inverse = np.linalg.inv(spline.gram(derivative))
+    return (inverse + inverse.T) / 2
 
 
 @lru_cache(maxsize=64)
