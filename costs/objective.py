@@ -19,7 +19,7 @@ class Term:
     """A cost with its weight in the objective.
 
     Attributes:
-        cost: what is evaluated, or its name.
+        cost: what is evaluated.
         weight: how many radians of path one unit of the cost is worth [rad].
         clearance: `Margins.clearance` that the cost is evaluated with [m].
         expansion: `Margins.expansion` that the cost is evaluated with [m].
@@ -31,12 +31,11 @@ class Term:
     expansion: float = 0.0
 
     def __post_init__(self) -> None:
-        cost = make_cost(self.cost) if isinstance(self.cost, str) else self.cost
+        cost = self.cost
         if not isinstance(cost, Cost):
             raise InvalidInputError(f"a cost must be an edmp.costs.Cost, its name or a Term, got {cost!r}")
         if not isinstance(getattr(cost, "name", None), str) or not cost.name:
             raise InvalidInputError(f"{type(cost).__name__} needs a class attribute `name`, a non-empty string")
-        object.__setattr__(self, "cost", cost)
         for field in ("weight", "clearance", "expansion"):
             value = getattr(self, field)
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
@@ -69,7 +68,7 @@ class Objective:
         """
         if isinstance(costs, (Cost, Term, str)) or not isinstance(costs, Sequence):
             raise InvalidInputError(f"costs must be a list of costs, got {costs!r}; one cost is [cost]")
-        return cls(tuple(cost if isinstance(cost, Term) else Term(cost) for cost in costs), num_waypoints)
+        return cls(tuple(_term(cost) for cost in costs), num_waypoints)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -100,3 +99,9 @@ class Objective:
     def _evaluate(term: Term, world: World, q: Tensor) -> tuple[Tensor, Tensor]:
         margins = Margins.of(q, clearance=term.clearance, expansion=term.expansion)
         return term.cost.value_and_gradient(world, q, margins)
+
+
+def _term(cost: Cost | Term | str) -> Term:
+    if isinstance(cost, Term):
+        return cost
+    return Term(make_cost(cost) if isinstance(cost, str) else cost)

@@ -246,7 +246,7 @@ def _solution_document(solution: Solution) -> Document:
         "goal_index": int(solution.goal_index),
         "stage": solution.stage.value if solution.stage else None,
         "terms": {name: float(value) for name, value in solution.terms.items()},
-        "objective_rad": float(solution.objective),
+        "weighted_terms_rad": float(solution.weighted_terms),
         "trajectory": {
             "joint_names": list(trajectory.joint_names),
             "times": _numbers(trajectory.times),
@@ -269,5 +269,5 @@ def _solution(document: Mapping[str, Any]) -> Solution:
         # Files of version 0.1 say less.
         stage=Stage(document["stage"]) if document.get("stage") else None,
         terms={str(name): float(value) for name, value in document.get("terms", {}).items()},
-        objective=float(document["objective_rad"]) if "objective_rad" in document else None,
+        weighted_terms=float(document.get("weighted_terms_rad", 0.0)),
     )

@@ -71,7 +71,7 @@ class Solution:
         goal_index: which of the goals this motion reaches.
         stage: the stage of the planner that it came from.
         terms: value of each cost that was added to the objective (``plan(..., costs=[...])``), by name, unweighted.
-        objective: `length` and the weighted `terms` [rad]; what motions are ranked by. None is made `length`.
+        weighted_terms: sum of the terms, each times its weight [rad].
     """
 
     path: Array
@@ -81,11 +81,12 @@ class Solution:
     goal_index: int = 0
     stage: Stage | None = None
     terms: dict[str, float] = field(default_factory=dict)
-    objective: float | None = None
+    weighted_terms: float = 0.0
 
-    def __post_init__(self) -> None:
-        if self.objective is None:
-            object.__setattr__(self, "objective", self.length)
+    @property
+    def objective(self) -> float:
+        """What motions are ranked by, least first: `length` and `weighted_terms` [rad]."""
+        return self.length + self.weighted_terms
 
     @property
     def duration(self) -> float:

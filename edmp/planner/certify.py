@@ -105,7 +105,7 @@ def _weighed(solution: Solution, control_points: Tensor, descent: Descent) -> So
         return solution
     values = descent.terms(control_points[None])[0]
     terms = dict(zip(objective.names, values.tolist(), strict=True))
-    return replace(solution, terms=terms, objective=solution.length + float(objective.weighted(values)))
+    return replace(solution, terms=terms, weighted_terms=float(objective.weighted(values)))
 
 
 def _certified(control_points: Array, path: Array, goal_index: int, judge: Judge, docket: Docket) -> Solution | None:

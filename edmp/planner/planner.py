@@ -279,7 +279,7 @@ class Planner:
         docket = call.docket
         earlier, docket.solutions = docket.solutions, []
         batch = self._round(call, 1)
-        ranked = sorted([*earlier, *docket.solutions], key=_objective)
+        ranked = sorted([*earlier, *docket.solutions], key=lambda found: found.objective)
         docket.solutions = []
         for found in ranked:
             if all(differ(found.path, other.path, self.settings.distinct) for other in docket.solutions):
@@ -419,14 +419,9 @@ def _stats(docket: Docket, begin: float, stage: Stage | None, num_seeds: int, nu
 
 
 def _success(call: _Call, begin: float, num_seeds: int, num_valid: int) -> PlanResult:
-    best, *others = sorted(call.docket.solutions, key=_objective)
+    best, *others = sorted(call.docket.solutions, key=lambda found: found.objective)
     stats = _stats(call.docket, begin, best.stage, num_seeds, num_valid)
     return PlanResult(Status.SOLVED, _report(best), best, tuple(others), stats)
-
-
-def _objective(solution: Solution) -> float:
-    assert solution.objective is not None
-    return solution.objective
 
 
 def _report(best: Solution) -> str:
