@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -15,8 +18,9 @@ from edmp.costs.kernels import chain as k
 from edmp.robots.errors import InvalidInputError
 from edmp.robots.kinematics import body_poses
 from edmp.robots.robot import Robot
+from edmp.scenes.mesh_cache import MeshCache
 from edmp.scenes.scene import Obstacle, Scene
-from edmp.scenes.shapes import Box, Capsule, Cylinder, Mesh, Sphere
+from edmp.scenes.shapes import Box, Capsule, Cylinder, Mesh, Shape, Sphere
 
 wp.config.log_level = wp.LOG_WARNING  # no banner and no line per compiled module
 
@@ -200,23 +204,39 @@ def _pack_obstacles(scene: Scene, device: str) -> tuple[k.Obstacles, tuple[wp.Me
     def pack(values, dtype):
         return wp.array(np.asarray(values), dtype=dtype, device=device)
 
-    rows = [_pack_obstacle(obstacle, device) for obstacle in scene]
-    nothing = (0, np.ones(3), np.eye(3), np.array(_FAR), np.ones(3), None)
-    kinds, sizes, rotations, origins, halves, meshes = zip(*(rows or [nothing]), strict=True)
-    corners = np.array([obstacle_bounds(obstacle) for obstacle in scene]).reshape(-1, 2, 3)
-    groups = -(-len(rows) // _LANES)
+    num = len(scene)
+    X_WO = np.array([obstacle.X_WO for obstacle in scene]).reshape(-1, 4, 4)
+    R_WO, p_WO = X_WO[:, :3, :3], X_WO[:, :3, 3].copy()
+    kinds = [_KIND[type(obstacle.shape)] for obstacle in scene]
+    rows = [_size_and_half(obstacle.shape) for obstacle in scene]
+    sizes, halves = (np.array(column).reshape(-1, 3) for column in (zip(*rows, strict=True) if rows else ((), ())))
+    extents = (np.abs(R_WO) @ halves[:, :, None])[:, :, 0]
+    corners = np.stack([p_WO - extents, p_WO + extents], axis=1)
+    meshes: dict[int, wp.Mesh] = {}
+    for o, obstacle in enumerate(scene):
+        if isinstance(obstacle.shape, Mesh):
+            packed = _mesh_on_device(device)(obstacle.shape)
+            meshes[o], halves[o] = packed.mesh, packed.half
+            corners[o] = obstacle_bounds(obstacle)
+            p_WO[o] += R_WO[o] @ packed.center
+    groups = -(-num // _LANES)
     lanes = np.tile([*_FAR, 0.0, 0.0, 0.0], (max(groups, 1) * _LANES, 1))
-    lanes[: len(rows)] = np.hstack([corners.mean(axis=1), np.diff(corners, axis=1)[:, 0] / 2])
+    lanes[:num] = np.hstack([corners.mean(axis=1), np.diff(corners, axis=1)[:, 0] / 2])
     by_group = lanes.reshape(-1, _LANES, 6)
+    if num == 0:  # kernels want arrays that are not empty
+        kinds, sizes, halves = [0], np.ones((1, 3)), np.ones((1, 3))
+        R_WO, p_WO = np.eye(3)[None], np.array([_FAR])
 
     obstacles = k.Obstacles()
-    obstacles.count = len(rows)
+    obstacles.count = num
     obstacles.kind = pack(kinds, int)
     obstacles.size = pack(sizes, wp.vec3)
-    obstacles.R_WO = pack(rotations, wp.mat33)
-    obstacles.p_WO = pack(origins, wp.vec3)
+    obstacles.R_WO = pack(R_WO, wp.mat33)
+    obstacles.p_WO = pack(p_WO, wp.vec3)
     obstacles.half = pack(halves, wp.vec3)
-    obstacles.mesh = wp.array(np.array([m.id if m else 0 for m in meshes], np.uint64), dtype=wp.uint64, device=device)
+    ids = np.zeros(max(num, 1), np.uint64)
+    ids[list(meshes)] = [mesh.id for mesh in meshes.values()]
+    obstacles.mesh = wp.array(ids, dtype=wp.uint64, device=device)
     obstacles.aabb_lower = pack(corners[:, 0], wp.vec3)
     obstacles.aabb_upper = pack(corners[:, 1], wp.vec3)
     obstacles.num_groups = groups
@@ -224,21 +244,33 @@ def _pack_obstacles(scene: Scene, device: str) -> tuple[k.Obstacles, tuple[wp.Me
     obstacles.group_half_x, obstacles.group_half_y, obstacles.group_half_z = (
         pack(by_group[..., i], k.Lanes) for i in range(3, 6)
     )
-    return obstacles, tuple(m for m in meshes if m)
+    return obstacles, tuple(meshes.values())
 
 
-def _pack_obstacle(obstacle: Obstacle, device: str) -> tuple:
-    """Kind, size, R_WO, p_WO, half extents and mesh, as `Obstacles` describes them."""
-    shape, R_WO, p_WO = obstacle.shape, obstacle.X_WO[:3, :3], obstacle.X_WO[:3, 3]
-    if not isinstance(shape, Mesh):
-        size, half = _SIZES[type(shape)](shape)
-        return _KIND[type(shape)], size, R_WO, p_WO, half, None
-    lower, upper = shape.vertices.min(axis=0), shape.vertices.max(axis=0)
-    center = (lower + upper) / 2
-    points: wp.array = wp.array(np.asarray(shape.vertices - center, np.float32), dtype=wp.vec3, device=device)
-    faces: wp.array = wp.array(np.asarray(shape.faces, np.int32).ravel(), dtype=int, device=device)
-    mesh = wp.Mesh(points, faces, support_winding_number=True)
-    return _KIND[Mesh], np.zeros(3), R_WO, p_WO + R_WO @ center, (upper - lower) / 2, mesh
+def _size_and_half(shape: Shape) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """The three numbers that the kernels read, and the half extents of the shape's box in its own frame [m]."""
+    return ((0.0,) * 3, (0.0,) * 3) if isinstance(shape, Mesh) else _SIZES[type(shape)](shape)
+
+
+@dataclass(frozen=True)
+class _PackedMesh:
+    """A mesh for the kernels about the centre of its box; ``center`` and ``half`` extents (3,) of that box [m]."""
+
+    mesh: wp.Mesh
+    center: Array
+    half: Array
+
+
+@functools.cache
+def _mesh_on_device(device: str) -> MeshCache[_PackedMesh]:
+    def make(shape: Mesh) -> _PackedMesh:
+        lower, upper = shape.vertices.min(axis=0), shape.vertices.max(axis=0)
+        center = (lower + upper) / 2
+        points: wp.array = wp.array(np.asarray(shape.vertices - center, np.float32), dtype=wp.vec3, device=device)
+        faces: wp.array = wp.array(np.asarray(shape.faces, np.int32).ravel(), dtype=int, device=device)
+        return _PackedMesh(wp.Mesh(points, faces, support_winding_number=True), center, (upper - lower) / 2)
+
+    return MeshCache(make)
 
 
 def obstacle_bounds(obstacle: Obstacle) -> tuple[Array, Array]:
@@ -247,14 +279,19 @@ def obstacle_bounds(obstacle: Obstacle) -> tuple[Array, Array]:
     if isinstance(shape, Mesh):
         vertices_W = shape.vertices @ X_WO[:3, :3].T + X_WO[:3, 3]
         return vertices_W.min(axis=0), vertices_W.max(axis=0)
-    extent = np.abs(X_WO[:3, :3]) @ _SIZES[type(shape)](shape)[1]
+    extent = np.abs(X_WO[:3, :3]) @ np.array(_SIZES[type(shape)](shape)[1])
     return X_WO[:3, 3] - extent, X_WO[:3, 3] + extent
 
 
+def _half_size(box: Box) -> tuple[float, ...]:
+    x, y, z = box.size
+    return x / 2, y / 2, z / 2
+
+
 # shape -> (the three numbers that the kernels read, half extents of its box in its own frame)
-_SIZES = {
-    Box: lambda s: (np.array(s.size) / 2, np.array(s.size) / 2),
-    Cylinder: lambda s: (np.array([s.radius, s.length / 2, 0]), np.array([s.radius, s.radius, s.length / 2])),
-    Capsule: lambda s: (np.array([s.radius, s.length / 2, 0]), np.array([s.radius, s.radius, s.length / 2 + s.radius])),
-    Sphere: lambda s: (np.array([s.radius, 0, 0]), np.full(3, s.radius)),
+_SIZES: dict[type, Callable[[Any], tuple[tuple[float, ...], tuple[float, ...]]]] = {
+    Box: lambda s: (_half_size(s), _half_size(s)),
+    Cylinder: lambda s: ((s.radius, s.length / 2, 0.0), (s.radius, s.radius, s.length / 2)),
+    Capsule: lambda s: ((s.radius, s.length / 2, 0.0), (s.radius, s.radius, s.length / 2 + s.radius)),
+    Sphere: lambda s: ((s.radius, 0.0, 0.0), (s.radius,) * 3),
 }

@@ -10,6 +10,7 @@ import warp as wp
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from edmp.scenes.mesh_cache import MeshCache
 from edmp.scenes.shapes import Mesh
 
 # Warp greets on standard output when it starts, where a program's own output goes.
@@ -41,13 +42,16 @@ def _query(
             gradients[i] = wp.mesh_eval_face_normal(mesh, query.face)  # type: ignore[attr-defined]
 
 
-@functools.lru_cache(maxsize=256)
-def _on_device(mesh: Mesh, device: str) -> wp.Mesh:
-    return wp.Mesh(
-        points=wp.array(mesh.vertices.astype("float32"), dtype=wp.vec3, device=device),
-        indices=wp.array(mesh.faces.reshape(-1), dtype=wp.int32, device=device),
-        support_winding_number=True,
-    )
+@functools.cache
+def _on_device(device: str) -> MeshCache[wp.Mesh]:
+    def make(mesh: Mesh) -> wp.Mesh:
+        return wp.Mesh(
+            points=wp.array(mesh.vertices.astype("float32"), dtype=wp.vec3, device=device),
+            indices=wp.array(mesh.faces.reshape(-1), dtype=wp.int32, device=device),
+            support_winding_number=True,
+        )
+
+    return MeshCache(make)
 
 
 class _SignedDistance(torch.autograd.Function):
@@ -60,10 +64,11 @@ class _SignedDistance(torch.autograd.Function):
         gradients = torch.zeros_like(points)
         if len(points):
             device = wp.device_from_torch(points.device)
+            surface = _on_device(str(device))(mesh)
             wp.launch(
                 _query,
                 dim=len(points),
-                inputs=[_on_device(mesh, str(device)).id, wp.from_torch(points, dtype=wp.vec3)],
+                inputs=[surface.id, wp.from_torch(points, dtype=wp.vec3)],
                 outputs=[wp.from_torch(distances), wp.from_torch(gradients, dtype=wp.vec3)],
                 device=device,
             )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -68,7 +70,8 @@ class Sphere:
 class Mesh:
     """Closed triangle mesh: ``vertices`` (V, 3), ``faces`` (F, 3) with outward normals.
 
-    Vertices that coincide count as one, so that a triangle soup (an STL file) is closed if its surface is.
+    Vertices that coincide count as one, so that a triangle soup (an STL file) is closed if its surface is. The arrays
+    cannot be written to: what was made from a mesh is kept for the next that equals it.
     """
 
     vertices: Array
@@ -77,16 +80,27 @@ class Mesh:
     def __post_init__(self) -> None:
         vertices, faces = _mesh_arrays(self.vertices, self.faces)
         _require_closed(vertices, faces)
+        vertices.setflags(write=False)
+        faces.setflags(write=False)
         object.__setattr__(self, "vertices", vertices)
         object.__setattr__(self, "faces", faces)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Mesh):
             return NotImplemented
-        return np.array_equal(self.vertices, other.vertices) and np.array_equal(self.faces, other.faces)
+        return self is other or (
+            np.array_equal(self.vertices, other.vertices) and np.array_equal(self.faces, other.faces)
+        )
 
     def __hash__(self) -> int:
-        return hash((self.vertices.tobytes(), self.faces.tobytes()))
+        return self._digest
+
+    @cached_property
+    def _digest(self) -> int:
+        """A hash of the content that is the same in every process: it is pickled along."""
+        content = hashlib.blake2b((self.vertices + 0.0).tobytes(), digest_size=8)  # -0.0 equals 0.0
+        content.update(self.faces.tobytes())
+        return int.from_bytes(content.digest(), "big", signed=True)
 
 
 Shape = Box | Cylinder | Capsule | Sphere | Mesh

@@ -140,7 +140,7 @@ class Planner:
             start: (dof,) [rad or m].
             goal: a configuration (dof,), a `PoseGoal`, or several of either, of which one must be reached.
             seed: the same seed gives the same motion, on the same machine and unless time runs short.
-            time_budget: give up after this time [s].
+            time_budget: give up after this time [s], what the preparation of the scene takes included.
             fallback: may sampling-based search help where no seed can be repaired?
             costs: added to the planner's own; see `Planner`.
             warm: (n, dof) an earlier path to about the same goal, or what is left of it. It is re-noised a little and
@@ -166,6 +166,8 @@ class Planner:
         earlier = None if warm is None else _earlier_path(self.robot, warm)
         docket = Docket()
         judge = Judge(self.robot, scene)
+        if time.perf_counter() - begin > time_budget:
+            return _out_of_time(f"while the scene was prepared ({len(scene)} obstacles)", begin, docket)
         known = None if earlier is None else unjudged(self.robot, start, goal)
         with torch.inference_mode(), one_torch_thread():
             if earlier is not None and known is not None:
@@ -179,6 +181,8 @@ class Planner:
             if isinstance(query, Refusal):
                 docket.spent("judge", begin)
                 return _failure(query.status, query.message, begin, docket)
+            if time.perf_counter() - begin > time_budget:
+                return _out_of_time("while start and goals were looked at", begin, docket)
             call = self._call(query, judge, docket, objective, seed, begin, time_budget, on_batch)
             tried = self._search(call, fallback=fallback, earlier=earlier)
         if call.solved:
@@ -432,6 +436,10 @@ def _report(best: Solution) -> str:
 
 def _failure(status: Status, message: str, begin: float, docket: Docket) -> PlanResult:
     return PlanResult(status, message, None, (), _stats(docket, begin, None, 0, 0))
+
+
+def _out_of_time(when: str, begin: float, docket: Docket) -> PlanResult:
+    return _failure(Status.TIMEOUT, f"time ran out {when}, before a motion was looked for", begin, docket)
 
 
 def _no_path(call: _Call, begin: float, tried: Candidates) -> PlanResult:

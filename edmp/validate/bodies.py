@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import ClassVar
+from functools import cached_property, lru_cache
+from typing import Any, ClassVar
 
 import fcl
 import numpy as np
@@ -14,10 +15,10 @@ from numpy.typing import NDArray
 
 from edmp.robots.robot import Robot
 from edmp.scenes.scene import Scene
-from edmp.scenes.shapes import Mesh
+from edmp.scenes.shapes import Capsule, Cylinder, Mesh, Shape, Sphere
 from edmp.validate.chain import Chain, MotionBound
-from edmp.validate.meshes import MeshSolid
-from edmp.validate.pieces import Convex, Polytope, convex_of_shape, convex_polytope
+from edmp.validate.meshes import MeshSolid, prepared
+from edmp.validate.pieces import SIZES_AND_SUPPORT, Convex, Polytope, convex_of_shape, convex_polytope
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -109,22 +110,29 @@ def _polytope_of_bytes(points: bytes) -> Polytope:
     return Polytope.of(np.frombuffer(points).reshape(-1, 3))
 
 
-@dataclass(frozen=True, eq=False)
 class Thing:
     """A convex obstacle placed in the base frame: ``R`` (3, 3), ``p`` (3,)."""
 
-    name: str
-    convex: Convex
-    R: Array
-    p: Array
+    def __init__(self, name: str, shape: Shape, R: Array, p: Array) -> None:
+        self.name, self.shape, self.R, self.p = name, shape, R, p
+
+    @property
+    def point(self) -> Array:
+        """(3,) one of its points, in the base frame."""
+        return self.R @ self.shape.vertices[0] + self.p if isinstance(self.shape, Mesh) else self.p
 
     def support(self, n: Array) -> Array:
         """h(n) in the base frame for directions ``n`` (..., 3)."""
         return self.convex.support(n @ self.R) + n @ self.p
 
+    @cached_property
+    def convex(self) -> Convex:
+        """Made when something comes near enough to ask."""
+        return prepared(self.shape).convex if isinstance(self.shape, Mesh) else convex_of_shape(self.shape)
+
 
 class World:
-    """The obstacles in the robot's base frame.
+    """The obstacles in the robot's base frame, convex ones first. Making one takes time linear in their number.
 
     Attributes:
         things: convex obstacles.
@@ -132,63 +140,126 @@ class World:
         frames: (G, 3, 3) rotations in whose axes boxes are drawn round the obstacles and the links.
         frame_of: (things + solids,) which of them fits each obstacle.
         lower, upper: (things + solids, 3) extents of each obstacle along the axes of its frame [m].
+        points: (things + solids, 3) a point of each obstacle [m].
     """
-
-    max_frames = 3
 
     def __init__(self, scene: Scene, X_W0: Array) -> None:
         self.things: list[Thing] = []
         self.solids: list[MeshSolid] = []
-        X_0W = np.linalg.inv(X_W0)
-        for obstacle in scene:
-            X_0O = X_0W @ obstacle.X_WO
-            R, p = X_0O[:3, :3], X_0O[:3, 3]
-            convex = convex_of_shape(obstacle.shape)
-            if convex is not None:
-                self.things.append(Thing(obstacle.name, convex, R, p))
+        X_0O = np.linalg.inv(X_W0) @ np.array([obstacle.X_WO for obstacle in scene]).reshape(-1, 4, 4)
+        for obstacle, R, p in zip(scene, X_0O[:, :3, :3], X_0O[:, :3, 3], strict=True):
+            mesh = prepared(obstacle.shape) if isinstance(obstacle.shape, Mesh) else None
+            if mesh is None or mesh.as_convex:
+                self.things.append(Thing(obstacle.name, obstacle.shape, R, p))
             else:
-                assert isinstance(obstacle.shape, Mesh)
-                self.solids.append(MeshSolid(obstacle.name, obstacle.shape, R, p))
+                self.solids.append(MeshSolid(obstacle.name, mesh, R, p))
         self.names = [thing.name for thing in self.things] + [solid.name for solid in self.solids]
-        self._choose_frames()
+        self.frame_of = np.zeros(len(self), dtype=np.int64)
+        frames, self.frame_of[: len(self.things)] = choose_frames(
+            [thing.shape for thing in self.things], np.array([thing.R for thing in self.things]).reshape(-1, 3, 3)
+        )
+        self.frames = frames
+        self.upper, self.lower = self._extents()
+        self.points = np.array([body.point for body in [*self.things, *self.solids]]).reshape(-1, 3)
 
     def __len__(self) -> int:
         return len(self.things) + len(self.solids)
 
-    def _choose_frames(self) -> None:
-        """Boxes of one orientation share a frame; so do round things with a parallel axis. The rest take the first."""
-        candidates: list[tuple[Array, set[int]]] = []
-        for thing in self.things:
-            members = {k for k, other in enumerate(self.things) if _fits(other, thing.R)}
-            candidates.append((thing.R, members))
-        frames: list[Array] = []
-        self.frame_of = np.zeros(len(self), dtype=np.int64)
-        left = set(range(len(self.things)))
-        while left and len(frames) < self.max_frames:
-            R, members = max(candidates, key=lambda c: len(c[1] & left))
-            if not members & left:
-                break
-            for k in members & left:
-                self.frame_of[k] = len(frames)
-            frames.append(R)
-            left -= members
-        self.frames = np.array(frames or [np.eye(3)])
-        supports: list[Callable[[Array], Array]] = [thing.support for thing in self.things]
-        supports += [solid.support for solid in self.solids]
-        self.upper, self.lower = np.zeros((len(self), 3)), np.zeros((len(self), 3))
-        for k, support in enumerate(supports):
+    def only(self, obstacles: Index) -> World:
+        """The world with some of the obstacles, in increasing order of their numbers ``obstacles``."""
+        few = copy.copy(self)
+        convex = len(self.things)
+        few.things = [self.things[o] for o in obstacles if o < convex]
+        few.solids = [self.solids[o - convex] for o in obstacles if o >= convex]
+        few.names = [self.names[o] for o in obstacles]
+        few.frame_of, few.lower, few.upper = self.frame_of[obstacles], self.lower[obstacles], self.upper[obstacles]
+        few.points = self.points[obstacles]
+        return few
+
+    def overlapping(self, support: Callable[[Array], Array]) -> list[int]:
+        """The obstacles whose boxes overlap that of a body with support function ``support`` in the base frame."""
+        axes = self.frames.transpose(0, 2, 1)
+        upper, lower = support(axes)[self.frame_of], -support(-axes)[self.frame_of]
+        return np.flatnonzero(((self.lower <= upper) & (lower <= self.upper)).all(axis=1)).tolist()
+
+    def object(self, o: int) -> fcl.CollisionObject:
+        """A fresh FCL object of obstacle ``o`` (they are mutable: each user has its own)."""
+        if o < len(self.things):
+            thing = self.things[o]
+            return fcl.CollisionObject(thing.convex.geometry, fcl.Transform(thing.R, thing.p))
+        solid = self.solids[o - len(self.things)]
+        return fcl.CollisionObject(solid.mesh.geometry, fcl.Transform(solid.R, solid.p))
+
+    def _extents(self) -> tuple[Array, Array]:
+        """(things + solids, 3) upper and lower ends along the axes of the frames."""
+        upper, lower = np.zeros((len(self), 3)), np.zeros((len(self), 3))
+        of_kind: dict[type, list[int]] = {}
+        for k, thing in enumerate(self.things):
+            of_kind.setdefault(type(thing.shape), []).append(k)
+        for kind, members in of_kind.items():
+            if kind is Mesh:
+                continue
+            R = np.array([self.things[k].R for k in members])
+            p = np.array([self.things[k].p for k in members])
+            sizes, support = SIZES_AND_SUPPORT[kind]
+            params = [np.array(column) for column in zip(*(sizes(self.things[k].shape) for k in members), strict=True)]
+            axes = self.frames[self.frame_of[members]].transpose(0, 2, 1)
+            reach, middle = support(axes @ R, *params), (axes @ p[:, :, None])[:, :, 0]
+            upper[members], lower[members] = middle + reach, middle - reach  # primitives are symmetric
+        meshes = [(k, self.things[k].support) for k in of_kind.get(Mesh, [])]
+        meshes += [(len(self.things) + k, solid.support) for k, solid in enumerate(self.solids)]
+        for k, support in meshes:
             axes = self.frames[self.frame_of[k]].T
-            self.upper[k], self.lower[k] = support(axes), -support(-axes)
-
-    def objects(self) -> list[fcl.CollisionObject]:
-        """Fresh FCL objects, convex things first (FCL objects are mutable: one set per user)."""
-        made = [fcl.CollisionObject(t.convex.geometry, fcl.Transform(t.R, t.p)) for t in self.things]
-        return made + [fcl.CollisionObject(s.geometry, fcl.Transform(s.R, s.p)) for s in self.solids]
+            upper[k], lower[k] = support(axes), -support(-axes)
+        return upper, lower
 
 
-def _fits(thing: Thing, R: Array) -> bool:
-    """Whether a box with axes ``R`` can fit the thing tightly."""
-    M = np.abs(R.T @ thing.R)
-    if thing.convex.axis is not None:  # round about its z
-        return thing.convex.axis == 0.0 or M[:, 2].max() > 1.0 - 1e-9
-    return bool((M.max(axis=0) > 1.0 - 1e-9).all())
+MAX_FRAMES = 3
+_SAME_AXIS = 1e4
+"""Axes whose coordinates agree when multiplied by this and rounded count as parallel."""
+
+
+def choose_frames(shapes: list[Shape], R: Array) -> tuple[Array, Index]:
+    """Boxes of one orientation share a frame; so do round things with a parallel axis. The rest take the first.
+
+    Args:
+        shapes: n convex shapes.
+        R: (n, 3, 3) their orientations.
+
+    Returns:
+        (G, 3, 3) the orientations that fit most, at most `MAX_FRAMES`, and which of them each shape (n,) takes.
+    """
+    frame_of = np.zeros(len(shapes), dtype=np.int64)
+    axes = _axis_names(R)  # the columns of each orientation, by name
+    of_axis: dict[Any, list[int]] = {}  # round things by the name of their axis
+    of_frame: dict[Any, list[int]] = {}  # boxes by the names of their axes; every orientation is a candidate
+    first: dict[Any, int] = {}
+    balls: list[int] = []
+    for k, shape in enumerate(shapes):
+        frame = frozenset(axes[k])
+        first.setdefault(frame, k)
+        if isinstance(shape, Sphere):
+            balls.append(k)
+        elif isinstance(shape, Cylinder | Capsule):
+            of_axis.setdefault(axes[k][2], []).append(k)
+        else:
+            of_frame.setdefault(frame, []).append(k)
+    frames: list[Array] = []
+    left = len(shapes)
+    while left and len(frames) < MAX_FRAMES:
+        best = max(first, key=lambda frame: len(of_frame.get(frame, ())) + sum(len(of_axis.get(a, ())) for a in frame))
+        members = of_frame.pop(best, []) + [k for axis in best for k in of_axis.pop(axis, [])] + balls
+        if not members:
+            break
+        balls = []
+        frame_of[members] = len(frames)
+        frames.append(R[first[best]])
+        left -= len(members)
+    return np.array(frames or [np.eye(3)]), frame_of
+
+
+def _axis_names(R: Array) -> list[list[tuple[int, ...]]]:
+    """Of each orientation (n, 3, 3) the three columns, rounded, the first number that is not 0 made positive."""
+    columns = np.rint(R.transpose(0, 2, 1) * _SAME_AXIS).astype(np.int64)
+    leading = np.take_along_axis(columns, (columns != 0).argmax(axis=2)[:, :, None], axis=2)
+    return [[tuple(axis) for axis in three] for three in (columns * np.sign(leading)).tolist()]

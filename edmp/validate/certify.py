@@ -25,6 +25,8 @@ Index = NDArray[np.int64]
 
 _MERGE, _CUT = 0.15, 0.3
 """Edges are merged into intervals up to the first, and cut above the second (sum of joint motions [rad])."""
+_MANY = 256
+"""More obstacles than this are worth a look which of them can matter."""
 
 
 class Intervals:
@@ -137,6 +139,8 @@ class Proof:
     def run(self) -> None:
         intervals = self.first_intervals()
         motion = self._motion(intervals)
+        if len(self.world) > _MANY:
+            self._leave_out_far(motion)
         env, own = self._boxes(intervals, motion), self._spheres(intervals, motion)
         score = np.concatenate([env.reshape(len(intervals), -1), own], axis=1)
         self._probe_nearest(intervals, score)
@@ -161,8 +165,12 @@ class Proof:
         motion = self._motion(intervals)
         score = np.concatenate([self._boxes(intervals, motion).ravel(), self._spheres(intervals, motion).ravel()])
         touches = []
-        for pair in np.argsort(score, kind="stable"):
+        order = np.argsort(score, kind="stable")
+        for place, pair in enumerate(order):
             env = pair < self.env_pairs
+            if score[pair] > max(self.nearest, 0.0):  # so are all that come after it
+                self._note(score[order[place:]][order[place:] < self.env_pairs].min(initial=np.inf))
+                break
             if score[pair] > (self.nearest if env else 0.0):
                 self._note(score[pair] if env else np.inf)
                 continue
@@ -193,6 +201,29 @@ class Proof:
             if per_pair[k] > self.nearest or self.touch is not None:
                 break
             self._ask(int(intervals.probe[score[:, k].argmin()]), int(k))
+
+    def _leave_out_far(self, motion: PieceMotion) -> None:
+        """Of many obstacles, forget those that are certainly not the nearest: they decide nothing.
+
+        Some point of the arm where the path begins is within ``near`` of some obstacle, so that the clearance is no
+        more than that. Obstacles whose boxes keep further away from the boxes of the whole way cannot matter.
+        """
+        arm, world = self.arm, self.world
+        R, p = self.poses.R[0, arm.bodies], self.poses.p[0, arm.bodies]
+        points = p + np.einsum("mij,mj->mi", R, [piece.polytope.vertices[0] for piece in arm.pieces[: arm.moving]])
+        near = min((float(np.linalg.norm(world.points - point, axis=1).min()) for point in points), default=0.0)
+        stray = motion.stray[:, :, 0].max(axis=0)
+        apart = np.full(len(world), np.inf)
+        for g, R_0G in enumerate(world.frames):
+            members = np.flatnonzero(world.frame_of == g)
+            lower, upper = extents(arm, self.poses, R_0G)
+            lower, upper = lower.min(axis=1) - stray, upper.max(axis=1) + stray  # (3, moving pieces)
+            for low, high in zip(lower.T, upper.T, strict=True):
+                gap = np.maximum(np.maximum(low - world.upper[members], world.lower[members] - high), 0.0)
+                apart[members] = np.minimum(apart[members], np.linalg.norm(gap, axis=1))
+        self.world = world.only(np.flatnonzero(apart <= near))
+        self.env_pairs = arm.moving * len(self.world)
+        self.prober = Prober(arm, self.world)
 
     def _boxes(self, intervals: Intervals, motion: PieceMotion) -> Array:
         """(intervals, moving pieces, obstacles): lower bounds of the distance from boxes round the swept pieces [m]."""

@@ -155,19 +155,19 @@ class Judge:
     def _base_contacts(self) -> list[Contact]:
         """Obstacles that the fixed base is deeper in than `MOUNT_TOLERANCE`."""
         found = []
-        for piece in self._arm.pieces[self._arm.moving :]:
+        world, arm = self._world, self._arm
+        for piece in arm.pieces[arm.moving :]:
             link = self.robot.links[piece.link].name
-            for thing in self._world.things:
-                centre = piece.convex.centre - thing.R @ thing.convex.centre - thing.p
-                if np.linalg.norm(centre) > piece.convex.radius + thing.convex.radius:
-                    continue
-                gap, _ = best_direction(piece.polytope, thing.R.T, -thing.p @ thing.R, thing.convex, centre[None])
-                if gap < -MOUNT_TOLERANCE:
-                    found.append(Contact(link, thing.name, False, -gap, np.array(self.robot.home)))
-            for solid in self._world.solids:
-                depth = solid.depth(piece.polytope.vertices)
+            for o in world.overlapping(piece.polytope.support):
+                if o < len(world.things):
+                    thing = world.things[o]
+                    centre = piece.convex.centre - thing.R @ thing.convex.centre - thing.p
+                    gap, _ = best_direction(piece.polytope, thing.R.T, -thing.p @ thing.R, thing.convex, centre[None])
+                    depth = -gap
+                else:
+                    depth = world.solids[o - len(world.things)].depth(piece.polytope.vertices)
                 if depth > MOUNT_TOLERANCE:
-                    found.append(Contact(link, solid.name, False, depth, np.array(self.robot.home)))
+                    found.append(Contact(link, world.names[o], False, depth, np.array(self.robot.home)))
         return found
 
 

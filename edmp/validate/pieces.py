@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import fcl
 import numpy as np
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 from scipy.spatial import ConvexHull, QhullError
 
 from edmp.robots.errors import InvalidInputError
-from edmp.scenes.shapes import Box, Capsule, Cylinder, Mesh, Shape, Sphere
+from edmp.scenes.shapes import Box, Capsule, Cylinder, Shape, Sphere
 
 Array = NDArray[np.float64]
 
@@ -126,52 +127,73 @@ def convex_polytope(polytope: Polytope) -> Convex:
     return Convex(polytope.support, centre, radius, polytope.fcl_convex, polytope.normals, polytope.edges)
 
 
+def cylinder_support(n: Array, radius: Array | float, half_length: Array | float) -> Array:
+    """h(n) of a cylinder about z."""
+    return radius * np.hypot(n[..., 0], n[..., 1]) + half_length * np.abs(n[..., 2])
+
+
+def capsule_support(n: Array, radius: Array | float, half_length: Array | float) -> Array:
+    """h(n) of a capsule about z; of a ball if its half length is 0."""
+    return radius * np.linalg.norm(n, axis=-1) + half_length * np.abs(n[..., 2])
+
+
+_BOX_NORMALS, _BOX_EDGES = np.concatenate([np.eye(3), -np.eye(3)]), np.eye(3)
+_ROUND_NORMALS, _ROUND_EDGES = np.array([[0.0, 0.0, 1.0], [0.0, 0.0, -1.0]]), np.array([[0.0, 0.0, 1.0]])
+_ORIGIN = np.zeros(3)
+
+
 def _box(shape: Box) -> Convex:
     half = 0.5 * np.asarray(shape.size, dtype=np.float64)
-    axes = np.concatenate([np.eye(3), -np.eye(3)])
+    radius = float(np.linalg.norm(half))
+    return Convex(lambda n: np.abs(n) @ half, _ORIGIN, radius, fcl.Box(*(2 * half)), _BOX_NORMALS, _BOX_EDGES)
+
+
+def _round(
+    support: Callable[[Array, float, float], Array],
+    radius: float,
+    half_length: float,
+    reach: float,
+    geometry: fcl.CollisionGeometry,
+) -> Convex:
+    """A body of revolution about z."""
     return Convex(
-        lambda n: np.abs(n) @ half, np.zeros(3), float(np.linalg.norm(half)), fcl.Box(*(2 * half)), axes, np.eye(3)
+        lambda n: support(n, radius, half_length), _ORIGIN, reach, geometry, _ROUND_NORMALS, _ROUND_EDGES, half_length
     )
 
 
-def _round(radius: float, half_length: float, capped: bool, geometry: fcl.CollisionGeometry) -> Convex:
-    """Cylinder (``capped`` False: flat ends), capsule or sphere about z."""
-
-    def cylinder(n: Array) -> Array:
-        return radius * np.hypot(n[..., 0], n[..., 1]) + half_length * np.abs(n[..., 2])
-
-    def capsule(n: Array) -> Array:
-        return radius * np.linalg.norm(n, axis=-1) + half_length * np.abs(n[..., 2])
-
-    reach = radius + half_length if capped else float(np.hypot(radius, half_length))
-    z = np.array([[0.0, 0.0, 1.0]])
-    return Convex(
-        capsule if capped else cylinder, np.zeros(3), reach, geometry, np.concatenate([z, -z]), z, half_length
-    )
+def _cylinder(s: Cylinder) -> Convex:
+    half = 0.5 * s.length
+    return _round(cylinder_support, s.radius, half, float(np.hypot(s.radius, half)), fcl.Cylinder(s.radius, s.length))
 
 
-def _mesh(shape: Mesh) -> Convex | None:
-    """A mesh that is its own convex hull; None for any other."""
-    vertices, faces = np.asarray(shape.vertices, dtype=np.float64), np.asarray(shape.faces)
-    hull = ConvexHull(vertices)
-    a, b, c = (vertices[faces[:, i]] for i in range(3))
-    volume = abs(float(np.sum(np.cross(a, b) * c))) / 6.0
-    if volume < hull.volume * (1.0 - 1e-6):
-        return None
-    return convex_polytope(Polytope.of(vertices))
+def _capsule(s: Capsule) -> Convex:
+    half = 0.5 * s.length
+    return _round(capsule_support, s.radius, half, s.radius + half, fcl.Capsule(s.radius, s.length))
 
 
-_MAKERS: dict[type, Callable[..., Convex | None]] = {
+_MAKERS: dict[type, Callable[..., Convex]] = {
     Box: _box,
-    Cylinder: lambda s: _round(s.radius, 0.5 * s.length, False, fcl.Cylinder(s.radius, s.length)),
-    Capsule: lambda s: _round(s.radius, 0.5 * s.length, True, fcl.Capsule(s.radius, s.length)),
-    Sphere: lambda s: _round(s.radius, 0.0, True, fcl.Sphere(s.radius)),
-    Mesh: _mesh,
+    Cylinder: _cylinder,
+    Capsule: _capsule,
+    Sphere: lambda s: _round(capsule_support, s.radius, 0.0, s.radius, fcl.Sphere(s.radius)),
 }
 
+SIZES_AND_SUPPORT: dict[type, tuple[Callable[[Any], tuple[Any, ...]], Callable[..., Array]]] = {
+    Box: (lambda s: (_half(s.size),), lambda n, half: (np.abs(n) @ half[:, :, None])[:, :, 0]),
+    Cylinder: (lambda s: ((s.radius,), (0.5 * s.length,)), cylinder_support),
+    Capsule: (lambda s: ((s.radius,), (0.5 * s.length,)), capsule_support),
+    Sphere: (lambda s: ((s.radius,), (0.0,)), capsule_support),
+}
+"""How to ask many primitives of a kind at once: numbers of each, and h(n) for directions (many, k, 3) and columns of
+those numbers."""
 
-def convex_of_shape(shape: Shape) -> Convex | None:
-    """The judge's view of a shape; None for a mesh that is not convex."""
+
+def _half(size: tuple[float, float, float]) -> tuple[float, float, float]:
+    return 0.5 * size[0], 0.5 * size[1], 0.5 * size[2]
+
+
+def convex_of_shape(shape: Shape) -> Convex:
+    """The judge's view of a shape that is not a mesh."""
     maker = _MAKERS.get(type(shape))
     if maker is None:
         raise InvalidInputError(

@@ -54,7 +54,7 @@ class Prober:
         self.arm, self.world = arm, world
         self.env_pairs = arm.moving * len(world)
         self.queries = 0
-        self._world_objects = world.objects()
+        self._world_objects: dict[int, fcl.CollisionObject] = {}
         self._arm_objects = [fcl.CollisionObject(piece.convex.geometry) for piece in arm.pieces]
         self._placed = [-1] * len(arm.pieces)
 
@@ -77,7 +77,7 @@ class Prober:
             if o >= len(world.things):
                 return self._separate_solid(poses, config, pair)
             thing = world.things[o]
-            other, ref, convex, R_fO, p_fO = self._world_objects[o], 0, thing.convex, thing.R, thing.p
+            other, ref, convex, R_fO, p_fO = self._obstacle(o), 0, thing.convex, thing.R, thing.p
         else:
             k, f = int(arm.self_moving[pair - self.env_pairs]), int(arm.self_fixed[pair - self.env_pairs])
             other, ref = self._place(f, poses, config), arm.pieces[f].body
@@ -111,15 +111,20 @@ class Prober:
         moving = fcl.CollisionObject(
             piece.polytope.fcl_surface, fcl.Transform(poses.R[config, piece.body], poses.p[config, piece.body])
         )
-        distance = fcl.distance(moving, self._world_objects[o], _SURFACE, fcl.DistanceResult())
+        distance = fcl.distance(moving, self._obstacle(o), _SURFACE, fcl.DistanceResult())
         vertices = piece.polytope.vertices @ poses.R[config, piece.body].T + poses.p[config, piece.body]
         inside = solid.contains(vertices[0])
         if not inside:
-            point_m = (solid.vertices[0] - poses.p[config, piece.body]) @ poses.R[config, piece.body]
+            point_m = (solid.point - poses.p[config, piece.body]) @ poses.R[config, piece.body]
             inside = piece.polytope.contains(point_m)
         if distance <= CONTACT_TOLERANCE or inside:
             return Touch(config, pair, -solid.depth(vertices))
         return Direction(_ZERO, 0.0, config, distance)
+
+    def _obstacle(self, o: int) -> fcl.CollisionObject:
+        if o not in self._world_objects:
+            self._world_objects[o] = self.world.object(o)
+        return self._world_objects[o]
 
     def _place(self, k: int, poses: Poses, config: int) -> fcl.CollisionObject:
         if self._placed[k] != config:

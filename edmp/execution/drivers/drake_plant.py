@@ -36,7 +36,7 @@ from edmp.robots.inertia import link_inertia
 from edmp.robots.robot import Robot
 from edmp.scenes import shapes
 from edmp.scenes.scene import Obstacle, Scene
-from edmp.validate.pieces import convex_of_shape
+from edmp.validate.meshes import prepared
 
 Array = NDArray[np.float64]
 
@@ -203,7 +203,7 @@ def _pieces(obstacle: Obstacle) -> list[tuple[Any, RigidTransform]]:
             return [(Capsule(shape.radius, shape.length), here)]
         case shapes.Sphere():
             return [(Sphere(shape.radius), here)]
-    if convex_of_shape(shape) is not None:
+    if prepared(shape).is_convex:
         return [(_convex(shape.vertices, obstacle.name), here)]
     return [(_convex(slab, obstacle.name), here) for slab in _slabs(shape)]
 
