@@ -160,7 +160,8 @@ class World:
         )
         self.frames = frames
         self.upper, self.lower = self._extents()
-        self.points = np.array([body.point for body in [*self.things, *self.solids]]).reshape(-1, 3)
+        points = [thing.point for thing in self.things] + [solid.point for solid in self.solids]
+        self.points = np.array(points).reshape(-1, 3)
 
     def __len__(self) -> int:
         return len(self.things) + len(self.solids)
