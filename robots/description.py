@@ -17,6 +17,7 @@ import yaml
 from numpy.typing import NDArray
 
 from edmp.robots.errors import FileFormatError, unknown_name
+from edmp.robots.files import is_file, is_urdf, read_text, shortened
 from edmp.robots.robot import Finger, Gripper, Joint, Limits, Link, LinkBox, Robot, ToolFrame
 from edmp.robots.transforms import apply, pose, rotation_from_quaternion, rotation_from_rpy
 
@@ -76,7 +77,7 @@ def _load_built_in(name: str) -> Robot:
 
 def read_built_in(name: str) -> Document:
     """The parsed description of a built-in robot."""
-    text = (importlib.resources.files("edmp.robots") / f"{name}.yaml").read_text()
+    text = (importlib.resources.files("edmp.robots") / f"{name}.yaml").read_text(encoding="utf-8")
     return parse_document(text, source=f"{name}.yaml")
 
 
@@ -87,18 +88,18 @@ def _with_width(robot: Robot, width: float) -> Robot:
 
 def _load_file(name_or_path: str | Path) -> Robot:
     path = Path(name_or_path)
-    if not path.is_file():
-        if path.suffix in (".yaml", ".yml", ".urdf") or "/" in str(name_or_path):
-            raise FileFormatError(f"{path}: no such robot description file")
-        raise unknown_name("robot", str(name_or_path), built_in_robots())
-    if path.suffix == ".urdf":
+    if not is_file(path):
+        if path.suffix.lower() in (".yaml", ".yml", ".urdf") or "/" in str(name_or_path):
+            raise FileFormatError(f"{shortened(path)}: no such robot description file")
+        raise unknown_name("robot", shortened(name_or_path), built_in_robots())
+    if is_urdf(path):
         raise FileFormatError(f"{path}: this is a URDF; read it with edmp.robots.load_urdf")
     return robot_from_document(read_document(path), source=str(path))
 
 
 def read_document(path: str | Path) -> Document:
     """The parsed, not yet validated YAML of a description file."""
-    return parse_document(Path(path).read_text(), source=str(path))
+    return parse_document(read_text(Path(path), "robot description"), source=str(path))
 
 
 def parse_document(text: str, *, source: str) -> Document:

@@ -13,6 +13,7 @@ import numpy as np
 from edmp.robots.description import Document, built_in_robots, read_built_in, read_document, robot_from_document
 from edmp.robots.description_writer import geometry_entry, write_document
 from edmp.robots.errors import FileFormatError, InvalidInputError
+from edmp.robots.files import is_file, is_urdf
 from edmp.robots.geometry_fit import FitSettings, Interface, fit_box, fit_hulls, fit_spheres
 from edmp.robots.robot import Array, Link, Robot
 from edmp.robots.self_collision import collision_pairs, sample_pairs
@@ -57,13 +58,13 @@ def fit_description(
     folder = None if str(source) in built_in_robots() else Path(source).resolve().parent
     if output is not None and not Path(output).resolve().parent.is_dir():
         raise InvalidInputError(f"{output}: the folder does not exist")
-    if Path(source).suffix == ".urdf":
+    if is_urdf(Path(source)):
         document = urdf_document(source, tool=tool, frozen=frozen, acceleration=acceleration, jerk=jerk)
     elif any(option is not None for option in (tool, frozen, acceleration, jerk)):
         raise InvalidInputError("tool, frozen, acceleration and jerk are options for URDF files only")
     elif folder is None:
         document = read_built_in(str(source))
-    elif Path(source).is_file():
+    elif is_file(Path(source)):
         document = read_document(source)
     else:
         raise FileFormatError(f"{source}: no such file; built-in robots: {', '.join(built_in_robots())}")

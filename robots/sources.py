@@ -12,8 +12,6 @@ and, optionally, where it sits in the link frame: xyz, and rpy or quaternion.
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edmp.robots.description import entry_numbers, entry_pose
-from edmp.robots.errors import FileFormatError, MissingDependencyError
+from edmp.robots.errors import FileFormatError
+from edmp.robots.mesh_paths import resolve
 from edmp.robots.robot import Array
 from edmp.robots.transforms import apply
 
@@ -110,38 +109,6 @@ def _positive(value: Any, shape: tuple[int, ...], place: str) -> Array:
     if (numbers <= 0).any():
         raise FileFormatError(f"{place}: every size must be positive")
     return numbers
-
-
-def resolve(uri: str, *, folder: Path | None, packages: Mapping[str, Path], place: str) -> Path:
-    """The file that a mesh URI means.
-
-    ``package://NAME/PATH`` is looked for under ``packages[NAME]``; in folders called NAME above the description file
-    and beside those; in ROS_PACKAGE_PATH; and in the Python packages that bring robot data.
-    """
-    if uri.startswith("package://"):
-        name, _, rest = uri.removeprefix("package://").partition("/")
-        candidates = [root / rest for root in _package_roots(name, folder, packages)]
-    else:
-        path = Path(uri.removeprefix("file://"))
-        candidates = [path if path.is_absolute() or folder is None else folder / path]
-    for candidate in candidates:
-        if candidate.is_file():
-            return candidate
-    if uri.startswith("package://example-robot-data/"):
-        raise MissingDependencyError(f"{place}: {uri} is in the package example-robot-data: pip install 'edmp[meshes]'")
-    looked = ", ".join(str(candidate) for candidate in candidates) or "nowhere: no such package"
-    raise FileFormatError(f"{place}: mesh {uri} not found (looked at: {looked}); give packages={{name: folder}}")
-
-
-def _package_roots(name: str, folder: Path | None, packages: Mapping[str, Path]) -> list[Path]:
-    roots = [Path(packages[name])] if name in packages else []
-    for above in (folder, *folder.parents) if folder is not None else ():
-        roots += [above] if above.name == name else []
-        roots += [above / name] if (above / name).is_dir() else []
-    roots += [Path(entry) / name for entry in os.environ.get("ROS_PACKAGE_PATH", "").split(os.pathsep) if entry]
-    folders = ("cmeel.prefix/share/" + name, name.replace("-", "_"))
-    installed = [Path(entry) / inner for entry in sys.path if entry for inner in folders]
-    return roots + [root for root in installed if root.is_dir()]
 
 
 def load_sources(

@@ -21,6 +21,10 @@ def fit(
     ],
     out: Annotated[Path, typer.Option(help="Write the description (YAML) here.")],
     tool: Annotated[str | None, typer.Option(help="Link whose frame pose goals speak of.")] = None,
+    frozen: Annotated[
+        list[str] | None,
+        typer.Option(help="JOINT=POSITION of a joint of the URDF that is to stand still; may be repeated."),
+    ] = None,
     package: Annotated[
         list[str] | None, typer.Option(help="NAME=FOLDER of meshes named package://NAME/...; may be repeated.")
     ] = None,
@@ -31,10 +35,19 @@ def fit(
     from edmp.robots.fit import fit_description
 
     packages = dict(_package(text) for text in package or ())
+    held = dict(_frozen(text) for text in frozen) if frozen else None
     with progress_console().status(f"fitting {source}") as status:
-        fit_description(source, output=out, tool=tool, packages=packages, progress=status.update)
+        fit_description(source, output=out, tool=tool, frozen=held, packages=packages, progress=status.update)
     robot = load_robot(out)
     report_console().print(f"{robot.name}: {robot.dof} joints, {len(robot.spheres)} spheres; written: {out}")
+
+
+def _frozen(text: str) -> tuple[str, float]:
+    name, _, position = text.partition("=")
+    try:
+        return name, float(position)
+    except ValueError:
+        raise InvalidInputError(f"--frozen: expected JOINT=POSITION [rad or m], got {text!r}") from None
 
 
 def _package(text: str) -> tuple[str, Path]:

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from edmp.robots.description import built_in_robots, entry_numbers, entry_pose, read_built_in
 from edmp.robots.errors import EdmpError, UnknownNameError, unknown_name
+from edmp.robots.mesh_paths import resolve
 from edmp.robots.robot import Link, Robot
-from edmp.robots.sources import load_source, resolve
+from edmp.robots.sources import load_source
 from edmp.scenes.shapes import Box, Sphere
 from edmp.viz.surfaces import Color, Surface, body_poses, corner_normals, hull_faces, moved, triangles_of
 

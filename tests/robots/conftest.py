@@ -6,7 +6,7 @@ import pytest
 
 from edmp.robots import Robot, load_robot
 from edmp.robots.errors import EdmpError
-from edmp.robots.sources import resolve
+from edmp.robots.mesh_paths import resolve
 
 DATA = "package://example-robot-data/robots/"
 
