@@ -28,12 +28,18 @@ def convex_pieces(points: Array, triangles: NDArray[np.int64], *, max_pieces: in
         gain: what one more piece must be worth.
     """
     best = _Partition(_volume(points), [points])
+    if max_pieces < 2:
+        return best.pieces
+    edges = np.unique(
+        np.sort(np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]]), axis=1), axis=0
+    )
+    slabs = [_Slabs.across(points, edges, axis) for axis in range(3)]
     for count in range(2, max_pieces + 1):
-        candidates = [_partition(points, triangles, axis, count) for axis in range(3)]
-        candidate = min(candidates, key=lambda partition: partition.volume)
-        if candidate.volume > (1 - gain) ** (count - len(best.pieces)) * best.volume:
+        candidates = [axis_slabs.partition(count) for axis_slabs in slabs]
+        (volume, chosen), of = min(zip(candidates, slabs, strict=True), key=lambda item: item[0][0])
+        if volume > (1 - gain) ** (count - len(best.pieces)) * best.volume:
             continue
-        best = candidate
+        best = _Partition(volume, [_slab(points, edges, of.axis, of.places[i], of.places[j]) for i, j in chosen])
     return best.pieces
 
 
@@ -45,26 +51,47 @@ class _Partition:
     pieces: list[Array]
 
 
-def _partition(points: Array, triangles: NDArray[np.int64], axis: int, count: int) -> _Partition:
-    """The best cut into ``count`` slabs across one axis."""
-    places = np.linspace(points[:, axis].min(), points[:, axis].max(), _CUTS + 1)
-    edges = np.unique(
-        np.sort(np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]]), axis=1), axis=0
-    )
-    slabs = {
-        (i, j): _slab(points, edges, axis, places[i], places[j]) for i in range(_CUTS) for j in range(i + 1, _CUTS + 1)
-    }
-    volume = {key: _volume(slab) for key, slab in slabs.items()}
-    # cost[j]: least volume of k slabs from the first place to place j, with the slabs that reach it.
-    cost: dict[int, tuple[float, list[tuple[int, int]]]] = {j: (volume[0, j], [(0, j)]) for j in range(1, _CUTS + 1)}
-    for _ in range(count - 1):
-        cost = {
-            j: min((cost[i][0] + volume[i, j], [*cost[i][1], (i, j)]) for i in range(1, j) if i in cost)
-            for j in range(2, _CUTS + 1)
-            if any(i in cost for i in range(1, j))
+@dataclass(frozen=True)
+class _Slabs:
+    """The mesh between any two of the places where it may be cut.
+
+    Attributes:
+        axis: that the cuts are square to.
+        places: (_CUTS + 1,) heights of the cuts [m].
+        volume: of the hull of the mesh between places i and j, by (i, j) [m^3].
+    """
+
+    axis: int
+    places: Array
+    volume: dict[tuple[int, int], float]
+
+    @classmethod
+    def across(cls, points: Array, edges: NDArray[np.int64], axis: int) -> _Slabs:
+        places = np.linspace(points[:, axis].min(), points[:, axis].max(), _CUTS + 1)
+        # The hull of several thin slabs is that of their hulls' corners, which are few.
+        thin = [_corners(_slab(points, edges, axis, places[i], places[i + 1])) for i in range(_CUTS)]
+        volume = {}
+        for i in range(_CUTS):
+            corners = thin[i]
+            for j in range(i + 1, _CUTS + 1):
+                corners = corners if j == i + 1 else _corners(np.concatenate([corners, thin[j - 1]]))
+                volume[i, j] = _volume(corners)
+        return cls(axis, places, volume)
+
+    def partition(self, count: int) -> tuple[float, list[tuple[int, int]]]:
+        """The least volume of ``count`` slabs, and between which places they lie."""
+        volume = self.volume
+        # cost[j]: least volume of k slabs from the first place to place j, with the slabs that reach it.
+        cost: dict[int, tuple[float, list[tuple[int, int]]]] = {
+            j: (volume[0, j], [(0, j)]) for j in range(1, _CUTS + 1)
         }
-    total, chosen = cost[_CUTS]
-    return _Partition(total, [slabs[key] for key in chosen])
+        for _ in range(count - 1):
+            cost = {
+                j: min((cost[i][0] + volume[i, j], [*cost[i][1], (i, j)]) for i in range(1, j) if i in cost)
+                for j in range(2, _CUTS + 1)
+                if any(i in cost for i in range(1, j))
+            }
+        return cost[_CUTS]
 
 
 def _slab(points: Array, edges: NDArray[np.int64], axis: int, low: float, high: float) -> Array:
@@ -80,8 +107,16 @@ def _slab(points: Array, edges: NDArray[np.int64], axis: int, low: float, high: 
     return np.concatenate(kept)
 
 
+def _corners(points: Array) -> Array:
+    """The corners of the convex hull; all points if they are flat."""
+    try:
+        return points[ConvexHull(points).vertices]
+    except (QhullError, ValueError):  # flat, or nothing at all
+        return points
+
+
 def _volume(points: Array) -> float:
     try:
         return float(ConvexHull(points).volume)
-    except QhullError:  # flat: as good as nothing, but no piece to keep
+    except (QhullError, ValueError):  # flat: as good as nothing, but no piece to keep
         return np.inf

@@ -34,6 +34,9 @@ GRID = 1e-5
 _EDGE = 8e-4
 """Longest edge of the triangles that prove the covering of the surface [m]."""
 
+_BATCH = 4096
+"""Cells looked at together."""
+
 
 @dataclass(frozen=True)
 class _Problem:
@@ -197,21 +200,22 @@ def _descend(problem: _Problem, centres: Array, *, steps: int = 120, rate: float
     for step in range(steps):
         left = 1 - step / steps
         temperature = 4e-3 * left**2 + 3e-4
-        offset = centres[None] - problem.samples[:, None]
-        distance = np.sqrt((offset**2).sum(axis=2)) + 1e-9
         level = centres @ normals.T + problem.planes[:, 3]
-        demand = distance + level.max(axis=1)
-        least = demand.min(axis=1)
+        distance = cdist(centres, problem.samples) + 1e-9
+        demand = distance + level.max(axis=1)[:, None]
+        least = demand.min(axis=0)
         value = float(_softmax_value(least, 4e-4))
         if value < best_value:
             best, best_value = centres, value
         # Each sample pulls the balls that (nearly) cover it; the worst samples pull hardest.
-        share = np.exp(-(demand - least[:, None]) / temperature)
-        share /= share.sum(axis=1, keepdims=True)
+        share = np.exp((least - demand) / temperature)
+        share /= _sum_of_rows(share)
         worst = np.exp((least - least.max()) / temperature)
-        share *= (worst / worst.sum())[:, None]
-        gradient = ((share / distance)[:, :, None] * offset).sum(axis=0)
-        gradient += share.sum(axis=0)[:, None] * normals[level.argmax(axis=1)]
+        share *= worst / worst.sum()
+        radial = share / distance
+        offsets = (centres[:, k, None] - problem.samples[:, k] for k in range(3))
+        gradient = np.stack([_sum_in_order(radial * offset) for offset in offsets], axis=1)
+        gradient += np.ascontiguousarray(share.T).sum(axis=0)[:, None] * normals[level.argmax(axis=1)]
         momentum = 0.9 * momentum + 0.1 * gradient
         square = 0.95 * square + 0.05 * float((gradient**2).sum()) / len(centres)
         scale = np.sqrt(square / (1 - 0.95 ** (step + 1)) + 1e-12) * (1 - 0.9 ** (step + 1))
@@ -219,19 +223,122 @@ def _descend(problem: _Problem, centres: Array, *, steps: int = 120, rate: float
     return best, best_value
 
 
+# The descent multiplies differences in rounding. These two fix the order of every sum, whatever the layout in memory, so
+# that fitting the built-in robots again gives what is shipped.
+
+
+def _sum_of_rows(terms: Array) -> Array:
+    """(S,) sum over the first axis of (n, S), in the order in which numpy sums n neighbours in memory."""
+    if len(terms) < 8:
+        return np.cumsum(terms, axis=0)[-1]
+    whole = len(terms) // 8 * 8
+    r = np.cumsum(terms[:whole].reshape(-1, 8, terms.shape[1]), axis=0)[-1]
+    total = ((r[0] + r[1]) + (r[2] + r[3])) + ((r[4] + r[5]) + (r[6] + r[7]))
+    for term in terms[whole:]:
+        total = total + term
+    return total
+
+
+def _sum_in_order(terms: Array) -> Array:
+    """(n,) sum over the last axis of (n, S), first to last."""
+    return np.cumsum(terms, axis=1)[:, -1]
+
+
 def _spheres(vertices: Array, planes: Array, centres: Array) -> Array:
     """The smallest radii with which balls at ``centres`` cover the body; balls that nothing needs are dropped."""
     centres = np.round(centres / GRID) * GRID
-    triangles = surface_triangles(vertices, _EDGE)
-    cells = [triangles, interior_points(vertices, 6 * _EDGE)[:, None]]
-    radii = np.zeros(len(centres))
-    depth = _depth(planes, centres)
-    for cell in cells:
-        reach = np.max([cdist(cell[:, k], centres) for k in range(cell.shape[1])], axis=0)
-        owner = (reach - depth).argmin(axis=1)
-        np.maximum.at(radii, owner, reach[np.arange(len(owner)), owner])
-    radii = np.ceil(radii / GRID) * GRID
-    return np.column_stack([centres, radii])[radii > 0]
+    radii = _Radii(centres, _depth(planes, centres))
+    radii.cover_surface(vertices)
+    radii.cover_inside(vertices)
+    grown = np.ceil(radii.radii / GRID) * GRID
+    return np.column_stack([centres, grown])[grown > 0]
+
+
+class _Radii:
+    """Balls that grow just far enough to cover cells of a body.
+
+    Cells are halved only where it matters: one whose corners all lie in one ball, as large as it must be anyway, is
+    covered. The worst cells come first, so that the balls soon have nearly their final size, and few cells are waiting
+    at a time, however large the body is.
+    """
+
+    def __init__(self, centres: Array, depth: Array) -> None:
+        self.centres = centres
+        self.depth = depth
+        self.radii = np.zeros(len(centres))
+
+    def cover_surface(self, vertices: Array) -> None:
+        """Cells are triangles, halved until their longest side is at most `_EDGE`."""
+        waiting = vertices[ConvexHull(vertices).simplices]
+        while len(waiting):
+            batch, waiting = waiting[-_BATCH:], waiting[:-_BATCH]
+            reach = np.max([cdist(batch[:, k], self.centres) for k in range(3)], axis=0)
+            small = _longest_sides(batch)[0] <= _EDGE
+            kept, reach = self._settle(reach, small)
+            waiting = np.concatenate([waiting, _halved(batch[kept])[_worst_last(np.tile(reach, 2))]])
+
+    def cover_inside(self, vertices: Array) -> None:
+        """Cells are cubes, cut into eight down to 6 `_EDGE`, of which the centre point counts."""
+        planes = halfspaces(vertices)
+        low, extent = vertices.min(axis=0), np.ptp(vertices, axis=0)
+        step = 6 * _EDGE
+        while np.prod(np.ceil(extent / step)) > _BATCH:
+            step *= 2
+        axes = [np.arange(step / 2, length + step / 2, step) for length in extent]
+        centres = low + np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
+        waiting = np.column_stack([centres, np.full(len(centres), step / 2)])
+        octants = np.stack(np.meshgrid(*[[-0.5, 0.5]] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
+        while len(waiting):
+            batch, waiting = waiting[-_BATCH:], waiting[:-_BATCH]
+            middle, half = batch[:, :3], batch[:, 3]
+            small = half <= 3.01 * _EDGE
+            # A small cube counts where its centre is inside, a larger one where any of it may be.
+            height = (middle @ planes[:, :3].T + planes[:, 3]).max(axis=1)
+            inside = height <= np.where(small, 0.0, np.sqrt(3) * half)
+            middle, half, small = middle[inside], half[inside], small[inside]
+            towards_corner = np.where(small, 0.0, half)[:, None, None]
+            reach = np.linalg.norm(np.abs(middle[:, None] - self.centres) + towards_corner, axis=2)
+            kept, reach = self._settle(reach, small)
+            middle, half = middle[kept], half[kept] / 2
+            parts = (middle[:, None] + 2 * half[:, None, None] * octants).reshape(-1, 3)
+            parts = np.column_stack([parts, np.repeat(half, 8)])
+            waiting = np.concatenate([waiting, parts[_worst_last(np.repeat(reach, 8))]])
+
+    def _settle(self, reach: Array, small: NDArray[np.bool_]) -> tuple[NDArray[np.int64], Array]:
+        """Grow the balls for the small cells that are not covered.
+
+        Args:
+            reach: (C, n) distance of the farthest corner of each cell from each centre [m].
+            small: (C,) which cells are not cut further.
+
+        Returns:
+            which cells are neither small nor covered, and how far a ball would have to stick out for each [m].
+        """
+        demand = reach - self.depth
+        owner = demand.argmin(axis=1)
+        rows = np.flatnonzero(small & ~(reach <= self.radii).any(axis=1))
+        np.maximum.at(self.radii, owner[rows], reach[rows, owner[rows]])
+        kept = np.flatnonzero(~small & ~(reach <= self.radii).any(axis=1))
+        return kept, demand[kept, owner[kept]]
+
+
+def _worst_last(demand: Array) -> NDArray[np.int64]:
+    return np.argsort(demand, kind="stable")
+
+
+def _longest_sides(triangles: Array) -> tuple[Array, NDArray[np.int64]]:
+    """(T,) length of the longest side, and from which corner k it runs to k + 1."""
+    sides = np.linalg.norm(triangles - np.roll(triangles, -1, axis=1), axis=2)
+    return sides.max(axis=1), sides.argmax(axis=1)
+
+
+def _halved(triangles: Array) -> Array:
+    """(2 T, 3, 3) the first halves of all triangles, then the second halves, cut across the longest side."""
+    k = _longest_sides(triangles)[1]
+    rows = np.arange(len(triangles))
+    a, b, c = (triangles[rows, (k + i) % 3] for i in range(3))
+    middle = (a + b) / 2
+    return np.concatenate([np.stack([a, middle, c], axis=1), np.stack([middle, b, c], axis=1)])
 
 
 def surface_triangles(vertices: Array, edge: float) -> Array:
@@ -239,21 +346,7 @@ def surface_triangles(vertices: Array, edge: float) -> Array:
     triangles = vertices[ConvexHull(vertices).simplices]
     done = []
     while len(triangles):
-        sides = np.linalg.norm(triangles - np.roll(triangles, -1, axis=1), axis=2)
-        small = sides.max(axis=1) <= edge
+        small = _longest_sides(triangles)[0] <= edge
         done.append(triangles[small])
-        # Bisect the longest side, corner k to k + 1, of what is left.
-        triangles, k = triangles[~small], sides[~small].argmax(axis=1)
-        rows = np.arange(len(triangles))
-        a, b, c = (triangles[rows, (k + i) % 3] for i in range(3))
-        middle = (a + b) / 2
-        triangles = np.concatenate([np.stack([a, middle, c], axis=1), np.stack([middle, b, c], axis=1)])
+        triangles = _halved(triangles[~small])
     return np.concatenate(done)
-
-
-def interior_points(vertices: Array, step: float) -> Array:
-    """(n, 3) points of a cubic grid inside a convex hull [m]."""
-    axes = [np.arange(a + step / 2, b, step) for a, b in zip(vertices.min(axis=0), vertices.max(axis=0), strict=True)]
-    grid = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
-    planes = halfspaces(vertices)
-    return grid[(grid @ planes[:, :3].T + planes[:, 3]).max(axis=1) <= 0]

@@ -14,7 +14,7 @@ from edmp.robots.geometry_fit import FitSettings, Interface, buried_allowance, f
 from edmp.robots.hull_fit import halfspaces, outer_polytope, project_to_hull
 from edmp.robots.pieces import convex_pieces
 from edmp.robots.sources import cylinder_points, load_sources, sphere_points
-from edmp.robots.sphere_fit import cover, interior_points, surface_triangles
+from edmp.robots.sphere_fit import cover, surface_triangles
 from edmp.robots.transforms import apply, inverse
 
 STICK_OUT = 0.015
@@ -40,6 +40,14 @@ def uncovered(points: np.ndarray, spheres: np.ndarray) -> float:
     """How far the barest of the points is from the nearest sphere [m]; negative if all are covered."""
     gap = np.linalg.norm(points[:, None] - spheres[None, :, :3], axis=2) - spheres[:, 3]
     return float(gap.min(axis=1).max())
+
+
+def interior_points(vertices: np.ndarray, step: float) -> np.ndarray:
+    """(n, 3) points of a cubic grid inside a convex hull [m]."""
+    axes = [np.arange(a + step / 2, b, step) for a, b in zip(vertices.min(axis=0), vertices.max(axis=0), strict=True)]
+    grid = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
+    planes = halfspaces(vertices)
+    return grid[(grid @ planes[:, :3].T + planes[:, 3]).max(axis=1) <= 0]
 
 
 def random_points_in(vertices: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
