@@ -117,7 +117,7 @@ def buried_allowance(vertices: Array, interfaces: Sequence[Interface | Seam], *,
             moved = planes - np.outer(square * reach, [0.0, 0.0, 0.0, 1.0])
             corners = HalfspaceIntersection(moved, vertices.mean(axis=0)).intersections
             added = corners[(corners - interface.p) @ interface.axis > end + 1e-6]
-            # Faces that meet in a needle may have no corners that qhull can compute: then nothing is known to be buried.
+            # Where faces meet in a needle qhull may find no corners: then nothing is known to be buried.
             if not len(added) or not interface.admits(added, end, slack):
                 break
             allowance[square] = np.maximum(allowance[square], reach)

@@ -223,8 +223,8 @@ def _descend(problem: _Problem, centres: Array, *, steps: int = 120, rate: float
     return best, best_value
 
 
-# The descent multiplies differences in rounding. These two fix the order of every sum, whatever the layout in memory, so
-# that fitting the built-in robots again gives what is shipped.
+# The descent multiplies differences in rounding. These two fix the order of every sum, whatever the layout in memory,
+# so that fitting the built-in robots again gives what is shipped.
 
 
 def _sum_of_rows(terms: Array) -> Array:
