@@ -140,9 +140,9 @@ def test_the_last_round_is_the_one_shown() -> None:
 
 
 def test_the_planner_tells_of_every_step() -> None:
-    from edmp.planner import FirstLook, Planner, PlannerSettings, record_plan
+    from edmp.planner import Planner, PlannerSettings, record_plan
 
-    planner = Planner(PROBLEM.robot, settings=PlannerSettings(num_seeds=16, first_look=FirstLook(near=0)))
+    planner = Planner(PROBLEM.robot, settings=PlannerSettings(num_seeds=16, first_look=None))
     seen = record_plan(planner, PROBLEM.scene, PROBLEM.start, PROBLEM.goal, seed=3)
     plain = planner.plan(PROBLEM.scene, PROBLEM.start, PROBLEM.goal, seed=3)
     assert seen.plan.result.solved

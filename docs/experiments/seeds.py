@@ -15,12 +15,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from edmp.connect.search import relaxed_world
-from edmp.descent import Descent
 from edmp.guidance import GuidanceSettings
 from edmp.planner import Planner, PlannerSettings
+from edmp.planner.goals import Query
 from edmp.planner.rounds import repair, seeds
 from edmp.problem import Problem, load_problem
+from edmp.validate import Judge
 
 KINDS = {
     "Gaussian process": {"prior_share": 0.0},
@@ -35,22 +35,12 @@ ENSEMBLES = ("default", "default@0", "default@1", "default@2", "default@3", "def
 
 def shares(planner: Planner, problem: Problem) -> tuple[float, float]:
     """Share of the seeds free as drawn, and after repair."""
-    settings = planner.settings
-    ends = np.vstack([problem.start, problem.goal])
-    descent = Descent(relaxed_world(problem.robot, problem.scene, ends), planner.prior.spline, settings.num_waypoints)
-    start, goal = torch.as_tensor(ends, dtype=torch.float32)
+    query = Query(problem.start, problem.goal[None], (0,))
+    call = planner.prepare(query, Judge(problem.robot, problem.scene))
+    patient = replace(planner.settings, enough_valid=planner.settings.num_seeds)
     with torch.inference_mode():
-        drawn = seeds(
-            planner.prior,
-            planner.process,
-            planner.ensemble,
-            descent,
-            start,
-            goal[None],
-            settings=settings,
-            generator=torch.Generator().manual_seed(0),
-        )
-        repaired = repair(drawn, descent, settings=replace(settings, enough_valid=len(drawn)))
+        drawn = seeds(call, patient)
+        repaired = repair(drawn, call.descent, round_=patient, settings=patient)
     return drawn.valid.float().mean().item(), repaired.valid.float().mean().item()
 
 

@@ -44,8 +44,13 @@ ABLATION: tuple[Variant, ...] = (
     *_variants("EDMP's guides", "ensemble=edmp12@0+1+2+3+4", "ensemble=edmp12@5+6+7+8+9+10+11"),
     *_variants("first look", "first_look.near=0", "first_look.near=1.02", "first_look.num_seeds=16"),
     # What comes after sampling; without the fallback, too, which otherwise makes up for what is missing.
-    *_variants("repair", "repair_iterations=0", "repair_iterations=0:fallback=false", "repair_iterations=30"),
-    *_variants("polish", "polish_iterations=0"),
+    *_variants(
+        "repair",
+        "repair_iterations=0:first_look.repair_iterations=0",
+        "repair_iterations=0:first_look.repair_iterations=0:fallback=false",
+        "repair_iterations=30",
+    ),
+    *_variants("polish", "polish_iterations=0:first_look.polish_iterations=0"),
     *_variants("fallback", "fallback=false"),
     *_variants(
         "only samples",

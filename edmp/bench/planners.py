@@ -135,7 +135,7 @@ class EdmpRow(Row):
 
     ``prior=process`` denoises with the Gaussian-process prior in place of the trained one; ``prior=none`` denoises
     nothing: all seeds are plain samples of the Gaussian process. ``guidance.steps=0`` leaves guidance out,
-    ``repair_iterations=0`` repair, ``fallback=false`` the search.
+    ``repair_iterations=0`` and ``first_look.repair_iterations=0`` repair, ``fallback=false`` the search.
     """
 
     def defaults(self) -> Mapping[str, Scalar | None]:

@@ -2,6 +2,6 @@
 
 from edmp.planner.planner import Planner, plan
 from edmp.planner.recording import record_plan
-from edmp.planner.settings import FirstLook, PlannerSettings, WarmStart
+from edmp.planner.settings import FIRST_LOOK, WARM_START, PlannerSettings, Round
 
-__all__ = ["FirstLook", "Planner", "PlannerSettings", "WarmStart", "plan", "record_plan"]
+__all__ = ["FIRST_LOOK", "WARM_START", "Planner", "PlannerSettings", "Round", "plan", "record_plan"]

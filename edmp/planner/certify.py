@@ -13,7 +13,7 @@ from torch import Tensor
 from edmp.descent import Descent
 from edmp.planner.candidates import Candidates
 from edmp.planner.goals import Query
-from edmp.planner.settings import PlannerSettings
+from edmp.planner.settings import PlannerSettings, Round
 from edmp.result import Solution
 from edmp.robots.robot import Robot
 from edmp.timing import retime_spline
@@ -47,14 +47,14 @@ class Docket:
         return now
 
 
-def polish(candidates: Candidates, descent: Descent, *, settings: PlannerSettings) -> Candidates:
+def polish(candidates: Candidates, descent: Descent, *, round_: Round, settings: PlannerSettings) -> Candidates:
     """Shorten the best few of ``candidates`` by the objective; those that are free with some margin, best first."""
     order = torch.argsort(descent.value(candidates.control_points), stable=True)
-    best = candidates.rows(order[: settings.polish_candidates])
+    best = candidates.rows(order[: round_.polish_candidates])
     control_points, value = descent.shorten(
         best.control_points,
         clearance=settings.polish_clearance,
-        iterations=settings.polish_iterations,
+        iterations=round_.polish_iterations,
         step=settings.edge_step,
         margin=settings.margin,
     )

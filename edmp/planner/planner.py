@@ -6,7 +6,6 @@ import dataclasses
 import functools
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +16,18 @@ from numpy.typing import ArrayLike
 from edmp.connect.search import connect, relaxed_world
 from edmp.costs import Cost, Ensemble, Objective, Term, World, ensemble_by_name
 from edmp.descent import Descent
-from edmp.planner import fallback
-from edmp.planner.candidates import Candidates
-from edmp.planner.certify import Docket, certify, differ, polish
+from edmp.planner.call import Call
+from edmp.planner.certify import Docket
 from edmp.planner.goals import Query, Refusal, resolve, unjudged
-from edmp.planner.rounds import repair, seeds, warm_seeds
+from edmp.planner.outcome import no_path, out_of_time, refusal, success
+from edmp.planner.search import replan, search
 from edmp.planner.settings import PlannerSettings
 from edmp.planner.watch import OnBatch, Watch
 from edmp.prior.base import Prior
 from edmp.prior.checkpoint import default_prior, load_prior
 from edmp.prior.process import ProcessPrior, ProcessSettings
 from edmp.problem import Goal
-from edmp.result import PlanResult, Solution, Stage, Stats, Status
+from edmp.result import PlanResult
 from edmp.robots import load_robot
 from edmp.robots.errors import InvalidInputError
 from edmp.robots.robot import Robot
@@ -36,54 +35,6 @@ from edmp.robots.threads import one_torch_thread
 from edmp.scenes.scene import Scene
 from edmp.timing import retime_spline
 from edmp.validate import Judge
-
-
-@dataclass(frozen=True)
-class _Call:
-    """What belongs to one call of `Planner.plan`."""
-
-    query: Query
-    judge: Judge
-    descent: Descent
-    docket: Docket
-    generator: torch.Generator
-    settings: PlannerSettings
-    seed: int
-    budget: float
-    deadline: float
-    watch: Watch | None = None
-    quick: bool = False
-
-    @property
-    def late(self) -> bool:
-        return self.left < 0
-
-    @property
-    def impatient(self) -> bool:
-        """Has a third of the time passed?"""
-        return self.left < 2 / 3 * self.budget
-
-    @property
-    def left(self) -> float:
-        """Time until the deadline [s]."""
-        return self.deadline - time.perf_counter()
-
-    @property
-    def solved(self) -> bool:
-        return bool(self.docket.solutions)
-
-    def certify(self, candidates: Candidates, descent: Descent | None = None) -> None:
-        """Put candidates before the judge; ``descent`` is theirs if it is not the call's."""
-        certify(
-            candidates,
-            query=self.query,
-            judge=self.judge,
-            descent=descent or self.descent,
-            settings=self.settings,
-            docket=self.docket,
-            wanted=1 + self.settings.num_alternatives,
-            quick=self.quick,
-        )
 
 
 class Planner:
@@ -145,7 +96,7 @@ class Planner:
             costs: added to the planner's own; see `Planner`.
             warm: (n, dof) an earlier path to about the same goal, or what is left of it. It is re-noised a little and
                 denoised in the new scene, which is several times faster; where that fails, the plan is made from
-                scratch. See `WarmStart`.
+                scratch. See `WARM_START`.
             on_batch: called with a `Batch` of all candidates after every denoising step, every check during repair, and
                 polish; see `edmp.planner.record_plan`.
 
@@ -167,39 +118,63 @@ class Planner:
         docket = Docket()
         judge = Judge(self.robot, scene)
         if time.perf_counter() - begin > time_budget:
-            return _out_of_time(f"while the scene was prepared ({len(scene)} obstacles)", begin, docket)
+            return out_of_time(f"while the scene was prepared ({len(scene)} obstacles)", docket, begin)
         known = None if earlier is None else unjudged(self.robot, start, goal)
+        prepare = functools.partial(
+            self.prepare,
+            judge=judge,
+            objective=objective,
+            docket=docket,
+            seed=int(seed),
+            begin=begin,
+            budget=time_budget,
+            on_batch=on_batch,
+        )
         with torch.inference_mode(), one_torch_thread():
             if earlier is not None and known is not None:
                 # What is certified below includes start and goal: they need no look of their own.
-                call = self._call(known, judge, docket, objective, seed, begin, time_budget, on_batch)
-                tried = self._warm_round(call, earlier)
+                call = prepare(known)
+                tried = replan(call, earlier)
                 if call.solved:
-                    return _success(call, begin, len(tried), int(tried.valid.sum()))
+                    return success(call, tried, begin)
                 earlier = None
             query = resolve(self.robot, judge, start, goal, seed=seed)
             if isinstance(query, Refusal):
                 docket.spent("judge", begin)
-                return _failure(query.status, query.message, begin, docket)
+                return refusal(query, docket, begin)
             if time.perf_counter() - begin > time_budget:
-                return _out_of_time("while start and goals were looked at", begin, docket)
-            call = self._call(query, judge, docket, objective, seed, begin, time_budget, on_batch)
-            tried = self._search(call, fallback=fallback, earlier=earlier)
-        if call.solved:
-            return _success(call, begin, len(tried), int(tried.valid.sum()))
-        return _no_path(call, begin, tried)
+                return out_of_time("while start and goals were looked at", docket, begin)
+            call = prepare(query)
+            tried = search(call, fallback=fallback, earlier=earlier)
+        return success(call, tried, begin) if call.solved else no_path(call, tried, begin)
 
-    def _call(
+    def prepare(
         self,
         query: Query,
         judge: Judge,
-        docket: Docket,
-        objective: Objective,
-        seed: int,
-        begin: float,
-        budget: float,
-        on_batch: OnBatch | None,
-    ) -> _Call:
+        *,
+        objective: Objective | None = None,
+        docket: Docket | None = None,
+        seed: int = 0,
+        begin: float | None = None,
+        budget: float = 10.0,
+        on_batch: OnBatch | None = None,
+    ) -> Call:
+        """What the steps of one call of `plan` work on, for who wants to take them one by one.
+
+        Args:
+            query: start and goals.
+            judge: of this robot and the scene.
+            objective: what to descend; length alone if None.
+            docket: what has come before the judge so far.
+            seed: of all random numbers.
+            begin: when the call began, on the clock of `time.perf_counter` [s]; now if None.
+            budget: time from then on [s].
+            on_batch: see `plan`.
+        """
+        docket = docket or Docket()
+        begin = time.perf_counter() if begin is None else begin
+        objective = objective or Objective(num_waypoints=self.settings.num_waypoints)
         now = time.perf_counter()
         settings = self.settings
         ends = np.vstack([query.start, query.goals])
@@ -210,7 +185,21 @@ class Planner:
             watch = Watch(on_batch, descent, settings.polish_clearance, settings.edge_step)
         generator = torch.Generator().manual_seed(seed)
         docket.spent("set-up", now)
-        return _Call(query, judge, descent, docket, generator, settings, seed, budget, begin + budget, watch)
+        return Call(
+            query=query,
+            judge=judge,
+            descent=descent,
+            docket=docket,
+            settings=settings,
+            prior=self.prior,
+            process=self.process,
+            ensemble=self.ensemble,
+            generator=generator,
+            seed=seed,
+            budget=budget,
+            deadline=begin + budget,
+            watch=watch,
+        )
 
     def _warm_up(self) -> None:
         """Compile the kernels and load what is imported lazily, so that no plan's time budget pays for it.
@@ -227,133 +216,6 @@ class Planner:
         connect(world, self.robot.home[None], self.robot.home[None], seed=0, max_iterations=1, shortcuts=1)
         retime_spline(still[0].numpy(), self.robot.limits)
 
-    def _search(self, call: _Call, *, fallback: bool, earlier: torch.Tensor | None) -> Candidates:
-        """Rounds of seeds, and from some round on sampling-based search too, until something is certified.
-
-        Returns all candidates of all rounds.
-        """
-        tried: list[Candidates] = []
-        if earlier is not None:
-            tried.append(self._warm_round(call, earlier))
-            if call.solved or call.late:
-                return tried[0]
-        # Nearly straight is good enough where motions are ranked by length alone.
-        by_length = not call.descent.objective.terms
-        if self.settings.first_look.near >= 1.0 and self.settings.num_alternatives == 0 and by_length:
-            tried.append(self._first_look(call))
-            if call.solved or call.late:
-                return Candidates.join(tried)
-        for k in range(self.settings.max_rounds):
-            batch = self._round(call, k)
-            tried.append(batch)
-            if not call.solved and not call.late and fallback and (k + 1 >= self.settings.rounds or call.impatient):
-                _fall_back(call, batch, attempt=k)
-            if call.solved or call.late:
-                break
-        if call.solved and k == 0 and _detour(call) > self.settings.detour and not call.late:
-            tried.append(self._second_look(call))
-        return Candidates.join(tried)
-
-    def _first_look(self, call: _Call) -> Candidates:
-        """A few seeds, of which one is certified if it is nearly straight; all its candidates."""
-        first = self.settings.first_look
-        settings = dataclasses.replace(
-            self.settings,
-            num_seeds=first.num_seeds,
-            sampler_steps=first.sampler_steps,
-            repair_iterations=min(first.repair_iterations, self.settings.repair_iterations),
-            enough_valid=1,
-            polish_candidates=first.polish_candidates,
-            polish_iterations=min(first.polish_iterations, self.settings.polish_iterations),
-        )
-        generator = torch.Generator().manual_seed(call.seed + 2**31)  # its own: the rounds do not depend on this look
-        call = dataclasses.replace(call, settings=settings, generator=generator)
-        batch = self._candidates(call, 0)
-        free = batch.rows(batch.valid.nonzero().squeeze(1))
-        if not len(free):
-            return batch
-        taut = _polished(call, free, call.descent)
-        distance = np.linalg.norm(call.query.goals - call.query.start, axis=1).min()
-        near = call.descent.length(taut.control_points) <= first.near * distance
-        call.certify(taut.rows(near.nonzero().squeeze(1)))
-        return batch
-
-    def _second_look(self, call: _Call) -> Candidates:
-        """Another round, whose motions are ranked with those that are certified already; all its candidates."""
-        docket = call.docket
-        earlier, docket.solutions = docket.solutions, []
-        batch = self._round(call, 1)
-        ranked = sorted([*earlier, *docket.solutions], key=lambda found: found.objective)
-        docket.solutions = []
-        for found in ranked:
-            if all(differ(found.path, other.path, self.settings.distinct) for other in docket.solutions):
-                docket.solutions.append(found)
-        del docket.solutions[1 + self.settings.num_alternatives :]
-        return batch
-
-    def _warm_round(self, call: _Call, earlier: torch.Tensor) -> Candidates:
-        """Seeds round an earlier path, with little repair and little polish; one certified motion is enough."""
-        warm = self.settings.warm
-        # A few steps keep a motion short; what costs of one's own gained before takes more to win back.
-        terms = call.descent.objective.terms
-        settings = dataclasses.replace(
-            self.settings,
-            repair_iterations=warm.repair_iterations,
-            check_every=warm.check_every,
-            enough_valid=warm.enough_valid,
-            polish_candidates=warm.polish_candidates,
-            polish_iterations=self.settings.polish_iterations if terms else warm.polish_iterations,
-            num_alternatives=0,
-        )
-        now = time.perf_counter()
-        batch = warm_seeds(
-            earlier,
-            self.prior,
-            self.ensemble,
-            call.descent,
-            torch.as_tensor(call.query.start, dtype=torch.float32),
-            torch.as_tensor(call.query.goals, dtype=torch.float32),
-            settings=settings,
-            generator=call.generator,
-            watch=call.watch,
-        )
-        now = call.docket.spent("sample", now)
-        batch = repair(batch, call.descent, settings=settings, deadline=call.deadline, watch=call.watch)
-        call.docket.spent("repair", now)
-        quick = dataclasses.replace(call, settings=settings, quick=True)
-        _finish(quick, batch.rows(batch.valid.nonzero().squeeze(1)))
-        return batch
-
-    def _round(self, call: _Call, index: int) -> Candidates:
-        """Sample, repair, and certify what came out; all candidates of the round."""
-        batch = self._candidates(call, index)
-        _finish(call, batch.rows(batch.valid.nonzero().squeeze(1)))
-        if not call.solved and not call.late:
-            # Spheres stick out of the arm: what they call a collision may be none. Let the judge see the closest few.
-            blocked = (~call.descent.free_edges(batch.control_points, step=self.settings.edge_step)).sum(dim=1)
-            call.certify(batch.rows(torch.argsort(blocked, stable=True)[:3]))
-        return batch
-
-    def _candidates(self, call: _Call, index: int) -> Candidates:
-        """The seeds of a round, repaired."""
-        now = time.perf_counter()
-        batch = seeds(
-            self.prior,
-            self.process,
-            self.ensemble,
-            call.descent,
-            torch.as_tensor(call.query.start, dtype=torch.float32),
-            torch.as_tensor(call.query.goals, dtype=torch.float32),
-            settings=call.settings,
-            generator=call.generator,
-            round_index=index,
-            watch=call.watch,
-        )
-        now = call.docket.spent("sample", now)
-        batch = repair(batch, call.descent, settings=call.settings, deadline=call.deadline, watch=call.watch)
-        call.docket.spent("repair", now)
-        return batch
-
 
 def _earlier_path(robot: Robot, warm: ArrayLike) -> torch.Tensor:
     """``warm`` as (n, dof) float32.
@@ -367,95 +229,6 @@ def _earlier_path(robot: Robot, warm: ArrayLike) -> torch.Tensor:
             f"warm must be a path (n >= 2, {robot.dof}) of finite numbers for {robot.name}, got shape {path.shape}"
         )
     return torch.as_tensor(np.ascontiguousarray(path), dtype=torch.float32)
-
-
-def _detour(call: _Call) -> float:
-    """Length of the best motion over the distance of its ends [1]."""
-    best = call.docket.solutions[0]
-    return best.length / max(1e-9, float(np.linalg.norm(best.path[-1] - best.path[0])))
-
-
-def _finish(call: _Call, candidates: Candidates, descent: Descent | None = None) -> None:
-    """Polish and certify; candidates whose polished version the judge refuses are judged as they were."""
-    if not len(candidates):
-        return
-    descent = descent or call.descent
-    call.certify(_polished(call, candidates, descent), descent)
-    if not call.solved:
-        call.certify(candidates.rows(candidates.valid.nonzero().squeeze(1)), descent)
-
-
-def _polished(call: _Call, candidates: Candidates, descent: Descent) -> Candidates:
-    now = time.perf_counter()
-    taut = polish(candidates, descent, settings=call.settings)
-    call.docket.spent("polish", now)
-    if call.watch is not None and descent is call.descent and len(taut):
-        call.watch.see("polish", 0.0, taut.control_points, taut.valid)
-    return taut
-
-
-def _fall_back(call: _Call, batch: Candidates, *, attempt: int) -> None:
-    """Stitch the best seeds of a round; if that fails, search from start to goal."""
-    settings = call.settings
-    fine = dataclasses.replace(call.descent, spline=fallback.FINE_SPLINE, num_waypoints=2 * settings.num_waypoints)
-    now = time.perf_counter()
-    seed = call.seed + 1000 * attempt
-    stitched = fallback.stitch(batch, call.descent, settings=settings, seed=seed)
-    call.docket.spent("stitch", now)
-    if stitched:
-        _finish(call, fallback.fit(stitched, fine, Stage.STITCH, settings=settings), fine)
-    if call.solved or call.late:
-        return
-    now = time.perf_counter()
-    start, goals = call.query.start, call.query.goals
-    # About as many samples as the time that is left allows, on a slow machine.
-    settings = dataclasses.replace(
-        settings, fallback_iterations=min(settings.fallback_iterations, int(4000 * call.left) + 1)
-    )
-    paths = fallback.search(fine, start, goals, settings=settings, seed=seed, margin=settings.margin * (attempt % 2))
-    call.docket.spent("fallback", now)
-    if paths:
-        _finish(call, fallback.fit(paths, fine, Stage.FALLBACK, settings=settings), fine)
-
-
-def _stats(docket: Docket, begin: float, stage: Stage | None, num_seeds: int, num_valid: int) -> Stats:
-    return Stats(stage, time.perf_counter() - begin, docket.seconds, num_seeds, num_valid, docket.edges_checked)
-
-
-def _success(call: _Call, begin: float, num_seeds: int, num_valid: int) -> PlanResult:
-    best, *others = sorted(call.docket.solutions, key=lambda found: found.objective)
-    stats = _stats(call.docket, begin, best.stage, num_seeds, num_valid)
-    return PlanResult(Status.SOLVED, _report(best), best, tuple(others), stats)
-
-
-def _report(best: Solution) -> str:
-    clearance = "no obstacles" if np.isinf(best.min_clearance) else f"clearance {1e3 * best.min_clearance:.1f} mm"
-    terms = "".join(f", {name} {value:.3g}" for name, value in best.terms.items())
-    return f"certified motion of {best.length:.2f} rad, {best.duration:.2f} s, {clearance}{terms}"
-
-
-def _failure(status: Status, message: str, begin: float, docket: Docket) -> PlanResult:
-    return PlanResult(status, message, None, (), _stats(docket, begin, None, 0, 0))
-
-
-def _out_of_time(when: str, begin: float, docket: Docket) -> PlanResult:
-    return _failure(Status.TIMEOUT, f"time ran out {when}, before a motion was looked for", begin, docket)
-
-
-def _no_path(call: _Call, begin: float, tried: Candidates) -> PlanResult:
-    """Say where the closest candidate is stuck."""
-    free = call.descent.free_edges(tried.control_points, step=call.settings.edge_step)
-    closest = int((~free).sum(dim=1).argmin())
-    path = call.descent.waypoints(tried.control_points[closest : closest + 1])[0].numpy().astype(np.float64)
-    limits = call.judge.robot.limits
-    verdict = call.judge.check_path(path.clip(limits.lower, limits.upper))
-    where = ""
-    if verdict.contacts and verdict.contacts[0].edge is not None:
-        where = f" at {100 * (verdict.contacts[0].edge + 0.5) / (len(path) - 1):.0f} % of the way"
-    status = Status.TIMEOUT if call.late else Status.NO_PATH_FOUND
-    lead = "time ran out" if call.late else "no path found"
-    message = f"{lead} after {len(tried)} seeds; in the closest candidate {verdict.message()}{where}"
-    return PlanResult(status, message, None, (), _stats(call.docket, begin, None, len(tried), int(tried.valid.sum())))
 
 
 def _prior(prior: Prior | str | Path | None, robot: Robot) -> Prior:

@@ -27,14 +27,13 @@ def record_plan(
 ) -> Trace:
     """Plan, and keep what `Planner.plan` tells its observer. Arguments as there; ``name`` is the problem's.
 
-    There is no `FirstLook`, so that there is a whole round to be seen; the motion may be another than `Planner.plan`'s.
+    There is no first look, so that there is a whole round to be seen; the motion may be another than `Planner.plan`'s.
     """
     import numpy as np
 
     batches: list[Batch] = []
     thorough = copy.copy(planner)
-    first_look = dataclasses.replace(planner.settings.first_look, near=0.0)
-    thorough.settings = dataclasses.replace(planner.settings, first_look=first_look)
+    thorough.settings = dataclasses.replace(planner.settings, first_look=None)
     result = thorough.plan(
         scene, start, goal, seed=seed, time_budget=time_budget, fallback=fallback, on_batch=batches.append
     )

@@ -1,129 +1,139 @@
-"""One round of seeds: denoise under guidance, then repair what still collides."""
+"""One round of seeds: denoise under guidance, repair what still collides, certify what came out."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from edmp.costs.ensemble import Ensemble
 from edmp.descent import Descent
 from edmp.guidance import guided
+from edmp.planner.call import Call
 from edmp.planner.candidates import Candidates
-from edmp.planner.settings import PlannerSettings
+from edmp.planner.settings import PlannerSettings, Round
 from edmp.planner.watch import Watch
-from edmp.prior.base import Prior
 from edmp.prior.edm import karras_sigmas, sample_dpmpp_2m
-from edmp.prior.process import ProcessPrior
 from edmp.result import Stage
 
 
-def seeds(
-    prior: Prior,
-    process: ProcessPrior,
-    ensemble: Ensemble,
-    descent: Descent,
-    start: Tensor,
-    goals: Tensor,
-    *,
-    settings: PlannerSettings,
-    generator: torch.Generator,
-    round_index: int = 0,
-    watch: Watch | None = None,
-) -> Candidates:
-    """Seeds of one round: guided samples of the prior, samples of the Gaussian process, the straight line.
+def run(call: Call, round_: Round, *, index: int = 0, earlier: Tensor | None = None) -> Candidates:
+    """Sample, repair, polish and certify.
 
     Args:
-        prior: denoised under guidance.
-        process: the Gaussian process that the other seeds come from.
-        ensemble: guides of the denoising; shared out over the prior's seeds.
-        descent: world and spline.
-        start: (dof,) [rad or m].
-        goals: (k, dof); seeds take turns, and go on in the next round where they stopped.
-        settings: see `PlannerSettings`.
-        generator: of all random numbers.
-        round_index: number of the round; only in the first is the straight line among the seeds.
-        watch: told of the prior's seeds at every denoising step, and of all seeds at the end.
+        call: what is asked for.
+        round_: how much of what.
+        index: number of the round; only in the first is the straight line among the seeds.
+        earlier: (n, dof) an earlier plan that the seeds are to be near to.
+
+    Returns:
+        All candidates of the round.
     """
-    spline = descent.spline
-    num_prior = round(settings.num_seeds * settings.prior_share)
-    num_process = settings.num_seeds - num_prior
-    goal = (torch.arange(settings.num_seeds) + settings.num_seeds * round_index) % len(goals)
+    now = time.perf_counter()
+    batch = seeds(call, round_, index) if earlier is None else seeds_near(call, round_, earlier)
+    now = call.docket.spent("sample", now)
+    batch = repair(batch, call.descent, round_=round_, settings=call.settings, deadline=call.deadline, watch=call.watch)
+    call.docket.spent("repair", now)
+    free = batch.rows(batch.valid.nonzero().squeeze(1))
+    if round_.near is None:
+        call.finish(free, round_)
+    elif len(free):
+        taut = call.polish(free, round_)
+        distance = np.linalg.norm(call.query.goals - call.query.start, axis=1).min()
+        near = call.descent.length(taut.control_points) <= round_.near * distance
+        call.certify(taut.rows(near.nonzero().squeeze(1)), round_)
+    if round_.judge_anyway and not call.solved and not call.late:
+        blocked = (~call.descent.free_edges(batch.control_points, step=call.settings.edge_step)).sum(dim=1)
+        call.certify(batch.rows(torch.argsort(blocked, stable=True)[: round_.judge_anyway]), round_)
+    return batch
+
+
+def seeds(call: Call, round_: Round, index: int = 0) -> Candidates:
+    """Seeds from nothing: guided samples of the prior, samples of the Gaussian process, the straight line.
+
+    Goals take turns, and go on in the next round where they stopped.
+    """
+    start, goals = _ends(call)
+    num_prior = round(round_.num_seeds * round_.prior_share)
+    num_process = round_.num_seeds - num_prior
+    goal = (torch.arange(round_.num_seeds) + round_.num_seeds * index) % len(goals)
     parts = []
     if num_prior:
-        to = goals[goal[:num_prior]]
-        denoise = guided(
-            prior.bind(start, to if len(goals) > 1 else goals[0]),
-            prior=prior,
-            ensemble=ensemble.with_seeds(num_prior),
-            descent=descent,
-            start=start,
-            goal=to,
-            settings=settings.guidance,
-        )
-        sigmas = karras_sigmas(settings.sampler_steps, sigma_min=prior.sigma_min, sigma_max=prior.sigma_max)
-        noise = prior.noise(num_prior, sigma=prior.sigma_max, generator=generator)
-        parts.append(sample_dpmpp_2m(denoise, noise, sigmas, callback=watch.sampler(start, to) if watch else None))
+        to = goals[goal[:num_prior]] if len(goals) > 1 else goals
+        parts.append(denoised(call, round_, num_prior, start, to))
     if num_process:
-        x = process.sample(num_process, start, goals[0], generator=generator)
-        if round_index == 0:
+        x = call.process.sample(num_process, start, goals[0], generator=call.generator)
+        if index == 0:
             x[: len(goals)] = 0.0
         parts.append(x)
-    control_points = descent.clamp(spline.control_points(torch.cat(parts), start, goals[goal]))
-    valid = descent.free(control_points, step=settings.edge_step)
-    if watch is not None:
-        watch.see("sample", 0.0, control_points, valid)
-    return Candidates(control_points, goal, valid, (Stage.SAMPLE,) * settings.num_seeds)
+    return _seen(call, call.descent.spline.control_points(torch.cat(parts), start, goals[goal]), goal)
 
 
-def warm_seeds(
-    earlier: Tensor,
-    prior: Prior,
-    ensemble: Ensemble,
-    descent: Descent,
-    start: Tensor,
-    goals: Tensor,
-    *,
-    settings: PlannerSettings,
-    generator: torch.Generator,
-    watch: Watch | None = None,
-) -> Candidates:
+def seeds_near(call: Call, round_: Round, earlier: Tensor) -> Candidates:
     """Seeds round an earlier plan ``earlier`` (n, dof): re-noised, then denoised under guidance in the new scene.
 
-    The first is the earlier plan itself, its ends moved to ``start`` and the nearest of ``goals``. Other arguments as
-    in `seeds`.
+    The first is the earlier plan itself, its ends moved to the start and the nearest of the goals.
     """
-    warm, spline = settings.warm, descent.spline
+    start, goals = _ends(call)
+    spline = call.descent.spline
     nearest = int(torch.linalg.vector_norm(goals - earlier[-1], dim=1).argmin())
     goal = goals[nearest]
     x = spline.deviation(spline.fit(torch.cat([start[None], earlier[1:-1], goal[None]])[None]))
+    samples = denoised(call, round_, round_.num_seeds, start, goal[None], x)
+    samples[0] = x[0]
+    to = torch.full((round_.num_seeds,), nearest)
+    return _seen(call, spline.control_points(samples, start, goal), to)
+
+
+def denoised(call: Call, round_: Round, num: int, start: Tensor, goal: Tensor, clean: Tensor | float = 0.0) -> Tensor:
+    """(num, dim) guided samples of the prior.
+
+    Args:
+        call: what is asked for.
+        round_: denoising steps and the noise level to start from.
+        num: how many.
+        start: (dof,) [rad or m].
+        goal: (num or 1, dof).
+        clean: (1, dim) what is noised, if the noise level leaves anything of it.
+    """
+    prior = call.prior
     denoise = guided(
-        prior.bind(start, goal),
+        prior.bind(start, goal if len(goal) > 1 else goal[0]),
         prior=prior,
-        ensemble=ensemble.with_seeds(warm.num_seeds),
-        descent=descent,
+        ensemble=call.ensemble.with_seeds(num),
+        descent=call.descent,
         start=start,
         goal=goal,
-        settings=settings.guidance,
+        settings=call.settings.guidance,
     )
-    sigmas = karras_sigmas(warm.sampler_steps, sigma_min=prior.sigma_min, sigma_max=warm.sigma)
-    noisy = x + prior.noise(warm.num_seeds, sigma=warm.sigma, generator=generator)
-    samples = sample_dpmpp_2m(denoise, noisy, sigmas, callback=watch.sampler(start, goal) if watch else None)
-    samples[0] = x[0]
-    control_points = descent.clamp(spline.control_points(samples, start, goal))
-    valid = descent.free(control_points, step=settings.edge_step)
-    if watch is not None:
-        watch.see("sample", 0.0, control_points, valid)
-    to = torch.full((warm.num_seeds,), nearest)
-    return Candidates(control_points, to, valid, (Stage.SAMPLE,) * warm.num_seeds)
+    sigma = prior.sigma_max if round_.sigma is None else round_.sigma
+    sigmas = karras_sigmas(round_.sampler_steps, sigma_min=prior.sigma_min, sigma_max=sigma)
+    noisy = clean + prior.noise(num, sigma=sigma, generator=call.generator)
+    return sample_dpmpp_2m(denoise, noisy, sigmas, callback=call.watch.sampler(start, goal) if call.watch else None)
+
+
+def _ends(call: Call) -> tuple[Tensor, Tensor]:
+    """Start (dof,) and goals (k, dof) in single precision [rad or m]."""
+    start, goals = call.query.start, call.query.goals
+    return torch.as_tensor(start, dtype=torch.float32), torch.as_tensor(goals, dtype=torch.float32)
+
+
+def _seen(call: Call, control_points: Tensor, goal: Tensor) -> Candidates:
+    """Seeds as candidates: within the limits, and told which of them are free."""
+    control_points = call.descent.clamp(control_points)
+    valid = call.descent.free(control_points, step=call.settings.edge_step)
+    if call.watch is not None:
+        call.watch.see("sample", 0.0, control_points, valid)
+    return Candidates(control_points, goal, valid, (Stage.SAMPLE,) * len(goal))
 
 
 def repair(
     candidates: Candidates,
     descent: Descent,
     *,
+    round_: Round,
     settings: PlannerSettings,
     deadline: float = float("inf"),
     watch: Watch | None = None,
@@ -133,8 +143,8 @@ def repair(
     row = torch.arange(len(candidates))
     clearances = torch.tensor(settings.repair_clearances)[row % len(settings.repair_clearances)]
     pulls = torch.tensor(settings.repair_pulls)[row // len(settings.repair_clearances) % len(settings.repair_pulls)]
-    for iteration in range(settings.repair_iterations):
-        if int(valid.sum()) >= settings.enough_valid or bool(valid.all()) or time.perf_counter() > deadline:
+    for iteration in range(round_.repair_iterations):
+        if int(valid.sum()) >= round_.enough_valid or bool(valid.all()) or time.perf_counter() > deadline:
             break
         active = (~valid).nonzero().squeeze(1)
         moving = control_points[active]
@@ -142,7 +152,7 @@ def repair(
         gradient = descent.with_terms(gradient, moving)
         moving = descent.covariant_step(moving, gradient, max_move=settings.repair_max_move, pull=pulls[active])
         control_points[active] = moving
-        if (iteration + 1) % settings.check_every == 0:
+        if (iteration + 1) % round_.check_every == 0:
             free = descent.free(moving, step=settings.edge_step)
             valid[active] = free
             for i in active[free].tolist():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import edmp
-from edmp.planner import FirstLook, Planner, PlannerSettings
+from edmp.planner import FIRST_LOOK, Planner, PlannerSettings
 from edmp.planner.certify import differ
 from edmp.problem import PoseGoal, load_example, load_problem
 from edmp.result import Stage, Status
@@ -114,7 +115,9 @@ def test_a_first_look_is_enough_where_the_way_is_nearly_straight(planner):
 
 
 def test_rounds_do_not_depend_on_the_first_look():
-    none, strict = (Planner("panda", settings=PlannerSettings(first_look=FirstLook(near=near))) for near in (0, 1.0))
+    none, strict = (
+        Planner("panda", settings=PlannerSettings(first_look=look)) for look in (None, replace(FIRST_LOOK, near=1.0))
+    )
     without, after = (one.plan(WALL, HOME, ASIDE) for one in (none, strict))
     assert after.stats.num_seeds == without.stats.num_seeds + strict.settings.first_look.num_seeds
     np.testing.assert_array_equal(without.path, after.path)
@@ -127,7 +130,7 @@ def test_who_asks_for_alternatives_gets_whole_rounds():
 
 def test_a_detour_is_looked_at_twice():
     """What the second round finds is ranked with what the first found, so that the motion can only get shorter."""
-    few = {"num_seeds": 6, "enough_valid": 2, "distinct": 0.2, "first_look": FirstLook(near=0)}
+    few = {"num_seeds": 6, "enough_valid": 2, "distinct": 0.2, "first_look": None}
     once, twice = (Planner("panda", settings=PlannerSettings(**few, detour=detour)) for detour in (1e9, 1.0))
     for seed in range(3):
         first = once.plan(WALL, HOME, ASIDE, seed=seed)
@@ -198,7 +201,7 @@ def test_no_path_says_where_it_is_stuck():
         "right": (Box((0.5, 0.02, 1.4)), (0.45, -0.22, 0.7)),
         "front": (Box((0.02, 0.5, 1.4)), (0.71, 0.0, 0.7)),
     }
-    lame = PlannerSettings(num_seeds=4, max_rounds=1, repair_iterations=1)
+    lame = PlannerSettings(num_seeds=4, max_rounds=1, repair_iterations=1, first_look=None)
     planner = Planner("panda", prior="process", settings=lame)
     result = planner.plan(Scene.of(stall), HOME, ASIDE, fallback=False)
     assert result.status is Status.NO_PATH_FOUND

@@ -10,7 +10,7 @@ import pytest
 
 from edmp.guidance import GuidanceSettings
 from edmp.planner import PlannerSettings
-from edmp.planner.settings import _RANGES
+from edmp.planner.settings import _RANGES, _ROUND, Round
 from edmp.robots.errors import InvalidInputError
 
 
@@ -43,7 +43,7 @@ from edmp.robots.errors import InvalidInputError
         ("fallback_attempts", 0, "at least 1"),
         ("repair_max_move", 0.0, "positive"),
         ("guidance", None, "GuidanceSettings"),
-        ("first_look", 1.1, "FirstLook"),
+        ("first_look", 1.1, "a Round or None"),
     ],
 )
 def test_planner_settings(field, value, right):
@@ -68,7 +68,9 @@ def test_guidance_settings(field, value, right):
 
 
 def test_every_field_has_its_range():
-    assert set(_RANGES) | {"guidance", "first_look", "warm"} == set(PlannerSettings.__dataclass_fields__)
+    assert set(_ROUND) | {"sigma", "near", "quick"} == set(Round.__dataclass_fields__)
+    own = set(PlannerSettings.__dataclass_fields__) - set(Round.__dataclass_fields__)
+    assert set(_RANGES) | {"guidance", "first_look", "warm"} == own
 
 
 def test_numbers_of_numpy_and_lists_are_fine():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import edmp
-from edmp.planner import Planner, PlannerSettings, WarmStart
+from edmp.planner import WARM_START, Planner, PlannerSettings
 from edmp.result import Status
 from edmp.robots.errors import InvalidInputError
 from edmp.scenes import Box, Scene
@@ -48,7 +48,9 @@ def test_an_obstacle_on_the_path_is_gone_round(planner, problem, path):
 
 
 def test_a_useless_warm_start_ends_in_a_plan_from_scratch(problem, path):
-    settings = PlannerSettings(warm=WarmStart(num_seeds=1, sigma=0.02, repair_iterations=0, polish_iterations=0))
+    settings = PlannerSettings(
+        warm=dataclasses.replace(WARM_START, num_seeds=1, sigma=0.02, repair_iterations=0, polish_iterations=0)
+    )
     planner = Planner(problem.robot, settings=settings)
     low, high = problem.robot.limits.lower, problem.robot.limits.upper
     wild = np.linspace(low + 0.01, high - 0.01, 20)
@@ -84,8 +86,8 @@ def test_what_is_no_path_is_refused(planner, problem, bad):
 
 def test_settings_are_checked():
     with pytest.raises(InvalidInputError, match="num_seeds"):
-        WarmStart(num_seeds=0)
+        dataclasses.replace(WARM_START, num_seeds=0)
     with pytest.raises(InvalidInputError, match="sigma"):
-        dataclasses.replace(WarmStart(), sigma=0.0)
+        dataclasses.replace(WARM_START, sigma=0.0)
     with pytest.raises(InvalidInputError, match="warm"):
         PlannerSettings(warm={"num_seeds": 3})

@@ -1,0 +1,57 @@
+"""What a call of `plan` came to, as a result with its cause."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+
+from edmp.planner.call import Call
+from edmp.planner.candidates import Candidates
+from edmp.planner.certify import Docket
+from edmp.planner.goals import Refusal
+from edmp.result import PlanResult, Solution, Stage, Stats, Status
+
+
+def success(call: Call, tried: Candidates, begin: float) -> PlanResult:
+    """The certified motions, best first; ``tried`` are all candidates, ``begin`` is when the call began."""
+    best, *others = sorted(call.docket.solutions, key=lambda found: found.objective)
+    stats = _stats(call.docket, begin, best.stage, tried)
+    return PlanResult(Status.SOLVED, _report(best), best, tuple(others), stats)
+
+
+def refusal(why: Refusal, docket: Docket, begin: float) -> PlanResult:
+    """There was nothing to plan."""
+    return PlanResult(why.status, why.message, None, (), _stats(docket, begin))
+
+
+def out_of_time(when: str, docket: Docket, begin: float) -> PlanResult:
+    """The budget was spent before anything was tried."""
+    return refusal(Refusal(Status.TIMEOUT, f"time ran out {when}, before a motion was looked for"), docket, begin)
+
+
+def no_path(call: Call, tried: Candidates, begin: float) -> PlanResult:
+    """Nothing was certified: say where the closest candidate is stuck."""
+    free = call.descent.free_edges(tried.control_points, step=call.settings.edge_step)
+    closest = int((~free).sum(dim=1).argmin())
+    path = call.descent.waypoints(tried.control_points[closest : closest + 1])[0].numpy().astype(np.float64)
+    limits = call.judge.robot.limits
+    verdict = call.judge.check_path(path.clip(limits.lower, limits.upper))
+    where = ""
+    if verdict.contacts and verdict.contacts[0].edge is not None:
+        where = f" at {100 * (verdict.contacts[0].edge + 0.5) / (len(path) - 1):.0f} % of the way"
+    status = Status.TIMEOUT if call.late else Status.NO_PATH_FOUND
+    lead = "time ran out" if call.late else "no path found"
+    message = f"{lead} after {len(tried)} seeds; in the closest candidate {verdict.message()}{where}"
+    return PlanResult(status, message, None, (), _stats(call.docket, begin, None, tried))
+
+
+def _stats(docket: Docket, begin: float, stage: Stage | None = None, tried: Candidates | None = None) -> Stats:
+    seeds, free = (len(tried), int(tried.valid.sum())) if tried else (0, 0)
+    return Stats(stage, time.perf_counter() - begin, docket.seconds, seeds, free, docket.edges_checked)
+
+
+def _report(best: Solution) -> str:
+    clearance = "no obstacles" if np.isinf(best.min_clearance) else f"clearance {1e3 * best.min_clearance:.1f} mm"
+    terms = "".join(f", {name} {value:.3g}" for name, value in best.terms.items())
+    return f"certified motion of {best.length:.2f} rad, {best.duration:.2f} s, {clearance}{terms}"

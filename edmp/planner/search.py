@@ -1,0 +1,114 @@
+"""In which order things are tried: an earlier plan, a first look, whole rounds, sampling-based search."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from edmp.planner import fallback, rounds
+from edmp.planner.call import Call
+from edmp.planner.candidates import Candidates
+from edmp.planner.certify import differ
+from edmp.planner.settings import Round
+from edmp.result import Stage
+
+
+def search(call: Call, *, fallback: bool, earlier: Tensor | None) -> Candidates:
+    """Rounds of seeds, and from some round on sampling-based search too, until something is certified.
+
+    Args:
+        call: what is asked for; its docket holds what was certified.
+        fallback: may sampling-based search help?
+        earlier: (n, dof) an earlier plan to begin with.
+
+    Returns:
+        All candidates of all rounds.
+    """
+    settings, tried = call.settings, []
+    if earlier is not None:
+        tried.append(replan(call, earlier))
+        if call.solved or call.late:
+            return tried[0]
+    if looks_first(call):
+        # Random numbers of its own: the rounds do not depend on this look.
+        look = dataclasses.replace(call, generator=torch.Generator().manual_seed(call.seed + 2**31))
+        assert settings.first_look is not None
+        tried.append(rounds.run(look, settings.first_look))
+        if call.solved or call.late:
+            return Candidates.join(tried)
+    for k in range(settings.max_rounds):
+        batch = rounds.run(call, settings, index=k)
+        tried.append(batch)
+        if not call.solved and not call.late and fallback and (k + 1 >= settings.rounds or call.impatient):
+            fall_back(call, batch, attempt=k)
+        if call.solved or call.late:
+            break
+    if call.solved and k == 0 and detour(call) > settings.detour and not call.late:
+        tried.append(look_again(call))
+    return Candidates.join(tried)
+
+
+def replan(call: Call, earlier: Tensor) -> Candidates:
+    """Seeds round an earlier plan, with little repair and little polish; one certified motion is enough."""
+    warm = call.settings.warm
+    if call.descent.objective.terms:
+        # A few steps keep a motion short; what costs of one's own gained before takes more to win back.
+        warm = dataclasses.replace(warm, polish_iterations=call.settings.polish_iterations)
+    return rounds.run(call, warm, earlier=earlier)
+
+
+def looks_first(call: Call) -> bool:
+    """Is nearly straight good enough? Where motions are ranked by length alone, and one is wanted."""
+    first = call.settings.first_look
+    if first is None or call.settings.num_alternatives > 0 or call.descent.objective.terms:
+        return False
+    return first.near is None or first.near >= 1.0
+
+
+def look_again(call: Call) -> Candidates:
+    """Another round, whose motions are ranked with those that are certified already; all its candidates."""
+    docket, settings = call.docket, call.settings
+    earlier, docket.solutions = docket.solutions, []
+    batch = rounds.run(call, settings, index=1)
+    ranked = sorted([*earlier, *docket.solutions], key=lambda found: found.objective)
+    docket.solutions = []
+    for found in ranked:
+        if all(differ(found.path, other.path, settings.distinct) for other in docket.solutions):
+            docket.solutions.append(found)
+    del docket.solutions[1 + settings.num_alternatives :]
+    return batch
+
+
+def detour(call: Call) -> float:
+    """Length of the best motion over the distance of its ends [1]."""
+    best = call.docket.solutions[0]
+    return best.length / max(1e-9, float(np.linalg.norm(best.path[-1] - best.path[0])))
+
+
+def fall_back(call: Call, batch: Candidates, *, attempt: int) -> None:
+    """Stitch the best seeds of a round; if that fails, search from start to goal."""
+    settings = call.settings
+    round_: Round = settings
+    fine = dataclasses.replace(call.descent, spline=fallback.FINE_SPLINE, num_waypoints=2 * settings.num_waypoints)
+    now = time.perf_counter()
+    seed = call.seed + 1000 * attempt
+    stitched = fallback.stitch(batch, call.descent, settings=settings, seed=seed)
+    call.docket.spent("stitch", now)
+    if stitched:
+        call.finish(fallback.fit(stitched, fine, Stage.STITCH, settings=settings), round_, fine)
+    if call.solved or call.late:
+        return
+    now = time.perf_counter()
+    start, goals = call.query.start, call.query.goals
+    # About as many samples as the time that is left allows, on a slow machine.
+    most = int(min(settings.fallback_iterations, 4000 * call.left + 1))
+    hurried = dataclasses.replace(settings, fallback_iterations=most)
+    margin = settings.margin * (attempt % 2)
+    paths = fallback.search(fine, start, goals, settings=hurried, seed=seed, margin=margin)
+    call.docket.spent("fallback", now)
+    if paths:
+        call.finish(fallback.fit(paths, fine, Stage.FALLBACK, settings=settings), round_, fine)
