@@ -34,7 +34,10 @@ _KEYS = {
         {"edmp_robot", "name", "home", "joints", "links", "tools", "tool", "collision_pairs"},
         {"notes", "base", "gripper"},
     ),
-    "joint": ({"name", "kind", "position", "velocity", "acceleration", "jerk"}, {"xyz", "rpy", "quaternion", "effort"}),
+    "joint": (
+        {"name", "kind", "position", "velocity", "acceleration", "jerk"},
+        {"xyz", "rpy", "quaternion", "effort", "continuous"},
+    ),
     "link": (
         {"name", "body"},
         {"xyz", "rpy", "quaternion", "attached", "mass", "com", "source", "fit", "hulls", "spheres", "box", "like"},
@@ -160,10 +163,23 @@ def _joints(entries: Any, place: str) -> tuple[tuple[Joint, ...], Limits]:
         effort = float(entry_numbers(entry["effort"], (), f"{here}: effort")) if "effort" in entry else np.inf
         if not lower < upper or min(*rates, effort) <= 0:
             raise FileFormatError(f"{here}: limits must satisfy lower < upper and positive velocity, ..., effort")
-        joints.append(Joint(str(entry["name"]), entry["kind"], entry_pose(entry, here)))
+        continuous = _continuous(entry, lower, upper, here)
+        joints.append(Joint(str(entry["name"]), entry["kind"], entry_pose(entry, here), continuous))
         rows.append([lower, upper, *rates, effort])
     _check_unique([joint.name for joint in joints], place)
     return tuple(joints), Limits(*np.array(rows).T.copy())
+
+
+def _continuous(entry: Mapping[str, Any], lower: float, upper: float, place: str) -> bool:
+    """Whether a joint turns without end: the key ``continuous``, false by default."""
+    continuous = entry.get("continuous", False)
+    if not isinstance(continuous, bool):
+        raise FileFormatError(f"{place}: continuous {continuous!r}; expected true or false")
+    if continuous and entry["kind"] != "revolute":
+        raise FileFormatError(f"{place}: continuous: true; only a revolute joint can be")
+    if continuous and not (lower <= -np.pi and upper >= np.pi):
+        raise FileFormatError(f"{place}: a continuous joint's position must reach from -pi to pi or further")
+    return continuous
 
 
 def _links(entries: Any, dof: int, place: str) -> tuple[Link, ...]:

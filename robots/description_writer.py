@@ -37,6 +37,7 @@ def document_of(robot: Robot) -> Document:
             {
                 "name": joint.name,
                 "kind": joint.kind,
+                **({"continuous": True} if joint.continuous else {}),
                 **pose_entry(joint.X_PJ),
                 "position": _rounded([limits.lower[i], limits.upper[i]]),
                 "velocity": _rounded(limits.velocity[i]),

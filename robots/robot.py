@@ -25,11 +25,14 @@ class Joint:
         kind: ``"revolute"`` or ``"prismatic"``.
         X_PJ: (4, 4) pose of the joint frame J in the parent body frame P at zero position. The joint turns about,
             or slides along, the z axis of J (loaders align the frame so), and the body it moves takes J as its frame.
+        continuous: a revolute joint that turns without end: positions a whole turn apart are the same, and any number
+            of turns is allowed. Its `Limits` are only the range that motions are looked for in, at least -pi to pi.
     """
 
     name: str
     kind: str
     X_PJ: Array
+    continuous: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,6 +164,11 @@ class Robot:
     @property
     def joint_names(self) -> tuple[str, ...]:
         return tuple(joint.name for joint in self.joints)
+
+    @cached_property
+    def continuous(self) -> NDArray[np.bool_]:
+        """(dof,) which joints turn without end."""
+        return np.array([joint.continuous for joint in self.joints])
 
     @property
     def link_names(self) -> tuple[str, ...]:

@@ -126,6 +126,8 @@ class Judge:
         limits = self.robot.limits
         found = []
         for j, name in enumerate(self.robot.joint_names):
+            if self.robot.joints[j].continuous:
+                continue
             high, low = int(path[:, j].argmax()), int(path[:, j].argmin())
             if path[high, j] > limits.upper[j] + LIMIT_ROUNDING:
                 found.append(LimitViolation(name, float(path[high, j]), float(limits.upper[j]), True, high))

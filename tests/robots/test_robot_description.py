@@ -21,7 +21,7 @@ def assert_same(a: Robot, b: Robot) -> None:
     for field in ("lower", "upper", "velocity", "acceleration", "jerk"):
         np.testing.assert_allclose(getattr(a.limits, field), getattr(b.limits, field), atol=1e-9)
     for one, other in zip(a.joints, b.joints, strict=True):
-        assert one.kind == other.kind
+        assert (one.kind, one.continuous) == (other.kind, other.continuous)
         np.testing.assert_allclose(one.X_PJ, other.X_PJ, atol=1e-9)
     for one, other in zip(a.links, b.links, strict=True):
         assert one.body == other.body
@@ -161,3 +161,27 @@ def test_files_that_are_no_description(text, message, tmp_path):
     path.write_text(text)
     with pytest.raises(FileFormatError, match=message):
         load_robot(path)
+
+
+def test_a_continuous_joint_is_kept_as_one(tmp_path):
+    document = read_built_in("panda")
+    document["joints"][6] |= {"continuous": True, "position": [-6.28, 6.28]}
+    robot = robot_from_document(document)
+    assert robot.continuous.tolist() == [False] * 6 + [True]
+    save_robot(robot, tmp_path / "robot.yaml")
+    assert_same(load_robot(tmp_path / "robot.yaml"), robot)
+
+
+@pytest.mark.parametrize(
+    ("entry", "says"),
+    [
+        ({"continuous": "yes"}, r"joints\[0\]: continuous 'yes'; expected true or false"),
+        ({"continuous": True}, r"joints\[0\]: a continuous joint's position must reach from -pi to pi"),
+        ({"continuous": True, "kind": "prismatic"}, r"joints\[0\]: continuous: true; only a revolute joint can be"),
+    ],
+)
+def test_what_cannot_be_continuous_is_refused(entry, says):
+    document = read_built_in("panda")
+    document["joints"][0] |= entry
+    with pytest.raises(FileFormatError, match=says):
+        robot_from_document(document)
