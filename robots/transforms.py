@@ -11,6 +11,8 @@ Array = NDArray[np.float64]
 
 RIGID_TOLERANCE = 1e-5
 """How far from orthonormal, entry by entry, the rotation part of a pose may be."""
+FARTHEST = 1e6
+"""Nothing is farther from the origin, or longer, than this [m]: beyond, distances overflow or mean nothing."""
 
 
 def pose(xyz: ArrayLike = (0.0, 0.0, 0.0), R: ArrayLike | None = None) -> Array:
@@ -107,6 +109,8 @@ def rigid(X: ArrayLike, what: str) -> Array:
         raise InvalidInputError(f"{what} must be a (4, 4) pose, got shape {X.shape}")
     if not np.isfinite(X).all():
         raise InvalidInputError(f"{what} must be finite, got {X.tolist()}")
+    if np.abs(X[:3, 3]).max() > FARTHEST:
+        raise InvalidInputError(f"{what} must be within {FARTHEST:.0e} m of the origin, got p = {X[:3, 3].tolist()} m")
     if np.abs(X[3] - (0, 0, 0, 1)).max() > RIGID_TOLERANCE:
         raise InvalidInputError(f"{what} is not rigid: its last row must be 0 0 0 1, got {X[3].tolist()}")
     R = X[:3, :3]

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edmp.robots.errors import InvalidInputError
+from edmp.robots.transforms import FARTHEST
 
 Array = NDArray[np.float64]
 
@@ -31,6 +32,8 @@ class Box:
             raise InvalidInputError(f"Box size must be three numbers [m], got {len(size)}: {size}")
         if not all(math.isfinite(extent) and extent > 0 for extent in size):
             raise InvalidInputError(f"Box size must be positive and finite in all three extents [m], got {size}")
+        if max(size) > FARTHEST:
+            raise InvalidInputError(f"Box size must be at most {FARTHEST:.0e} m, got {size}")
         object.__setattr__(self, "size", size)
 
 
@@ -116,6 +119,8 @@ def _positive(shape: Any, *fields: str) -> None:
             raise InvalidInputError(f"{type(shape).__name__} {field} must be a number [m], got {value!r}") from None
         if not (math.isfinite(number) and number > 0):
             raise InvalidInputError(f"{type(shape).__name__} {field} must be positive and finite [m], got {number}")
+        if number > FARTHEST:
+            raise InvalidInputError(f"{type(shape).__name__} {field} must be at most {FARTHEST:.0e} m, got {number}")
         object.__setattr__(shape, field, number)
 
 
@@ -136,6 +141,11 @@ def _mesh_arrays(vertices: Any, faces: Any) -> tuple[Array, NDArray[np.int32]]:
         raise InvalidInputError(f"Mesh vertices must be finite, but vertex {row} is {vertices[row].tolist()}")
     if len(indices) == 0:
         raise InvalidInputError("Mesh has no faces")
+    if np.abs(vertices).max() > FARTHEST:
+        row = int(np.abs(vertices).max(axis=1).argmax())
+        raise InvalidInputError(
+            f"Mesh vertices must be within {FARTHEST:.0e} m, vertex {row} is {vertices[row].tolist()}"
+        )
     if indices.min() < 0 or indices.max() >= len(vertices):
         raise InvalidInputError(
             f"Mesh faces point at vertices {int(indices.min())} to {int(indices.max())}, "

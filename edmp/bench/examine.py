@@ -42,6 +42,7 @@ class Examination:
         judge_s: wall time of judging [s].
         timing_s: wall time of timing the path here [s]; None if the claim came with a timed motion, or was refuted.
         trajectory: the motion, timed: the claim's own, else its path timed here. Only of motions that are not refuted.
+        duration: of the motion, by its times [s].
         length: joint-space length of the claimed path [rad].
         min_clearance: proved distance to every obstacle all along the path, within `CLEARANCE_TIGHTNESS` [m].
         sparc: smoothness of the joint-space speed, see `edmp.bench.metrics`; 0 at best.
@@ -55,6 +56,7 @@ class Examination:
     judge_s: float = 0.0
     timing_s: float | None = None
     trajectory: Trajectory | None = None
+    duration: float | None = None
     length: float | None = None
     min_clearance: float | None = None
     sparc: float | None = None
@@ -91,6 +93,7 @@ def examine(problem: Problem, claim: Claim) -> Examination:
         judge_s=judge_s,
         timing_s=timing_s,
         trajectory=trajectory,
+        duration=float(trajectory.times[-1] - trajectory.times[0]),
         length=length,
         min_clearance=verdict.min_clearance,
         sparc=sparc(trajectory),
@@ -112,7 +115,7 @@ def _refutation(
         return "the path does not end at a goal"
     if trajectory is None:
         return None
-    timed = judge.check_path(trajectory.positions, start=path[0], goal=path[-1])
+    timed = judge.check_trajectory(trajectory, start=path[0], goal=path[-1])
     return None if timed.valid else f"timed motion: {timed.message()}"
 
 

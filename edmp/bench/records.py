@@ -120,7 +120,7 @@ def add_examination(record: Record, found: Examination) -> None:
         ours = 0.0 if found.timing_s is None else found.judge_s + found.timing_s
         record["ready_s"] = record["time_s"] + ours
     record["times"] = found.trajectory.times.tolist() if found.trajectory else None
-    record["duration_s"] = float(found.trajectory.duration) if found.trajectory else None
+    record["duration_s"] = found.duration
     record["length_rad"] = found.length
     record["min_clearance_m"] = finite_or_none(found.min_clearance)
     record["sparc"], record["rms_jerk"], record["max_jerk"] = found.sparc, found.rms_jerk, found.max_jerk

@@ -86,7 +86,7 @@ def _report(run: CrossingRun) -> bool:
 
 def _subject(run: CrossingRun) -> Subject:
     """The measured motion, and what crossed it."""
-    from edmp.execution.crossing import measured_motion
+    from edmp.execution.recording import motion_as_seen
     from edmp.viz.moving import beside_mover, with_mover
     from edmp.viz.subject import Subject
 
@@ -94,6 +94,6 @@ def _subject(run: CrossingRun) -> Subject:
     mover = run.world.mover()
     shown = with_mover(crossing.robot, mover.obstacle, mover.velocity)
     begin = float(recording.seen[0]) - mover.time
-    motion = beside_mover(measured_motion(recording), mover.speed, robot=shown, begin=begin)
+    motion = beside_mover(motion_as_seen(recording), mover.speed, robot=shown, begin=begin)
     q = motion.positions
     return Subject(shown, crossing.scene, q[0], q[-1], motions=(motion,), name=f"replanning, crossing {crossing.seed}")

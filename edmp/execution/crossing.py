@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edmp.execution.driver import ArmDriver
 from edmp.execution.prediction import Observation
-from edmp.execution.recording import Recording
+from edmp.execution.recording import Recording, motion_as_seen
 from edmp.ranges import Range, check_fields
 from edmp.robots.errors import InvalidInputError
 from edmp.robots.kinematics import tool_pose
@@ -207,7 +207,7 @@ class CrossingWorld:
         crossing = self.crossing
         if len(recording.seen) < 2:
             return Aftermath(None, np.inf)
-        motion = measured_motion(recording)
+        motion = motion_as_seen(recording)
         begin = float(recording.seen[0])
         end = begin + motion.duration
         hit = first_encounter(crossing.robot, [self.mover()], motion, begin=begin, end=end)
@@ -237,11 +237,3 @@ class Aftermath:
 
     touched: str | None
     closest: float
-
-
-def measured_motion(recording: Recording) -> Trajectory:
-    """What was measured, by the time at which the executor saw it; it begins at ``recording.seen[0]``."""
-    later = np.concatenate([[True], np.diff(recording.seen) > 1e-6])
-    times = recording.seen[later] - recording.seen[0]
-    q, v = recording.measured[later], recording.measured_velocities[later]
-    return Trajectory(recording.joint_names, times, q, v, np.zeros_like(q))

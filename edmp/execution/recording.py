@@ -118,7 +118,8 @@ def summarise(recording: Recording, *, robot: Robot | None = None, scene: Scene 
 
 
 def measured_motion(recording: Recording) -> Trajectory:
-    """What the arm was measured to do, as a motion from time 0, for viewers; ticks that say nothing new are left out.
+    """What the arm was measured to do, by its own clock, from time 0, for viewers; ticks that say nothing new are left
+    out. See also `motion_as_seen`.
 
     Accelerations are differences of the measured velocities.
 
@@ -136,6 +137,17 @@ def measured_motion(recording: Recording) -> Trajectory:
     times, v = recording.times[rows], recording.measured_velocities[rows]
     acceleration = np.gradient(v, times, axis=0)
     return Trajectory(recording.joint_names, times - times[0], recording.measured[rows], v, acceleration)
+
+
+def motion_as_seen(recording: Recording) -> Trajectory:
+    """What was measured, by the clock of the executor: at the times at which it saw it, from ``recording.seen[0]`` on.
+
+    This is the clock by which other things move. `measured_motion` goes by the clock of the arm. Accelerations are 0.
+    """
+    later = np.concatenate([[True], np.diff(recording.seen) > 1e-6])
+    times = recording.seen[later] - recording.seen[0]
+    q, v = recording.measured[later], recording.measured_velocities[later]
+    return Trajectory(recording.joint_names, times, q, v, np.zeros_like(q))
 
 
 def _clearance(recording: Recording, robot: Robot | None, scene: Scene | None) -> float | None:

@@ -10,11 +10,13 @@ from numpy.typing import ArrayLike, NDArray
 from edmp.robots.errors import InvalidInputError
 from edmp.robots.robot import Robot
 from edmp.scenes.scene import Scene
+from edmp.trajectory import Trajectory
 from edmp.validate.bodies import Arm, World
 from edmp.validate.certify import Proof
 from edmp.validate.chain import MotionBound
 from edmp.validate.probe import Touch
 from edmp.validate.separation import best_direction
+from edmp.validate.timed import timing_fault
 from edmp.validate.verdict import Cause, Contact, LimitViolation, Verdict
 
 Array = NDArray[np.float64]
@@ -102,6 +104,17 @@ class Judge:
             return Verdict(True, min_clearance=proof.clearance, edges=edges, distance_queries=queries)
         contacts = self._contacts(proof, [proof.touch], self._edge(path, proof.q[proof.touch.config]))
         return Verdict(False, _cause((), contacts), contacts, edges=edges, distance_queries=queries)
+
+    def check_trajectory(
+        self, trajectory: Trajectory, *, start: ArrayLike | None = None, goal: ArrayLike | None = None
+    ) -> Verdict:
+        """Judge a timed motion from rest to rest: its times, velocities and accelerations, then its positions.
+
+        Limits of velocity and acceleration hold within 0.1 %; see `edmp.validate.timed`. Positions as in `check_path`.
+        """
+        if fault := timing_fault(self.robot, trajectory):
+            return Verdict(False, Cause.TIMING, detail=fault)
+        return self.check_path(trajectory.positions, start=start, goal=goal)
 
     def clearance(self, path: ArrayLike, *, tightness: float = 1e-3) -> float:
         """Minimum distance from the moving links to the obstacles along a path [m], from below, within ``tightness``.

@@ -21,6 +21,7 @@ class Cause(enum.Enum):
     GOAL_MISSED = "goal missed"
     COLLISION = "collision"
     SELF_COLLISION = "self-collision"
+    TIMING = "timing"
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,6 +17,7 @@ from edmp.robots import tool_pose
 from edmp.scenes import Scene
 from edmp.scenes.poses import quaternion_of
 from edmp.trajectory import path_length
+from edmp.validate.timed import timing_fault
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +100,45 @@ def test_claims_that_do_not_hold(problem: Problem, result: PlanResult) -> None:
 def test_a_planner_answers_for_its_own_timing(problem: Problem, result: PlanResult) -> None:
     wrong = straight(problem).trajectory  # through the shelf, while the path goes round
     assert examine(problem, claimed(result.path, trajectory=wrong)).refuted.startswith("timed motion: ")
+
+
+def test_a_timed_claim_is_judged_by_its_times(problem: Problem, result: PlanResult) -> None:
+    """Twice as fast as the limits allow is found out, however the velocities are told."""
+    own = result.trajectory
+    rest = np.zeros_like(own.positions)
+
+    def said(**changes: object) -> str:
+        return str(examine(problem, claimed(result.path, trajectory=dataclasses.replace(own, **changes))).refuted)
+
+    assert examine(problem, claimed(result.path, trajectory=own)).duration == own.times[-1]
+    assert "velocity of panda_joint" in said(velocities=2 * own.velocities)
+    assert "acceleration of panda_joint" in said(accelerations=2 * own.accelerations)
+    assert "velocity by its positions and times" in said(times=0.4 * own.times, velocities=rest, accelerations=rest)
+    for factor in (0.4, 0.9, 0.98):  # the velocities that belong to the shorter times, or those of the longer
+        assert said(times=factor * own.times).startswith("timed motion: ")
+        assert said(
+            times=factor * own.times,
+            velocities=own.velocities / factor,
+            accelerations=own.accelerations,
+        ).startswith("timed motion: ")
+    assert "does not belong" in said(velocities=rest, accelerations=rest)
+    assert "do not increase" in said(times=np.concatenate([own.times[:-1], own.times[-2:-1]]))
+    assert "begin at" in said(times=own.times + 1.0)
+    assert "not finite" in said(times=np.where(own.times > 0.1, np.nan, own.times))
+    assert "do not belong together" in said(velocities=own.velocities[:-1])
+    moving = slice(10, None)
+    assert "at rest" in str(
+        timing_fault(
+            problem.robot,
+            dataclasses.replace(
+                own,
+                times=own.times[moving] - own.times[10],
+                positions=own.positions[moving],
+                velocities=own.velocities[moving],
+                accelerations=own.accelerations[moving],
+            ),
+        )
+    )
 
 
 def test_one_goal_of_several_is_enough(problem: Problem, result: PlanResult) -> None:

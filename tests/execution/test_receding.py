@@ -8,11 +8,12 @@ import torch
 
 from edmp.execution import DriverError, Fault, Outcome
 from edmp.execution.company import Turns
-from edmp.execution.crossing import CrossingWorld, make_crossing, measured_motion
+from edmp.execution.crossing import CrossingWorld, make_crossing
 from edmp.execution.driver import ArmState
 from edmp.execution.kinematic import KinematicArm
 from edmp.execution.prediction import Observation
 from edmp.execution.receding import HorizonSettings, RecedingHorizon
+from edmp.execution.recording import motion_as_seen
 from edmp.execution.replanning import ReplanSettings
 from edmp.planner.planner import Planner
 from edmp.result import PlanResult, Solution, Stats, Status
@@ -168,7 +169,7 @@ def test_at_rest_without_a_plan_it_gets_out_of_the_way(panda, ends):
         done = go(arm, ends[1], Straight(panda), Source(arm, wall, comer), settings)
     assert done.violation.fault is Fault.NO_WAY
     assert any(one.retreat for one in done.replans)
-    motion = measured_motion(done.recording)
+    motion = motion_as_seen(done.recording)
     begin = float(done.recording.seen[0])
     for one in (wall, comer):
         assert first_encounter(panda, [one], motion, begin=begin, end=begin + motion.duration) is None

@@ -124,3 +124,19 @@ def test_boxes_of_one_orientation_share_a_frame_in_any_number():
         fit = np.abs(frames[frame_of[k]].T @ R[k]).max(axis=0)
         assert fit.min() > 1 - 1e-9
     assert np.abs(frames[frame_of[600]].T @ R[600])[:, 2].max() > 1 - 1e-9
+
+
+@pytest.mark.parametrize("far", [1e300, -1e20, 2e6])
+def test_what_is_beyond_measure_is_refused_at_the_door(far: float):
+    X_W0 = np.eye(4)
+    X_W0[0, 3] = far
+    ball = trimesh.creation.icosphere(subdivisions=1)
+    for make in (
+        lambda: load_robot("panda").with_base(X_W0),
+        lambda: Scene.of({"a": (Box((0.1, 0.1, 0.1)), (0.0, far, 0.0))}),
+        lambda: Box((0.1, abs(far), 0.1)),
+        lambda: Cylinder(0.1, abs(far)),
+        lambda: Mesh(ball.vertices * abs(far), ball.faces),
+    ):
+        with pytest.raises(edmp.InvalidInputError, match=r"1e\+06 m"):
+            make()
