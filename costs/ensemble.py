@@ -121,8 +121,8 @@ class Ensemble:
     @cached_property
     def rows(self) -> Tensor:
         """(num_seeds,) which member each trajectory of the batch follows."""
-        counts = torch.tensor([member.num_seeds for member in self.members])
-        return torch.repeat_interleave(torch.arange(len(self.members)), counts)
+        counts = torch.tensor([member.num_seeds for member in self.members], device="cpu")
+        return torch.repeat_interleave(torch.arange(len(self.members), device="cpu"), counts)
 
     @cached_property
     def _kinds(self) -> tuple[tuple[Cost, tuple[int, ...]], ...]:
@@ -165,7 +165,7 @@ class Ensemble:
         """Margins of each row at ``remaining``; ``rows`` (batch,) are member indices, `Ensemble.rows` if not given."""
         rows = self.rows if rows is None else rows
         table = [[member.clearance(remaining), member.expansion(remaining)] for member in self.members]
-        clearance, expansion = torch.tensor(table, dtype=torch.float32)[rows.cpu()].T.contiguous()
+        clearance, expansion = torch.tensor(table, dtype=torch.float32, device="cpu")[rows.cpu()].T.contiguous()
         return Margins(clearance, expansion)
 
     def value_and_gradient(

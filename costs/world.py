@@ -50,6 +50,11 @@ class World:
     obstacles: k.Obstacles
     _meshes: tuple[wp.Mesh, ...] = ()
 
+    @property
+    def torch_device(self) -> torch.device:
+        """The same device for torch."""
+        return torch.device(self.device)
+
     @classmethod
     def of(cls, robot: Robot, scene: Scene, *, device: str = "cpu", only_separable: bool = False) -> World:
         """Pack ``robot`` and ``scene``.
@@ -85,6 +90,20 @@ class World:
         chain.sphere_radius = wp.array(radii, dtype=float, device=self.device)
         chain.pack_radius = wp.array(lanes, dtype=k.Lanes, device=self.device)
         return dataclasses.replace(self, chain=chain)
+
+
+def checked_device(name: str) -> str:
+    """The Warp device of this name, ``"cuda"`` being the first GPU.
+
+    Raises:
+        InvalidInputError: this machine has none of that name; the message lists those it has.
+    """
+    wp.init()
+    devices = [device.alias for device in wp.get_devices()]
+    found = {"cuda": "cuda:0"}.get(name, name) if isinstance(name, str) else None
+    if found not in devices:
+        raise InvalidInputError(f"device {name!r} is not on this machine; there is {', '.join(devices)}")
+    return found
 
 
 _CHAINS: WeakKeyDictionary[Robot, dict[tuple[str, bool], k.Chain]] = WeakKeyDictionary()
@@ -154,7 +173,7 @@ def separable_pairs(robot: Robot) -> tuple[tuple[int, int], ...]:
     """
     rng = np.random.default_rng(0)
     lower, upper = robot.limits.lower, robot.limits.upper
-    q = torch.as_tensor(rng.uniform(lower, upper, (200, robot.dof)))
+    q = torch.as_tensor(rng.uniform(lower, upper, (200, robot.dof)), device="cpu")
     X_WB = body_poses(robot, q).numpy()[:, robot.sphere_body]
     centers = np.einsum("nsij,sj->nsi", X_WB[..., :3, :3], robot.spheres[:, :3]) + X_WB[..., :3, 3]
     separable = []

@@ -42,11 +42,16 @@ class Descent:
     self_margin: float = 0.01
     objective: Objective = field(default_factory=Objective)
 
+    @property
+    def device(self) -> torch.device:
+        """Where the batch is."""
+        return self.world.torch_device
+
     @cached_property
     def limits(self) -> tuple[Tensor, Tensor]:
         """(dof,) lower and upper joint limits. A spline stays in the hull of its control points: clamping is enough."""
-        limits = self.world.robot.limits
-        return torch.as_tensor(limits.lower, dtype=torch.float32), torch.as_tensor(limits.upper, dtype=torch.float32)
+        limits, where = self.world.robot.limits, {"dtype": torch.float32, "device": self.device}
+        return torch.as_tensor(limits.lower, **where), torch.as_tensor(limits.upper, **where)
 
     def clamp(self, control_points: Tensor) -> Tensor:
         """``control_points`` (B, K, dof) with the interior ones moved into the joint limits."""
@@ -99,7 +104,7 @@ class Descent:
             cost (B, num_waypoints), and its gradient (B, K - 2, dof) on the interior control points.
         """
         q = self.waypoints(control_points).contiguous()
-        cost, gradient = torch.empty(q.shape[:2]), torch.empty_like(q)
+        cost, gradient = q.new_empty(q.shape[:2]), torch.empty_like(q)
         launch_rows(
             kernels.clearance_cost,
             q.shape[0],
@@ -108,7 +113,7 @@ class Descent:
             [wp.from_torch(cost), wp.from_torch(gradient)],
             self.world.device,
         )
-        basis = self.spline.basis(self.num_waypoints)
+        basis = self.spline.basis(self.num_waypoints, device=q.device)
         return cost, basis[:, 1:-1].T @ gradient
 
     def covariant_step(
@@ -137,14 +142,15 @@ class Descent:
         Returns:
             (B, K, dof), within the joint limits.
         """
-        smoothing = torch.as_tensor(self.spline.smoothing(metric), dtype=gradient.dtype)
+        smoothing = self.spline.smoothing_tensor(metric, dtype=gradient.dtype, device=gradient.device)
         direction = smoothing @ gradient
-        basis = self.spline.basis(self.num_waypoints)[:, 1:-1]
+        basis = self.spline.basis(self.num_waypoints, device=direction.device)[:, 1:-1]
         farthest = torch.linalg.vector_norm(basis @ direction, dim=-1).amax(dim=1)
         scale = torch.where(farthest > 1e-9, (max_move / farthest.clamp_min(1e-9)).clamp_max(max_scale), 0.0)
         interior = control_points[:, 1:-1] - scale[:, None, None] * direction
         line = self.spline.straight_line(control_points[:, 0], control_points[:, -1])[:, 1:-1]
-        interior = interior + torch.as_tensor(pull).reshape(-1, 1, 1) * (line - control_points[:, 1:-1])
+        pull = torch.as_tensor(pull, device=line.device).reshape(-1, 1, 1)
+        interior = interior + pull * (line - control_points[:, 1:-1])
         if also is not None:
             interior = interior + also
         return self.clamp(torch.cat([control_points[:, :1], interior, control_points[:, -1:]], dim=1))
@@ -208,8 +214,9 @@ class Descent:
         Returns:
             control points (B, K, dof) and their `value` (B,) [rad]; ``inf`` where no free version was seen.
         """
-        best, best_value = control_points.clone(), torch.full((control_points.shape[0],), float("inf"))
-        clearances = torch.full((control_points.shape[0],), clearance)
+        num = control_points.shape[0]
+        best, best_value = control_points.clone(), control_points.new_full((num,), float("inf"))
+        clearances = control_points.new_full((num,), clearance)
         also = None
         for i in range(iterations + 1):
             if i % check_every == 0:

@@ -61,7 +61,7 @@ def guided(
         settings: see `GuidanceSettings`.
     """
     spline = descent.spline
-    basis = spline.basis(descent.num_waypoints)[:, 1:-1]
+    basis = spline.basis(descent.num_waypoints, device=descent.device)[:, 1:-1]
 
     def guided_denoise(x: Tensor, sigma: Tensor | float) -> Tensor:
         control_points = spline.control_points(denoise(x, sigma), start, goal)

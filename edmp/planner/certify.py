@@ -85,7 +85,9 @@ def certify(
             return
         goal = int(candidates.goal[row])
         limits = judge.robot.limits  # single precision may have rounded a joint beyond its limit
-        control_points = candidates.control_points[row].numpy().astype(np.float64).clip(limits.lower, limits.upper)
+        control_points = (
+            candidates.control_points[row].cpu().numpy().astype(np.float64).clip(limits.lower, limits.upper)
+        )
         control_points[0], control_points[-1] = query.start, query.goals[goal]
         path = clamped_spline(control_points)(np.linspace(0.0, 1.0, settings.path_waypoints))
         path[0], path[-1] = query.start, query.goals[goal]

@@ -29,10 +29,10 @@ def stitch(
     """
     free = descent.free_edges(candidates.control_points, step=settings.edge_step)
     best = torch.argsort((~free).sum(dim=1), stable=True)[:attempts]
-    q = descent.waypoints(candidates.control_points[best]).numpy().astype(np.float64)
+    q = descent.waypoints(candidates.control_points[best]).cpu().numpy().astype(np.float64)
     limits = descent.world.robot.limits
     found = []
-    for row, edges, goal in zip(q, free[best].numpy(), candidates.goal[best].tolist(), strict=True):
+    for row, edges, goal in zip(q, free[best].cpu().numpy(), candidates.goal[best].tolist(), strict=True):
         blocked = np.flatnonzero(~edges)
         if len(blocked) == 0:
             continue
@@ -77,7 +77,11 @@ def search(
 
 def fit(paths: list[tuple[Array, int]], descent: Descent, stage: Stage, *, settings: PlannerSettings) -> Candidates:
     """Splines through polylines; whether they are still free is seen when they are polished."""
-    polylines = [resample_polyline(torch.as_tensor(path, dtype=torch.float32)[None], 256) for path, _ in paths]
+    device = descent.device
+    found = [torch.as_tensor(path, dtype=torch.float32, device=device)[None] for path, _ in paths]
+    polylines = [resample_polyline(path, 256) for path in found]
     control_points = descent.clamp(descent.spline.fit(torch.cat(polylines), num_samples=256))
     valid = descent.free(control_points, step=settings.edge_step)
-    return Candidates(control_points, torch.tensor([goal for _, goal in paths]), valid, (stage,) * len(paths))
+    return Candidates(
+        control_points, torch.tensor([goal for _, goal in paths], device=device), valid, (stage,) * len(paths)
+    )

@@ -162,7 +162,7 @@ def _from_pose(robot: Robot, judge: Judge, goal: PoseGoal, start: Array, name: s
 
     from edmp.robots.ik import solve_ik
 
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator("cpu").manual_seed(seed)
     solution = solve_ik(robot, goal.X_WT, num_seeds=64, generator=generator)
     if not solution.reachable:
         return Refusal(Status.GOAL_UNREACHABLE, f"{name}: {solution.message}")

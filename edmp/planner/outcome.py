@@ -34,7 +34,7 @@ def no_path(call: Call, tried: Candidates, begin: float) -> PlanResult:
     """Nothing was certified: say where the closest candidate is stuck."""
     free = call.descent.free_edges(tried.control_points, step=call.settings.edge_step)
     closest = int((~free).sum(dim=1).argmin())
-    path = call.descent.waypoints(tried.control_points[closest : closest + 1])[0].numpy().astype(np.float64)
+    path = call.descent.waypoints(tried.control_points[closest : closest + 1])[0].cpu().numpy().astype(np.float64)
     limits = call.judge.robot.limits
     verdict = call.judge.check_path(path.clip(limits.lower, limits.upper))
     where = ""

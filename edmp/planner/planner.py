@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 
 from edmp.connect.search import connect, relaxed_world
 from edmp.costs import Cost, Ensemble, Objective, Term, World, ensemble_by_name
+from edmp.costs.world import checked_device
 from edmp.descent import Descent
 from edmp.planner.call import Call
 from edmp.planner.certify import Docket
@@ -48,6 +49,8 @@ class Planner:
         costs: costs of one's own, their names, or `edmp.costs.Term` with a weight: added for every seed in every step,
             from guidance to ranking.
         settings: see `PlannerSettings`.
+        device: where candidates are computed, ``"cpu"`` or ``"cuda:0"``; the judge, timing and inverse kinematics stay
+            on the CPU.
     """
 
     def __init__(
@@ -58,6 +61,7 @@ class Planner:
         ensemble: Ensemble | str = "default",
         costs: Sequence[Cost | Term | str] = (),
         settings: PlannerSettings | None = None,
+        device: str = "cpu",
     ) -> None:
         self.robot = load_robot(robot) if isinstance(robot, (str, Path)) else robot
         if not isinstance(self.robot, Robot):
@@ -67,8 +71,12 @@ class Planner:
         if not isinstance(self.ensemble, Ensemble):
             raise InvalidInputError(f"ensemble must be an Ensemble or the name of one, not {type(ensemble).__name__}")
         self.costs = Objective.of(costs).terms
+        self.device = checked_device(device)
         self.prior = _prior(prior, self.robot)
-        self.process = ProcessPrior.for_robot(self.robot, ProcessSettings(spline=self.prior.spline))
+        if self.prior.device != torch.device(self.device):
+            self.prior = self.prior.to(self.device)
+        process = ProcessPrior.for_robot(self.robot, ProcessSettings(spline=self.prior.spline))
+        self.process = process.to(self.device)
         self._warm_up()
 
     def plan(
@@ -114,7 +122,7 @@ class Planner:
         if not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**31:
             raise InvalidInputError(f"seed must be an integer from 0 to 2**31 - 1, got {seed!r}")
         objective = Objective.of([*self.costs, *Objective.of(costs).terms], num_waypoints=self.settings.num_waypoints)
-        earlier = None if warm is None else _earlier_path(self.robot, warm)
+        earlier = None if warm is None else _earlier_path(self.robot, warm, self.device)
         docket = Docket()
         judge = Judge(self.robot, scene)
         if time.perf_counter() - begin > time_budget:
@@ -178,12 +186,12 @@ class Planner:
         now = time.perf_counter()
         settings = self.settings
         ends = np.vstack([query.start, query.goals])
-        world = relaxed_world(self.robot, judge.scene, ends, slack=settings.margin + 1e-3)
+        world = relaxed_world(self.robot, judge.scene, ends, slack=settings.margin + 1e-3, device=self.device)
         descent = Descent(world, self.prior.spline, settings.num_waypoints, objective=objective)
         watch = None
         if on_batch is not None:
             watch = Watch(on_batch, descent, settings.polish_clearance, settings.edge_step)
-        generator = torch.Generator().manual_seed(seed)
+        generator = torch.Generator("cpu").manual_seed(seed)
         docket.spent("set-up", now)
         return Call(
             query=query,
@@ -206,19 +214,19 @@ class Planner:
 
         The first time on a machine this takes some ten seconds; Warp keeps what it compiled.
         """
-        home = torch.as_tensor(self.robot.home, dtype=torch.float32)
-        world = World.of(self.robot, Scene())
+        world = World.of(self.robot, Scene(), device=self.device)
+        home = torch.as_tensor(self.robot.home, dtype=torch.float32, device=world.torch_device)
         descent = Descent(world, self.prior.spline, num_waypoints=4)
         still = descent.spline.straight_line(home, home)
         descent.free(still)
-        descent.cost_gradient(still, torch.zeros(1))
+        descent.cost_gradient(still, home.new_zeros(1))
         self.ensemble.value_and_gradient(world, home.expand(self.ensemble.num_seeds, 2, -1).contiguous(), 0.0)
         connect(world, self.robot.home[None], self.robot.home[None], seed=0, max_iterations=1, shortcuts=1)
-        retime_spline(still[0].numpy(), self.robot.limits)
+        retime_spline(still[0].cpu().numpy(), self.robot.limits)
 
 
-def _earlier_path(robot: Robot, warm: ArrayLike) -> torch.Tensor:
-    """``warm`` as (n, dof) float32.
+def _earlier_path(robot: Robot, warm: ArrayLike, device: str) -> torch.Tensor:
+    """``warm`` as (n, dof) float32 on a device.
 
     Raises:
         InvalidInputError: it is no path of this robot.
@@ -228,7 +236,7 @@ def _earlier_path(robot: Robot, warm: ArrayLike) -> torch.Tensor:
         raise InvalidInputError(
             f"warm must be a path (n >= 2, {robot.dof}) of finite numbers for {robot.name}, got shape {path.shape}"
         )
-    return torch.as_tensor(np.ascontiguousarray(path), dtype=torch.float32)
+    return torch.as_tensor(np.ascontiguousarray(path), dtype=torch.float32, device=device)
 
 
 def _prior(prior: Prior | str | Path | None, robot: Robot) -> Prior:
@@ -243,11 +251,13 @@ def _prior(prior: Prior | str | Path | None, robot: Robot) -> Prior:
     return found
 
 
-def _planner(robot: Any, prior: Any, ensemble: Any, num_seeds: int | None, num_alternatives: int) -> Planner:
+def _planner(
+    robot: Any, prior: Any, ensemble: Any, num_seeds: int | None, num_alternatives: int, device: str
+) -> Planner:
     settings = PlannerSettings(num_alternatives=num_alternatives)
     if num_seeds is not None:
         settings = dataclasses.replace(settings, num_seeds=num_seeds)
-    return Planner(robot, prior=prior, ensemble=ensemble, settings=settings)
+    return Planner(robot, prior=prior, ensemble=ensemble, settings=settings, device=device)
 
 
 _cached_planner = functools.lru_cache(maxsize=8)(_planner)
@@ -267,13 +277,14 @@ def plan(
     time_budget: float = 10.0,
     fallback: bool = True,
     costs: Sequence[Cost | Term | str] = (),
+    device: str = "cpu",
 ) -> PlanResult:
     """Plan a motion with a `Planner` that is kept for the next call.
 
     See `PlannerSettings` for ``num_seeds`` and ``num_alternatives``, `Planner` and `Planner.plan` for the rest.
     """
     try:
-        planner = _cached_planner(robot, prior, ensemble, num_seeds, num_alternatives)
+        planner = _cached_planner(robot, prior, ensemble, num_seeds, num_alternatives, device)
     except TypeError:  # something that cannot be a key, such as a dict: let the planner say what is wrong with it
-        planner = _planner(robot, prior, ensemble, num_seeds, num_alternatives)
+        planner = _planner(robot, prior, ensemble, num_seeds, num_alternatives, device)
     return planner.plan(scene, start, goal, seed=seed, time_budget=time_budget, fallback=fallback, costs=costs)

@@ -15,6 +15,7 @@ from edmp.planner.call import Call
 from edmp.planner.candidates import Candidates
 from edmp.planner.settings import PlannerSettings, Round
 from edmp.planner.watch import Watch
+from edmp.prior.base import Context
 from edmp.prior.edm import karras_sigmas, sample_dpmpp_2m
 from edmp.result import Stage
 
@@ -58,7 +59,7 @@ def seeds(call: Call, round_: Round, index: int = 0) -> Candidates:
     start, goals = _ends(call)
     num_prior = round(round_.num_seeds * round_.prior_share)
     num_process = round_.num_seeds - num_prior
-    goal = (torch.arange(round_.num_seeds) + round_.num_seeds * index) % len(goals)
+    goal = (torch.arange(round_.num_seeds, device=goals.device) + round_.num_seeds * index) % len(goals)
     parts = []
     if num_prior:
         to = goals[goal[:num_prior]] if len(goals) > 1 else goals
@@ -83,7 +84,7 @@ def seeds_near(call: Call, round_: Round, earlier: Tensor) -> Candidates:
     x = spline.deviation(spline.fit(torch.cat([start[None], earlier[1:-1], goal[None]])[None]))
     samples = denoised(call, round_, round_.num_seeds, start, goal[None], x)
     samples[0] = x[0]
-    to = torch.full((round_.num_seeds,), nearest)
+    to = torch.full((round_.num_seeds,), nearest, device=goals.device)
     return _seen(call, spline.control_points(samples, start, goal), to)
 
 
@@ -100,7 +101,7 @@ def denoised(call: Call, round_: Round, num: int, start: Tensor, goal: Tensor, c
     """
     prior = call.prior
     denoise = guided(
-        prior.bind(start, goal if len(goal) > 1 else goal[0]),
+        prior.bind(Context(start, goal if len(goal) > 1 else goal[0], call.descent.world)),
         prior=prior,
         ensemble=call.ensemble.with_seeds(num),
         descent=call.descent,
@@ -117,7 +118,8 @@ def denoised(call: Call, round_: Round, num: int, start: Tensor, goal: Tensor, c
 def _ends(call: Call) -> tuple[Tensor, Tensor]:
     """Start (dof,) and goals (k, dof) in single precision [rad or m]."""
     start, goals = call.query.start, call.query.goals
-    return torch.as_tensor(start, dtype=torch.float32), torch.as_tensor(goals, dtype=torch.float32)
+    where: dict = {"dtype": torch.float32, "device": call.descent.device}
+    return torch.as_tensor(start, **where), torch.as_tensor(goals, **where)
 
 
 def _seen(call: Call, control_points: Tensor, goal: Tensor) -> Candidates:
@@ -140,9 +142,11 @@ def repair(
 ) -> Candidates:
     """Covariant descent of the colliding candidates until enough are free, or the iterations or the time end."""
     control_points, valid, stage = candidates.control_points.clone(), candidates.valid.clone(), list(candidates.stage)
-    row = torch.arange(len(candidates))
-    clearances = torch.tensor(settings.repair_clearances)[row % len(settings.repair_clearances)]
-    pulls = torch.tensor(settings.repair_pulls)[row // len(settings.repair_clearances) % len(settings.repair_pulls)]
+    row = torch.arange(len(candidates), device=control_points.device)
+    clearances = control_points.new_tensor(settings.repair_clearances)[row % len(settings.repair_clearances)]
+    pulls = control_points.new_tensor(settings.repair_pulls)[
+        row // len(settings.repair_clearances) % len(settings.repair_pulls)
+    ]
     for iteration in range(round_.repair_iterations):
         if int(valid.sum()) >= round_.enough_valid or bool(valid.all()) or time.perf_counter() > deadline:
             break

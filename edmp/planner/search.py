@@ -35,7 +35,7 @@ def search(call: Call, *, fallback: bool, earlier: Tensor | None) -> Candidates:
             return tried[0]
     if looks_first(call):
         # Random numbers of its own: the rounds do not depend on this look.
-        look = dataclasses.replace(call, generator=torch.Generator().manual_seed(call.seed + 2**31))
+        look = dataclasses.replace(call, generator=torch.Generator("cpu").manual_seed(call.seed + 2**31))
         assert settings.first_look is not None
         tried.append(rounds.run(look, settings.first_look))
         if call.solved or call.late:

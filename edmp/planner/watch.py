@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from edmp.descent import Descent
@@ -37,8 +36,10 @@ class Watch:
         control_points = control_points.contiguous()
         if valid is None:
             valid = self.descent.free(control_points, step=self.step)
-        cost, _ = self.descent.cost_gradient(control_points, torch.full((len(control_points),), self.clearance))
-        rows = control_points.numpy().copy(), cost.sum(dim=1).numpy().copy(), valid.numpy().copy()
+        cost, _ = self.descent.cost_gradient(
+            control_points, control_points.new_full((len(control_points),), self.clearance)
+        )
+        rows = [x.cpu().numpy().copy() for x in (control_points, cost.sum(dim=1), valid)]
         self.on_batch(Batch(stage, float(level), *rows))
 
     def sampler(self, start: Tensor, goal: Tensor) -> Callable[[Step], None]:

@@ -19,11 +19,27 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from edmp.costs.world import World
 from edmp.prior.spline import Spline
 from edmp.robots.errors import InvalidInputError
 
 Denoiser = Callable[[Tensor, Tensor | float], Tensor]
 """``denoise(x, sigma) -> E[x_0 | x]``; x (batch, dim) [rad or m], sigma a scalar or (batch,)."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a prior may know of a problem.
+
+    Attributes:
+        start: (dof,), (1, dof) or (batch, dof) [rad or m].
+        goal: as ``start``.
+        world: robot and scene, packed for the kernels; None where only the ends are known.
+    """
+
+    start: Tensor
+    goal: Tensor
+    world: World | None = None
 
 
 @dataclass(frozen=True)
@@ -60,21 +76,16 @@ class Prior(ABC):
         return self.noise_scale.device
 
     @abstractmethod
-    def bind(self, start: Tensor, goal: Tensor) -> Denoiser:
-        """The denoiser for one problem; what depends on start and goal alone is computed here, once.
-
-        Args:
-            start: (dof,), (1, dof) or (batch, dof) [rad or m].
-            goal: as ``start``.
-        """
+    def bind(self, context: Context) -> Denoiser:
+        """The denoiser for one problem; what depends on the problem alone is computed here, once."""
 
     @abstractmethod
     def to(self, device: torch.device | str) -> Prior:
         """The same prior on another device."""
 
-    def denoise(self, x: Tensor, sigma: Tensor | float, start: Tensor, goal: Tensor) -> Tensor:
+    def denoise(self, x: Tensor, sigma: Tensor | float, context: Context) -> Tensor:
         """(batch, dim) expectation of the clean x, given noisy ``x`` (batch, dim) at noise level ``sigma``."""
-        return self.bind(start, goal)(x, sigma)
+        return self.bind(context)(x, sigma)
 
     def noise(self, num: int, *, sigma: float = 1.0, generator: torch.Generator) -> Tensor:
         """(num, dim) noise of level ``sigma`` [rad or m]; at `sigma_max` it is where a sampler starts.

@@ -192,7 +192,8 @@ def build_network(card: Card, path: Path | str = "prior") -> nn.Module:
     row = ARCHITECTURES[card.architecture]
     try:
         config = row.config(**{k: tuple(v) if isinstance(v, list) else v for k, v in card.config.items()})
-        return row.network(config, card.dof)
+        with torch.device("cpu"):
+            return row.network(config, card.dof)
     except (TypeError, ValueError, RuntimeError) as error:
         raise FileFormatError(f"{path}: bad {card.architecture} config {card.config}: {error}") from None
 

@@ -71,7 +71,7 @@ def karras_sigmas(num_steps: int, *, sigma_min: float, sigma_max: float, rho: fl
         raise InvalidInputError(
             f"need num_steps >= 1 and 0 < sigma_min < sigma_max, got {num_steps}, {sigma_min}, {sigma_max}"
         )
-    ramp = torch.linspace(0, 1, num_steps, dtype=torch.float64)
+    ramp = torch.linspace(0, 1, num_steps, dtype=torch.float64, device="cpu")
     low, high = sigma_min ** (1 / rho), sigma_max ** (1 / rho)
     sigmas = (high + ramp * (low - high)) ** rho
     return torch.cat([sigmas, sigmas.new_zeros(1)])

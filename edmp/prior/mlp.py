@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from edmp.prior.base import Denoiser, Prior
+from edmp.prior.base import Context, Denoiser, Prior
 from edmp.prior.edm import scalings
 from edmp.prior.spline import Spline
 from edmp.robots.errors import InvalidInputError
@@ -195,8 +195,8 @@ class MlpPrior(Prior):
         )
 
     @torch.no_grad()
-    def bind(self, start: Tensor, goal: Tensor) -> Denoiser:
-        start, goal = self.check(start, goal)
+    def bind(self, context: Context) -> Denoiser:
+        start, goal = self.check(context.start, context.goal)
         problem = self.network.problem_embedding(start, goal)
 
         @torch.no_grad()

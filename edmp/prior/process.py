@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from edmp.prior.base import Denoiser, Prior
+from edmp.prior.base import Context, Denoiser, Prior
 from edmp.prior.spline import Spline
 from edmp.robots.errors import InvalidInputError
 from edmp.robots.robot import Robot
@@ -69,7 +69,7 @@ class ProcessPrior(Prior):
         covariance = settings.spline.smoothing(settings.smoothness)
         variances, modes = np.linalg.eigh(covariance)
         reference = math.sqrt(np.square(settings.amplitudes).mean() * np.diag(covariance).mean())
-        scale = torch.tensor(reference * joint_range, dtype=torch.float32)
+        scale = torch.tensor(reference * joint_range, dtype=torch.float32, device="cpu")
         return cls(
             name="process",
             robot_name=robot_name,
@@ -79,13 +79,15 @@ class ProcessPrior(Prior):
             sigma_min=0.01,
             sigma_max=20.0,
             sigma_data=1.0,
-            modes=torch.tensor(modes, dtype=torch.float32),
-            variances=torch.tensor(variances, dtype=torch.float32),
-            amplitudes=torch.tensor(np.array(settings.amplitudes) / reference, dtype=torch.float32),
+            modes=torch.tensor(modes, dtype=torch.float32, device="cpu"),
+            variances=torch.tensor(variances, dtype=torch.float32, device="cpu"),
+            amplitudes=torch.tensor(np.array(settings.amplitudes) / reference, dtype=torch.float32, device="cpu"),
         )
 
-    def bind(self, start: Tensor, goal: Tensor) -> Denoiser:
-        self.check(start, goal)  # the deviation from the straight line does not depend on where the line runs
+    def bind(self, context: Context) -> Denoiser:
+        self.check(
+            context.start, context.goal
+        )  # the deviation from the straight line does not depend on where the line runs
         return self._posterior_mean
 
     def to(self, device: torch.device | str) -> ProcessPrior:

@@ -186,6 +186,12 @@ class Spline:
         """
         return _smoothing(self, tuple(weights)).copy()
 
+    def smoothing_tensor(
+        self, weights: tuple[float, float, float], *, dtype: torch.dtype, device: torch.device | str
+    ) -> Tensor:
+        """`smoothing` as a tensor; cached, do not modify."""
+        return _smoothing_tensor(self, tuple(weights), dtype, torch.device(device))
+
 
 def resample_polyline(waypoints: Tensor, num_samples: int) -> Tensor:
     """(B, num_samples, dof) points at uniform arc length along polylines ``waypoints`` (B, n, dof); ends exact."""
@@ -255,6 +261,14 @@ def _gram(spline: Spline, derivative: int) -> Array:
     w = (half * weights).ravel()
     basis = spline.basis_at(u, derivative)
     return basis.T @ (w[:, None] * basis)
+
+
+@lru_cache(maxsize=64)
+def _smoothing_tensor(
+    spline: Spline, weights: tuple[float, float, float], dtype: torch.dtype, device: torch.device
+) -> Tensor:
+    with torch.inference_mode(False):
+        return torch.tensor(_smoothing(spline, weights), dtype=dtype, device=device)
 
 
 @lru_cache(maxsize=64)

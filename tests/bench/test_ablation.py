@@ -65,7 +65,8 @@ def test_effects_are_paired_with_the_default(tmp_path: Path) -> None:
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """On results that are complete, so that nothing is planned."""
     problems = write_free_problems(tmp_path / "problems", {"free": 2})
-    specs = (DEFAULT, f"{DEFAULT}:polish_iterations=0:first_look.polish_iterations=0")
+    variant = "polish_iterations=0:first_look.polish_iterations=0"
+    specs = (DEFAULT, f"{DEFAULT}:{variant}")
     lines = [line(spec, i, of="free", version=edmp.__version__, options={}) for spec in specs for i in (1, 2)]
     out = write(tmp_path / "ablation.jsonl", *lines)
     options = ("--problems", problems, "--out", out, "--questions", "polish")
@@ -73,7 +74,10 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert run("bench", "ablate", *options, "--resume", "--markdown") == 0
     printed = capsys.readouterr().out.splitlines()
     assert printed[0].startswith("| question | variant | solved |")
-    assert [row.split(" | ")[1] for row in printed[2:]] == ["edmp", "polish_iterations=0:first_look.polish_iterations=0"]
+    assert [row.split(" | ")[1] for row in printed[2:]] == [
+        "edmp",
+        "polish_iterations=0:first_look.polish_iterations=0",
+    ]
     assert run("bench", "ablate", *options, "--resume") == 0
     assert "Tests are two-sided" in capsys.readouterr().out
     assert run("bench", "ablate", *options[:4], "--questions", "nonsense", "--resume") == 2

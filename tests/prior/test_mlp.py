@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from edmp.prior.base import Context
 from edmp.prior.edm import karras_sigmas, sample_dpmpp_2m, scalings
 from edmp.prior.mlp import MlpConfig, MlpNetwork, MlpPrior
 from edmp.robots.errors import InvalidInputError
@@ -31,20 +32,22 @@ def test_one_condition_serves_the_whole_batch(network, generator):
     prior = MlpPrior.of(network, robot_name="panda")
     start, goal = torch.randn(2, 7, generator=generator)
     x = prior.noise(5, generator=generator)
-    once = prior.denoise(x, 0.7, start, goal)
-    each = prior.denoise(x, torch.full((5,), 0.7), start.expand(5, 7), goal.expand(5, 7))
+    once = prior.denoise(x, 0.7, Context(start, goal))
+    each = prior.denoise(x, torch.full((5,), 0.7), Context(start.expand(5, 7), goal.expand(5, 7)))
     torch.testing.assert_close(once, each)
-    assert (once - prior.denoise(x, 0.7, goal, start)).abs().max() > 1e-4
-    assert (once - prior.denoise(x, 0.8, start, goal)).abs().max() > 1e-4
+    assert (once - prior.denoise(x, 0.7, Context(goal, start))).abs().max() > 1e-4
+    assert (once - prior.denoise(x, 0.8, Context(start, goal))).abs().max() > 1e-4
 
 
 def test_one_start_serves_several_goals(network, generator):
     prior = MlpPrior.of(network, robot_name="panda")
     start, goals = torch.randn(1, 7, generator=generator), torch.randn(5, 7, generator=generator)
     x = prior.noise(5, generator=generator)
-    together = prior.denoise(x, 0.7, start, goals)
+    together = prior.denoise(x, 0.7, Context(start, goals))
     for i in range(5):
-        torch.testing.assert_close(together[i : i + 1], prior.denoise(x[i : i + 1], 0.7, start, goals[i : i + 1]))
+        torch.testing.assert_close(
+            together[i : i + 1], prior.denoise(x[i : i + 1], 0.7, Context(start, goals[i : i + 1]))
+        )
 
 
 def test_denoiser_is_the_preconditioned_network(network, generator):
@@ -55,7 +58,7 @@ def test_denoiser_is_the_preconditioned_network(network, generator):
     y = (x / network.noise_scale - network.mean) @ network.modes
     raw = network(c_in * y, network.problem_embedding(start, goal) + network.sigma_embedding(c_noise))
     expected = network.noise_scale * (network.mean + (c_skip * y + c_out * raw) @ network.modes.T)
-    torch.testing.assert_close(prior.denoise(x, 0.4, start, goal), expected)
+    torch.testing.assert_close(prior.denoise(x, 0.4, Context(start, goal)), expected)
 
 
 @pytest.mark.parametrize("sigma", [0.1, 1.0, 8.0])
@@ -77,7 +80,7 @@ def test_untrained_it_is_the_best_linear_denoiser(sigma, generator):
 
 def test_estimates_can_be_differentiated_by_guidance(network, generator):
     prior = MlpPrior.of(network, robot_name="panda")
-    denoised = prior.denoise(prior.noise(2, generator=generator), 1.0, torch.zeros(7), torch.ones(7))
+    denoised = prior.denoise(prior.noise(2, generator=generator), 1.0, Context(torch.zeros(7), torch.ones(7)))
     assert not denoised.requires_grad
     denoised.requires_grad_().square().sum().backward()
     assert denoised.grad is not None
@@ -89,7 +92,7 @@ def test_same_generator_same_samples(network):
 
     def sample(seed):
         x = prior.noise(4, sigma=prior.sigma_max, generator=torch.Generator().manual_seed(seed))
-        return sample_dpmpp_2m(prior.bind(torch.zeros(7), torch.ones(7)), x, sigmas)
+        return sample_dpmpp_2m(prior.bind(Context(torch.zeros(7), torch.ones(7))), x, sigmas)
 
     assert torch.equal(sample(1), sample(1))
     assert not torch.equal(sample(1), sample(2))
@@ -111,6 +114,6 @@ def test_statistics_make_unit_coordinates(network, generator):
 def test_misuse_is_refused(network):
     prior = MlpPrior.of(network, robot_name="panda")
     with pytest.raises(InvalidInputError, match="panda with 7 joints"):
-        prior.bind(torch.zeros(6), torch.zeros(6))
+        prior.bind(Context(torch.zeros(6), torch.zeros(6)))
     with pytest.raises(InvalidInputError, match="2 entries for a batch of 3"):
-        prior.bind(torch.zeros(7), torch.zeros(7))(torch.zeros(3, 98), torch.ones(2))
+        prior.bind(Context(torch.zeros(7), torch.zeros(7)))(torch.zeros(3, 98), torch.ones(2))

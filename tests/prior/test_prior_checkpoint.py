@@ -9,6 +9,7 @@ import safetensors.torch
 import torch
 
 from edmp.prior import checkpoint
+from edmp.prior.base import Context
 from edmp.prior.checkpoint import Card, default_prior, load_network, load_prior, prior_info, read_card, save_prior
 from edmp.prior.ddpm import DdpmPrior
 from edmp.prior.mlp import MlpConfig, MlpNetwork, MlpPrior
@@ -52,8 +53,8 @@ def test_round_trip(weights, robot, generator):
     assert read_card(path) == make_card(robot)
     x = prior.noise(3, generator=generator)
     start, goal = torch.zeros(7), torch.ones(7)
-    expected = MlpPrior.of(network, robot_name="panda").denoise(x, 0.5, start, goal)
-    assert torch.equal(prior.denoise(x, 0.5, start, goal), expected)
+    expected = MlpPrior.of(network, robot_name="panda").denoise(x, 0.5, Context(start, goal))
+    assert torch.equal(prior.denoise(x, 0.5, Context(start, goal)), expected)
     assert torch.equal(prior.noise_scale, network.noise_scale)
 
 
@@ -64,7 +65,7 @@ def test_half_precision_keeps_statistics_exact(weights, tmp_path, robot, generat
     assert torch.equal(half.noise_scale, full.noise_scale)
     assert (tmp_path / "half.safetensors").stat().st_size < 0.7 * path.stat().st_size
     x = full.noise(3, generator=generator)
-    a, b = (prior.denoise(x, 0.5, torch.zeros(7), torch.ones(7)) for prior in (half, full))
+    a, b = (prior.denoise(x, 0.5, Context(torch.zeros(7), torch.ones(7))) for prior in (half, full))
     torch.testing.assert_close(a, b, rtol=0.01, atol=0.01)
 
 

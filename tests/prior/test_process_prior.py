@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from edmp.prior import ProcessPrior, ProcessSettings
+from edmp.prior.base import Context
 from edmp.prior.edm import karras_sigmas, sample_dpmpp_2m
 from edmp.robots.errors import InvalidInputError
 
@@ -39,22 +40,22 @@ def test_denoiser_is_the_posterior_mean(robot, amplitudes, sigma, generator):
         log_likelihoods.append(normal.log_prob(x))
     weight = torch.softmax(torch.stack(log_likelihoods), dim=0)
     expected = (weight.unsqueeze(-1) * torch.stack(means)).sum(dim=0)
-    torch.testing.assert_close(prior.denoise(x, sigma, start, goal), expected, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(prior.denoise(x, sigma, Context(start, goal)), expected, rtol=1e-5, atol=1e-6)
 
 
 def test_denoiser_takes_one_noise_level_per_row(robot, generator):
     prior = ProcessPrior.for_robot(robot)
     start, goal = torch.zeros(7), torch.ones(7)
     x, sigma = prior.noise(3, generator=generator), torch.tensor([0.1, 1.0, 5.0])
-    rows = [prior.denoise(x[i : i + 1], float(sigma[i]), start, goal) for i in range(3)]
-    torch.testing.assert_close(prior.denoise(x, sigma, start, goal), torch.cat(rows))
+    rows = [prior.denoise(x[i : i + 1], float(sigma[i]), Context(start, goal)) for i in range(3)]
+    torch.testing.assert_close(prior.denoise(x, sigma, Context(start, goal)), torch.cat(rows))
 
 
 def test_a_sampler_with_its_denoiser_recovers_the_process(robot, generator):
     prior = ProcessPrior.for_robot(robot, ProcessSettings(amplitudes=(0.1,)))
     start, goal = torch.zeros(7), torch.ones(7)
     sigmas = karras_sigmas(40, sigma_min=1e-3, sigma_max=80.0)
-    x = sample_dpmpp_2m(prior.bind(start, goal), prior.noise(8000, sigma=80.0, generator=generator), sigmas)
+    x = sample_dpmpp_2m(prior.bind(Context(start, goal)), prior.noise(8000, sigma=80.0, generator=generator), sigmas)
     direct = prior.sample(8000, start, goal, generator=generator)
     expected = covariance(prior, 0)
     scale = expected.diagonal().max()
@@ -86,4 +87,4 @@ def test_same_generator_same_samples_any_robot(make_robot):
 def test_wrong_dof_is_named(robot):
     prior = ProcessPrior.for_robot(robot)
     with pytest.raises(InvalidInputError, match="7 joints"):
-        prior.bind(torch.zeros(6), torch.zeros(6))
+        prior.bind(Context(torch.zeros(6), torch.zeros(6)))

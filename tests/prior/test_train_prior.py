@@ -13,6 +13,7 @@ import torch
 from edmp.data.export import CHECKPOINT_NAME, export_prior
 from edmp.data.train import TrainSettings, train
 from edmp.data.training_set import TrainingSet, is_validation
+from edmp.prior.base import Context
 from edmp.prior.checkpoint import load_prior, read_card, read_tensors
 from edmp.prior.edm import karras_sigmas, sample_dpmpp_2m
 from edmp.robots.errors import EdmpError, FileFormatError, InvalidInputError, UnknownNameError
@@ -59,7 +60,7 @@ def test_learns_and_ships(data_dir, tmp_path, robot, generator):
     def bend(reach):
         start, goal = middle - reach * half, middle + reach * half
         x = prior.noise(64, sigma=prior.sigma_max, generator=generator)
-        x = sample_dpmpp_2m(prior.bind(start, goal), x, sigmas)
+        x = sample_dpmpp_2m(prior.bind(Context(start, goal)), x, sigmas)
         return prior.spline.control_points(x, start, goal)[:, 7:9].mean(dim=(0, 1)) - middle
 
     far, near = bend(0.8), bend(0.2)  # the data bend joints 2 and 4 down and joint 6 up, the more the further it is
