@@ -10,7 +10,7 @@ import numpy as np
 
 from edmp.robots.errors import InvalidInputError, unknown_name
 from edmp.robots.geometry_fit import FitSettings, fit_box, fit_hull, fit_spheres
-from edmp.robots.robot import Array, Link, LinkBox, Robot
+from edmp.robots.robot import AllowedContact, Array, Link, LinkBox, Robot
 from edmp.robots.sources import box_points, cylinder_points, sphere_points
 from edmp.robots.transforms import apply, rigid
 
@@ -34,8 +34,12 @@ def attach(
     carrier = robot.links[robot.link_index(link)]
     if name in robot.link_names:
         raise InvalidInputError(f"attachment {name!r}: the robot already has a link of this name")
-    for other in allowed_contacts:
-        robot.link_index(other)
+    if isinstance(allowed_contacts, str) or not all(isinstance(other, str) and other for other in allowed_contacts):
+        raise InvalidInputError(
+            f"attachment {name!r}: allowed_contacts must be a list of names of links or obstacles, "
+            f"got {allowed_contacts!r}"
+        )
+    obstacles = [AllowedContact(name, other) for other in allowed_contacts if other not in robot.link_names]
     X_LA = rigid(X_LA, f"attachment {name!r}: X_LA")
     hull_A = fit_hull(shape_points(shape, name), settings)
     spheres_A = exact_spheres(shape)
@@ -55,7 +59,23 @@ def attach(
         for i, other in enumerate(robot.links)
         if other.hulls_B and other.name not in touching and other.body != carrier.body
     ]
-    return dataclasses.replace(robot, links=(*robot.links, attached), collision_pairs=(*robot.collision_pairs, *pairs))
+    return dataclasses.replace(
+        robot,
+        links=(*robot.links, attached),
+        collision_pairs=(*robot.collision_pairs, *pairs),
+        allowed_contacts=(*robot.allowed_contacts, *obstacles),
+    )
+
+
+def allowed(robot: Robot, contacts: Sequence[tuple[str, str]]) -> list[AllowedContact]:
+    """See `Robot.with_allowed_contacts`."""
+    found = []
+    for contact in contacts:
+        if not isinstance(contact, list | tuple) or len(contact) != 2 or not all(isinstance(n, str) for n in contact):
+            raise InvalidInputError(f"an allowed contact is a pair (link, obstacle) of names, got {contact!r}")
+        link, obstacle = contact
+        found.append(AllowedContact(robot.links[robot.link_index(link)].name, obstacle))
+    return found
 
 
 def detach(robot: Robot, name: str) -> Robot:
@@ -66,7 +86,8 @@ def detach(robot: Robot, name: str) -> Robot:
     gone = robot.link_index(name)
     renumbered = tuple((i - (i > gone), j - (j > gone)) for i, j in robot.collision_pairs if gone not in (i, j))
     links = tuple(link for link in robot.links if link.name != name)
-    return dataclasses.replace(robot, links=links, collision_pairs=renumbered)
+    kept = tuple(contact for contact in robot.allowed_contacts if contact.link != name)
+    return dataclasses.replace(robot, links=links, collision_pairs=renumbered, allowed_contacts=kept)
 
 
 def _gripper_links(robot: Robot, carrier: Link) -> set[str]:

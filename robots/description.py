@@ -32,7 +32,7 @@ _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _KEYS = {
     "description": (
         {"edmp_robot", "name", "home", "joints", "links", "tools", "tool", "collision_pairs"},
-        {"notes", "base", "gripper"},
+        {"notes", "base", "gripper", "allowed_contacts"},
     ),
     "joint": (
         {"name", "kind", "position", "velocity", "acceleration", "jerk"},
@@ -146,6 +146,8 @@ def robot_from_document(document: Document, *, source: str = "description") -> R
         tools=tools,
         gripper=gripper and Gripper(0.0, gripper.max_width, gripper.fingers),
     )
+    if "allowed_contacts" in document:
+        robot = robot.with_allowed_contacts(*_list(document, "allowed_contacts", source))
     return robot if gripper is None else robot.with_gripper(gripper.width)
 
 

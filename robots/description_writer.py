@@ -61,6 +61,8 @@ def document_of(robot: Robot) -> Document:
             "fingers": [{"link": finger.link, "axis": _rounded(finger.axis)} for finger in robot.gripper.fingers],
         }
     document["collision_pairs"] = [[robot.links[i].name, robot.links[j].name] for i, j in robot.collision_pairs]
+    if robot.allowed_contacts:
+        document["allowed_contacts"] = [[contact.link, contact.obstacle] for contact in robot.allowed_contacts]
     document["links"] = [_link_entry(link) for link in closed.links]
     return document
 

@@ -127,6 +127,14 @@ class Gripper:
     fingers: tuple[Finger, ...]
 
 
+@dataclass(frozen=True)
+class AllowedContact:
+    """A link that may touch an obstacle of that name until the two have parted, see `Robot.with_allowed_contacts`."""
+
+    link: str
+    obstacle: str
+
+
 @dataclass(frozen=True, eq=False)
 class Robot:
     """A serial arm. Frozen: `with_base`, `with_tool`, `with_gripper` and `with_attachment` return changed copies.
@@ -144,6 +152,7 @@ class Robot:
         X_W0: (4, 4) pose of the base body in the world.
         tools: the named frames that `with_tool` can choose, `tool` among them.
         gripper: the gripper's opening, None for an arm without one.
+        allowed_contacts: see `with_allowed_contacts`.
     """
 
     name: str
@@ -156,6 +165,7 @@ class Robot:
     X_W0: Array
     tools: tuple[ToolFrame, ...] = ()
     gripper: Gripper | None = None
+    allowed_contacts: tuple[AllowedContact, ...] = ()
 
     @property
     def dof(self) -> int:
@@ -244,8 +254,9 @@ class Robot:
                 hull counts [m].
             X_LA: (4, 4) pose of the object in the frame of the link that carries it.
             link: name of that link.
-            allowed_contacts: further links that may touch the object. The carrying link, the fingers, and whatever is
-                rigidly joined to them may anyway.
+            allowed_contacts: names of further links that may touch the object at any time (the carrying link, the
+                fingers, and whatever is rigidly joined to them may anyway), and of obstacles that it may touch until
+                the two have parted, see `with_allowed_contacts`.
 
         Raises:
             InvalidInputError: an empty or taken name, a pose that is not rigid, or a shape that is none.
@@ -254,6 +265,25 @@ class Robot:
         from edmp.robots.attachment import attach
 
         return attach(self, name, shape, X_LA, link=link, allowed_contacts=allowed_contacts)
+
+    def with_allowed_contacts(self, *contacts: tuple[str, str]) -> Robot:
+        """The same arm, of which some links may touch some obstacles until they have parted.
+
+        What touches where a motion begins, say a held block its table, may do so until the two are more than 0.1 mm
+        apart, and never again. Meanwhile they may not come deeper into each other than they were at the beginning
+        (within 0.1 mm). What touches where the motion ends may do so from when it last comes near. What touches no
+        deeper than 0.1 mm at the beginning or end need not be named: that is resting, not penetration.
+
+        Args:
+            contacts: pairs (link, obstacle) of names. The obstacle must be in the scenes that are planned in.
+
+        Raises:
+            InvalidInputError: not pairs of names.
+            UnknownNameError: no such link.
+        """
+        from edmp.robots.attachment import allowed
+
+        return dataclasses.replace(self, allowed_contacts=(*self.allowed_contacts, *allowed(self, contacts)))
 
     def without_attachment(self, name: str) -> Robot:
         """The same arm after letting go of the object ``name``."""

@@ -80,7 +80,7 @@ def test_distance_is_exact(gap: float) -> None:
 
 def test_touch_is_contact_and_a_hair_is_not() -> None:
     judge = Judge(slider(), scene_of((Box((0.2, 0.2, 0.2)), (0, 0, 0))))
-    assert not judge.check([0.15, 0, 0]).valid
+    assert judge.check([0.15, 0, 0]).allowed  # a motion may begin there, see test_validate_contacts
     assert not judge.check_path([[0.15, -0.5, 0], [0.15, 0.5, 0]]).valid
     assert judge.check([0.15 + 2e-5, 0, 0]).valid
     assert judge.check_path([[0.15 + 2e-5, -0.5, 0], [0.15 + 2e-5, 0.5, 0]]).valid

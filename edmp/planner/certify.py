@@ -89,15 +89,17 @@ def certify(
             candidates.control_points[row].cpu().numpy().astype(np.float64).clip(limits.lower, limits.upper)
         )
         control_points[0], control_points[-1] = query.start, query.goals[goal]
-        path = clamped_spline(control_points)(np.linspace(0.0, 1.0, settings.path_waypoints))
-        path[0], path[-1] = query.start, query.goals[goal]
-        if any(not differ(path, other.path, settings.distinct) for other in docket.solutions):
-            continue
-        make = _certified_quickly if quick else _certified
-        solution = make(control_points, path, query.goal_index[goal], judge, docket)
-        if solution is not None:
-            solution = replace(solution, stage=candidates.stage[row])
-            docket.solutions.append(_weighed(solution, candidates.control_points[row], descent))
+        for whole in query.whole(control_points, goal):
+            path = clamped_spline(whole)(np.linspace(0.0, 1.0, settings.path_waypoints))
+            path[0], path[-1] = whole[0], whole[-1]
+            if any(not differ(path, other.path, settings.distinct) for other in docket.solutions):
+                break
+            make = _certified_quickly if quick else _certified
+            solution = make(whole, path, query.goal_index[goal], judge, docket)
+            if solution is not None:
+                solution = replace(solution, stage=candidates.stage[row])
+                docket.solutions.append(_weighed(solution, candidates.control_points[row], descent))
+                break
 
 
 def _weighed(solution: Solution, control_points: Tensor, descent: Descent) -> Solution:

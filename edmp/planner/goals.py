@@ -28,11 +28,28 @@ class Query:
         start: (dof,).
         goals: (k, dof), k >= 1.
         goal_index: (k,) which of the caller's goals each row answers.
+        departure, arrivals: control points from where the motion really begins to ``start`` (m, dof), and from each
+            of ``goals`` to where it really ends; see `edmp.planner.contacts`.
     """
 
     start: Array
     goals: Array
     goal_index: tuple[int, ...]
+    departure: Array | None = None
+    arrivals: tuple[Array, ...] | None = None
+
+    def whole(self, control_points: Array, goal: int) -> list[Array]:
+        """Control points of the whole motion, of which ``control_points`` lead from ``start`` to goal row ``goal``.
+
+        Where there is a departure or an arrival, there are two ways to join them: smoothly, and with a stop.
+        """
+        if self.departure is None or self.arrivals is None:
+            return [control_points]
+        before, after = self.departure[:-1], self.arrivals[goal][1:]
+        stop, go = np.repeat(control_points[:1], 2, axis=0), np.repeat(control_points[-1:], 2, axis=0)
+        smooth = np.vstack([before, control_points, after])
+        stops = [stop[: 2 * bool(len(before))], control_points, go[: 2 * bool(len(after))]]
+        return [smooth, np.vstack([before, *stops, after])]
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from edmp.costs.world import checked_device
 from edmp.descent import Descent
 from edmp.planner.call import Call
 from edmp.planner.certify import Docket
+from edmp.planner.contacts import check_names, leave_contacts
 from edmp.planner.goals import Query, Refusal, resolve, unjudged
 from edmp.planner.outcome import no_path, out_of_time, refusal, success
 from edmp.planner.search import replan, search
@@ -124,6 +125,7 @@ class Planner:
         objective = Objective.of([*self.costs, *Objective.of(costs).terms], num_waypoints=self.settings.num_waypoints)
         earlier = None if warm is None else _earlier_path(self.robot, warm, self.device)
         docket = Docket()
+        check_names(self.robot, scene)
         judge = Judge(self.robot, scene)
         if time.perf_counter() - begin > time_budget:
             return out_of_time(f"while the scene was prepared ({len(scene)} obstacles)", docket, begin)
@@ -147,6 +149,8 @@ class Planner:
                     return success(call, tried, begin)
                 earlier = None
             query = resolve(self.robot, judge, start, goal, seed=seed)
+            if isinstance(query, Query):
+                query = leave_contacts(query, judge)
             if isinstance(query, Refusal):
                 docket.spent("judge", begin)
                 return refusal(query, docket, begin)

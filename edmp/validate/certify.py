@@ -9,16 +9,21 @@ between its end positions (`edmp.validate.chain`), so for any direction ``n`` fi
 where ``g_a(n)``, ``g_b(n)`` are the gaps along ``n`` at the two ends. Boxes swept by the pieces settle most triples
 (interval, piece, obstacle) at once; for the rest FCL proposes a direction at one configuration, and all intervals of
 that pair are tried with it. What remains is halved. Only these inequalities, in float64, decide that something is free.
+
+Some pairs may be given slack: they count as free while they are no deeper in each other than that. The bound that has
+to be beaten then is a negative one, and everything else is the same.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edmp.validate.bodies import Arm, World
 from edmp.validate.chain import MotionBound, PieceMotion, Poses
-from edmp.validate.probe import Direction, Prober, Touch
+from edmp.validate.probe import CONTACT_TOLERANCE, Direction, Prober, Touch
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -53,9 +58,18 @@ class Proof:
         clearance: proven lower bound of the distance to the obstacles [m] (inf without any).
     """
 
-    def __init__(self, arm: Arm, world: World, bound: MotionBound, path: Array, tightness: float | None) -> None:
+    def __init__(
+        self,
+        arm: Arm,
+        world: World,
+        bound: MotionBound,
+        path: Array,
+        tightness: float | None,
+        slack: Mapping[tuple[int, str | int], float] | None = None,
+    ) -> None:
         self.arm, self.world, self.bound, self.path = arm, world, bound, path
         self.tightness = tightness
+        self.slack = slack or {}  # depth that a pair may have, by `Prober.key` [m]
         self.moved = np.concatenate([[0.0], np.abs(np.diff(path, axis=0)).sum(axis=1).cumsum()])
         self.env_pairs = arm.moving * len(world)
         self.q = np.empty((0, arm.chain.dof))
@@ -183,11 +197,23 @@ class Proof:
                 self.nearest = min(self.nearest, answer.distance)
         return touches
 
+    def close(self, within: float) -> list[Touch | Direction]:
+        """All pairs that may be within a distance of each other at the first configuration, looked at [m]."""
+        self.path = self.path[:1]
+        intervals = self.first_intervals()
+        motion = self._motion(intervals)
+        score = np.concatenate([self._boxes(intervals, motion).ravel(), self._spheres(intervals, motion).ravel()])
+        return [self.prober.separate(self.poses, 0, int(pair)) for pair in np.flatnonzero(score <= within)]
+
     def _wanted(self, pair: Index) -> Array:
         """The bound that each pair has to beat: 0, or nearly the smallest distance seen so far."""
-        if self.tightness is None or not np.isfinite(self.nearest):
-            return np.zeros(len(pair))
-        return np.where(pair < self.env_pairs, max(0.0, self.nearest - self.tightness), 0.0)
+        wanted = np.zeros(len(pair))
+        if self.tightness is not None and np.isfinite(self.nearest):
+            wanted = np.where(pair < self.env_pairs, max(0.0, self.nearest - self.tightness), 0.0)
+        if self.slack:
+            depth = np.array([self.slack.get(self.prober.key(int(one)), -1.0) for one in pair])
+            wanted = np.where(depth >= 0.0, -(depth + CONTACT_TOLERANCE), wanted)
+        return wanted
 
     def _note(self, bound: float) -> None:
         self.clearance = min(self.clearance, float(bound))
@@ -366,8 +392,10 @@ class Proof:
         if key not in self._directions:
             answer = self.prober.separate(self.poses, config, pair)
             if isinstance(answer, Touch):
-                self.touch = answer
-                return None
+                if not answer.n.any() or -answer.gap > self.slack.get(self.prober.key(pair), -1.0):
+                    self.touch = answer
+                    return None
+                answer = Direction(answer.n, answer.h, config, answer.gap)
             self._directions[key] = answer
             if pair < self.env_pairs:
                 self.nearest = min(self.nearest, answer.distance)

@@ -14,6 +14,7 @@ from edmp.trajectory import Trajectory
 from edmp.validate.bodies import Arm, World
 from edmp.validate.certify import Proof
 from edmp.validate.chain import MotionBound
+from edmp.validate.contacts import is_allowed, proofs_with_contacts
 from edmp.validate.probe import Touch
 from edmp.validate.separation import best_direction
 from edmp.validate.timed import timing_fault
@@ -29,12 +30,17 @@ MOUNT_TOLERANCE = 0.01
 """The fixed base may stand in its support to this depth [m]: no motion changes it, and arms are mounted on tables."""
 
 
+_REMEMBERED = 64
+"""Verdicts on single configurations that are kept."""
+
+
 class Judge:
     """Decides about one robot in one scene. Cheap to make; every question uses FCL objects of its own.
 
     A valid verdict is a proof for every configuration on the path, not a sample: see `edmp.validate.certify`. It speaks
     about the convex pieces ``link.hulls_B`` of the links; pairs of links are those of ``robot.collision_pairs``. Less
-    than ``CONTACT_TOLERANCE`` (0.01 mm) apart counts as contact.
+    than ``CONTACT_TOLERANCE`` (0.01 mm) apart counts as contact. Contacts are allowed where a motion begins and ends,
+    if they are no deeper than 0.1 mm or the robot names them, until they part: see `edmp.validate.contacts`.
     """
 
     def __init__(self, robot: Robot, scene: Scene) -> None:
@@ -42,23 +48,40 @@ class Judge:
         self._arm = Arm.of(robot)
         self._world = World(scene, robot.X_W0)
         self._base = self._base_contacts()
+        self._named = frozenset((contact.link, contact.obstacle) for contact in robot.allowed_contacts)
+        self._checked: dict[bytes, Verdict] = {}
 
     # -- questions --------------------------------------------------------------------------------------------
 
     def check(self, q: ArrayLike) -> Verdict:
-        """All that is wrong with one configuration ``q`` (dof,), every contact with its depth."""
+        """All that is wrong with one configuration ``q`` (dof,), every contact with its depth.
+
+        Contacts that a motion from there may begin with make it not invalid, see `Verdict.allowed`.
+        """
         path = self._path(q, 1)[None]
         if not np.isfinite(path).all():
             return Verdict(False, Cause.NOT_FINITE, detail=f"the configuration holds {_bad(path)}")
+        known = self._checked.get(path.tobytes())
+        if known is not None:
+            return known
         limits = tuple(self._limits(path))
         proof = Proof(self._arm, self._world, self._bound(path), path, 1e-4)
         touches = proof.all_touches()
         base = tuple(dataclasses.replace(contact, q=path[0].copy()) for contact in self._base)
-        contacts = self._contacts(proof, touches, None) + base
+        may = [is_allowed(touch, proof.prober.names(touch.pair), self._named) for touch in touches]
+        contacts = (
+            self._contacts(proof, [touch for touch, yes in zip(touches, may, strict=True) if not yes], None) + base
+        )
         contacts = tuple(sorted(contacts, key=lambda contact: -contact.depth))
+        allowed = self._contacts(proof, [touch for touch, yes in zip(touches, may, strict=True) if yes], None)
         cause = _cause(limits, contacts)
-        clearance = proof.clearance if cause is Cause.NONE else 0.0
-        return Verdict(cause is Cause.NONE, cause, contacts, limits, clearance, 0, proof.prober.queries)
+        clearance = proof.clearance if cause is Cause.NONE and not allowed else 0.0
+        queries = proof.prober.queries
+        verdict = Verdict(cause is Cause.NONE, cause, contacts, limits, clearance, 0, queries, allowed=allowed)
+        if len(self._checked) >= _REMEMBERED:
+            self._checked.clear()
+        self._checked[path.tobytes()] = verdict
+        return verdict
 
     def check_path(
         self,
@@ -97,11 +120,19 @@ class Judge:
         if self._base:
             contacts = tuple(dataclasses.replace(contact, q=path[0].copy(), edge=0) for contact in self._base)
             return Verdict(False, Cause.COLLISION, contacts, edges=edges)
-        proof = Proof(self._arm, self._world, self._bound(path), path, tightness)
+        bound = self._bound(path)
+        proof = Proof(self._arm, self._world, bound, path, tightness)
         proof.run()
         queries = proof.prober.queries
         if proof.touch is None:
             return Verdict(True, min_clearance=proof.clearance, edges=edges, distance_queries=queries)
+        parts = proofs_with_contacts(self._arm, self._world, bound, path, tightness, self._named)
+        queries += sum(part.prober.queries for part in parts)
+        if parts and parts[-1].touch is None:
+            ends = tuple(contact for q in (path[0], path[-1]) for contact in self.check(q).allowed)
+            return Verdict(True, edges=edges, distance_queries=queries, allowed=ends)
+        proof = parts[-1] if parts else proof
+        assert proof.touch is not None
         contacts = self._contacts(proof, [proof.touch], self._edge(path, proof.q[proof.touch.config]))
         return Verdict(False, _cause((), contacts), contacts, edges=edges, distance_queries=queries)
 
@@ -153,7 +184,8 @@ class Judge:
         deepest: dict[tuple[str, str, bool], Contact] = {}
         for touch in touches:
             names = proof.prober.names(touch.pair)
-            contact = Contact(*names, max(0.0, -touch.gap), proof.q[touch.config].copy(), edge)
+            direction = None if names[2] or not touch.n.any() else self.robot.X_W0[:3, :3] @ touch.n
+            contact = Contact(*names, max(0.0, -touch.gap), proof.q[touch.config].copy(), edge, direction)
             if names not in deepest or deepest[names].depth < contact.depth:
                 deepest[names] = contact
         return tuple(deepest.values())

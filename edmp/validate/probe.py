@@ -37,11 +37,17 @@ class Direction:
 
 @dataclass(frozen=True, eq=False)
 class Touch:
-    """A pair in contact at a configuration, ``gap`` = minus its depth [m]."""
+    """A pair in contact at a configuration, ``gap`` = minus its depth [m].
+
+    ``n`` and ``h`` as in `Direction`: moving the piece along ``n`` by the depth frees it. A mesh that is not convex has
+    no direction, and of such a contact the depth is a guess: ``n`` is zero.
+    """
 
     config: int
     pair: int
     gap: float
+    n: Array
+    h: float
 
 
 class Prober:
@@ -67,6 +73,13 @@ class Prober:
         s = pair - self.env_pairs
         a, b = sorted(self.arm.pieces[k[s]].link for k in (self.arm.self_moving, self.arm.self_fixed))
         return links[a].name, links[b].name, True
+
+    def key(self, pair: int) -> tuple[int, str | int]:
+        """The pair by its moving piece and the name of the obstacle, or the other piece: the same in every world."""
+        if pair < self.env_pairs:
+            k, o = divmod(pair, len(self.world))
+            return k, self.world.names[o]
+        return int(self.arm.self_moving[pair - self.env_pairs]), int(self.arm.self_fixed[pair - self.env_pairs])
 
     def separate(self, poses: Poses, config: int, pair: int) -> Direction | Touch:
         """FCL's separating direction, verified; if it proves nothing, the best that can be found."""
@@ -99,10 +112,11 @@ class Prober:
                 return Direction(n_f, h, config, gap)
             hints = n_O[None]
         gap, n_O = best_direction(piece.polytope, R_fO.T @ R_0f.T @ R_0m, (p_fm - p_fO) @ R_fO, convex, hints)
-        if gap <= CONTACT_TOLERANCE:
-            return Touch(config, pair, gap)
         n_f = R_fO @ n_O
-        return Direction(n_f, float(convex.support(n_O) + n_f @ p_fO), config, gap)
+        h = float(convex.support(n_O) + n_f @ p_fO)
+        if gap <= CONTACT_TOLERANCE:
+            return Touch(config, pair, gap, n_f, h)
+        return Direction(n_f, h, config, gap)
 
     def _separate_solid(self, poses: Poses, config: int, pair: int) -> Direction | Touch:
         """A mesh that is not convex: distance of the two surfaces (triangle to triangle), then of the insides."""
@@ -118,7 +132,7 @@ class Prober:
             point_m = (solid.point - poses.p[config, piece.body]) @ poses.R[config, piece.body]
             inside = piece.polytope.contains(point_m)
         if distance <= CONTACT_TOLERANCE or inside:
-            return Touch(config, pair, -solid.depth(vertices))
+            return Touch(config, pair, -solid.depth(vertices), _ZERO, 0.0)
         return Direction(_ZERO, 0.0, config, distance)
 
     def _obstacle(self, o: int) -> fcl.CollisionObject:

@@ -35,6 +35,7 @@ class Contact:
         depth: how far the two must move apart to be free [m]; 0 for a touch within the contact tolerance.
         q: (dof,) the configuration [rad or m].
         edge: index of the path's edge (between waypoints ``edge`` and ``edge + 1``), None for a single configuration.
+        direction: (3,) unit vector in the world along which the link leaves the obstacle soonest; None if not known.
     """
 
     link: str
@@ -43,6 +44,7 @@ class Contact:
     depth: float
     q: Array
     edge: int | None = None
+    direction: Array | None = None
 
     def message(self) -> str:
         """One clause for a person, such as: panda_hand is 12.3 mm inside "shelf_bottom"."""
@@ -76,15 +78,17 @@ class Verdict:
     """The judge's word on a configuration or a path.
 
     Attributes:
-        valid: True only with a proof: every configuration on every edge is free.
+        valid: True only with a proof: every configuration on every edge is free, but for ``allowed`` contacts.
         cause: why not; NONE if valid.
         contacts: what touches. For a path: the contacts at one configuration where it fails, deepest first.
         limits: joints out of their limits (of a path: the worst of each joint and side).
         min_clearance: a distance that every moving link is proven to keep from every obstacle [m]; inf without
-            obstacles, 0 if not valid.
+            obstacles, 0 if not valid, or if there are allowed contacts.
         edges: edges of the path that were looked at.
         distance_queries: FCL queries that it took.
         detail: further facts for the message (which end is missed, by how much).
+        allowed: contacts that do not make it invalid, at the beginning and at the end: what rests within 0.1 mm, and
+            what the robot names. See `edmp.validate.contacts` for what is proved of them.
     """
 
     valid: bool
@@ -95,10 +99,11 @@ class Verdict:
     edges: int = 0
     distance_queries: int = 0
     detail: str = ""
+    allowed: tuple[Contact, ...] = ()
 
     def message(self) -> str:
         """One line for a person."""
         if self.valid:
-            return "free"
+            return "; ".join(["free", *(f"{contact.message()}, as allowed" for contact in self.allowed)])
         parts = [violation.message() for violation in self.limits] + [contact.message() for contact in self.contacts]
         return "; ".join(parts) or self.detail or self.cause.value

@@ -1,0 +1,129 @@
+"""Contacts that a motion may begin or end with: what rests on something, and what the robot names.
+
+Two bodies that touch no deeper than `REST_TOLERANCE` where a path begins or ends are at rest there, which is no
+penetration. Pairs that the robot names (`Robot.with_allowed_contacts`) may touch deeper where the path begins. Of such
+a pair the judge proves, with the same inequalities as everything else (`edmp.validate.certify`):
+
+- from the beginning until it has parted, it is nowhere deeper than it was, within `REST_TOLERANCE`;
+- from then on it never touches again, unless it is to touch at the end: from when it last comes near, it is again
+  nowhere deeper than that.
+
+It has parted where it is further apart than `REST_TOLERANCE` at one of the configurations looked at, between which no
+point of the arm moves further than `LOOK_STEP`. Depths are along the direction that frees the pair soonest, and proved
+to within the contact tolerance of 0.01 mm. Meshes that are not convex have no such direction: nothing rests on them.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edmp.validate.bodies import Arm, World
+from edmp.validate.certify import Proof
+from edmp.validate.chain import MotionBound
+from edmp.validate.probe import Prober, Touch
+
+Array = NDArray[np.float64]
+Key = tuple[int, str | int]
+
+REST_TOLERANCE = 1e-4
+"""What is no deeper in something than this rests on it [m]."""
+LOOK_STEP = 5e-3
+"""No point of the arm moves further between two looks whether a pair has parted [m]."""
+
+
+@dataclass(frozen=True)
+class _Stretch:
+    """A pair that may touch from the beginning of the path to ``until``, and from ``again`` to its end, no deeper than
+    ``depth`` [m]. Places on the path are numbers of edges, with fractions."""
+
+    key: Key
+    depth: float
+    until: float
+    again: float
+
+
+def proofs_with_contacts(
+    arm: Arm,
+    world: World,
+    bound: MotionBound,
+    path: Array,
+    tightness: float | None,
+    named: Collection[tuple[str, str]],
+) -> list[Proof]:
+    """Proofs of the parts of a path, in order, up to the first that fails; empty if nothing touches at its ends.
+
+    Args:
+        arm, world, bound, path, tightness: as for `Proof`.
+        named: (link, obstacle) that may touch deeper than what rests.
+    """
+    last = float(len(path) - 1)
+    begin, end = (_resting(Proof(arm, world, bound, path[k][None], None), named) for k in (0, -1))
+    stretches = []
+    for key, pair in {**end, **begin}.items():
+        depth = REST_TOLERANCE + (max(0.0, -begin[key][1]) if key in begin and begin[key][2] else 0.0)
+        if key in end and -end[key][1] > depth:
+            continue  # deeper in at the end than it was: that is for the proof to find
+        until = _parting(arm, world, path, pair[0]) if key in begin else 0.0
+        again = last - _parting(arm, world, path[::-1], pair[0]) if key in end else last
+        stretches.append(_Stretch(key, depth, until, again))
+    if not stretches:
+        return []
+    cuts = sorted({0.0, last, *(s.until for s in stretches), *(s.again for s in stretches)})
+    proofs: list[Proof] = []
+    for a, b in itertools.pairwise(cuts) if last > 0 else [(0.0, 0.0)]:
+        slack = {s.key: s.depth for s in stretches if b <= s.until or a >= s.again}
+        proof = Proof(arm, world, bound, _part(path, a, b), tightness, slack)
+        proof.run()
+        proofs.append(proof)
+        if proof.touch is not None:
+            break
+    return proofs
+
+
+def is_allowed(touch: Touch, names: tuple[str, str, bool], named: Collection[tuple[str, str]]) -> bool:
+    """May a motion begin with this contact? Its direction must be known, and it is shallow, or named."""
+    return bool(touch.n.any()) and (-touch.gap <= REST_TOLERANCE or names[:2] in named)
+
+
+def _resting(proof: Proof, named: Collection[tuple[str, str]]) -> dict[Key, tuple[int, float, bool]]:
+    """Pairs that are in touch, or nearly, as may be: their number, gap [m], and whether they are named."""
+    found = {}
+    for answer in proof.close(REST_TOLERANCE):
+        if isinstance(answer, Touch):
+            names = proof.prober.names(answer.pair)
+            if is_allowed(answer, names, named):
+                found[proof.prober.key(answer.pair)] = (answer.pair, answer.gap, names[:2] in named)
+    return found
+
+
+def _parting(arm: Arm, world: World, path: Array, pair: int) -> float:
+    """The first place on the path where a pair that touches at its beginning is seen to have parted; or its end."""
+    edges = np.diff(path, axis=0)
+    reach = arm.motion_bound(np.abs(path).max(axis=0)).reach.max(axis=0, initial=0.0)
+    cuts = np.maximum(1, np.ceil(np.abs(edges) @ reach / LOOK_STEP)).astype(np.int64)
+    places = np.concatenate([[0.0], *(k + np.arange(1, n + 1) / n for k, n in enumerate(cuts))])
+    prober = Prober(arm, world)
+    for few in np.array_split(places, 1 + len(places) // 64):
+        poses = arm.chain.poses(np.array([_at(path, place) for place in few]))
+        for k, place in enumerate(few):
+            answer = prober.separate(poses, k, pair)
+            if not isinstance(answer, Touch) and answer.distance > REST_TOLERANCE:
+                return float(place)
+        prober = Prober(arm, world)  # it remembers poses by their numbers
+    return float(places[-1])
+
+
+def _at(path: Array, place: float) -> Array:
+    k = min(int(place), len(path) - 1)
+    return path[k] if place == k else path[k] + (place - k) * (path[k + 1] - path[k])
+
+
+def _part(path: Array, a: float, b: float) -> Array:
+    """The polyline from place ``a`` to place ``b``."""
+    inner = path[int(np.floor(a)) + 1 : int(np.ceil(b))]
+    return np.vstack([_at(path, a), inner, _at(path, b)]) if b > a else _at(path, a)[None]
