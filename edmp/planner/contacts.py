@@ -70,13 +70,13 @@ def leave_contacts(query: Query, judge: Judge) -> Query | Refusal:
 
 def _away(judge: Judge, q: Array, contacts: Sequence[Contact]) -> Array:
     """(n, dof) from ``q`` straight away from what it touches; ``q`` alone if it touches nothing, or cannot."""
-    pushes = [contact for contact in contacts if contact.direction is not None]
-    direction = np.sum([contact.direction for contact in pushes], axis=0) if pushes else np.zeros(3)
+    pushes = [(contact, contact.direction) for contact in contacts if contact.direction is not None]
+    direction = sum((push for _, push in pushes), np.zeros(3))
     if not np.linalg.norm(direction) > 1e-3:
         return q[None]
-    direction /= np.linalg.norm(direction)
+    direction = direction / np.linalg.norm(direction)
     robot = judge.robot
-    body = max(robot.links[robot.link_index(contact.link)].body for contact in pushes)
+    body = max(robot.links[robot.link_index(contact.link)].body for contact, _ in pushes)
     for height in _HEIGHTS:
         for turning in (False, True):  # an arm with few joints cannot but turn
             points = _straight(robot, q, body, height * _SHARES[:, None] * direction, turning=turning)

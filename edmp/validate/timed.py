@@ -42,8 +42,8 @@ def timing_fault(robot: Robot, trajectory: Trajectory) -> str | None:
         return f"its times begin at {times[0]:.6g} s, not at 0"
     h = np.diff(times)
     if not (h > 0.0).all():
-        k = int((h <= 0.0).argmax())
-        return f"its times do not increase: {times[k + 1]:.6g} s after {times[k]:.6g} s"
+        back = int((h <= 0.0).argmax())
+        return f"its times do not increase: {times[back + 1]:.6g} s after {times[back]:.6g} s"
     limits, h = robot.limits, h[:, None]
     for what, value, limit, unit in (
         ("velocity", v, limits.velocity, "/s"),

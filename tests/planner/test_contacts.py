@@ -143,7 +143,7 @@ def test_what_is_allowed_goes_with_the_robot(tmp_path):
     assert robot.without_attachment("block").allowed_contacts == ()
     start, end = over(0.5, 0.0, 0.0), over(*GOALS["up"])
     result = edmp.plan(table(2e-3), start, end, robot=robot)
-    save_plan(tmp_path / "plan.json", Problem(table(2e-3), robot, start, end), result)
+    save_plan(tmp_path / "plan.json", Problem(robot=robot, scene=table(2e-3), start=start, goal=end), result)
     again = load_plan(tmp_path / "plan.json").problem.robot
     assert again.allowed_contacts == robot.allowed_contacts
 
