@@ -124,12 +124,11 @@ def buried_allowance(vertices: Array, interfaces: Sequence[Interface | Seam], *,
     return allowance
 
 
-def fit_hulls(geometry: SourceGeometry, settings: FitSettings) -> list[Array]:
-    """(V, 3) vertices of one outer polytope, or of several for a concave mesh."""
-    pieces = [geometry.points]
-    if geometry.triangles is not None:
-        pieces = convex_pieces(geometry.points, geometry.triangles, max_pieces=settings.max_pieces)
-    return [fit_hull(points, settings) for points in pieces]
+def pieces_of(geometry: SourceGeometry, settings: FitSettings) -> list[Array]:
+    """(n, 3) points of one convex piece, or of several for a concave mesh."""
+    if geometry.triangles is None:
+        return [geometry.points]
+    return convex_pieces(geometry.points, geometry.triangles, max_pieces=settings.max_pieces)
 
 
 def fit_hull(points: Array, settings: FitSettings) -> Array:

@@ -98,22 +98,24 @@ def outer_polytope(points: Array, *, tolerance: float = 5e-4) -> Array:
     except QhullError as error:
         raise InvalidInputError(f"{len(points)} points span no volume: no convex hull") from error
     if len(original) <= _MANY:
-        return _rounded_outward(_collapsed(original, original, tolerance, share=0.0), original)
-    thin, outside = _thinned(original, 0.08 * tolerance)
-    return _rounded_outward(_collapsed(outside, thin, tolerance, share=0.1), original)
+        return rounded_outward(_collapsed(original, original, tolerance, share=0.0), original)
+    thin, outside = _thinned(original, tolerance)
+    return rounded_outward(_collapsed(outside, thin, tolerance, share=0.1), original)
 
 
 def _thinned(original: Array, tolerance: float) -> tuple[Array, Array]:
     """Fewer points: some vertices (n, 3) of a hull, and the same number moved out until the hull is inside again.
 
-    Quickhull, stopped early: what lies farthest outside comes in next, until nothing is farther out than ``tolerance``.
+    Quickhull, stopped early: what lies farthest outside comes in next, until what is out is a small part of the
+    tolerance; of a body that is round all over, a larger part.
     """
     extremes = [pick(original[:, k]) for k in range(3) for pick in (np.argmin, np.argmax)]
     chosen = np.unique([*extremes, *(int(np.argmax(original @ d)) for d in _DIAGONALS)])
     while True:
         hull = ConvexHull(original[chosen])
         height = original @ hull.equations[:, :3].T + hull.equations[:, 3]
-        outermost = height.argmax(axis=0)[height.max(axis=0) > tolerance]
+        share = 0.08 if len(chosen) <= 2 * _MANY else 0.25
+        outermost = height.argmax(axis=0)[height.max(axis=0) > share * tolerance]
         if not len(outermost):
             break
         chosen = np.union1d(chosen, outermost)
@@ -240,8 +242,9 @@ def _triples(n: int) -> NDArray[np.int64]:
     return np.array(list(itertools.combinations(range(min(n, 24)), 3)), dtype=np.int64).reshape(-1, 3)
 
 
-def _rounded_outward(vertices: Array, original: Array) -> Array:
-    """Vertices on the grid, pushed out just far enough that the polytope still contains ``original``."""
+def rounded_outward(vertices: Array, original: Array | None = None) -> Array:
+    """Vertices on the grid, pushed out just far enough that the polytope still contains ``original``, or itself."""
+    original = vertices if original is None else original
     grown = vertices
     centre = original.mean(axis=0)
     for _ in range(20):

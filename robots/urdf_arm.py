@@ -15,6 +15,9 @@ HAND = 3
 """After at least so many joints of an arm, shorter branches than this are a gripper."""
 
 _GRIPPER = re.compile(r"gripper|finger|jaw|claw", re.IGNORECASE)
+_FINGER = re.compile(
+    r"finger|jaw|claw", re.IGNORECASE
+)  # a link that is a gripper may just be mounted on the last joint
 _WRIST = re.compile(r"wrist|roll|pitch|yaw|rot|twist", re.IGNORECASE)
 
 
@@ -127,7 +130,7 @@ def _is_gripper(urdf: Urdf, joint: UrdfJoint, arm: Sequence[UrdfJoint], depth: d
     """Whether the last joint of a chain is by its name one that opens and shuts."""
     if depth[joint.child] or len(arm) < HAND or _WRIST.search(joint.name):
         return False
-    if not _GRIPPER.search(joint.name):
+    if not _GRIPPER.search(joint.name) and not _FINGER.search(joint.child):
         return False
     note(
         f"{joint.place}: by its name a gripper, so it is no joint of the arm and stands still; "

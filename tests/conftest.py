@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,3 +21,12 @@ def mbm_panda() -> Path:
     if not MBM.is_dir():
         pytest.skip("MotionBenchMaker problems are not beside this checkout")
     return MBM / "panda"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Tests keep fits in a folder of their own, and find none of the user's."""
+    folder = tmp_path_factory.mktemp("fits")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("edmp.robots.fit_cache.cache_folder", lambda: folder)
+        yield

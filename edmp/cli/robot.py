@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -28,6 +30,7 @@ def fit(
     package: Annotated[
         list[str] | None, typer.Option(help="NAME=FOLDER of meshes named package://NAME/...; may be repeated.")
     ] = None,
+    refit: Annotated[bool, typer.Option("--refit", help="Fit anew what has been fitted before.")] = False,
 ) -> None:
     """Fit spheres, boxes and convex pieces to the collision meshes of an arm and write a robot description."""
     check_writable(out, "--out", suffixes=(".yaml", ".yml"))
@@ -36,10 +39,27 @@ def fit(
 
     packages = dict(_package(text) for text in package or ())
     held = dict(_frozen(text) for text in frozen) if frozen else None
-    with progress_console().status(f"fitting {source}") as status:
-        fit_description(source, output=out, tool=tool, frozen=held, packages=packages, progress=status.update)
+    with _fitting() as progress:
+        fit_description(
+            source, output=out, tool=tool, frozen=held, packages=packages, progress=progress, cache=not refit
+        )
     robot = load_robot(out)
     report_console().print(f"{robot.name}: {robot.dof} joints, {len(robot.spheres)} spheres; written: {out}")
+
+
+@contextmanager
+def _fitting() -> Iterator[Callable[[str, float], None]]:
+    """What shows progress: a bar on a terminal, else a line for each step."""
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+    console = progress_console()
+    if not console.is_terminal:
+        yield lambda what, done: console.print(f"{done:4.0%} {what}")
+        return
+    columns = BarColumn(), TaskProgressColumn(), TimeElapsedColumn(), TextColumn("{task.description}", markup=False)
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("reading", total=1.0)
+        yield lambda what, done: bar.update(task, description=what, completed=done)
 
 
 def _frozen(text: str) -> tuple[str, float]:
@@ -55,6 +75,22 @@ def _package(text: str) -> tuple[str, Path]:
     if not equals or not Path(folder).is_dir():
         raise InvalidInputError(f"--package: expected NAME=FOLDER with a folder that exists, got {text!r}")
     return name, Path(folder)
+
+
+@app.command("list")
+def list_robots() -> None:
+    """The built-in robots."""
+    from rich.table import Table
+
+    from edmp.robots import built_in_robots, load_robot
+
+    table = Table("robot", "joints", "gripper [m]", "tool frame", "other tool frames", box=None)
+    for name in built_in_robots():
+        robot = load_robot(name)
+        width = f"{robot.gripper.max_width:g}" if robot.gripper else "-"
+        others = ", ".join(tool.name for tool in robot.tools if tool.name != robot.tool.name)
+        table.add_row(name, str(robot.dof), width, robot.tool.name, others or "-")
+    report_console().print(table)
 
 
 @app.command()

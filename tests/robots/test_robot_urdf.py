@@ -99,8 +99,16 @@ def test_saved_urdf_loads_the_same(small, tmp_path):
 def test_fit_description_writes_what_it_returns(write, tmp_path):
     output = tmp_path / "small.yaml"
     told: list[str] = []
-    document = fit_description(write(ARM), output=output, settings=QUICK, progress=told.append)
+    shares: list[float] = []
+
+    def progress(what: str, done: float) -> None:
+        told.append(what)
+        shares.append(done)
+
+    document = fit_description(write(ARM), output=output, settings=QUICK, progress=progress, cache=False)
     assert any("one" in line for line in told)
+    assert shares == sorted(shares)
+    assert 0 == shares[0] < 0.5 < shares[-1] < 1
     again = fit_description(output, settings=QUICK)
     assert again == document
     with pytest.raises(InvalidInputError, match="does not exist"):
