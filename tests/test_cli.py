@@ -258,6 +258,31 @@ def test_robot_info(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("robot", "info", "nosuch") == 2
 
 
+def test_robot_list(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("robot", "list") == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()[1:]]
+    assert {row[0]: row[1] for row in rows} == {"fr3": "7", "panda": "7", "ur5": "6"}
+
+
+def test_robot_fit_shows_what_it_is_doing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    joint = '<joint name="a" type="revolute"><parent link="base"/><child link="{}"/><axis xyz="0 0 1"/>{}</joint>'
+    limit = '<limit lower="-1" upper="1" velocity="1" effort="1"/>'
+    box = '<collision><origin xyz="0 0 {}"/><geometry><box size="0.05 0.05 0.1"/></geometry></collision>'
+    links = f'<link name="base">{box.format(0)}</link><link name="arm">{box.format(0.2)}</link>'
+    (tmp_path / "arm.urdf").write_text(f'<robot name="arm">{links}{joint.format("arm", limit)}</robot>')
+    command = "robot", "fit", tmp_path / "arm.urdf", "--out", tmp_path / "arm.yaml"
+    assert run(*command) == 0
+    shown = capsys.readouterr().err
+    assert "0% convex pieces of base" in shown
+    assert "% spheres of arm" in shown
+    made = (tmp_path / "arm.yaml").read_text()
+    assert run(*command) == 0
+    assert "convex pieces" not in capsys.readouterr().err
+    assert run(*command, "--refit") == 0
+    assert "convex pieces" in capsys.readouterr().err
+    assert (tmp_path / "arm.yaml").read_text() == made
+
+
 def test_robot_fit_checks_its_output_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("robot", "fit", tmp_path / "arm.urdf", "--out", tmp_path / "no" / "arm.yaml") == 2
     assert "does not exist" in capsys.readouterr().err

@@ -169,6 +169,10 @@ VARIANTS: dict[str, tuple[str, str | None]] = {
         robot(SIDE, joint("gripper", "four", "side", inside=AXIS + LIMIT)),
         r"joint gripper: by its name a gripper.*tool='side' would make it one",
     ),
+    "an arm that ends in a jaw, by the name of the link": (
+        robot('<link name="moving_jaw"/>', joint("6", "four", "moving_jaw", inside=AXIS + LIMIT)),
+        r"joint 6: by its name a gripper.*tool='moving_jaw' would make it one",
+    ),
 }
 
 
