@@ -19,7 +19,7 @@ _HOMES = {
     "edmp.costs": ("Ensemble", "Member"),
     "edmp.guidance": ("GuidanceSettings",),
     "edmp.planner": ("Planner", "PlannerSettings", "plan"),
-    "edmp.planfile": ("PlanFile", "load_plan", "save_plan"),
+    "edmp.planfile": ("PlanFile", "load_plan", "load_result", "save_plan"),
     "edmp.prior": ("Prior",),
     "edmp.problem": ("PoseGoal", "Problem", "load_example", "load_problem", "save_problem"),
     "edmp.result": ("PlanResult", "Solution", "Stage", "Stats", "Status"),
@@ -52,7 +52,7 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 if TYPE_CHECKING:
     from edmp.costs import Ensemble, Member
     from edmp.guidance import GuidanceSettings
-    from edmp.planfile import PlanFile, load_plan, save_plan
+    from edmp.planfile import PlanFile, load_plan, load_result, save_plan
     from edmp.planner import Planner, PlannerSettings, plan
     from edmp.prior import Prior
     from edmp.problem import PoseGoal, Problem, load_example, load_problem, save_problem
@@ -106,6 +106,7 @@ __all__ = [
     "load_example",
     "load_plan",
     "load_problem",
+    "load_result",
     "load_robot",
     "load_scene",
     "load_urdf",

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +74,15 @@ def load_plan(path: str | Path) -> PlanFile:
         raise FileFormatError(f"{path}: damaged plan file: {reason}") from None
 
 
+def load_result(path: str | Path) -> PlanResult:
+    """The result of a plan file, which knows its problem; `PlanResult.save` writes it.
+
+    Raises:
+        FileFormatError: as `load_plan`.
+    """
+    return load_plan(path).result
+
+
 def plan_document(problem: Problem, result: PlanResult) -> Document:
     """What `save_plan` writes."""
     goals = problem.goal if isinstance(problem.goal, tuple) else (problem.goal,)
@@ -90,7 +99,8 @@ def plan_document(problem: Problem, result: PlanResult) -> Document:
 
 def plan_from_document(document: Mapping[str, Any]) -> PlanFile:
     """The inverse of `plan_document`."""
-    return PlanFile(_problem(document), result_from_document(document["result"]))
+    problem = _problem(document)
+    return PlanFile(problem, replace(result_from_document(document["result"]), problem=problem))
 
 
 def result_document(result: PlanResult) -> Document:

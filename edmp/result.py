@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import base64
 import enum
+import html
+import tempfile
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+import edmp  # what is above this module is reached through its front
+from edmp.problem import Problem
+from edmp.robots.errors import EdmpError, InvalidInputError
 from edmp.trajectory import Trajectory
 
 Array = NDArray[np.float64]
@@ -105,6 +112,7 @@ class PlanResult:
         alternatives: other certified motions that differ from `best` and from each other, best first; as many as were
             asked for, or as there were.
         stats: timings and counts.
+        problem: robot, scene, start and goal that were asked for; None in results that were put together by hand.
     """
 
     status: Status
@@ -112,6 +120,7 @@ class PlanResult:
     best: Solution | None
     alternatives: tuple[Solution, ...]
     stats: Stats
+    problem: Problem | None = None
 
     @property
     def solved(self) -> bool:
@@ -131,3 +140,27 @@ class PlanResult:
     def trajectory(self) -> Trajectory | None:
         """The best motion, timed."""
         return self.best.trajectory if self.best else None
+
+    def save(self, path: str | Path) -> None:
+        """Write a plan file, which holds the problem, too, and stands alone; `edmp.load_result` reads it.
+
+        Raises:
+            InvalidInputError: the file cannot be written, or the result does not know its problem.
+        """
+        if self.problem is None:
+            raise InvalidInputError("this result does not know its problem: edmp.save_plan(path, problem, result)")
+        edmp.save_plan(path, self.problem, self)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the line of the report, and a picture if one can be drawn."""
+        line = f"<p><b>{self.status.value}</b> {html.escape(self.message)}</p>"
+        if self.problem is None:
+            return line
+        with tempfile.TemporaryDirectory() as folder:
+            picture = Path(folder) / "plan.png"
+            try:
+                edmp.save_image(self, picture, geometry="hulls", renderer="numpy")
+            except EdmpError as error:
+                return f"{line}<p>no picture: {html.escape(str(error))}</p>"
+            encoded = base64.b64encode(picture.read_bytes()).decode("ascii")
+        return f'{line}<img alt="the plan" style="max-width:100%" src="data:image/png;base64,{encoded}">'

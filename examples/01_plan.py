@@ -18,7 +18,7 @@ def main(*, headless: bool = False) -> edmp.PlanResult:
     if result.solved:
         print(f"{len(result.trajectory.times)} samples, the last at {result.trajectory.times[-1]:.2f} s")
     if not headless:
-        edmp.viz.show(result, problem=problem)
+        edmp.viz.show(result)
     return result
 
 

@@ -28,7 +28,7 @@ def main(*, headless: bool = False) -> edmp.PlanResult:
     if result.best:
         print(f"ends at goal {result.best.goal_index} with the joints at {result.path[-1].round(3)} rad")
     if not headless:
-        edmp.viz.show(result, robot=robot, scene=SCENE)
+        edmp.viz.show(result)
     return result
 
 

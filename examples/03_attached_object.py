@@ -28,7 +28,7 @@ def main(*, headless: bool = False) -> edmp.PlanResult:
     released = holding.without_attachment("parcel")
     print(f"links while carrying: {len(holding.links)}, after letting go: {len(released.links)}")
     if not headless:
-        edmp.viz.show(result, robot=holding, scene=WALL)
+        edmp.viz.show(result)
     return result
 
 

@@ -63,7 +63,7 @@ def main(*, headless: bool = False) -> edmp.PlanResult:
         lean = mean_lean(robot, plan)
         print(f"{name}: {plan.message}; the tool leans {lean:.3f} rad from upright on average")
     if not headless:
-        edmp.viz.show(result, robot=robot, scene=problem.scene)
+        edmp.viz.show(result)
     return result
 
 

@@ -62,7 +62,7 @@ def main(*, headless: bool = False) -> edmp.PlanResult:
     result = edmp.plan(POST, start, goal, robot=arm)
     print(result.status, result.message)
     if not headless:
-        edmp.viz.show(result, robot=arm, scene=POST)
+        edmp.viz.show(result)
     return result
 
 

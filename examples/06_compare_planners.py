@@ -45,7 +45,7 @@ def main(*, headless: bool = False) -> edmp.PlanResult:
         print(f"{name}: {length:.2f} rad in {seconds:.2f} s, {verdict}")
     print(result.status, result.message)
     if not headless:
-        edmp.viz.show(result, problem=problem)
+        edmp.viz.show(result)
     return result
 
 

@@ -36,7 +36,7 @@ def main(*, headless: bool = False) -> edmp.PlanResult:
         result = planner.plan(problem.scene, problem.start, problem.goal)
     print(result.status, result.message)
     if not headless:
-        edmp.viz.show(result, problem=problem)
+        edmp.viz.show(result)
     return result
 
 

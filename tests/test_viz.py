@@ -123,8 +123,8 @@ def test_a_failure_shows_what_is_at_fault_in_red(tmp_path: Path) -> None:
 
     problem = load_example("bookshelf")
     result = failed(Status.START_IN_COLLISION, 'panda_link4 is 12 mm inside "globe"')
-    edmp.save_image(result, tmp_path / "fault.png", problem=problem, geometry="hulls")
-    edmp.save_image(failed(), tmp_path / "plain.png", problem=problem, geometry="hulls")
+    edmp.save_image(subject_of(result, problem=problem), tmp_path / "fault.png", geometry="hulls")
+    edmp.save_image(subject_of(failed(), problem=problem), tmp_path / "plain.png", geometry="hulls")
     red = [colored(imread(tmp_path / name)[100:, :990, :3], RED).sum() for name in ("fault.png", "plain.png")]
     assert red[0] > red[1] + 2000
 

@@ -95,7 +95,7 @@ def _durations(image: object) -> list[int]:
 
 def test_a_movie_of_nothing_says_why(tmp_path: Path) -> None:
     with pytest.raises(edmp.InvalidInputError, match="no motion to film: nothing was found"):
-        save_movie(failed(), tmp_path / "x.gif", problem=PROBLEM)
+        save_movie(subject_of(failed(), problem=PROBLEM), tmp_path / "x.gif")
     with pytest.raises(edmp.InvalidInputError, match=r"must end in .mp4 or .gif"):
         save_movie(PLAN, tmp_path / "x.avi")
     with pytest.raises(edmp.InvalidInputError, match="speed"):
@@ -190,4 +190,4 @@ def test_plots_come_from_plans_and_traces(tmp_path: Path) -> None:
     image = imread(tmp_path / "plan.png")
     assert (image[..., :3].min(axis=2) < 0.6).mean() > 0.005
     with pytest.raises(edmp.InvalidInputError, match="no motion to plot: nothing was found"):
-        save_plots(failed(), tmp_path / "x.png", problem=PROBLEM)
+        save_plots(subject_of(failed(), problem=PROBLEM), tmp_path / "x.png")

@@ -26,7 +26,7 @@ from edmp.baselines.sampling_based import RrtConnect, RrtConnectSettings
 from edmp.baselines.stomp import Stomp, StompSettings
 from edmp.outfile import written_whole
 from edmp.planner import record_plan
-from edmp.problem import Problem, load_problem
+from edmp.problem import load_problem
 from edmp.scenes.generators import FAMILIES
 from edmp.validate import Judge
 from edmp.viz.raster import NumpyRenderer
@@ -89,7 +89,7 @@ def families() -> None:
     for axes, family in zip(panels, FAMILIES, strict=True):
         problem = load_problem(sorted((PROBLEMS / family).glob("*.yaml"))[0])
         result = edmp.plan(problem.scene, problem.start, problem.goal, robot=problem.robot)
-        stage = Stage(subject_of(result, problem=problem), size=PANEL)
+        stage = Stage(subject_of(result), size=PANEL)
         image, path = scene_picture(stage, 4)
         axes.imshow(image)
         if result.best is not None:
@@ -105,8 +105,7 @@ def failure() -> None:
     goal = np.asarray(problem.goal, dtype=np.float64).copy()
     goal[1] += 0.35
     result = edmp.plan(problem.scene, problem.start, goal, robot=problem.robot)
-    shown = Problem(problem.robot, problem.scene, problem.start, goal, problem.name)
-    edmp.viz.save_image(result, HERE / "failure.png", problem=shown)
+    edmp.viz.save_image(result, HERE / "failure.png")
     shrink(HERE / "failure.png")
 
 
@@ -130,7 +129,7 @@ def baselines() -> None:
         "stomp": Stomp(StompSettings(time_budget=BUDGET)),
     }
     paths = {"edmp": result.path, **{name: planner.plan(problem, seed=0).path for name, planner in planners.items()}}
-    stage = Stage(subject_of(result, problem=problem), size=PANEL)
+    stage = Stage(subject_of(result), size=PANEL)
     shot = stage.picture(0)
     image = NumpyRenderer().open(shot).frame(np.zeros((0, 4, 4)))
     figure, panels = grid(len(paths), 2)

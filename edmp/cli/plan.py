@@ -83,18 +83,17 @@ def plan(
         chosen = {name: value for name, value in options.items() if value is not None}
         if denoising is None:
             result = solve(problem, seed=seed, fallback=fallback, **chosen)
+            result = dataclasses.replace(result, problem=problem)  # with its name
         else:
             trace = record(problem, seed=seed, fallback=fallback, **chosen)
             result = trace.plan.result
         if out is not None:
-            from edmp.planfile import save_plan
-
-            save_plan(out, problem, result)
+            result.save(out)
         if picture is not None:
             from edmp.viz import save_image
 
             status.update("drawing")
-            save_image(result, picture, robot=problem.robot, scene=problem.scene, problem=problem)
+            save_image(result, picture)
         if denoising is not None and not trace.batches:
             typer.echo("nothing was sampled: no --denoising is written", err=True)
             denoising = None
@@ -109,15 +108,15 @@ def plan(
     else:
         _print_report(problem, result, written)
     if view or web:
-        _show(problem, result, web=web)
+        _show(result, web=web)
     raise typer.Exit(0 if result.solved else 1)
 
 
-def _show(problem: Problem, result: PlanResult, *, web: bool) -> None:
+def _show(result: PlanResult, *, web: bool) -> None:
     from edmp.cli.view import show_in_browser, show_in_window
     from edmp.viz import subject_of
 
-    subject = subject_of(result, problem=problem)
+    subject = subject_of(result)
     (show_in_browser if web else show_in_window)(subject)
 
 

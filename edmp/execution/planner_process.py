@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import logging
 import multiprocessing
 import os
@@ -18,11 +19,13 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
+from edmp.planner.goals import as_problem
 from edmp.planner.planner import Planner
 from edmp.planner.settings import PlannerSettings
 from edmp.problem import Goal
 from edmp.ranges import Range
 from edmp.result import PlanResult, Stats, Status
+from edmp.robots import load_robot
 from edmp.robots.errors import EdmpError, InvalidInputError
 from edmp.robots.robot import Robot
 from edmp.scenes.scene import Scene
@@ -129,7 +132,9 @@ class PlannerProcess:
                 self._restart()
                 return _failure(Status.NO_PATH_FOUND, message, begin)
         if isinstance(answer, PlanResult):
-            return answer
+            made = self._made.robot
+            robot = made if isinstance(made, Robot) else load_robot(made)
+            return dataclasses.replace(answer, problem=as_problem(robot, scene, start, goal))
         raise answer
 
     def close(self) -> None:
@@ -223,6 +228,7 @@ def _serve(connection: Connection, made: _Made, parent: int) -> None:
         answer: Any
         try:
             answer = planner.plan(*arguments, **keywords)
+            answer = dataclasses.replace(answer, problem=None)  # who asked knows it, and it need not be sent back
         except Exception as error:
             answer = _portable(error)
         connection.send(answer)

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from edmp.problem import Goal, PoseGoal
+from edmp.problem import Goal, PoseGoal, Problem
 from edmp.result import Status
 from edmp.robots.errors import InvalidInputError
 from edmp.robots.robot import Robot
+from edmp.scenes.scene import Scene
 from edmp.validate import Cause, Judge, Verdict
 
 Array = NDArray[np.float64]
@@ -134,6 +135,16 @@ _STATUS = {
     ("goal", Cause.COLLISION): Status.GOAL_IN_COLLISION,
     ("goal", Cause.SELF_COLLISION): Status.GOAL_IN_SELF_COLLISION,
 }
+
+
+def as_problem(robot: Robot, scene: Scene, start: ArrayLike, goal: Goal | Sequence[Goal]) -> Problem:
+    """What was asked for, as a problem.
+
+    Raises:
+        InvalidInputError: wrong shapes, or numbers that are not finite.
+    """
+    goals = _as_list(robot, goal)
+    return Problem(robot, scene, configuration(robot, start, "start"), goals[0] if len(goals) == 1 else tuple(goals))
 
 
 def _as_list(robot: Robot, goal: Goal | Sequence[Goal]) -> list[Goal]:

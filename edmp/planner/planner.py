@@ -20,7 +20,7 @@ from edmp.descent import Descent
 from edmp.planner.call import Call
 from edmp.planner.certify import Docket
 from edmp.planner.contacts import check_names, leave_contacts
-from edmp.planner.goals import Query, Refusal, resolve, unjudged
+from edmp.planner.goals import Query, Refusal, as_problem, resolve, unjudged
 from edmp.planner.outcome import no_path, out_of_time, refusal, success
 from edmp.planner.search import replan, search
 from edmp.planner.settings import PlannerSettings
@@ -28,7 +28,7 @@ from edmp.planner.watch import OnBatch, Watch
 from edmp.prior.base import Prior
 from edmp.prior.checkpoint import default_prior, load_prior
 from edmp.prior.process import ProcessPrior, ProcessSettings
-from edmp.problem import Goal
+from edmp.problem import Goal, Problem
 from edmp.result import PlanResult
 from edmp.robots import load_robot
 from edmp.robots.errors import InvalidInputError
@@ -124,6 +124,23 @@ class Planner:
             raise InvalidInputError(f"seed must be an integer from 0 to 2**31 - 1, got {seed!r}")
         objective = Objective.of([*self.costs, *Objective.of(costs).terms], num_waypoints=self.settings.num_waypoints)
         earlier = None if warm is None else _earlier_path(self.robot, warm, self.device)
+        problem = as_problem(self.robot, scene, start, goal)
+        result = self._plan(problem, objective, int(seed), begin, time_budget, fallback, earlier, on_batch)
+        return dataclasses.replace(result, problem=problem)
+
+    def _plan(
+        self,
+        problem: Problem,
+        objective: Objective,
+        seed: int,
+        begin: float,
+        time_budget: float,
+        fallback: bool,
+        earlier: torch.Tensor | None,
+        on_batch: OnBatch | None,
+    ) -> PlanResult:
+        """`plan`, of what has been checked."""
+        scene, start, goal = problem.scene, problem.start, problem.goal
         docket = Docket()
         check_names(self.robot, scene)
         judge = Judge(self.robot, scene)
@@ -135,7 +152,7 @@ class Planner:
             judge=judge,
             objective=objective,
             docket=docket,
-            seed=int(seed),
+            seed=seed,
             begin=begin,
             budget=time_budget,
             on_batch=on_batch,

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from edmp.planfile import PlanFile
 from edmp.planner.planner import Planner
-from edmp.problem import Goal, Problem
+from edmp.problem import Goal
 from edmp.scenes.scene import Scene
 from edmp.trace import Batch, Trace
 
@@ -29,13 +29,12 @@ def record_plan(
 
     There is no first look, so that there is a whole round to be seen; the motion may be another than `Planner.plan`'s.
     """
-    import numpy as np
-
     batches: list[Batch] = []
     thorough = copy.copy(planner)
     thorough.settings = dataclasses.replace(planner.settings, first_look=None)
     result = thorough.plan(
         scene, start, goal, seed=seed, time_budget=time_budget, fallback=fallback, on_batch=batches.append
     )
-    problem = Problem(planner.robot, scene, np.asarray(start, dtype=np.float64), goal, name)
-    return Trace(PlanFile(problem, result), tuple(batches))
+    assert result.problem is not None
+    problem = dataclasses.replace(result.problem, name=name)
+    return Trace(PlanFile(problem, dataclasses.replace(result, problem=problem)), tuple(batches))

@@ -8,15 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from edmp.outfile import check_writable, written_whole
-from edmp.problem import Problem
 from edmp.robots.errors import InvalidInputError
-from edmp.robots.robot import Robot
-from edmp.scenes.scene import Scene
 from edmp.viz.raster import depth_of
 from edmp.viz.renderers import renderer_by_name
+from edmp.viz.setting import takes_setting
 from edmp.viz.shot import Renderer, Shot
 from edmp.viz.staging import BOXES, CLEARANCE_SCALE, FAULT, PATH, SPHERES, SWEPT, Stage, blend
 from edmp.viz.subject import Subject, Viewable, subject_of
@@ -32,15 +30,11 @@ PICTURES = (".png", ".pdf", ".svg", ".jpg", ".jpeg")
 DPI = 100
 
 
+@takes_setting
 def save_image(
     source: Viewable | Subject,
     path: str | Path,
     *,
-    robot: Robot | str | Path | None = None,
-    scene: Scene | None = None,
-    problem: Problem | None = None,
-    request: str | Path | None = None,
-    q: ArrayLike | str | None = None,
     geometry: str = "auto",
     show: Collection[str] = (),
     renderer: str | Renderer | None = None,
@@ -54,9 +48,8 @@ def save_image(
     (a scene, a problem) is shown without plots.
 
     Args:
-        source: a plan file alone is enough; see `edmp.viz.subject_of`.
+        source: a result, a plan file or what `edmp.viz.subject_of` makes.
         path: of the picture; its ending chooses the format (.png, .pdf, .svg, .jpg).
-        robot, scene, problem, request, q: what the source does not say; see `edmp.viz.subject_of`.
         geometry: ``"meshes"``, ``"hulls"``, ``"spheres"`` or ``"boxes"``; by default meshes where they are installed.
         show: some of ``"spheres"``, ``"boxes"``, ``"swept"`` and ``"clearance"``, on top.
         renderer: ``"numpy"``, ``"drake"`` or ``"open3d"``; see `edmp.viz.renderers`.
@@ -74,7 +67,7 @@ def save_image(
     path = check_writable(path, "picture", suffixes=PICTURES)
     if not isinstance(ghosts, int) or not 0 <= ghosts <= 50:
         raise InvalidInputError(f"ghosts must be a whole number from 0 to 50, got {ghosts!r}")
-    subject = subject_of(source, robot=robot, scene=scene, problem=problem, request=request, q=q)
+    subject = subject_of(source)
     stage = Stage(subject, geometry, show, azimuth, elevation)
     wide = subject.result is not None
     figure = Figure(figsize=(15.2 if wide else 10.0, 9.0), dpi=DPI, facecolor="white")

@@ -14,12 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edmp.outfile import check_writable, written_whole
-from edmp.problem import Problem
 from edmp.ranges import Range, check_fields
 from edmp.robots.errors import InvalidInputError, MissingDependencyError
-from edmp.robots.robot import Robot
-from edmp.scenes.scene import Scene
 from edmp.viz.renderers import renderer_by_name
+from edmp.viz.setting import takes_setting
 from edmp.viz.shot import Renderer
 from edmp.viz.staging import Stage
 from edmp.viz.subject import Subject, Viewable, subject_of
@@ -60,13 +58,11 @@ class Clip:
         return np.minimum(np.arange(int(np.ceil(duration / step)) + 1) * step, duration)
 
 
+@takes_setting
 def save_movie(
     source: Viewable | Subject,
     path: str | Path,
     *,
-    robot: Robot | str | Path | None = None,
-    scene: Scene | None = None,
-    problem: Problem | None = None,
     motion: int = 0,
     fps: float = 25.0,
     size: tuple[int, int] = (960, 720),
@@ -82,9 +78,8 @@ def save_movie(
     path.
 
     Args:
-        source: a plan file alone is enough; see `edmp.viz.subject_of`.
+        source: a result, a plan file or what `edmp.viz.subject_of` makes.
         path: of the movie, .mp4 or .gif.
-        robot, scene, problem: what the source does not say; see `edmp.viz.subject_of`.
         motion: which motion: 0 is the best, then the alternatives.
         fps, size, speed: see `Clip`.
         geometry, show, renderer, azimuth, elevation: see `save_image`.
@@ -97,7 +92,7 @@ def save_movie(
     """
     path = check_writable(path, "movie", suffixes=MOVIES)
     clip = Clip(fps, size, speed)
-    subject = subject_of(source, robot=robot, scene=scene, problem=problem)
+    subject = subject_of(source)
     if not subject.motions:
         why = f": {subject.message}" if subject.failed else ""
         raise InvalidInputError(f"there is no motion to film{why}; save_image shows how things stand")

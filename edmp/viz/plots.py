@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edmp.outfile import check_writable, written_whole
-from edmp.problem import Problem
 from edmp.result import Solution
 from edmp.robots.errors import InvalidInputError
 from edmp.robots.robot import Limits, Robot
@@ -19,6 +18,7 @@ from edmp.scenes.scene import Obstacle, Scene
 from edmp.scenes.shapes import Mesh
 from edmp.trace import Batch, Trace, load_trace
 from edmp.trajectory import Trajectory
+from edmp.viz.setting import takes_setting
 from edmp.viz.subject import Subject, Viewable, subject_of
 from edmp.viz.surfaces import body_poses, hull_faces
 
@@ -156,22 +156,19 @@ def _surface_points(hull: Array) -> Array:
 # --- the whole page --------------------------------------------------------------------------------------------------
 
 
+@takes_setting
 def save_plots(
     source: Viewable | Subject | Trace,
     path: str | Path,
     *,
-    robot: Robot | str | Path | None = None,
-    scene: Scene | None = None,
-    problem: Problem | None = None,
     motion: int = 0,
 ) -> None:
     """Plot a motion over time: positions, velocities and accelerations against the limits, and clearance.
 
     Args:
-        source: a plan file alone is enough, see `edmp.viz.subject_of`; a `Trace`, or the .npz file of one, adds$
+        source: a result, a plan file or what `edmp.viz.subject_of` makes; a `Trace`, or the .npz file of one, adds$
             the cost over denoising and repair.
         path: of the figure (.pdf, .png, .svg).
-        robot, scene, problem: what the source does not say.
         motion: which motion: 0 is the best, then the alternatives.
 
     Raises:
@@ -185,9 +182,7 @@ def save_plots(
     if isinstance(source, (str, Path)) and Path(source).suffix == ".npz":
         source = load_trace(source)
     trace = source if isinstance(source, Trace) else None
-    subject = subject_of(
-        source.plan if isinstance(source, Trace) else source, robot=robot, scene=scene, problem=problem
-    )
+    subject = subject_of(source.plan if isinstance(source, Trace) else source)
     if not subject.motions and trace is None:
         why = f": {subject.message}" if subject.failed else ""
         raise InvalidInputError(f"there is no motion to plot{why}")

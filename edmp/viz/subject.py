@@ -132,7 +132,7 @@ def subject_of(
     """What ``source`` shows.
 
     Args:
-        source: a plan file (loaded, or its path) is enough alone. A `PlanResult` or a `Trajectory` needs ``robot`` and
+        source: a result, or a plan file (loaded, or its path), is enough alone. A `Trajectory` needs ``robot`` and
             ``scene``, or ``problem``. A `Problem`, a `Scene`, a `Robot`, the path of a scene or problem file, or the
             name of a shipped example shows how things stand.
         robot: the arm, or its name or description file; for a scene that does not say, the Panda.
@@ -177,7 +177,8 @@ def _in_words(solution: Solution) -> str:
 
 
 def _of_result(result: PlanResult, robot: Robot | None, scene: Scene | None, problem: Problem | None) -> Subject:
-    robot, scene = _setting("a result", robot, scene, problem)
+    problem = problem or result.problem
+    robot, scene = _setting("a result without its problem", robot, scene, problem)
     start, goal, pose_goal = _ends(problem, result)
     if result.path is not None:
         start, goal = result.path[0], result.path[-1]

@@ -22,13 +22,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from edmp.outfile import check_writable, written_whole
-from edmp.problem import Problem
 from edmp.robots.errors import EdmpError, InvalidInputError
-from edmp.robots.robot import Robot
-from edmp.scenes.scene import Scene
+from edmp.viz.setting import takes_setting
 from edmp.viz.staging import Stage
 from edmp.viz.subject import Subject, Viewable, subject_of
 from edmp.viz.web_scene import scene_document
@@ -42,23 +39,18 @@ LIGHTS = {"AmbientLight": 1.3, "PointLightPositiveX": 0.0, "PointLightNegativeX"
 """Brightness of the viewer's own lights; the page adds a sun on the side of the camera."""
 
 
+@takes_setting
 def save_page(
     source: Viewable | Subject,
     path: str | Path,
     *,
-    robot: Robot | str | Path | None = None,
-    scene: Scene | None = None,
-    problem: Problem | None = None,
-    request: str | Path | None = None,
-    q: ArrayLike | str | None = None,
     geometry: str = "auto",
 ) -> None:
     """Write a page that shows a plan in three dimensions and plays it: one file, for any browser, without network.
 
     Args:
-        source: a plan file alone is enough; see `edmp.viz.subject_of`.
+        source: a result, a plan file or what `edmp.viz.subject_of` makes.
         path: of the page, ending in .html.
-        robot, scene, problem, request, q: what the source does not say; see `edmp.viz.subject_of`.
         geometry: ``"meshes"``, ``"hulls"``, ``"spheres"`` or ``"boxes"``; by default meshes where they are installed.
 
     Raises:
@@ -66,7 +58,7 @@ def save_page(
         UnknownNameError: no such geometry.
     """
     path = check_writable(path, "page", suffixes=(".html", ".htm"))
-    subject = subject_of(source, robot=robot, scene=scene, problem=problem, request=request, q=q)
+    subject = subject_of(source)
     page = page_of(subject, geometry=geometry)
     with written_whole(path) as temporary:
         temporary.write_text(page, encoding="utf-8")

@@ -12,14 +12,10 @@ import threading
 import traceback
 from pathlib import Path
 
-from numpy.typing import ArrayLike
-
-from edmp.problem import Problem
 from edmp.robots.errors import EdmpError, MissingDependencyError
-from edmp.robots.robot import Robot
-from edmp.scenes.scene import Scene
 from edmp.viz.models import robot_parts
 from edmp.viz.renderers import advice
+from edmp.viz.setting import takes_setting
 from edmp.viz.subject import Subject, Viewable, subject_of
 
 log = logging.getLogger(__name__)
@@ -28,14 +24,10 @@ BUG = 70
 """How the window's process ends after an error that no missing library or driver explains."""
 
 
+@takes_setting
 def show(
     source: Viewable | Subject,
     *,
-    robot: Robot | str | Path | None = None,
-    scene: Scene | None = None,
-    problem: Problem | None = None,
-    request: str | Path | None = None,
-    q: ArrayLike | str | None = None,
     geometry: str = "auto",
 ) -> None:
     """Open a window with the scene, the robot and, if there is one, its motion; returns when the window is closed.
@@ -44,8 +36,7 @@ def show(
     end the process that calls it.
 
     Args:
-        source: a plan file alone is enough; see `edmp.viz.subject_of`.
-        robot, scene, problem, request, q: what the source does not say; see `edmp.viz.subject_of`.
+        source: a result, a plan file or what `edmp.viz.subject_of` makes.
         geometry: ``"meshes"``, ``"hulls"``, ``"spheres"`` or ``"boxes"``; by default meshes where they are installed.
 
     Raises:
@@ -54,7 +45,7 @@ def show(
         MissingDependencyError: there is no Open3D, or it lacks a library; the message says what to install.
         EdmpError: there is no screen, or the window has a bug, which is logged.
     """
-    subject = subject_of(source, robot=robot, scene=scene, problem=problem, request=request, q=q)
+    subject = subject_of(source)
     if geometry != "auto":
         robot_parts(subject.robot, geometry)  # says what is wrong with it before there is a window
     check_screen()
