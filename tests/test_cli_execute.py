@@ -12,13 +12,15 @@ import numpy as np
 import pytest
 import torch
 
-import edmp.execution as edmp_execution
+import edmp.execution.prepared as prepared
 from edmp.cli import main
+from edmp.execution import Outcome, execute, prepare
 from edmp.execution.recording_file import load_recording
-from edmp.planfile import load_plan, save_plan
+from edmp.planfile import load_plan, load_result, save_plan
 from edmp.problem import Problem
 from edmp.result import PlanResult, Solution, Stage, Stats, Status
 from edmp.robots import load_robot
+from edmp.robots.errors import InvalidInputError
 from edmp.robots.kinematics import body_poses
 from edmp.scenes import Box, Scene
 from edmp.timing import retime_waypoints
@@ -94,9 +96,9 @@ def test_a_signal_is_a_controlled_stop(plan, tmp_path, number):
 
 
 def test_what_was_recorded_survives_an_error(plan, tmp_path, monkeypatch):
-    record, whole = tmp_path / "run.mcap", edmp_execution.run
+    record, whole = tmp_path / "run.mcap", prepared.run
 
-    def broken(*arguments, **options):
+    def broken(*arguments, on_tick, **options):
         ticks = itertools.count()
 
         def fail(*_) -> None:
@@ -105,7 +107,7 @@ def test_what_was_recorded_survives_an_error(plan, tmp_path, monkeypatch):
 
         return whole(*arguments, on_tick=fail, **options)
 
-    monkeypatch.setattr(edmp_execution, "run", broken)
+    monkeypatch.setattr(prepared, "run", broken)
     with pytest.raises(RuntimeError, match="the unexpected"):
         main(["execute", str(plan), "--record", str(record)])
     file = load_recording(record)
@@ -132,6 +134,41 @@ def test_a_plan_that_touches_is_refused(plan, tmp_path, capsys):
     code, out, err = edmp(capsys, "execute", tmp_path / "blocked.json")
     assert code == 1, err
     assert "REFUSED the motion is not free" in out
+    from_python = execute(load_plan(tmp_path / "blocked.json"))
+    assert from_python.outcome is Outcome.REFUSED
+    assert f"REFUSED {from_python.message}" in out
+    assert not len(from_python.recording.seen)
+    loaded = load_result(tmp_path / "blocked.json")
+    assert execute(loaded, driver="kinematic").message == from_python.message
+
+
+def test_limits_are_looked_at_alike_by_the_command_and_from_python(plan, tmp_path, capsys):
+    file = load_plan(plan)
+    best = file.result.best
+    fast = dataclasses.replace(best.trajectory, velocities=3.0 * best.trajectory.velocities)
+    result = dataclasses.replace(file.result, best=dataclasses.replace(best, trajectory=fast))
+    save_plan(tmp_path / "fast.json", file.problem, result)
+    code, out, err = edmp(capsys, "execute", tmp_path / "fast.json")
+    assert code == 1, err
+    refused = execute(load_plan(tmp_path / "fast.json"))
+    assert refused.outcome is Outcome.REFUSED
+    assert f"REFUSED {refused.message}" in out
+
+
+def test_python_slows_down_and_stops_as_the_command_does(plan, capsys):
+    _, _, err = edmp(capsys, "execute", plan, "--dry-run", "--effort", "0.27")
+    ready = prepare(load_plan(plan), effort=0.27)
+    assert f"slowed down to {ready.settings.speed:.0%}" in err
+    assert ready.tube is not None
+    done = execute(load_plan(plan), options={"delay": 0.2})
+    assert done.outcome is Outcome.STOPPED
+    assert done.violation.fault.value == "TRACKING"
+    with pytest.raises(InvalidInputError, match="numbered from 0"):
+        execute(load_plan(plan), motion=1)
+    with pytest.raises(InvalidInputError, match="does not know its problem"):
+        execute(dataclasses.replace(load_plan(plan).result, problem=None))
+    with pytest.raises(InvalidInputError, match="speed"):
+        execute(load_plan(plan), speed=0.0)
 
 
 def test_it_says_when_it_slows_down(plan, capsys):

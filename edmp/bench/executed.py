@@ -17,9 +17,9 @@ import edmp
 from edmp.bench.problems import BenchProblem
 from edmp.bench.provenance import describe_run
 from edmp.bench.records import Writer
-from edmp.execution import ExecutionSettings, Outcome, Tube, TubeSettings, run, summarise
+from edmp.execution import ExecutionSettings, Outcome, TubeSettings, prepare, summarise
 from edmp.execution.drivers import make_driver
-from edmp.execution.effort import SHARE, effort_limit
+from edmp.execution.effort import SHARE
 from edmp.planfile import finite_or_none
 from edmp.problem import Problem
 from edmp.robots.errors import FileFormatError, InvalidInputError
@@ -107,7 +107,7 @@ def execute_problem(problem: Problem, planner: edmp.Planner, settings: ExecuteSe
     Keys: status (of the plan), outcome, fault, message, contacts (ticks), touched (what first), speed (share of
     the planned one), planned_duration_s,
     duration_s, tracking_rms_mrad, tracking_peak_mrad, peak_torque_share, planned_clearance_m and measured_clearance_m
-    (both proved by the judge within 0.1 mm; None without obstacles), plan_s, tube_s, execute_s (wall times).
+    (both proved by the judge within 0.1 mm; None without obstacles), plan_s, prepare_s, execute_s (wall times).
     """
     begin = time.perf_counter()
     result = planner.plan(problem.scene, problem.start, problem.goal, seed=settings.seed)
@@ -117,16 +117,14 @@ def execute_problem(problem: Problem, planner: edmp.Planner, settings: ExecuteSe
         return row
     motion, robot, scene = result.best.trajectory, problem.robot, problem.scene
     begin = time.perf_counter()
-    tube = None if settings.tube is None else Tube(robot, scene, motion, settings=settings.tube)
-    row["tube_s"] = time.perf_counter() - begin
+    speed = settings.execution.speed
+    ready = prepare(result, speed=speed, effort=settings.effort, tube=settings.tube, settings=settings.execution)
+    row["prepare_s"] = time.perf_counter() - begin
     begin = time.perf_counter()
     arm = make_driver(settings.driver, robot, positions=motion.positions[0], scene=scene, options=settings.options)
     if arm.hardware:
         raise InvalidInputError(f"driver {arm.name} moves a real arm: only simulated ones are for benchmarks")
-    allowed = effort_limit(robot, motion, share=settings.effort)
-    execution = dataclasses.replace(settings.execution, speed=min(settings.execution.speed, allowed.speed))
-    with arm:
-        done = run(motion, arm, settings=execution, tube=tube)
+    done = ready.run(arm)
     row["execute_s"] = time.perf_counter() - begin
     summary = summarise(done.recording, robot=robot)
     contacts = done.recording.contacts
@@ -136,7 +134,7 @@ def execute_problem(problem: Problem, planner: edmp.Planner, settings: ExecuteSe
         "message": done.message,
         "contacts": summary.num_contacts,
         "touched": list(contacts[0][1:]) if contacts else None,
-        "speed": execution.speed,
+        "speed": ready.settings.speed,
         "planned_duration_s": motion.duration,
         "duration_s": summary.duration,
         "tracking_rms_mrad": summary.tracking_rms,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import gc
 import json
 import shlex
@@ -21,7 +20,7 @@ from edmp.outfile import check_writable
 from edmp.robots.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from edmp.execution import ArmDriver, Execution, ExecutionSettings, Recording, Summary, Tube
+    from edmp.execution import ArmDriver, Execution, ExecutionSettings, Prepared, Recording, Summary
     from edmp.execution.recording import Recorder
     from edmp.planfile import PlanFile
     from edmp.robots.robot import Robot
@@ -57,24 +56,21 @@ def execute(
     """
     if record is not None:
         check_writable(record, "--record", suffixes=(".mcap",))
-    from edmp.execution import ExecutionSettings
+    from edmp.execution import TubeSettings, prepare
     from edmp.execution.drivers import make_driver
     from edmp.execution.recording import Recorder
 
-    settings = ExecutionSettings(speed=speed)
     with progress_console().status(f"checking {plan}"):
         file, trajectory = read_motion(plan, motion)
         robot, scene = file.problem.robot, file.problem.scene
         start = trajectory.positions[0]
         arm = make_driver(driver, robot, positions=start, scene=scene, options=driver_options(option or []))
-        refusal = _refusal(trajectory, robot, scene)
-        if refusal is None:
-            settings = _within_effort(settings, robot, trajectory, effort)
-        room = _tube(robot, scene, trajectory) if tube and refusal is None else None
-    if refusal is not None:
-        _say("REFUSED", refusal, as_json)
+        room = TubeSettings() if tube else None
+        ready = prepare(file, motion=motion, speed=speed, effort=effort, tube=room)
+    if ready.refusal is not None:
+        _say("REFUSED", ready.refusal, as_json)
         raise typer.Exit(NOT_REACHED)
-    _announce(arm, trajectory, settings, room)
+    _announce(arm, ready, asked=speed, effort=effort)
     if dry_run:
         _say("READY", "dry run: nothing was connected, nothing moved", as_json)
         raise typer.Exit(REACHED)
@@ -82,14 +78,14 @@ def execute(
         _confirm(arm)
     recorder = Recorder(robot)
     try:
-        done = _run(arm, trajectory, settings, room, recorder)
+        done = _run(arm, ready, recorder)
     except BaseException as error:
         recording = recorder.recording()
         if record is not None and len(recording.seen):
-            _record(record, recording, f"ended by {type(error).__name__}: {error}", file, arm, settings)
+            _record(record, recording, f"ended by {type(error).__name__}: {error}", file, arm, ready.settings)
         raise
     if record is not None:
-        _record(record, done.recording, done, file, arm, settings)
+        _record(record, done.recording, done, file, arm, ready.settings)
     _report(done, robot, scene, as_json)
     outcomes = {"REACHED": REACHED, "INTERRUPTED": INTERRUPTED}
     raise typer.Exit(outcomes.get(done.outcome.value, NOT_REACHED))
@@ -153,48 +149,20 @@ def read_motion(path: Path, motion: int = 0) -> tuple[PlanFile, Trajectory]:
     return file, motions[motion].trajectory
 
 
-def _refusal(trajectory: Trajectory, robot: Robot, scene: Scene) -> str | None:
-    """Files can be edited: limits and collisions are looked at again."""
-    from edmp.execution import refuse
-    from edmp.validate import Judge
-
-    if (reason := refuse(trajectory, robot)) is not None:
-        return reason
-    verdict = Judge(robot, scene).check_path(trajectory.positions)
-    return None if verdict.valid else f"the motion is not free: {verdict.message()}"
-
-
-def _within_effort(
-    settings: ExecutionSettings, robot: Robot, trajectory: Trajectory, share: float
-) -> ExecutionSettings:
-    from edmp.execution.effort import effort_limit
-
-    limit = effort_limit(robot, trajectory, share=share)
-    if limit.speed >= settings.speed:
-        return settings
-    typer.echo(
-        f"slowed down to {limit.speed:.0%}: at full speed {limit.joint} would need {limit.share:.0%} of its torque, "
-        f"--effort allows {share:.0%}",
-        err=True,
-    )
-    return dataclasses.replace(settings, speed=limit.speed)
-
-
-def _tube(robot: Robot, scene: Scene, trajectory: Trajectory) -> Tube:
-    from edmp.execution import Tube
-
-    return Tube(robot, scene, trajectory)
-
-
-def _announce(arm: ArmDriver, trajectory: Trajectory, settings: ExecutionSettings, room: Tube | None) -> None:
+def _announce(arm: ArmDriver, ready: Prepared, *, asked: float, effort: float) -> None:
+    limit, speed = ready.limit, ready.settings.speed
+    if speed < asked:
+        typer.echo(
+            f"slowed down to {speed:.0%}: at full speed {limit.joint} would need {limit.share:.0%} of its torque, "
+            f"--effort allows {effort:.0%}",
+            err=True,
+        )
     console = progress_console()
     console.soft_wrap = True
     console.print(f"driver    {arm.name}: {'a REAL arm' if arm.hardware else 'simulated'}; {arm.evidence}")
-    console.print(
-        f"motion    {trajectory.duration / settings.speed:.2f} s at {settings.speed:.0%} of the planned speed"
-    )
-    if room is not None:
-        console.print(f"tube      stops when {room.settings.share:.0%} of the proved clearance is used up")
+    console.print(f"motion    {ready.trajectory.duration / speed:.2f} s at {speed:.0%} of the planned speed")
+    if ready.tube is not None:
+        console.print(f"tube      stops when {ready.tube.settings.share:.0%} of the proved clearance is used up")
 
 
 def _confirm(arm: ArmDriver) -> None:
@@ -210,15 +178,11 @@ def _confirm(arm: ArmDriver) -> None:
 # -- the run ----------------------------------------------------------------------------------------------------------
 
 
-def _run(
-    arm: ArmDriver, trajectory: Trajectory, settings: ExecutionSettings, room: Tube | None, recorder: Recorder
-) -> Execution:
-    from edmp.execution import run
-
+def _run(arm: ArmDriver, ready: Prepared, recorder: Recorder) -> Execution:
     gc.collect()
     gc.freeze()  # looking through what has been made so far takes milliseconds, in the middle of a motion
-    with controlled_stop() as interrupt, arm:
-        return run(trajectory, arm, settings=settings, tube=room, interrupt=interrupt, recorder=recorder)
+    with controlled_stop() as interrupt:
+        return ready.run(arm, interrupt=interrupt, recorder=recorder)
 
 
 @contextlib.contextmanager

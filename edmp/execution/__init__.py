@@ -3,6 +3,7 @@
 from edmp.execution.driver import ArmDriver, ArmState, Command, DriverError
 from edmp.execution.executor import Execution, ExecutionSettings, Outcome, refuse, run
 from edmp.execution.monitor import Fault, MonitorSettings, Violation
+from edmp.execution.prepared import Prepared, execute, prepare
 from edmp.execution.recording import Recording, Summary, summarise
 from edmp.execution.tube import Tube, TubeSettings
 
@@ -16,11 +17,14 @@ __all__ = [
     "Fault",
     "MonitorSettings",
     "Outcome",
+    "Prepared",
     "Recording",
     "Summary",
     "Tube",
     "TubeSettings",
     "Violation",
+    "execute",
+    "prepare",
     "refuse",
     "run",
     "summarise",

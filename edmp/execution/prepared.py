@@ -1,0 +1,167 @@
+"""From a plan to a moving arm, with all that keeps it safe: one way for Python, the command line and benchmarks."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from edmp.execution.driver import ArmDriver, ArmState, Command
+from edmp.execution.drivers import make_driver
+from edmp.execution.effort import SHARE, EffortLimit, effort_limit
+from edmp.execution.executor import Execution, ExecutionSettings, Outcome, refuse, run
+from edmp.execution.recording import Recorder
+from edmp.execution.tube import Tube, TubeSettings
+from edmp.planfile import PlanFile
+from edmp.result import PlanResult
+from edmp.robots.errors import InvalidInputError
+from edmp.robots.robot import Robot
+from edmp.scenes.scene import Scene
+from edmp.trajectory import Trajectory
+from edmp.validate import Judge
+
+
+TUBE = TubeSettings()
+"""Stop when half of the proved clearance is used up."""
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A planned motion that was looked at again, and how it may be run.
+
+    Attributes:
+        robot: the arm that it was planned for.
+        scene: what stands around it.
+        trajectory: the motion.
+        refusal: why it must not be run, None if it may: files can be edited, so limits and collisions are judged anew.
+        settings: with the speed that the motors allow.
+        limit: what the effort limits say of the planned speed.
+        tube: room round the motion; None if none was wanted, or the motion is refused.
+    """
+
+    robot: Robot
+    scene: Scene
+    trajectory: Trajectory
+    refusal: str | None
+    settings: ExecutionSettings
+    limit: EffortLimit
+    tube: Tube | None
+
+    def run(
+        self,
+        arm: ArmDriver,
+        *,
+        interrupt: threading.Event | None = None,
+        on_tick: Callable[[ArmState, Command], None] | None = None,
+        recorder: Recorder | None = None,
+    ) -> Execution:
+        """`edmp.execution.run` on a driver, which is connected here and left at the end; REFUSED if it must not be."""
+        if self.refusal is not None:
+            recording = (recorder or Recorder(self.robot)).recording()
+            return Execution(Outcome.REFUSED, self.refusal, None, recording)
+        with arm:
+            return run(
+                self.trajectory,
+                arm,
+                settings=self.settings,
+                tube=self.tube,
+                interrupt=interrupt,
+                on_tick=on_tick,
+                recorder=recorder,
+            )
+
+
+def prepare(
+    plan: PlanResult | PlanFile,
+    *,
+    motion: int = 0,
+    speed: float = 1.0,
+    effort: float = SHARE,
+    tube: TubeSettings | None = TUBE,
+    settings: ExecutionSettings | None = None,
+) -> Prepared:
+    """Look at a planned motion again, slow it down to what the motors allow, and prove the room round it.
+
+    Args:
+        plan: a solved result that knows its problem, or a plan file.
+        motion: 0 is the best one, 1 the first alternative.
+        speed: share of the planned speed, in (0, 1].
+        effort: motions that need more than this share of an effort limit are slowed down; 1 trusts the description.
+        tube: see `TubeSettings`; None runs without one.
+        settings: see `ExecutionSettings`; their speed is ``speed``.
+
+    Raises:
+        InvalidInputError: there is no such motion, or an argument is out of range, or holding the arm still already
+            needs more than ``effort`` allows.
+    """
+    result = plan.result if isinstance(plan, PlanFile) else plan
+    if not isinstance(result, PlanResult):
+        raise InvalidInputError(f"plan must be a PlanResult or a PlanFile, not {type(plan).__name__}")
+    problem = plan.problem if isinstance(plan, PlanFile) else result.problem
+    if problem is None:
+        raise InvalidInputError("the result does not know its problem: give edmp.PlanFile(problem, result)")
+    if result.best is None:
+        raise InvalidInputError(f"holds no motion: {result.status.value} {result.message}")
+    motions = (result.best, *result.alternatives)
+    if isinstance(motion, bool) or not isinstance(motion, int) or not 0 <= motion < len(motions):
+        raise InvalidInputError(f"motion {motion!r}: the plan holds {len(motions)}, numbered from 0")
+    trajectory = motions[motion].trajectory
+    robot, scene = problem.robot, problem.scene
+    settings = replace(settings or ExecutionSettings(), speed=speed)
+    limit, room = EffortLimit(1.0, "", 0.0), None
+    refusal = refuse(trajectory, robot) or _not_free(trajectory, robot, scene)
+    if refusal is None:
+        limit = effort_limit(robot, trajectory, share=effort)
+        settings = replace(settings, speed=min(settings.speed, limit.speed))
+        room = None if tube is None else Tube(robot, scene, trajectory, settings=tube)
+    return Prepared(robot, scene, trajectory, refusal, settings, limit, room)
+
+
+def execute(
+    plan: PlanResult | PlanFile,
+    driver: ArmDriver | str = "drake-sim",
+    *,
+    options: Mapping[str, Any] | None = None,
+    motion: int = 0,
+    speed: float = 1.0,
+    effort: float = SHARE,
+    tube: TubeSettings | None = TUBE,
+    settings: ExecutionSettings | None = None,
+    interrupt: threading.Event | None = None,
+    on_tick: Callable[[ArmState, Command], None] | None = None,
+    recorder: Recorder | None = None,
+) -> Execution:
+    """Run a plan on an arm, simulated or real, as ``edmp execute`` does.
+
+    The motion is judged again, slowed down to what the motors allow, and watched: on any violation the arm brakes along
+    its path. **The name of a real arm's driver moves that arm**, without asking.
+
+    Args:
+        plan: a solved result, or a plan file.
+        driver: a driver that is not connected yet, or the name of one.
+        options: of the driver that is named.
+        motion, speed, effort, tube, settings: see `prepare`.
+        interrupt: set it, from a signal handler or another thread, for a controlled stop.
+        on_tick: called at every tick with what was measured and what was commanded.
+        recorder: collects every tick; give one to have what was recorded even if something here raises.
+
+    Returns:
+        How it went; REFUSED if the motion breaks a limit or is not free.
+
+    Raises:
+        InvalidInputError: see `prepare`; or the driver's options are wrong.
+        UnknownNameError: there is no driver of this name.
+    """
+    ready = prepare(plan, motion=motion, speed=speed, effort=effort, tube=tube, settings=settings)
+    if isinstance(driver, str):
+        start = ready.trajectory.positions[0]
+        driver = make_driver(driver, ready.robot, positions=start, scene=ready.scene, options=dict(options or {}))
+    elif options:
+        raise InvalidInputError("options= belong to a driver that is named; this one is made already")
+    return ready.run(driver, interrupt=interrupt, on_tick=on_tick, recorder=recorder)
+
+
+def _not_free(trajectory: Trajectory, robot: Robot, scene: Scene) -> str | None:
+    verdict = Judge(robot, scene).check_path(trajectory.positions)
+    return None if verdict.valid else f"the motion is not free: {verdict.message()}"
