@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from edmp.robots import load_robot
+from edmp.robots.configuration import configuration, numbers
 from edmp.robots.errors import FileFormatError, InvalidInputError, unknown_name
 from edmp.robots.robot import Robot
 from edmp.scenes.files import example_path, parse_scene
@@ -51,16 +53,22 @@ class PoseGoal:
 
 
 Goal = Array | PoseGoal
+StartLike = ArrayLike | Mapping[str, float]
+"""A configuration (dof,) in any form, or by joint name."""
+GoalLike = Goal | Mapping[str, float]
 
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """Attributes:
-    robot: the arm as the problem wants it (gripper opening, base pose).
-    scene: the obstacles.
-    start: (dof,) [rad or m].
-    goal: a configuration (dof,), a `PoseGoal`, or a tuple of several of either: reaching one of them is enough.
-    name: for reports.
+    """A question for the planner.
+
+    Attributes:
+        robot: the arm as the problem wants it (gripper opening, base pose).
+        scene: the obstacles.
+        start: (dof,) [rad or m]; it may be given in any form that `edmp.plan` takes, a dictionary by joint name, say.
+        goal: a configuration (dof,), a `PoseGoal`, or a tuple of several of either: reaching one of them is enough.
+            It may be given in any form, too.
+        name: for reports.
     """
 
     robot: Robot
@@ -68,6 +76,14 @@ class Problem:
     start: Array
     goal: Goal | tuple[Goal, ...]
     name: str = ""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.robot, Robot):
+            raise InvalidInputError(f"a problem's robot must be a Robot, not {type(self.robot).__name__}")
+        if not isinstance(self.scene, Scene):
+            raise InvalidInputError(f"a problem's scene must be a Scene, not {type(self.scene).__name__}")
+        object.__setattr__(self, "start", configuration(self.robot, self.start, "start"))
+        object.__setattr__(self, "goal", _one_or_all(tuple(goals_of(self.robot, self.goal))))
 
 
 def load_problem(
@@ -145,6 +161,38 @@ def save_problem(path: str | Path, problem: Problem) -> None:
     goals = problem.goal if isinstance(problem.goal, tuple) else (problem.goal,)
     written = tuple(goal.X_WT if isinstance(goal, PoseGoal) else tuple(map(float, goal)) for goal in goals)
     save_scene_file(path, SceneFile(problem.scene, problem.name, entry, tuple(map(float, problem.start)), written))
+
+
+def goals_of(robot: Robot, goal: GoalLike | Sequence[GoalLike]) -> list[Goal]:
+    """The goals, each a `PoseGoal` or a configuration (dof,) of finite numbers.
+
+    Raises:
+        InvalidInputError: that is not what they are, or there is none.
+    """
+    goals = _split(robot, goal)
+    if not goals:
+        raise InvalidInputError("no goal given: pass a configuration, a PoseGoal, or a list of either")
+    names = ["goal"] if len(goals) == 1 else [f"goal {i}" for i in range(len(goals))]
+    return [
+        one if isinstance(one, PoseGoal) else configuration(robot, one, name)
+        for one, name in zip(goals, names, strict=True)
+    ]
+
+
+def _split(robot: Robot, goal: Any) -> list[Any]:
+    """One entry a goal, unchecked."""
+    if isinstance(goal, PoseGoal | Mapping):
+        return [goal]
+    if isinstance(goal, list | tuple) and any(isinstance(one, PoseGoal | Mapping) for one in goal):
+        return list(goal)
+    values = numbers(goal)
+    if values is None and isinstance(goal, list | tuple) and not all(np.isscalar(one) for one in goal):
+        return list(goal)  # not numbers of one shape: the check of each says which is wrong
+    if values is None or values.ndim not in (1, 2):
+        raise InvalidInputError(
+            f"goal must be {robot.dof} joint values of {robot.name}, a PoseGoal, or a list of either, got {goal!r}"
+        )
+    return list(values) if values.ndim == 2 else [values] * bool(values.size)
 
 
 # --- robot -----------------------------------------------------------------------------------------------------------

@@ -165,22 +165,22 @@ def _joints(entries: Any, place: str) -> tuple[tuple[Joint, ...], Limits]:
         effort = float(entry_numbers(entry["effort"], (), f"{here}: effort")) if "effort" in entry else np.inf
         if not lower < upper or min(*rates, effort) <= 0:
             raise FileFormatError(f"{here}: limits must satisfy lower < upper and positive velocity, ..., effort")
-        continuous = _continuous(entry, lower, upper, here)
+        continuous = _continuous(entry, here)
+        if continuous:  # from a start within half a turn of zero, the nearest goal is within a turn
+            lower, upper = min(lower, -2 * np.pi), max(upper, 2 * np.pi)
         joints.append(Joint(str(entry["name"]), entry["kind"], entry_pose(entry, here), continuous))
         rows.append([lower, upper, *rates, effort])
     _check_unique([joint.name for joint in joints], place)
     return tuple(joints), Limits(*np.array(rows).T.copy())
 
 
-def _continuous(entry: Mapping[str, Any], lower: float, upper: float, place: str) -> bool:
+def _continuous(entry: Mapping[str, Any], place: str) -> bool:
     """Whether a joint turns without end: the key ``continuous``, false by default."""
     continuous = entry.get("continuous", False)
     if not isinstance(continuous, bool):
         raise FileFormatError(f"{place}: continuous {continuous!r}; expected true or false")
     if continuous and entry["kind"] != "revolute":
         raise FileFormatError(f"{place}: continuous: true; only a revolute joint can be")
-    if continuous and not (lower <= -np.pi and upper >= np.pi):
-        raise FileFormatError(f"{place}: a continuous joint's position must reach from -pi to pi or further")
     return continuous
 
 

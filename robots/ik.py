@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -15,6 +15,14 @@ from edmp.robots.threads import one_torch_thread
 POSITION_WEIGHT = 1.0
 ROTATION_WEIGHT = 0.2
 """[m/rad]: the solver treats a rotation error of 1 rad like 0.2 m."""
+
+NEAR_SPREAD = 0.5
+"""Seeds about a configuration spread so far from it, one standard deviation [rad]."""
+DRAWN_ITERATIONS = 6
+"""What was drawn along the self-motion is nearly at the pose: a few steps put it there, or nothing does."""
+
+_Found = tuple[Tensor, Tensor, Tensor]
+"""Configurations (n, dof) with their position (n,) [m] and rotation errors (n,) [rad]."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +51,7 @@ def solve_ik(
     X_WT: Array,
     *,
     near: Array | None = None,
+    num_near: int = 0,
     num_seeds: int = 64,
     max_iterations: int = 60,
     position_tolerance: float = 1e-4,
@@ -61,6 +70,8 @@ def solve_ik(
         robot: the arm; `Robot.with_tool` chooses the frame.
         X_WT: (4, 4) wanted pose of the tool frame in the world.
         near: (dof,) first seed, and what solutions are ordered by closeness to; default the home configuration.
+        num_near: further seeds about ``near``; and so many of the nearest solutions are drawn towards ``near`` as far
+            as the pose allows.
         num_seeds: seeds; the others are uniform within the limits.
         max_iterations: steps of the solver.
         position_tolerance: [m].
@@ -80,15 +91,24 @@ def solve_ik(
     uniform = torch.rand(max(1, num_seeds), robot.dof, generator=generator, dtype=torch.float64)
     q = lower + uniform * (upper - lower)
     q[0] = torch.as_tensor(near).clamp(lower, upper)
+    spread = torch.linspace(0.0, NEAR_SPREAD, num_near + 1, dtype=torch.float64)[1:, None]
+    about = q[0] + spread * torch.randn(num_near, robot.dof, generator=generator, dtype=torch.float64)
+    q = torch.cat([q, about.clamp(lower, upper)])
     chain = _Chain(robot)
     goal = torch.as_tensor(X_WT)
     settings = _Settings(max_iterations, position_tolerance, rotation_tolerance, enough)
     with one_torch_thread():
-        q, position, rotation = _levenberg_marquardt(chain, q, goal, lower, upper, settings)
+        found = _levenberg_marquardt(chain, q, goal, lower, upper, settings)
+        if num_near and robot.dof > 6:  # else the pose leaves the arm no self-motion
+            nearest = _nearest_reached(found, q[0], settings, num_near)
+            drawn = _drawn(chain, nearest, goal, q[0], lower, upper)
+            brief = replace(settings, enough=1.0, max_iterations=DRAWN_ITERATIONS)
+            found = _joined(found, _levenberg_marquardt(chain, drawn, goal, lower, upper, brief))
+    q, position, rotation = found
     good = (position <= position_tolerance) & (rotation <= rotation_tolerance)
     if not good.any():
         return _unreachable(robot, q, position, rotation)
-    solutions = q[good].numpy()
+    solutions = _unwound(robot, q[good].numpy(), near)
     order = np.argsort(np.linalg.norm(solutions - near, axis=1))
     keep = _distinct_rows(solutions[order], distinct)
     chosen = order[keep]
@@ -98,6 +118,14 @@ def solve_ik(
         rotation[good].numpy()[chosen],
         f"{len(chosen)} distinct solutions",
     )
+
+
+def reaches(robot: Robot, q: Array, X_WT: Array, *, position: float = 1e-4, rotation: float = 1e-3) -> bool:
+    """Whether the tool of ``q`` (dof,) is at a pose, within tolerances [m], [rad]; the defaults are `solve_ik`'s."""
+    R, p, _ = _Chain(robot).tool_and_jacobian(torch.as_tensor(q, dtype=torch.float64)[None])
+    goal = torch.as_tensor(X_WT)
+    _twist, angle = _rotation_vector(goal[:3, :3] @ R.transpose(1, 2))
+    return float((goal[:3, 3] - p).norm()) <= position and float(angle) <= rotation
 
 
 @dataclass(frozen=True)
@@ -149,7 +177,7 @@ class _Chain:
 
 def _levenberg_marquardt(
     chain: _Chain, q: Tensor, goal: Tensor, lower: Tensor, upper: Tensor, settings: _Settings
-) -> tuple[Tensor, Tensor, Tensor]:
+) -> _Found:
     """Best configuration of each seed with its position and rotation error.
 
     Seeds that have arrived leave the batch; the loop ends early when enough of them have.
@@ -181,6 +209,44 @@ def _levenberg_marquardt(
         lam = (damping * previous.clamp(min=1e-8) + 1e-9)[:, None, None]
         q = (q + _bounded_step(J, error, lam, identity, q, lower, upper)).clamp(lower, upper)
     return final_q, final[1], final[2]
+
+
+def _joined(a: _Found, b: _Found) -> _Found:
+    return torch.cat([a[0], b[0]]), torch.cat([a[1], b[1]]), torch.cat([a[2], b[2]])
+
+
+def _nearest_reached(found: _Found, near: Tensor, settings: _Settings, count: int) -> Tensor:
+    """The ``count`` configurations nearest to ``near`` among those that reach the goal."""
+    q, position, rotation = found
+    q = q[(position <= settings.position_tolerance) & (rotation <= settings.rotation_tolerance)]
+    return q[torch.argsort((q - near).norm(dim=1), stable=True)[:count]]
+
+
+def _drawn(chain: _Chain, q: Tensor, goal: Tensor, near: Tensor, lower: Tensor, upper: Tensor) -> Tensor:
+    """Configurations (n, dof) moved along the arm's self-motion towards ``near`` (dof,), about where they stay.
+
+    Gauss-Newton for the nearest configuration with the tool at the pose: each step solves that with the pose
+    linearised.
+    """
+    identity = torch.eye(6, dtype=torch.float64)
+    for _ in range(6):
+        R, p, J = chain.tool_and_jacobian(q)
+        twist, _angle = _rotation_vector(goal[:3, :3] @ R.transpose(1, 2))
+        error = torch.cat([goal[:3, 3] - p, twist], dim=1)[..., None] + J @ (q - near)[..., None]
+        J_T = J.transpose(1, 2)
+        step = near + (J_T @ torch.linalg.solve(J @ J_T + 1e-6 * identity, error))[..., 0] - q
+        step = step * (0.3 / step.abs().amax(dim=1, keepdim=True).clamp(min=0.3))
+        q = (q + step).clamp(lower, upper)
+    return q
+
+
+def _unwound(robot: Robot, q: Array, near: Array) -> Array:
+    """Configurations (n, dof), each revolute joint turned by whole revolutions to where it is nearest to ``near``."""
+    turn, limits = 2 * np.pi, robot.limits
+    revolute = np.array([joint.kind == "revolute" for joint in robot.joints])
+    fewest = np.where(robot.continuous, -np.inf, np.ceil((limits.lower - q) / turn))
+    most = np.where(robot.continuous, np.inf, np.floor((limits.upper - q) / turn))
+    return q + turn * revolute * np.clip(np.round((near - q) / turn), fewest, most)
 
 
 def _bounded_step(

@@ -15,6 +15,9 @@ from edmp.robots.transforms import rigid
 
 Array = NDArray[np.float64]
 
+START_TOLERANCE = 1e-3
+"""A path may begin beyond a limit by this, as encoders and single precision have it, if it leads inside [rad or m]."""
+
 
 @dataclass(frozen=True, eq=False)
 class Joint:
@@ -26,7 +29,7 @@ class Joint:
         X_PJ: (4, 4) pose of the joint frame J in the parent body frame P at zero position. The joint turns about,
             or slides along, the z axis of J (loaders align the frame so), and the body it moves takes J as its frame.
         continuous: a revolute joint that turns without end: positions a whole turn apart are the same, and any number
-            of turns is allowed. Its `Limits` are only the range that motions are looked for in, at least -pi to pi.
+            of turns is allowed. Its `Limits` are only the range that motions are looked for in, at least -2 pi to 2 pi.
     """
 
     name: str
@@ -179,6 +182,23 @@ class Robot:
     def continuous(self) -> NDArray[np.bool_]:
         """(dof,) which joints turn without end."""
         return np.array([joint.continuous for joint in self.joints])
+
+    def beyond_limits(self, path: Array, *, lead: float = 0.0) -> Array:
+        """How far each joint of each waypoint of ``path`` (n, dof) is beyond its position limits (n, dof) [rad or m].
+
+        0 within them, and for continuous joints everywhere. A path may begin up to ``lead`` beyond a limit if it comes
+        closer from there until it is inside: that counts as within.
+        """
+        beyond = np.maximum(np.maximum(self.limits.lower - path, path - self.limits.upper), 0.0)
+        beyond[:, self.continuous] = 0.0
+        if lead and beyond[0].any():
+            nearer = np.logical_and.accumulate(np.diff(beyond, axis=0, prepend=beyond[:1]) <= 1e-12, axis=0)
+            beyond = np.where(nearer & (beyond[0] <= lead) & (beyond[-1] <= 1e-9), 0.0, beyond)
+        return beyond
+
+    def clipped(self, q: Array) -> Array:
+        """``q`` (..., dof) within the position limits; continuous joints as they are."""
+        return np.where(self.continuous, q, np.clip(q, self.limits.lower, self.limits.upper))
 
     @property
     def link_names(self) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -78,7 +78,8 @@ class Baseline(ABC):
         query = resolve(problem.robot, judge, problem.start, problem.goal, seed=seed)
         if isinstance(query, Refusal):
             return Claim(query.status, query.message)
-        return self.search(Task(problem.robot, problem.scene, query.start, query.goals, seed))
+        claim = self.search(Task(problem.robot, problem.scene, query.start, query.goals, seed))
+        return claim if claim.path is None else replace(claim, path=query.as_asked(claim.path))
 
     @abstractmethod
     def search(self, task: Task) -> Claim:

@@ -154,8 +154,7 @@ def _measured(positions: np.ndarray, times: np.ndarray) -> np.ndarray:
 
 
 def _clearance(problem: Problem, path: np.ndarray) -> float | None:
-    limits = problem.robot.limits
-    inside = path.clip(limits.lower, limits.upper)  # a goal at a limit may be overshot by a hair
+    inside = problem.robot.clipped(path)  # a goal at a limit may be overshot by a hair
     return finite_or_none(Judge(problem.robot, problem.scene).clearance(inside, tightness=1e-4)) if len(path) else None
 
 

@@ -18,7 +18,7 @@ from edmp.execution.monitor import Fault, Monitor, MonitorSettings, Violation
 from edmp.execution.recording import Recorder, Recording
 from edmp.execution.tube import Tube
 from edmp.ranges import Range, check_fields
-from edmp.robots.robot import Robot
+from edmp.robots.robot import START_TOLERANCE, Robot
 from edmp.timing import retime_waypoints
 from edmp.trajectory import Trajectory
 
@@ -126,7 +126,7 @@ def run(
             return Execution(Outcome.REFUSED, refusal, None, recorder.recording())
         limits, start = driver.robot.limits, trajectory.positions[0]
         if np.abs(state.positions - start).max() > _AT_START:
-            here = state.positions.clip(limits.lower, limits.upper)
+            here = driver.robot.clipped(state.positions)
             there = retime_waypoints([here, start], limits, joint_names=trajectory.joint_names)
             loop.follow(CommandBuffer(there, limits, speed=settings.speed), state)
             if loop.violation is not None:
@@ -157,7 +157,7 @@ def refuse(trajectory: Trajectory, robot: Robot) -> str | None:
     fine = np.linspace(0.0, trajectory.duration, 4 * len(trajectory.times) + 1)
     q, v, a = trajectory.sample(fine)
     limits, names = robot.limits, robot.joint_names
-    beyond = np.maximum(limits.lower - q, q - limits.upper)
+    beyond = robot.beyond_limits(q, lead=START_TOLERANCE)
     if beyond.max() > 1e-6:
         j = int(beyond.max(axis=0).argmax())
         return f"the trajectory takes {names[j]} {beyond.max():.2g} rad beyond its position limit"

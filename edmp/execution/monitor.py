@@ -135,7 +135,7 @@ class Monitor:
 
     def _limits(self, state: ArmState) -> tuple[Fault, str] | None:
         limits, slack = self._robot.limits, self.settings.position_slack
-        beyond = np.maximum(limits.lower - state.positions, state.positions - limits.upper)
+        beyond = self._robot.beyond_limits(state.positions[None])[0]
         j = int(beyond.argmax())
         if beyond[j] > slack:
             return Fault.POSITION_LIMIT, f"{self._robot.joint_names[j]} is {beyond[j]:.3f} rad beyond its limit"

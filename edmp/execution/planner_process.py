@@ -19,10 +19,9 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
-from edmp.planner.goals import as_problem
 from edmp.planner.planner import Planner
 from edmp.planner.settings import PlannerSettings
-from edmp.problem import Goal
+from edmp.problem import GoalLike, Problem, StartLike
 from edmp.ranges import Range
 from edmp.result import PlanResult, Stats, Status
 from edmp.robots import load_robot
@@ -98,8 +97,8 @@ class PlannerProcess:
     def plan(
         self,
         scene: Scene,
-        start: ArrayLike,
-        goal: Goal | Sequence[Goal],
+        start: StartLike,
+        goal: GoalLike | Sequence[GoalLike],
         *,
         seed: int = 0,
         time_budget: float = 10.0,
@@ -134,7 +133,7 @@ class PlannerProcess:
         if isinstance(answer, PlanResult):
             made = self._made.robot
             robot = made if isinstance(made, Robot) else load_robot(made)
-            return dataclasses.replace(answer, problem=as_problem(robot, scene, start, goal))
+            return dataclasses.replace(answer, problem=Problem(robot, scene, start, goal))
         raise answer
 
     def close(self) -> None:

@@ -124,7 +124,7 @@ class RecedingHorizon:
             message = f"the arm reports positions {np.array2string(state.positions, precision=3)}"
             return _with(Execution(Outcome.REFUSED, message, None, recorder.recording()), [])
         limits = driver.robot.limits
-        still = _resting(driver, state.positions.clip(limits.lower, limits.upper))
+        still = _resting(driver, driver.robot.clipped(state.positions))
         company = self._company or company_of(driver)
         buffer = CommandBuffer(still, limits, final=False, lock=company.lock())
         buffer.advance(driver.period)  # to its end: at rest

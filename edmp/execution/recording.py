@@ -156,6 +156,4 @@ def _clearance(recording: Recording, robot: Robot | None, scene: Scene | None) -
         return None
     rows = np.searchsorted(recording.times, np.arange(recording.times[0], recording.times[-1], 0.01))
     rows = np.append(rows, len(recording.times) - 1)
-    limits = robot.limits
-    measured = recording.measured[rows].clip(limits.lower, limits.upper)
-    return Judge(robot, scene).clearance(measured)
+    return Judge(robot, scene).clearance(robot.clipped(recording.measured[rows]))

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from edmp.descent import Descent
 from edmp.planner.candidates import Candidates
-from edmp.planner.goals import Query
+from edmp.planner.goals import GOAL_TOLERANCE, Query
 from edmp.planner.settings import PlannerSettings, Round
 from edmp.result import Solution
 from edmp.robots.robot import Robot
@@ -92,6 +92,9 @@ def certify(
         for whole in query.whole(control_points, goal):
             path = clamped_spline(whole)(np.linspace(0.0, 1.0, settings.path_waypoints))
             path[0], path[-1] = whole[0], whole[-1]
+            if np.abs(whole - whole[0]).max() <= GOAL_TOLERANCE:  # what moves is rounding: the arm stays
+                whole = np.repeat(whole[:1], len(whole), axis=0)
+                path[:] = whole[0]
             if any(not differ(path, other.path, settings.distinct) for other in docket.solutions):
                 break
             make = _certified_quickly if quick else _certified

@@ -3,32 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from edmp.problem import Goal, PoseGoal, Problem
+from edmp.problem import Goal, GoalLike, PoseGoal, StartLike, goals_of
 from edmp.result import Status
-from edmp.robots.errors import InvalidInputError
+from edmp.robots.configuration import configuration
 from edmp.robots.robot import Robot
-from edmp.scenes.scene import Scene
 from edmp.validate import Cause, Judge, Verdict
 
 Array = NDArray[np.float64]
 
 MAX_SOLUTIONS_PER_POSE = 6
+GOAL_TOLERANCE = 1e-6
+"""A goal may be beyond a limit by this, and a start is where it should be within this [rad or m]."""
+_TURN = 2 * np.pi
 
 
 @dataclass(frozen=True)
 class Query:
-    """Start and goals that passed the judge.
+    """Start and goals that passed the judge, as the planner looks at them.
 
     Attributes:
-        start: (dof,).
-        goals: (k, dof), k >= 1.
+        start: (dof,) within the limits, continuous joints within half a turn of zero.
+        goals: (k, dof), k >= 1; continuous joints as they are nearest to ``start``.
         goal_index: (k,) which of the caller's goals each row answers.
+        turns: (dof,) whole turns that the caller's continuous joints are ahead of ``start`` [rad].
+        outside: (dof,) the caller's start, less the turns, where it is beyond a limit: the motion leads from there to
+            ``start`` first. None if it is not.
         departure, arrivals: control points from where the motion really begins to ``start`` (m, dof), and from each
             of ``goals`` to where it really ends; see `edmp.planner.contacts`.
     """
@@ -36,8 +40,20 @@ class Query:
     start: Array
     goals: Array
     goal_index: tuple[int, ...]
+    turns: Array | float = 0.0
+    outside: Array | None = None
     departure: Array | None = None
     arrivals: tuple[Array, ...] | None = None
+
+    @property
+    def standing(self) -> int | None:
+        """The goal row where the arm is already, if there is one."""
+        at = np.flatnonzero(np.abs(self.goals - self.start).max(axis=1) <= GOAL_TOLERANCE)
+        return int(at[0]) if len(at) else None
+
+    def as_asked(self, path: Array) -> Array:
+        """A path (n, dof) as one from where the caller's start is."""
+        return (path if self.outside is None else np.vstack([self.outside, path])) + self.turns
 
     def whole(self, control_points: Array, goal: int) -> list[Array]:
         """Control points of the whole motion, of which ``control_points`` lead from ``start`` to goal row ``goal``.
@@ -61,26 +77,37 @@ class Refusal:
     message: str
 
 
-def resolve(robot: Robot, judge: Judge, start: ArrayLike, goal: Goal | Sequence[Goal], *, seed: int) -> Query | Refusal:
+def resolve(
+    robot: Robot,
+    judge: Judge,
+    start: StartLike,
+    goal: GoalLike | Sequence[GoalLike],
+    *,
+    seed: int,
+) -> Query | Refusal:
     """Check start and goals; turn poses into configurations.
+
+    A start beyond its limits by at most the judge's ``start_tolerance`` is taken.
 
     Raises:
         InvalidInputError: wrong shapes, or numbers that are not finite.
     """
-    start = configuration(robot, start, "start")
-    goals = _as_list(robot, goal)
-    verdict = judge.check(start)
+    query, goals = _asked(robot, start, goal, judge.start_tolerance)
+    verdict = judge.check(query.start)
+    if verdict.valid and query.outside is not None:
+        verdict = judge.check_path(np.stack([query.outside, query.start]))
     if not verdict.valid:
-        return Refusal(_STATUS["start", verdict.cause], f"start: {verdict.message()}")
+        order = f"; joint values are in the order {', '.join(robot.joint_names)}" if verdict.limits else ""
+        return Refusal(_STATUS["start", verdict.cause], f"start: {verdict.message()}{order}")
     rows: list[Array] = []
     index: list[int] = []
     refusals: list[Refusal] = []
     for i, one in enumerate(goals):
         name = "goal" if len(goals) == 1 else f"goal {i}"
         if isinstance(one, PoseGoal):
-            found = _from_pose(robot, judge, one, start, name, seed)
+            found = _from_pose(robot, judge, one, query.start, name, seed)
         else:
-            found = _checked(judge, one, name)
+            found = _checked(judge, _nearest(robot, one, query.start), name)
         if isinstance(found, Refusal):
             refusals.append(found)
         else:
@@ -88,43 +115,47 @@ def resolve(robot: Robot, judge: Judge, start: ArrayLike, goal: Goal | Sequence[
             index.extend([i] * len(found))
     if not rows:
         return Refusal(refusals[0].status, "; ".join(r.message for r in refusals))
-    return Query(start, np.array(rows), tuple(index))
+    return replace(query, goals=np.array(rows), goal_index=tuple(index))
 
 
-def unjudged(robot: Robot, start: ArrayLike, goal: Goal | Sequence[Goal]) -> Query | None:
-    """Start and goals as they are, for who has the whole path judged anyway; None if a goal is a pose.
+def unjudged(robot: Robot, start: StartLike, goal: GoalLike | Sequence[GoalLike]) -> Query | None:
+    """Start and goals as they are, for who has the whole path judged anyway.
+
+    None if a goal is a pose, or the start is beyond its limits.
 
     Raises:
         InvalidInputError: wrong shapes, or numbers that are not finite.
     """
-    start = configuration(robot, start, "start")
-    goals = _as_list(robot, goal)
-    if any(isinstance(one, PoseGoal) for one in goals):
+    query, goals = _asked(robot, start, goal, 0.0)
+    if any(isinstance(one, PoseGoal) for one in goals) or robot.beyond_limits(query.start[None]).any():
         return None
-    return Query(start, np.array(goals), tuple(range(len(goals))))
+    rows = np.array([_nearest(robot, one, query.start) for one in goals])
+    return replace(query, goals=rows, goal_index=tuple(range(len(goals))))
 
 
-def configuration(robot: Robot, q: ArrayLike, name: str) -> Array:
-    """``q`` as (dof,) finite numbers, or `InvalidInputError`."""
-    values = _numbers(q)
-    if values is None or values.ndim == 0:
-        raise InvalidInputError(f"{name} must be {robot.dof} joint values of {robot.name}, got {q!r}")
-    if values.shape != (robot.dof,):
-        raise InvalidInputError(f"{name} must have shape ({robot.dof},) for {robot.name}, got {values.shape}")
-    if not np.isfinite(values).all():
-        bad = int(np.flatnonzero(~np.isfinite(values))[0])
-        raise InvalidInputError(f"{name} is not finite: {robot.joint_names[bad]} = {values[bad]}")
-    return values
+def _asked(
+    robot: Robot, start: StartLike, goal: GoalLike | Sequence[GoalLike], tolerance: float
+) -> tuple[Query, list[Goal]]:
+    """The start, led inside its limits if it is beyond them by at most ``tolerance``; and the goals, as given."""
+    given = configuration(robot, start, "start")
+    goals = goals_of(robot, goal)
+    turns = np.where(robot.continuous, _TURN * np.round(given / _TURN), 0.0)
+    here = given - turns
+    beyond = float(robot.beyond_limits(here[None]).max())
+    inside = robot.clipped(here) if beyond <= max(tolerance, GOAL_TOLERANCE) else here
+    outside = here if GOAL_TOLERANCE < beyond <= tolerance else None
+    return Query(inside, np.empty((0, robot.dof)), (), turns, outside), goals
 
 
-def _numbers(values: Any) -> Array | None:
-    """A float array of any shape, from lists, arrays or torch tensors; None if these are not numbers of one shape."""
-    if hasattr(values, "detach"):  # numpy takes no tensor that is on a GPU or requires a gradient
-        values = values.detach().cpu()
-    try:
-        return np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError, RuntimeError):
-        return None
+def turned(robot: Robot, path: Array, near: Array) -> Array:
+    """A path (n, dof), its continuous joints by whole turns to where it begins nearest to ``near`` (dof,)."""
+    return path + _TURN * np.where(robot.continuous, np.round((near - path[0]) / _TURN), 0.0)
+
+
+def _nearest(robot: Robot, q: Array, start: Array) -> Array:
+    """A goal (dof,), its continuous joints turned to where they are nearest to the start, and rounding clipped."""
+    (q,) = turned(robot, q[None], start)
+    return robot.clipped(q) if float(robot.beyond_limits(q[None]).max()) <= GOAL_TOLERANCE else q
 
 
 _STATUS = {
@@ -137,68 +168,29 @@ _STATUS = {
 }
 
 
-def as_problem(robot: Robot, scene: Scene, start: ArrayLike, goal: Goal | Sequence[Goal]) -> Problem:
-    """What was asked for, as a problem.
-
-    Raises:
-        InvalidInputError: wrong shapes, or numbers that are not finite.
-    """
-    goals = _as_list(robot, goal)
-    return Problem(robot, scene, configuration(robot, start, "start"), goals[0] if len(goals) == 1 else tuple(goals))
-
-
-def _as_list(robot: Robot, goal: Goal | Sequence[Goal]) -> list[Goal]:
-    """The goals, each a `PoseGoal` or a configuration (dof,) of finite numbers.
-
-    Raises:
-        InvalidInputError: that is not what they are, or there is none.
-    """
-    goals = _split(robot, goal)
-    if not goals:
-        raise InvalidInputError("no goal given: pass a configuration, a PoseGoal, or a list of either")
-    names = ["goal"] if len(goals) == 1 else [f"goal {i}" for i in range(len(goals))]
-    return [
-        one if isinstance(one, PoseGoal) else configuration(robot, one, name)
-        for one, name in zip(goals, names, strict=True)
-    ]
-
-
-def _split(robot: Robot, goal: Any) -> list[Any]:
-    """One entry a goal, unchecked."""
-    if isinstance(goal, PoseGoal):
-        return [goal]
-    if isinstance(goal, list | tuple) and any(isinstance(one, PoseGoal) for one in goal):
-        return list(goal)
-    values = _numbers(goal)
-    if values is None and isinstance(goal, list | tuple) and not all(np.isscalar(one) for one in goal):
-        return list(goal)  # not numbers of one shape: the check of each says which is wrong
-    if values is None or values.ndim not in (1, 2):
-        raise InvalidInputError(
-            f"goal must be {robot.dof} joint values of {robot.name}, a PoseGoal, or a list of either, got {goal!r}"
-        )
-    return list(values) if values.ndim == 2 else [values] * bool(values.size)
-
-
 def _checked(judge: Judge, q: Array, name: str) -> list[Array] | Refusal:
     verdict = judge.check(q)
     return [q] if verdict.valid else Refusal(_STATUS["goal", verdict.cause], f"{name}: {verdict.message()}")
 
 
 def _from_pose(robot: Robot, judge: Judge, goal: PoseGoal, start: Array, name: str, seed: int) -> list[Array] | Refusal:
-    """Free configurations that put the tool at the pose, nearest to the start first."""
+    """Free configurations that put the tool at the pose, nearest to the start first.
+
+    The start itself, and nothing else, if it does: its tool is there already.
+    """
     import torch
 
-    from edmp.robots.ik import solve_ik
+    from edmp.robots.ik import reaches, solve_ik
 
+    if reaches(robot, start, goal.X_WT):
+        return [start]
     generator = torch.Generator("cpu").manual_seed(seed)
-    solution = solve_ik(robot, goal.X_WT, num_seeds=64, generator=generator)
+    solution = solve_ik(robot, goal.X_WT, near=start, num_near=8, num_seeds=64, generator=generator)
     if not solution.reachable:
         return Refusal(Status.GOAL_UNREACHABLE, f"{name}: {solution.message}")
-    candidates = np.asarray(solution.q, dtype=np.float64)
-    candidates = candidates[np.argsort(np.linalg.norm(candidates - start, axis=1))]
     free: list[Array] = []
     blocked: list[Verdict] = []
-    for q in candidates:
+    for q in solution.q:
         verdict = judge.check(q)
         if verdict.valid:
             free.append(q)
@@ -209,5 +201,5 @@ def _from_pose(robot: Robot, judge: Judge, goal: PoseGoal, start: Array, name: s
     if free:
         return free
     least = min(blocked, key=lambda v: max((c.depth for c in v.contacts), default=np.inf))
-    message = f"{name}: all {len(candidates)} configurations found for the pose collide; the best: {least.message()}"
+    message = f"{name}: all {len(solution.q)} configurations found for the pose collide; the best: {least.message()}"
     return Refusal(_STATUS["goal", least.cause], message)

@@ -6,6 +6,7 @@ import time
 
 import numpy as np
 
+from edmp.planner.asked import as_asked
 from edmp.planner.call import Call
 from edmp.planner.candidates import Candidates
 from edmp.planner.certify import Docket
@@ -15,7 +16,8 @@ from edmp.result import PlanResult, Solution, Stage, Stats, Status
 
 def success(call: Call, tried: Candidates, begin: float) -> PlanResult:
     """The certified motions, best first; ``tried`` are all candidates, ``begin`` is when the call began."""
-    best, *others = sorted(call.docket.solutions, key=lambda found: found.objective)
+    found = [as_asked(one, call.query, call.judge) for one in call.docket.solutions]
+    best, *others = sorted(found, key=lambda one: one.objective)
     stats = _stats(call.docket, begin, best.stage, tried)
     return PlanResult(Status.SOLVED, _report(best), best, tuple(others), stats)
 
@@ -37,12 +39,13 @@ def no_path(call: Call, tried: Candidates, begin: float) -> PlanResult:
     path = call.descent.waypoints(tried.control_points[closest : closest + 1])[0].cpu().numpy().astype(np.float64)
     limits = call.judge.robot.limits
     verdict = call.judge.check_path(path.clip(limits.lower, limits.upper))
+    stuck = f"in the closest candidate {verdict.message()}" if not verdict.valid else "none of which could be certified"
     where = ""
     if verdict.contacts and verdict.contacts[0].edge is not None:
         where = f" at {100 * (verdict.contacts[0].edge + 0.5) / (len(path) - 1):.0f} % of the way"
     status = Status.TIMEOUT if call.late else Status.NO_PATH_FOUND
     lead = "time ran out" if call.late else "no path found"
-    message = f"{lead} after {len(tried)} seeds; in the closest candidate {verdict.message()}{where}"
+    message = f"{lead} after {len(tried)} seeds; {stuck}{where}"
     return PlanResult(status, message, None, (), _stats(call.docket, begin, None, tried))
 
 

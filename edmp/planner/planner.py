@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import time
 from collections.abc import Sequence
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from edmp.descent import Descent
 from edmp.planner.call import Call
 from edmp.planner.certify import Docket
 from edmp.planner.contacts import check_names, leave_contacts
-from edmp.planner.goals import Query, Refusal, as_problem, resolve, unjudged
+from edmp.planner.goals import Query, Refusal, resolve, turned, unjudged
 from edmp.planner.outcome import no_path, out_of_time, refusal, success
 from edmp.planner.search import replan, search
 from edmp.planner.settings import PlannerSettings
@@ -28,11 +29,12 @@ from edmp.planner.watch import OnBatch, Watch
 from edmp.prior.base import Prior
 from edmp.prior.checkpoint import default_prior, load_prior
 from edmp.prior.process import ProcessPrior, ProcessSettings
-from edmp.problem import Goal, Problem
+from edmp.problem import GoalLike, Problem, StartLike
 from edmp.result import PlanResult
 from edmp.robots import load_robot
+from edmp.robots.configuration import numbers
 from edmp.robots.errors import InvalidInputError
-from edmp.robots.robot import Robot
+from edmp.robots.robot import Array, Robot
 from edmp.robots.threads import one_torch_thread
 from edmp.scenes.scene import Scene
 from edmp.timing import retime_spline
@@ -83,8 +85,8 @@ class Planner:
     def plan(
         self,
         scene: Scene,
-        start: ArrayLike,
-        goal: Goal | Sequence[Goal],
+        start: StartLike,
+        goal: GoalLike | Sequence[GoalLike],
         *,
         seed: int = 0,
         time_budget: float = 10.0,
@@ -97,8 +99,11 @@ class Planner:
 
         Args:
             scene: what not to hit.
-            start: (dof,) [rad or m].
-            goal: a configuration (dof,), a `PoseGoal`, or several of either, of which one must be reached.
+            start: (dof,) [rad or m], or ``{joint name: value}``. Beyond a limit by at most `PlannerSettings`'
+                ``start_tolerance`` it is taken, and the motion leads inside first; continuous joints may be any number
+                of turns away from zero, and the motion goes on from there.
+            goal: a configuration, as the start, a `PoseGoal`, or several of either, of which one must be reached.
+                A continuous joint turns the short way to it.
             seed: the same seed gives the same motion, on the same machine and unless time runs short.
             time_budget: give up after this time [s], what the preparation of the scene takes included.
             fallback: may sampling-based search help where no seed can be repaired?
@@ -118,14 +123,14 @@ class Planner:
         begin = time.perf_counter()
         if not isinstance(scene, Scene):
             raise InvalidInputError(f"scene must be a Scene, not {type(scene).__name__}")
-        if not isinstance(time_budget, (int, float)) or not time_budget > 0:
+        if not isinstance(time_budget, Real) or not time_budget > 0:
             raise InvalidInputError(f"time_budget must be a positive number of seconds, got {time_budget!r}")
         if not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**31:
             raise InvalidInputError(f"seed must be an integer from 0 to 2**31 - 1, got {seed!r}")
         objective = Objective.of([*self.costs, *Objective.of(costs).terms], num_waypoints=self.settings.num_waypoints)
-        earlier = None if warm is None else _earlier_path(self.robot, warm, self.device)
-        problem = as_problem(self.robot, scene, start, goal)
-        result = self._plan(problem, objective, int(seed), begin, time_budget, fallback, earlier, on_batch)
+        earlier = None if warm is None else _earlier_path(self.robot, warm)
+        problem = Problem(self.robot, scene, start, goal)
+        result = self._plan(problem, objective, int(seed), begin, float(time_budget), fallback, earlier, on_batch)
         return dataclasses.replace(result, problem=problem)
 
     def _plan(
@@ -136,14 +141,14 @@ class Planner:
         begin: float,
         time_budget: float,
         fallback: bool,
-        earlier: torch.Tensor | None,
+        earlier: Array | None,
         on_batch: OnBatch | None,
     ) -> PlanResult:
         """`plan`, of what has been checked."""
         scene, start, goal = problem.scene, problem.start, problem.goal
         docket = Docket()
         check_names(self.robot, scene)
-        judge = Judge(self.robot, scene)
+        judge = Judge(self.robot, scene, start_tolerance=self.settings.start_tolerance)
         if time.perf_counter() - begin > time_budget:
             return out_of_time(f"while the scene was prepared ({len(scene)} obstacles)", docket, begin)
         known = None if earlier is None else unjudged(self.robot, start, goal)
@@ -161,20 +166,21 @@ class Planner:
             if earlier is not None and known is not None:
                 # What is certified below includes start and goal: they need no look of their own.
                 call = prepare(known)
-                tried = replan(call, earlier)
+                tried = replan(call, self._near(earlier, known))
                 if call.solved:
                     return success(call, tried, begin)
                 earlier = None
+            now = time.perf_counter()
             query = resolve(self.robot, judge, start, goal, seed=seed)
-            if isinstance(query, Query):
+            if isinstance(query, Query) and query.standing is None:
                 query = leave_contacts(query, judge)
+            docket.spent("goals", now)
             if isinstance(query, Refusal):
-                docket.spent("judge", begin)
                 return refusal(query, docket, begin)
             if time.perf_counter() - begin > time_budget:
                 return out_of_time("while start and goals were looked at", docket, begin)
             call = prepare(query)
-            tried = search(call, fallback=fallback, earlier=earlier)
+            tried = search(call, fallback=fallback, earlier=None if earlier is None else self._near(earlier, query))
         return success(call, tried, begin) if call.solved else no_path(call, tried, begin)
 
     def prepare(
@@ -230,6 +236,11 @@ class Planner:
             watch=watch,
         )
 
+    def _near(self, path: Array, query: Query) -> torch.Tensor:
+        """An earlier path (n, dof), continuous joints turned as the start is, for the kernels."""
+        path = turned(self.robot, path, query.start)
+        return torch.as_tensor(np.ascontiguousarray(path), dtype=torch.float32, device=self.device)
+
     def _warm_up(self) -> None:
         """Compile the kernels and load what is imported lazily, so that no plan's time budget pays for it.
 
@@ -246,18 +257,20 @@ class Planner:
         retime_spline(still[0].cpu().numpy(), self.robot.limits)
 
 
-def _earlier_path(robot: Robot, warm: ArrayLike, device: str) -> torch.Tensor:
-    """``warm`` as (n, dof) float32 on a device.
+def _earlier_path(robot: Robot, warm: ArrayLike) -> Array:
+    """``warm`` as (n, dof).
 
     Raises:
         InvalidInputError: it is no path of this robot.
     """
-    path = np.asarray(warm, dtype=np.float64)
+    path = numbers(warm)
+    if path is None:
+        raise InvalidInputError(f"warm must be a path (n >= 2, {robot.dof}) of numbers, not {type(warm).__name__}")
     if path.ndim != 2 or path.shape[1] != robot.dof or len(path) < 2 or not np.isfinite(path).all():
         raise InvalidInputError(
             f"warm must be a path (n >= 2, {robot.dof}) of finite numbers for {robot.name}, got shape {path.shape}"
         )
-    return torch.as_tensor(np.ascontiguousarray(path), dtype=torch.float32, device=device)
+    return path
 
 
 def _prior(prior: Prior | str | Path | None, robot: Robot) -> Prior:
@@ -286,8 +299,8 @@ _cached_planner = functools.lru_cache(maxsize=8)(_planner)
 
 def plan(
     scene: Scene,
-    start: ArrayLike,
-    goal: Goal | Sequence[Goal],
+    start: StartLike,
+    goal: GoalLike | Sequence[GoalLike],
     *,
     robot: Robot | str | Path = "panda",
     prior: Prior | str | Path | None = None,

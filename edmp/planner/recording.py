@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-
-from numpy.typing import ArrayLike
+from collections.abc import Sequence
 
 from edmp.planfile import PlanFile
 from edmp.planner.planner import Planner
-from edmp.problem import Goal
+from edmp.problem import GoalLike, StartLike
 from edmp.scenes.scene import Scene
 from edmp.trace import Batch, Trace
 
@@ -17,8 +16,8 @@ from edmp.trace import Batch, Trace
 def record_plan(
     planner: Planner,
     scene: Scene,
-    start: ArrayLike,
-    goal: Goal | tuple[Goal, ...],
+    start: StartLike,
+    goal: GoalLike | Sequence[GoalLike],
     *,
     seed: int = 0,
     time_budget: float = 10.0,

@@ -51,6 +51,16 @@ def run(call: Call, round_: Round, *, index: int = 0, earlier: Tensor | None = N
     return batch
 
 
+def standing(call: Call) -> Candidates | None:
+    """The motion of no length, if the arm is at one of the goals already."""
+    row = call.query.standing
+    if row is None:
+        return None
+    start, goals = _ends(call)
+    still = call.descent.spline.straight_line(start, goals[row])
+    return Candidates(still, torch.tensor([row]), torch.tensor([True]), (Stage.SAMPLE,))
+
+
 def seeds(call: Call, round_: Round, index: int = 0) -> Candidates:
     """Seeds from nothing: guided samples of the prior, samples of the Gaussian process, the straight line.
 

@@ -33,6 +33,11 @@ def search(call: Call, *, fallback: bool, earlier: Tensor | None) -> Candidates:
         tried.append(replan(call, earlier))
         if call.solved or call.late:
             return tried[0]
+    if (still := rounds.standing(call)) is not None:
+        tried.append(still)
+        call.certify(still, settings)
+        if call.solved:
+            return Candidates.join(tried)
     if looks_first(call):
         # Random numbers of its own: the rounds do not depend on this look.
         look = dataclasses.replace(call, generator=torch.Generator("cpu").manual_seed(call.seed + 2**31))

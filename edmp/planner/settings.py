@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from edmp.guidance import GuidanceSettings
 from edmp.ranges import Range, check_fields
 from edmp.robots.errors import InvalidInputError
+from edmp.robots.robot import START_TOLERANCE
 
 _COUNT = Range(1, whole=True)
 _NONE_OR_MORE = Range(0, whole=True)
@@ -126,6 +127,7 @@ class PlannerSettings(Round):
         num_alternatives: how many other motions to certify, of those that a round finds.
         distinct: motions are different if they are somewhere at least this far apart [rad].
         path_waypoints: waypoints of the returned path.
+        start_tolerance: a start may be beyond a limit by this; the motion leads inside first [rad or m].
         first_look: see `FIRST_LOOK`; None leaves it out.
         warm: see `WARM_START`.
     """
@@ -146,6 +148,7 @@ class PlannerSettings(Round):
     num_alternatives: int = 0
     distinct: float = 0.5
     path_waypoints: int = 100
+    start_tolerance: float = START_TOLERANCE
     first_look: Round | None = FIRST_LOOK
     warm: Round = WARM_START
 
@@ -176,4 +179,5 @@ _RANGES = {
     "num_alternatives": _NONE_OR_MORE,
     "distinct": _LENGTH,
     "path_waypoints": Range(2, whole=True),
+    "start_tolerance": Range(0, 0.1),
 }

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from edmp.robots.errors import InvalidInputError
-from edmp.robots.robot import Robot
+from edmp.robots.robot import START_TOLERANCE, Robot
 from edmp.scenes.scene import Scene
 from edmp.trajectory import Trajectory
 from edmp.validate.bodies import Arm, World
@@ -40,11 +40,12 @@ class Judge:
     A valid verdict is a proof for every configuration on the path, not a sample: see `edmp.validate.certify`. It speaks
     about the convex pieces ``link.hulls_B`` of the links; pairs of links are those of ``robot.collision_pairs``. Less
     than ``CONTACT_TOLERANCE`` (0.01 mm) apart counts as contact. Contacts are allowed where a motion begins and ends,
-    if they are no deeper than 0.1 mm or the robot names them, until they part: see `edmp.validate.contacts`.
+    if they are no deeper than 0.1 mm or the robot names them, until they part: see `edmp.validate.contacts`. A path
+    may begin beyond a limit by ``start_tolerance`` [rad or m] if it leads inside.
     """
 
-    def __init__(self, robot: Robot, scene: Scene) -> None:
-        self.robot, self.scene = robot, scene
+    def __init__(self, robot: Robot, scene: Scene, *, start_tolerance: float = START_TOLERANCE) -> None:
+        self.robot, self.scene, self.start_tolerance = robot, scene, start_tolerance
         self._arm = Arm.of(robot)
         self._world = World(scene, robot.X_W0)
         self._base = self._base_contacts()
@@ -167,16 +168,14 @@ class Judge:
         return self._arm.motion_bound(np.abs(path).max(axis=0))
 
     def _limits(self, path: Array) -> list[LimitViolation]:
-        limits = self.robot.limits
+        limits, names = self.robot.limits, self.robot.joint_names
+        beyond = self.robot.beyond_limits(path, lead=self.start_tolerance)
         found = []
-        for j, name in enumerate(self.robot.joint_names):
-            if self.robot.joints[j].continuous:
-                continue
-            high, low = int(path[:, j].argmax()), int(path[:, j].argmin())
-            if path[high, j] > limits.upper[j] + LIMIT_ROUNDING:
-                found.append(LimitViolation(name, float(path[high, j]), float(limits.upper[j]), True, high))
-            if path[low, j] < limits.lower[j] - LIMIT_ROUNDING:
-                found.append(LimitViolation(name, float(path[low, j]), float(limits.lower[j]), False, low))
+        for j in np.flatnonzero((beyond > LIMIT_ROUNDING).any(axis=0)):
+            row = int(beyond[:, j].argmax())
+            above = bool(path[row, j] > limits.upper[j])
+            limit = limits.upper[j] if above else limits.lower[j]
+            found.append(LimitViolation(names[j], float(path[row, j]), float(limit), above, row))
         return found
 
     def _contacts(self, proof: Proof, touches: list[Touch], edge: int | None) -> tuple[Contact, ...]:

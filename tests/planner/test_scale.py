@@ -55,8 +55,8 @@ def test_among_many_the_clearance_is_that_to_the_nearest():
 
 def test_a_budget_includes_the_preparation_of_the_scene(monkeypatch):
     class Slow(Judge):
-        def __init__(self, robot, scene):
-            super().__init__(robot, scene)
+        def __init__(self, robot, scene, **options):
+            super().__init__(robot, scene, **options)
             late[0] = True
 
     late, clock = [False], planner_module.time.perf_counter
