@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import trimesh
 from test_validate import scene_of, slider
+from validate_cases import translation
 
 from edmp.robots.errors import InvalidInputError, UnknownNameError
 from edmp.robots.robot import Robot
-from edmp.scenes.shapes import Box, Cylinder
+from edmp.scenes.scene import Obstacle, Scene
+from edmp.scenes.shapes import Box, Cylinder, Mesh
 from edmp.validate import Cause, Judge
 
 FLOOR = scene_of((Box((2.0, 2.0, 0.1)), (0.0, 0.0, -0.1)))  # its top is at -0.05: the cube of 0.1 rests on it at z = 0
@@ -103,7 +106,7 @@ def test_contacts_are_held_against_a_dumb_count_of_depths() -> None:
     """Random ways from and to the floor: valid if, and only if, sampled depths say so."""
     rng, judge = np.random.default_rng(0), Judge(slider(), FLOOR)
     seen = {True: 0, False: 0}
-    for _ in range(150):
+    for _ in range(60):
         middle = rng.uniform(-1, 1, (3, 3)) * (0.5, 0.5, rng.choice([2e-4, 0.3]))
         middle[:, 2] += rng.choice([0.0, 1.5e-4, 0.3])
         way = np.vstack([[0, 0, -rng.uniform(0, 9e-5)], middle, [0.4, 0, rng.choice([0.1, -2e-5])]])
@@ -118,7 +121,7 @@ def test_contacts_are_held_against_a_dumb_count_of_depths() -> None:
         valid = z.min() > -1e-4 and inner.min() > 0
         assert judge.check_path(way).valid == valid, way.tolist()
         seen[valid] += 1
-    assert min(seen.values()) > 20
+    assert min(seen.values()) > 8
 
 
 def test_many_obstacles_change_nothing() -> None:
@@ -134,3 +137,35 @@ def test_misuse_is_told() -> None:
     for wrong in ("cube", ("cube",), ("cube", 3), None):
         with pytest.raises(InvalidInputError, match="pair"):
             slider().with_allowed_contacts(wrong)
+
+
+def test_things_rest_on_meshes_that_are_not_convex_too() -> None:
+    scene = Scene((Obstacle("stand", _stand(), np.eye(4)),))
+    judge, let_in = Judge(slider(), scene), Judge(slider().with_allowed_contacts(("cube", "stand")), scene)
+    for depth in (0.0, DOWN, 9.5e-5):
+        verdict = judge.check([0, 0, -depth])
+        assert verdict.valid
+        (contact,) = verdict.allowed
+        assert contact.depth == pytest.approx(depth, abs=1e-5)
+        assert contact.direction == pytest.approx([0, 0, 1], abs=1e-6)
+        assert judge.check_path(path((0, 0, -depth), (0, 0, 0.2), (0.1, 0.1, 0.2), (0.1, 0.1, -depth))).valid
+        assert judge.check_path(path((0, 0, -depth), (0.02, 0, -depth))).valid
+    for way in (
+        path((0, 0, 0), (0, 0, -2e-4), (0, 0, 0.2)),
+        path((0, 0, 0), (0, 0, 0.1), (0.1, 0, 0), (0.1, 0, 0.2)),
+        path((0, 0, -2e-4), (0, 0, 0.2)),
+    ):
+        assert not judge.check_path(way).valid
+    deep = path((0, 0, -2e-3), (0, 0, 0.2))
+    assert not judge.check_path(deep).valid
+    assert let_in.check(deep[0]).allowed[0].depth == pytest.approx(2e-3, abs=1e-5)
+    assert let_in.check_path(deep).valid
+    assert not let_in.check_path(path((0, 0, -2e-3), (0, 0, -2.3e-3), (0, 0, 0.2))).valid
+
+
+def _stand() -> Mesh:
+    """A table on one leg, its top at z = -0.05."""
+    top = trimesh.creation.box((1.0, 1.0, 0.1), transform=translation(0, 0, -0.1))
+    leg = trimesh.creation.box((0.2, 0.2, 0.4), transform=translation(0, 0, -0.35))
+    both = trimesh.util.concatenate([top, leg])
+    return Mesh(both.vertices, both.faces)

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from edmp.validate.bodies import Arm, World
 from edmp.validate.chain import MotionBound, PieceMotion, Poses
-from edmp.validate.probe import CONTACT_TOLERANCE, Direction, Prober, Touch
+from edmp.validate.probe import CONTACT_TOLERANCE, Direction, Key, Prober, Touch
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -65,7 +65,7 @@ class Proof:
         bound: MotionBound,
         path: Array,
         tightness: float | None,
-        slack: Mapping[tuple[int, str | int], float] | None = None,
+        slack: Mapping[Key, float] | None = None,
     ) -> None:
         self.arm, self.world, self.bound, self.path = arm, world, bound, path
         self.tightness = tightness
@@ -77,7 +77,7 @@ class Proof:
         self.rho = np.empty((0, arm.moving, arm.chain.dof))
         self.touch: Touch | None = None
         self.clearance, self.nearest = np.inf, np.inf
-        self.prober = Prober(arm, world)
+        self.prober = Prober(arm, world, self.slack)
         self._directions: dict[tuple[int, int], Direction] = {}
 
     # -- the table of configurations and intervals ------------------------------------------------------------
@@ -211,9 +211,13 @@ class Proof:
         if self.tightness is not None and np.isfinite(self.nearest):
             wanted = np.where(pair < self.env_pairs, max(0.0, self.nearest - self.tightness), 0.0)
         if self.slack:
-            depth = np.array([self.slack.get(self.prober.key(int(one)), -1.0) for one in pair])
+            depth = np.array([self._depth(int(one)) for one in pair])
             wanted = np.where(depth >= 0.0, -(depth + CONTACT_TOLERANCE), wanted)
         return wanted
+
+    def _depth(self, pair: int) -> float:
+        """How deep the pair may be [m]; -1 if not at all, or if the prober sees to it."""
+        return -1.0 if self.prober.is_solid(pair) else self.slack.get(self.prober.key(pair), -1.0)
 
     def _note(self, bound: float) -> None:
         self.clearance = min(self.clearance, float(bound))
@@ -249,7 +253,7 @@ class Proof:
                 apart[members] = np.minimum(apart[members], np.linalg.norm(gap, axis=1))
         self.world = world.only(np.flatnonzero(apart <= near))
         self.env_pairs = arm.moving * len(self.world)
-        self.prober = Prober(arm, self.world)
+        self.prober = Prober(arm, self.world, self.slack)
 
     def _boxes(self, intervals: Intervals, motion: PieceMotion) -> Array:
         """(intervals, moving pieces, obstacles): lower bounds of the distance from boxes round the swept pieces [m]."""
@@ -392,7 +396,7 @@ class Proof:
         if key not in self._directions:
             answer = self.prober.separate(self.poses, config, pair)
             if isinstance(answer, Touch):
-                if not answer.n.any() or -answer.gap > self.slack.get(self.prober.key(pair), -1.0):
+                if -answer.gap > self._depth(pair):
                     self.touch = answer
                     return None
                 answer = Direction(answer.n, answer.h, config, answer.gap)

@@ -4,13 +4,14 @@ Two bodies that touch no deeper than `REST_TOLERANCE` where a path begins or end
 penetration. Pairs that the robot names (`Robot.with_allowed_contacts`) may touch deeper where the path begins. Of such
 a pair the judge proves, with the same inequalities as everything else (`edmp.validate.certify`):
 
-- from the beginning until it has parted, it is nowhere deeper than it was, within `REST_TOLERANCE`;
+- from the beginning until it has parted, it is nowhere deeper than `REST_TOLERANCE`, or deeper by that than it was;
 - from then on it never touches again, unless it is to touch at the end: from when it last comes near, it is again
   nowhere deeper than that.
 
 It has parted where it is further apart than `REST_TOLERANCE` at one of the configurations looked at, between which no
 point of the arm moves further than `LOOK_STEP`. Depths are along the direction that frees the pair soonest, and proved
-to within the contact tolerance of 0.01 mm. Meshes that are not convex have no such direction: nothing rests on them.
+to within the contact tolerance of 0.01 mm. A mesh that is not convex has no such direction: a piece of the arm is as
+deep in it as it has to be made smaller, on all sides, to be free.
 """
 
 from __future__ import annotations
@@ -24,14 +25,15 @@ from numpy.typing import NDArray
 
 from edmp.validate.bodies import Arm, World
 from edmp.validate.certify import Proof
-from edmp.validate.chain import MotionBound
-from edmp.validate.probe import Prober, Touch
+from edmp.validate.chain import MotionBound, Poses
+from edmp.validate.probe import Key, Prober, Touch
 
 Array = NDArray[np.float64]
-Key = tuple[int, str | int]
 
 REST_TOLERANCE = 1e-4
 """What is no deeper in something than this rests on it [m]."""
+_DEEPEST = 0.1
+"""What is deeper than this is in there for good, named or not [m]."""
 LOOK_STEP = 5e-3
 """No point of the arm moves further between two looks whether a pair has parted [m]."""
 
@@ -64,12 +66,13 @@ def proofs_with_contacts(
     last = float(len(path) - 1)
     begin, end = (_resting(Proof(arm, world, bound, path[k][None], None), named) for k in (0, -1))
     stretches = []
-    for key, pair in {**end, **begin}.items():
-        depth = REST_TOLERANCE + (max(0.0, -begin[key][1]) if key in begin and begin[key][2] else 0.0)
-        if key in end and -end[key][1] > depth:
+    for key, (pair, _) in {**end, **begin}.items():
+        at_start, at_end = begin.get(key, (pair, 0.0))[1], end.get(key, (pair, 0.0))[1]
+        depth = max(REST_TOLERANCE, at_start + REST_TOLERANCE * (at_start > REST_TOLERANCE))
+        if at_end > depth:
             continue  # deeper in at the end than it was: that is for the proof to find
-        until = _parting(arm, world, path, pair[0]) if key in begin else 0.0
-        again = last - _parting(arm, world, path[::-1], pair[0]) if key in end else last
+        until = _parting(arm, world, path, pair) if key in begin else 0.0
+        again = last - _parting(arm, world, path[::-1], pair) if key in end else last
         stretches.append(_Stretch(key, depth, until, again))
     if not stretches:
         return []
@@ -85,19 +88,20 @@ def proofs_with_contacts(
     return proofs
 
 
-def is_allowed(touch: Touch, names: tuple[str, str, bool], named: Collection[tuple[str, str]]) -> bool:
-    """May a motion begin with this contact? Its direction must be known, and it is shallow, or named."""
-    return bool(touch.n.any()) and (-touch.gap <= REST_TOLERANCE or names[:2] in named)
+def way_out(
+    prober: Prober, poses: Poses, touch: Touch, named: Collection[tuple[str, str]]
+) -> tuple[float, Array] | None:
+    """Depth [m] and direction (3,) of a contact with which a motion may begin: a shallow, or a named one; else None."""
+    most = _DEEPEST if prober.names(touch.pair)[:2] in named else REST_TOLERANCE
+    return prober.excess(poses, touch, most)
 
 
-def _resting(proof: Proof, named: Collection[tuple[str, str]]) -> dict[Key, tuple[int, float, bool]]:
-    """Pairs that are in touch, or nearly, as may be: their number, gap [m], and whether they are named."""
+def _resting(proof: Proof, named: Collection[tuple[str, str]]) -> dict[Key, tuple[int, float]]:
+    """Pairs that touch, as they may: their number, and how deep [m]."""
     found = {}
     for answer in proof.close(REST_TOLERANCE):
-        if isinstance(answer, Touch):
-            names = proof.prober.names(answer.pair)
-            if is_allowed(answer, names, named):
-                found[proof.prober.key(answer.pair)] = (answer.pair, answer.gap, names[:2] in named)
+        if isinstance(answer, Touch) and (way := way_out(proof.prober, proof.poses, answer, named)) is not None:
+            found[proof.prober.key(answer.pair)] = (answer.pair, way[0])
     return found
 
 

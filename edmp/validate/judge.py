@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,7 +15,7 @@ from edmp.trajectory import Trajectory
 from edmp.validate.bodies import Arm, World
 from edmp.validate.certify import Proof
 from edmp.validate.chain import MotionBound
-from edmp.validate.contacts import is_allowed, proofs_with_contacts
+from edmp.validate.contacts import proofs_with_contacts, way_out
 from edmp.validate.probe import Touch
 from edmp.validate.separation import best_direction
 from edmp.validate.timed import timing_fault
@@ -69,12 +70,10 @@ class Judge:
         proof = Proof(self._arm, self._world, self._bound(path), path, 1e-4)
         touches = proof.all_touches()
         base = tuple(dataclasses.replace(contact, q=path[0].copy()) for contact in self._base)
-        may = [is_allowed(touch, proof.prober.names(touch.pair), self._named) for touch in touches]
-        contacts = (
-            self._contacts(proof, [touch for touch, yes in zip(touches, may, strict=True) if not yes], None) + base
-        )
+        ways = {touch.pair: way_out(proof.prober, proof.poses, touch, self._named) for touch in touches}
+        contacts = self._contacts(proof, [touch for touch in touches if ways[touch.pair] is None], None) + base
         contacts = tuple(sorted(contacts, key=lambda contact: -contact.depth))
-        allowed = self._contacts(proof, [touch for touch, yes in zip(touches, may, strict=True) if yes], None)
+        allowed = self._contacts(proof, [touch for touch in touches if ways[touch.pair] is not None], None, ways)
         cause = _cause(limits, contacts)
         clearance = proof.clearance if cause is Cause.NONE and not allowed else 0.0
         queries = proof.prober.queries
@@ -178,13 +177,20 @@ class Judge:
             found.append(LimitViolation(names[j], float(path[row, j]), float(limit), above, row))
         return found
 
-    def _contacts(self, proof: Proof, touches: list[Touch], edge: int | None) -> tuple[Contact, ...]:
-        """Deepest contact of each pair of names."""
+    def _contacts(
+        self,
+        proof: Proof,
+        touches: list[Touch],
+        edge: int | None,
+        ways: Mapping[int, tuple[float, Array] | None] | None = None,
+    ) -> tuple[Contact, ...]:
+        """Deepest contact of each pair of names; with depths and directions from ``ways``, if given, by pair."""
         deepest: dict[tuple[str, str, bool], Contact] = {}
         for touch in touches:
             names = proof.prober.names(touch.pair)
-            direction = None if names[2] or not touch.n.any() else self.robot.X_W0[:3, :3] @ touch.n
-            contact = Contact(*names, max(0.0, -touch.gap), proof.q[touch.config].copy(), edge, direction)
+            depth, n = (ways or {}).get(touch.pair) or (max(0.0, -touch.gap), touch.n)
+            direction = None if names[2] or not n.any() else self.robot.X_W0[:3, :3] @ n
+            contact = Contact(*names, depth, proof.q[touch.config].copy(), edge, direction)
             if names not in deepest or deepest[names].depth < contact.depth:
                 deepest[names] = contact
         return tuple(deepest.values())

@@ -12,13 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import fcl
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import ConvexHull, QhullError
+from scipy.spatial import ConvexHull, HalfspaceIntersection, QhullError
 
 from edmp.robots.errors import InvalidInputError
 from edmp.scenes.shapes import Box, Capsule, Cylinder, Shape, Sphere
@@ -99,6 +99,17 @@ class Polytope:
     def support(self, n: Array) -> Array:
         """h(n) for directions ``n`` (..., 3)."""
         return (n @ self.vertices.T).max(axis=-1)
+
+
+@lru_cache(maxsize=256)
+def shrunk(polytope: Polytope, depth: float) -> Polytope | None:
+    """What is left of a polytope when all its faces move inward by ``depth`` [m]; None if nothing is."""
+    offsets = np.sum(polytope.normals * polytope.vertices[polytope.faces[:, 0]], axis=1) - depth
+    planes = np.unique(np.column_stack([polytope.normals, -offsets]).round(12), axis=0)
+    inside = polytope.vertices.mean(axis=0)
+    if (planes[:, :3] @ inside + planes[:, 3] > -1e-6).any():
+        return None
+    return Polytope.of(HalfspaceIntersection(planes, inside).intersections)
 
 
 @dataclass(frozen=True, eq=False)

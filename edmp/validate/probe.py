@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import fcl
@@ -10,12 +11,17 @@ from numpy.typing import NDArray
 
 from edmp.validate.bodies import Arm, World
 from edmp.validate.chain import Poses
+from edmp.validate.pieces import shrunk
 from edmp.validate.separation import best_direction
 
 Array = NDArray[np.float64]
+Key = tuple[int, str | int]
 
 CONTACT_TOLERANCE = 1e-5
 """Closer than this counts as contact [m]."""
+
+_FIRST_GUESS = 1e-4
+"""Depths are looked for from here on, doubled each time: much smaller, a thin piece would vanish [m]."""
 
 _DISTANCE = fcl.DistanceRequest(enable_nearest_points=True)
 _SURFACE = fcl.DistanceRequest()
@@ -40,7 +46,7 @@ class Touch:
     """A pair in contact at a configuration, ``gap`` = minus its depth [m].
 
     ``n`` and ``h`` as in `Direction`: moving the piece along ``n`` by the depth frees it. A mesh that is not convex has
-    no direction, and of such a contact the depth is a guess: ``n`` is zero.
+    no direction, and of such a contact the depth is a guess: ``n`` is zero. See `Prober.excess`.
     """
 
     config: int
@@ -54,10 +60,15 @@ class Prober:
     """FCL objects of one arm and one world. Not for several threads at once: FCL objects are mutable.
 
     Pairs are numbered: moving piece * obstacles + obstacle, then the self-collision pairs.
+
+    Args:
+        arm, world: what may touch.
+        slack: depth [m] that pairs may have, by `key`. Meshes that are not convex are asked about pieces that are so
+            much smaller on all sides; for all others the caller has to take it into account.
     """
 
-    def __init__(self, arm: Arm, world: World) -> None:
-        self.arm, self.world = arm, world
+    def __init__(self, arm: Arm, world: World, slack: Mapping[Key, float] | None = None) -> None:
+        self.arm, self.world, self.slack = arm, world, slack or {}
         self.env_pairs = arm.moving * len(world)
         self.queries = 0
         self._world_objects: dict[int, fcl.CollisionObject] = {}
@@ -74,7 +85,11 @@ class Prober:
         a, b = sorted(self.arm.pieces[k[s]].link for k in (self.arm.self_moving, self.arm.self_fixed))
         return links[a].name, links[b].name, True
 
-    def key(self, pair: int) -> tuple[int, str | int]:
+    def is_solid(self, pair: int) -> bool:
+        """Is the other a mesh that is not convex?"""
+        return pair < self.env_pairs and pair % len(self.world) >= len(self.world.things)
+
+    def key(self, pair: int) -> Key:
         """The pair by its moving piece and the name of the obstacle, or the other piece: the same in every world."""
         if pair < self.env_pairs:
             k, o = divmod(pair, len(self.world))
@@ -120,20 +135,57 @@ class Prober:
 
     def _separate_solid(self, poses: Poses, config: int, pair: int) -> Direction | Touch:
         """A mesh that is not convex: distance of the two surfaces (triangle to triangle), then of the insides."""
+        depth = self.slack.get(self.key(pair))
+        distance = self._solid_distance(poses, config, pair, 0.0 if depth is None else depth + CONTACT_TOLERANCE)
+        if distance > CONTACT_TOLERANCE:
+            return Direction(_ZERO, 0.0, config, distance)
+        k, o = divmod(pair, len(self.world))
+        body = self.arm.pieces[k].body
+        vertices = self.arm.pieces[k].polytope.vertices @ poses.R[config, body].T + poses.p[config, body]
+        return Touch(config, pair, -self.world.solids[o - len(self.world.things)].depth(vertices), _ZERO, 0.0)
+
+    def _solid_distance(
+        self, poses: Poses, config: int, pair: int, depth: float, result: fcl.DistanceResult | None = None
+    ) -> float:
+        """Distance from a mesh of a piece made smaller by ``depth`` on all sides; -1 if one is inside the other [m]."""
         k, o = divmod(pair, len(self.world))
         solid, piece = self.world.solids[o - len(self.world.things)], self.arm.pieces[k]
-        moving = fcl.CollisionObject(
-            piece.polytope.fcl_surface, fcl.Transform(poses.R[config, piece.body], poses.p[config, piece.body])
-        )
-        distance = fcl.distance(moving, self._obstacle(o), _SURFACE, fcl.DistanceResult())
-        vertices = piece.polytope.vertices @ poses.R[config, piece.body].T + poses.p[config, piece.body]
-        inside = solid.contains(vertices[0])
-        if not inside:
-            point_m = (solid.point - poses.p[config, piece.body]) @ poses.R[config, piece.body]
-            inside = piece.polytope.contains(point_m)
-        if distance <= CONTACT_TOLERANCE or inside:
-            return Touch(config, pair, -solid.depth(vertices), _ZERO, 0.0)
-        return Direction(_ZERO, 0.0, config, distance)
+        polytope = shrunk(piece.polytope, depth) if depth else piece.polytope
+        if polytope is None:
+            return -1.0
+        R, p = poses.R[config, piece.body], poses.p[config, piece.body]
+        moving = fcl.CollisionObject(polytope.fcl_surface, fcl.Transform(R, p))
+        request = _SURFACE if result is None else _DISTANCE
+        distance = fcl.distance(moving, self._obstacle(o), request, result or fcl.DistanceResult())
+        if solid.contains(polytope.vertices[0] @ R.T + p) or polytope.contains((solid.point - p) @ R):
+            return -1.0
+        return float(distance)
+
+    def excess(self, poses: Poses, touch: Touch, most: float) -> tuple[float, Array] | None:
+        """How deep a contact is and the way out of it, (3,) in the frame of the other body; None if over ``most`` [m].
+
+        With a mesh that is not convex: by how much the piece has to be made smaller on all sides to be free.
+        """
+        if touch.n.any():
+            depth = max(0.0, -touch.gap)
+            return (depth, touch.n) if depth <= most else None
+
+        def free(depth: float) -> bool:
+            distance = self._solid_distance(poses, touch.config, touch.pair, depth + CONTACT_TOLERANCE)
+            return distance > CONTACT_TOLERANCE
+
+        low, high = 0.0, min(most, _FIRST_GUESS)
+        while not free(high):
+            if high >= most:
+                return None
+            low, high = high, min(most, 2.0 * high)
+        while high - low > 5e-6:
+            middle = 0.5 * (low + high)
+            low, high = (low, middle) if free(middle) else (middle, high)
+        result = fcl.DistanceResult()
+        self._solid_distance(poses, touch.config, touch.pair, high + 1e-4, result)
+        n = result.nearest_points[0] - result.nearest_points[1]
+        return high, n / max(float(np.linalg.norm(n)), 1e-300)
 
     def _obstacle(self, o: int) -> fcl.CollisionObject:
         if o not in self._world_objects:

@@ -7,6 +7,7 @@ import functools
 import numpy as np
 import pytest
 import torch
+import trimesh
 
 import edmp
 from edmp.planfile import load_plan, save_plan
@@ -86,6 +87,27 @@ def test_a_block_that_rests_on_the_table_is_lifted(goal: str, height: float):
     assert np.array_equal(result.path[0], start)
     assert np.array_equal(result.path[-1], end)
     assert lifts(result, robot, top=TOP + height, down=goal == "put down")
+
+
+def mesh_table(height: float) -> edmp.Scene:
+    """The same on one leg, as a mesh that is not convex."""
+    top, leg = (edmp.Box((0.8, 1.2, 0.05)), 0.025), (edmp.Box((0.1, 0.1, 0.1401)), 0.12)
+    place = [(0.55, 0.0, TOP - down + height) for _, down in (top, leg)]
+    solids = [
+        trimesh.creation.box(box.size).apply_translation(p) for (box, _), p in zip((top, leg), place, strict=True)
+    ]
+    both = trimesh.util.concatenate(solids)
+    return edmp.Scene.of({"table": (edmp.Mesh(both.vertices, both.faces), (0.0, 0.0, 0.0))})
+
+
+@pytest.mark.parametrize(("height", "named"), [(0.0, ()), (5e-5, ()), (2e-3, ("table",))])
+def test_a_table_that_is_a_mesh_is_no_different(height: float, named: tuple[str, ...]):
+    robot, start, end = holding(*named), over(0.5, 0.0, 0.0), over(*GOALS["put down"])
+    result = edmp.plan(mesh_table(height), start, end, robot=robot)
+    assert result.solved, result.message
+    assert lifts(result, robot, top=TOP + height, down=True, deepest=height if named else 0.0)
+    if named:
+        assert edmp.plan(mesh_table(height), start, end, robot=holding()).status is Status.START_IN_COLLISION
 
 
 def test_a_block_in_the_table_is_a_collision_unless_it_is_named():
