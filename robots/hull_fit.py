@@ -246,13 +246,14 @@ def rounded_outward(vertices: Array, original: Array | None = None) -> Array:
     """Vertices on the grid, pushed out just far enough that the polytope still contains ``original``, or itself."""
     original = vertices if original is None else original
     grown = vertices
-    centre = original.mean(axis=0)
-    for _ in range(20):
+    centre, extent = original.mean(axis=0), np.ptp(original, axis=0)
+    for attempt in range(20):
         rounded = np.round(grown / GRID) * GRID
         hull = ConvexHull(rounded)
         missing = float((original @ hull.equations[:, :3].T + hull.equations[:, 3]).max())
         if missing <= 0:
             return rounded[np.sort(hull.vertices)]
-        outward = grown - centre
+        # Away from the centre; that is hardly outwards on a thin plate, where it is away from each middle plane.
+        outward = (grown - centre) / (1.0 if attempt < 5 else extent)
         grown = grown + outward / np.linalg.norm(outward, axis=1, keepdims=True) * (missing + 0.5 * GRID)
     raise AssertionError("pushing the vertices outwards did not make the polytope contain the points")

@@ -199,6 +199,17 @@ def test_a_plate_of_metres_takes_megabytes():
     assert gap.min(axis=1).max() <= 1e-9
 
 
+@pytest.mark.parametrize("size", [(2.0, 1.0, 0.04), (3.0, 0.7, 0.001), (0.002, 0.002, 1.9), (0.7, 0.7, 0.7)])
+def test_plates_and_rods_anywhere_are_contained(size):
+    """Corners are rounded to a grid and pushed out again; away from the centre is hardly outwards on a plate."""
+    corners = np.stack(np.meshgrid(*[[-0.5, 0.5]] * 3, indexing="ij"), axis=-1).reshape(-1, 3) * size
+    for offset in np.random.default_rng(0).uniform(-1, 1, size=(20, 3)).round(3):
+        hull = outer_polytope(corners + offset)
+        planes = halfspaces(hull)
+        assert ((corners + offset) @ planes[:, :3].T + planes[:, 3]).max() <= 1e-12
+        assert np.abs(np.sort(hull, axis=0) - np.sort(corners + offset, axis=0)).max() <= 2e-4
+
+
 def test_a_large_link_is_told_of(tmp_path):
     table = (
         '<link name="base"><collision><origin xyz="0 0 0.05"/><geometry><box size="{}"/></geometry></collision></link>'
