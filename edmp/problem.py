@@ -86,6 +86,18 @@ class Problem:
         object.__setattr__(self, "goal", _one_or_all(tuple(goals_of(self.robot, self.goal))))
 
 
+def as_problem(
+    robot: Robot, scene: Scene, start: StartLike, goal: GoalLike | Sequence[GoalLike], name: str = ""
+) -> Problem:
+    """The problem of what was asked for in any form.
+
+    Raises:
+        InvalidInputError: wrong shapes, or numbers that are not finite.
+    """
+    goals = tuple(goals_of(robot, goal))
+    return Problem(robot, scene, configuration(robot, start, "start"), _one_or_all(goals), name)
+
+
 def load_problem(
     scene_path: str | Path, request_path: str | Path | None = None, *, robot: str | Robot | None = None
 ) -> Problem:

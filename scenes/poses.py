@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from edmp.robots.configuration import numbers
 from edmp.robots.errors import InvalidInputError
 from edmp.robots.transforms import quaternion_from_rotation, rotation_from_quaternion, rotation_from_rpy
 
@@ -40,10 +41,9 @@ def pose_rpy(position: ArrayLike, rpy: ArrayLike) -> Array:
 
 def finite_vector(value: ArrayLike, length: int, what: str) -> Array:
     """``value`` as a finite float array (length,), or an `InvalidInputError` naming ``what``."""
-    try:
-        vector = np.array(value, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise InvalidInputError(f"{what} must be {length} numbers, got {value!r}") from None
+    vector = numbers(value)
+    if vector is None:
+        raise InvalidInputError(f"{what} must be {length} numbers, got {value!r}")
     if vector.shape != (length,):
         raise InvalidInputError(f"{what} must be {length} numbers, got shape {vector.shape}: {value!r}")
     if not np.isfinite(vector).all():

@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike
 
 from edmp.planner.planner import Planner
 from edmp.planner.settings import PlannerSettings
-from edmp.problem import GoalLike, Problem, StartLike
+from edmp.problem import GoalLike, StartLike, as_problem
 from edmp.ranges import Range
 from edmp.result import PlanResult, Stats, Status
 from edmp.robots import load_robot
@@ -133,7 +133,7 @@ class PlannerProcess:
         if isinstance(answer, PlanResult):
             made = self._made.robot
             robot = made if isinstance(made, Robot) else load_robot(made)
-            return dataclasses.replace(answer, problem=Problem(robot, scene, start, goal))
+            return dataclasses.replace(answer, problem=as_problem(robot, scene, start, goal))
         raise answer
 
     def close(self) -> None:

@@ -127,10 +127,10 @@ def unjudged(robot: Robot, start: StartLike, goal: GoalLike | Sequence[GoalLike]
         InvalidInputError: wrong shapes, or numbers that are not finite.
     """
     query, goals = _asked(robot, start, goal, 0.0)
-    if any(isinstance(one, PoseGoal) for one in goals) or robot.beyond_limits(query.start[None]).any():
+    rows = [_nearest(robot, one, query.start) for one in goals if not isinstance(one, PoseGoal)]
+    if len(rows) < len(goals) or robot.beyond_limits(query.start[None]).any():
         return None
-    rows = np.array([_nearest(robot, one, query.start) for one in goals])
-    return replace(query, goals=rows, goal_index=tuple(range(len(goals))))
+    return replace(query, goals=np.array(rows), goal_index=tuple(range(len(goals))))
 
 
 def _asked(

@@ -29,7 +29,7 @@ from edmp.planner.watch import OnBatch, Watch
 from edmp.prior.base import Prior
 from edmp.prior.checkpoint import default_prior, load_prior
 from edmp.prior.process import ProcessPrior, ProcessSettings
-from edmp.problem import GoalLike, Problem, StartLike
+from edmp.problem import GoalLike, Problem, StartLike, as_problem
 from edmp.result import PlanResult
 from edmp.robots import load_robot
 from edmp.robots.configuration import numbers
@@ -129,7 +129,7 @@ class Planner:
             raise InvalidInputError(f"seed must be an integer from 0 to 2**31 - 1, got {seed!r}")
         objective = Objective.of([*self.costs, *Objective.of(costs).terms], num_waypoints=self.settings.num_waypoints)
         earlier = None if warm is None else _earlier_path(self.robot, warm)
-        problem = Problem(self.robot, scene, start, goal)
+        problem = as_problem(self.robot, scene, start, goal)
         result = self._plan(problem, objective, int(seed), begin, float(time_budget), fallback, earlier, on_batch)
         return dataclasses.replace(result, problem=problem)
 

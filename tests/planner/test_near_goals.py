@@ -247,3 +247,65 @@ def test_what_is_wrong_is_told_by_name(start, says):
         edmp.plan(Scene(), start, load_robot("panda").home)
     with pytest.raises(InvalidInputError, match=says):
         Problem(load_robot("panda"), Scene(), start, load_robot("panda").home)
+
+
+# --- budgets and wrong types -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("budget", [np.float64(10), np.float32(10), np.int64(10), 10, float("inf")])
+def test_budgets_are_any_positive_number(panda_planner, budget):
+    robot = panda_planner.robot
+    assert panda_planner.plan(Scene(), robot.home, robot.home + 0.2, time_budget=budget).solved
+
+
+def test_without_a_limit_of_time_the_fallback_works_too():
+    robot = load_robot("panda")
+    settings = edmp.PlannerSettings(first_look=None, num_seeds=2, repair_iterations=0, judge_anyway=0, max_rounds=3)
+    wall = Scene.of({"wall": (Box((0.6, 0.04, 0.9)), (0.55, 0.3, 0.45))})
+    aside = (1.2, 0.3, 0.2, -1.8, 0.1, 2.0, 0.5)
+    result = Planner(robot, settings=settings).plan(wall, robot.home, aside, time_budget=float("inf"))
+    assert result.solved, result.message
+    assert result.stats.stage in (edmp.Stage.STITCH, edmp.Stage.FALLBACK)
+
+
+@pytest.mark.parametrize("budget", ["10", None, np.nan, -1.0, 0, [10.0], 1j])
+def test_what_is_no_budget_is_refused(panda_planner, budget):
+    with pytest.raises(InvalidInputError, match="time_budget must be a positive number of seconds"):
+        panda_planner.plan(Scene(), panda_planner.robot.home, panda_planner.robot.home, time_budget=budget)
+
+
+@pytest.mark.parametrize("warm", ["x", object(), [[1.0], [1.0, 2.0]], [["0"] * 7] * 2, np.nan, np.zeros(7), {}])
+def test_what_is_no_earlier_path_is_refused(panda_planner, warm):
+    home = panda_planner.robot.home
+    with pytest.raises(InvalidInputError, match=r"warm must be a path \(n >= 2, 7\)"):
+        panda_planner.plan(Scene(), home, home, warm=warm)
+
+
+@pytest.mark.parametrize(
+    "position", ["x y z", None, [1, 2], ["a", "b", "c"], ["1", "2", "3"], [np.nan] * 3, object(), {}]
+)
+def test_what_is_no_pose_is_refused(position):
+    with pytest.raises(InvalidInputError, match="goal position must be"):
+        PoseGoal(position, [0, 0, 0, 1])
+    with pytest.raises(InvalidInputError, match="quaternion"):
+        PoseGoal([0, 0, 0], position)
+
+
+def test_the_time_for_goals_is_booked(panda_planner):
+    robot = panda_planner.robot
+    result = panda_planner.plan(Scene(), robot.home, pose_near(robot, robot.home + 0.3, np.random.default_rng(0)))
+    assert result.stats.timings["goals"] > 0
+    assert sum(result.stats.timings.values()) <= result.stats.time_s
+
+
+def test_out_of_time_with_a_free_candidate_speaks_of_no_obstacle(panda_planner, monkeypatch):
+    """Where the time ends between a candidate and its certificate, nothing is "in" the candidate."""
+    from edmp.planner import call
+
+    monkeypatch.setattr(call, "certify", lambda *args, **options: None)
+    settings = edmp.PlannerSettings(max_rounds=1)
+    home = panda_planner.robot.home
+    result = Planner("panda", settings=settings).plan(Scene(), home, home + 0.3, fallback=False)
+    assert result.status in (Status.NO_PATH_FOUND, Status.TIMEOUT)
+    assert "none of which could be certified" in result.message
+    assert "candidate free" not in result.message
