@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import torch
 import warp as wp
@@ -50,7 +51,8 @@ class Descent:
     @cached_property
     def limits(self) -> tuple[Tensor, Tensor]:
         """(dof,) lower and upper joint limits. A spline stays in the hull of its control points: clamping is enough."""
-        limits, where = self.world.robot.limits, {"dtype": torch.float32, "device": self.device}
+        limits = self.world.robot.limits
+        where: dict[str, Any] = {"dtype": torch.float32, "device": self.device}
         return torch.as_tensor(limits.lower, **where), torch.as_tensor(limits.upper, **where)
 
     def clamp(self, control_points: Tensor) -> Tensor:

@@ -21,7 +21,6 @@ from edmp.scenes.scene import Scene
 from edmp.trajectory import Trajectory
 from edmp.validate import Judge
 
-
 TUBE = TubeSettings()
 """Stop when half of the proved clearance is used up."""
 

@@ -37,7 +37,7 @@ def takes_setting(verb: Callable[P, T]) -> Callable[P, T]:
         q: ArrayLike | str | None = None,
         **options: Any,
     ) -> T:
-        setting = {"robot": robot, "scene": scene, "problem": problem, "request": request, "q": q}
+        setting: dict[str, Any] = {"robot": robot, "scene": scene, "problem": problem, "request": request, "q": q}
         given = {name: value for name, value in setting.items() if value is not None}
         if given:
             words = ", ".join(f"{name}=..." for name in given)
@@ -49,6 +49,6 @@ def takes_setting(verb: Callable[P, T]) -> Callable[P, T]:
             )
             if not isinstance(source, Trace):
                 source = subject_of(source, **given)
-        return verb(source, *arguments, **options)  # type: ignore[call-arg]
+        return verb(source, *arguments, **options)
 
     return either  # type: ignore[return-value]
