@@ -34,10 +34,10 @@ def train_mpinets(
     resume: Annotated[bool, typer.Option(help="Go on from the checkpoint in the folder, if there is one.")] = True,
 ) -> None:
     """Train a Motion Policy Network, a baseline, by imitation. Stop with Ctrl-C; the same command goes on."""
+    from edmp.baselines.mpinets.imitation_set import ImitationSettings
+    from edmp.baselines.mpinets.train import train_mpinets as run
     from edmp.cli.learn import check_folder
-    from edmp.data.imitation_set import ImitationSettings
     from edmp.data.train import TrainSettings
-    from edmp.data.train_mpinets import train_mpinets as run
     from edmp.robots import load_robot
 
     if not data.is_dir():

@@ -7,6 +7,7 @@ Bundled weights lie beside this module in ``weights/<name>.safetensors`` with a 
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import json
 import logging
 import os
@@ -21,15 +22,9 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from edmp.prior.base import Prior
-from edmp.prior.ddpm import DdpmPrior
-from edmp.prior.mlp import MlpConfig, MlpNetwork, MlpPrior
 from edmp.prior.process import ProcessPrior
-from edmp.prior.unet import UnetConfig, UnetNetwork
 from edmp.robots.errors import FileFormatError, InvalidInputError, unknown_name
 from edmp.robots.robot import Robot
-
-AnyPrior = Prior | DdpmPrior
 
 FORMAT_VERSION = 1
 WEIGHTS_DIR = Path(__file__).parent / "weights"
@@ -40,31 +35,30 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Architecture:
-    """One row of the registry.
+    """One row of the registry; a module holds its own as ``ARCHITECTURE``.
 
     Attributes:
         config: frozen dataclass of sizes, JSON-serialisable.
         network: ``network(config, dof)``; an nn.Module with ``set_statistics(control_points, lower, upper)`` and
             ``loss(control_points, generator) -> (n,)``, whose buffers hold the normalisation.
-        prior: ``prior(network, robot_name=...)`` makes the trained network a prior.
+        prior: ``prior(network, robot_name=...)`` makes the trained network a `Prior`, or something else that only its
+            own planner takes.
     """
 
     config: type
     network: Callable[[Any, int], nn.Module]
-    prior: Callable[..., AnyPrior]
+    prior: Callable[..., object]
 
 
-ARCHITECTURES: dict[str, Architecture] = {
-    "mlp": Architecture(MlpConfig, MlpNetwork, MlpPrior.of),
-    "unet": Architecture(UnetConfig, UnetNetwork, DdpmPrior.of),
-}
+ARCHITECTURES: dict[str, str] = {"mlp": "edmp.prior.mlp", "unet": "edmp.baselines.edmp_paper.ddpm"}
+"""The module of each architecture, which is imported when it is asked for."""
 
 
 def architecture(name: str) -> Architecture:
     """The row of the registry called ``name``."""
     if name not in ARCHITECTURES:
         raise unknown_name("prior architecture", name, ARCHITECTURES)
-    return ARCHITECTURES[name]
+    return importlib.import_module(ARCHITECTURES[name]).ARCHITECTURE
 
 
 @dataclass(frozen=True)
@@ -189,7 +183,7 @@ def build_network(card: Card, path: Path | str = "prior") -> nn.Module:
     """An untrained network of the card's architecture and config."""
     if card.architecture not in ARCHITECTURES:
         raise FileFormatError(f"{path}: {unknown_name('prior architecture', card.architecture, ARCHITECTURES)}")
-    row = ARCHITECTURES[card.architecture]
+    row = architecture(card.architecture)
     try:
         config = row.config(**{k: tuple(v) if isinstance(v, list) else v for k, v in card.config.items()})
         with torch.device("cpu"):
@@ -219,8 +213,8 @@ def bundled_priors() -> dict[str, Path]:
     return {path.stem: path for path in sorted(WEIGHTS_DIR.glob("*.safetensors"))}
 
 
-def load_prior(name_or_path: str | Path, robot: Robot) -> AnyPrior:
-    """A prior for ``robot``.
+def load_prior(name_or_path: str | Path, robot: Robot) -> object:
+    """A prior for ``robot``; a `Prior`, if its architecture is one of splines.
 
     Args:
         name_or_path: ``"process"``, the name of a bundled prior, or a path to a weights file.
@@ -244,7 +238,7 @@ def load_prior(name_or_path: str | Path, robot: Robot) -> AnyPrior:
     return architecture(card.architecture).prior(network, robot_name=card.robot)
 
 
-def default_prior(robot: Robot) -> AnyPrior:
+def default_prior(robot: Robot) -> object:
     """The bundled prior of the robot's name if there is one, else the process prior, with a notice logged once."""
     if robot.name in bundled_priors():
         return load_prior(robot.name, robot)

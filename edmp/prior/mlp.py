@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from edmp.prior.base import Context, Denoiser, Prior
+from edmp.prior.checkpoint import Architecture
 from edmp.prior.edm import scalings
 from edmp.prior.spline import Spline
 from edmp.robots.errors import InvalidInputError
@@ -211,3 +212,6 @@ class MlpPrior(Prior):
     def to(self, device: torch.device | str) -> MlpPrior:
         network = self.network.to(device)
         return dataclasses.replace(self, network=network, noise_scale=network.noise_scale)
+
+
+ARCHITECTURE = Architecture(MlpConfig, MlpNetwork, MlpPrior.of)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from bench_cases import SCRIPTED, Scripted
 
+from edmp.baselines.edmp_paper.unet import UnetConfig, UnetNetwork
 from edmp.baselines.mpinets.network import MpinetsConfig, MpinetsNetwork
 from edmp.baselines.mpinets.weights import card_of
 from edmp.bench import PLANNERS, find_problems, make_planner, parse_spec, parse_specs
@@ -20,7 +21,6 @@ from edmp.bench.records import ERROR, REFUTED
 from edmp.bench.worker import Job, Solver
 from edmp.planner import PlannerSettings
 from edmp.prior.checkpoint import Card, save_prior
-from edmp.prior.unet import UnetConfig, UnetNetwork
 from edmp.problem import load_example, save_problem
 from edmp.result import Status
 from edmp.robots import load_robot

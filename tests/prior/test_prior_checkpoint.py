@@ -8,13 +8,13 @@ import pytest
 import safetensors.torch
 import torch
 
+from edmp.baselines.edmp_paper.ddpm import DdpmPrior
+from edmp.baselines.edmp_paper.unet import UnetConfig, UnetNetwork
 from edmp.prior import checkpoint
 from edmp.prior.base import Context
 from edmp.prior.checkpoint import Card, default_prior, load_network, load_prior, prior_info, read_card, save_prior
-from edmp.prior.ddpm import DdpmPrior
 from edmp.prior.mlp import MlpConfig, MlpNetwork, MlpPrior
 from edmp.prior.process import ProcessPrior
-from edmp.prior.unet import UnetConfig, UnetNetwork
 from edmp.robots.errors import FileFormatError, InvalidInputError, UnknownNameError
 
 CONFIG = MlpConfig(width=128, depth=1, cond_width=16)

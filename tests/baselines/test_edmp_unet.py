@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from edmp.prior.ddpm import DdpmPrior, Schedule, sample_ddpm
-from edmp.prior.unet import UnetConfig, UnetNetwork
+from edmp.baselines.edmp_paper.ddpm import DdpmPrior, Schedule, sample_ddpm
+from edmp.baselines.edmp_paper.unet import UnetConfig, UnetNetwork
 
 SMALL = UnetConfig(widths=(16, 32), num_timesteps=20, num_waypoints=20)
 
@@ -28,6 +28,11 @@ def test_schedule():
     torch.testing.assert_close(schedule.beta.diff(), torch.full((254,), 0.02 / 255, dtype=torch.float64))
     assert schedule.beta[0] == pytest.approx(0.02 / 255)
     torch.testing.assert_close(schedule.alpha_bar, (1 - schedule.beta).cumprod(0))
+
+
+@pytest.fixture
+def generator() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
 
 
 @pytest.fixture

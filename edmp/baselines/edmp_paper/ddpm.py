@@ -15,8 +15,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from edmp.baselines.edmp_paper.unet import UnetConfig, UnetNetwork, linear_betas
+from edmp.prior.checkpoint import Architecture
 from edmp.prior.spline import Spline
-from edmp.prior.unet import UnetNetwork, linear_betas
 from edmp.robots.errors import InvalidInputError
 
 Guide = Callable[[Tensor, int], Tensor]
@@ -179,3 +180,6 @@ class DdpmPrior:
             as_published=as_published,
         )
         return x.transpose(1, 2)
+
+
+ARCHITECTURE = Architecture(UnetConfig, UnetNetwork, DdpmPrior.of)

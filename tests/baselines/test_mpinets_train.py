@@ -13,15 +13,15 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from edmp.baselines.mpinets.imitation_set import ImitationSet, ImitationSettings, SceneBatch
 from edmp.baselines.mpinets.network import MpinetsNetwork
 from edmp.baselines.mpinets.point_cloud import robot_points
+from edmp.baselines.mpinets.train import ImitationLoss, _config, export_mpinets, point_match, train_mpinets
 from edmp.baselines.mpinets.weights import card_of, load_policy, load_weights
 from edmp.cli import main
 from edmp.data.export import CHECKPOINT_NAME
 from edmp.data.generate import GenerateSettings, scene_source
-from edmp.data.imitation_set import ImitationSet, ImitationSettings, SceneBatch
 from edmp.data.train import TrainSettings
-from edmp.data.train_mpinets import ImitationLoss, _config, export_mpinets, point_match, train_mpinets
 from edmp.prior.spline import Spline
 from edmp.robots import load_robot
 from edmp.robots.errors import EdmpError, InvalidInputError

@@ -22,11 +22,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from edmp.baselines.mpinets.imitation_set import ImitationSet, ImitationSettings, Situations
 from edmp.baselines.mpinets.network import MpinetsConfig, MpinetsNetwork
 from edmp.baselines.mpinets.point_cloud import labelled, robot_points, target_points
 from edmp.baselines.mpinets.weights import card_of, network_of
 from edmp.data.export import CHECKPOINT_NAME
-from edmp.data.imitation_set import ImitationSet, ImitationSettings, Situations
 from edmp.data.train import Run, TrainReport, TrainSettings, carry_out
 from edmp.prior.checkpoint import Card, read_tensors, save_prior, write_atomically
 from edmp.robots.errors import FileFormatError, InvalidInputError
