@@ -28,7 +28,7 @@ JERK_TIME = 0.05
 """Default jerk limit: full acceleration after so long [s]."""
 
 CONTINUOUS_RANGE = 2 * np.pi
-"""A continuous joint plans within plus and minus this [rad]."""
+"""Motions of a continuous joint are looked for within plus and minus this [rad]."""
 
 DEFAULT_VELOCITY = {"revolute": 1.0, "prismatic": 0.1}
 """For joints without a velocity limit [rad/s or m/s]."""
@@ -227,6 +227,7 @@ def _joint_entry(joint: UrdfJoint, X_PJ: Array) -> dict[str, Any]:
     return {
         "name": joint.name,
         "kind": kind,
+        **({"continuous": True} if motion.continuous else {}),
         **pose_entry(X_PJ),
         "position": [round(lower, 10), round(upper, 10)],
         "velocity": velocity,

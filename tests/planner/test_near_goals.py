@@ -128,6 +128,33 @@ def test_a_continuous_joint_goes_the_short_way_from_where_it_is(endless, turns):
     assert refuse(result.trajectory, endless) is None
 
 
+TURNTABLE = """<robot name="turntable">
+<link name="base"><collision><geometry><box size="0.1 0.1 0.1"/></geometry></collision></link>
+<link name="column">
+  <collision><origin xyz="0 0 0.15"/><geometry><box size="0.06 0.06 0.2"/></geometry></collision></link>
+<link name="arm"><collision><origin xyz="0.2 0 0"/><geometry><box size="0.3 0.05 0.05"/></geometry></collision></link>
+<joint name="turn" type="continuous"><parent link="base"/><child link="column"/><origin xyz="0 0 0.06"/>
+  <axis xyz="0 0 1"/><limit velocity="1" effort="1"/></joint>
+<joint name="lift" type="revolute"><parent link="column"/><child link="arm"/><origin xyz="0 0 0.3"/>
+  <axis xyz="0 1 0"/><limit lower="-1" upper="1" velocity="1" effort="1"/></joint>
+</robot>"""
+
+
+@pytest.mark.filterwarnings("ignore::edmp.EdmpWarning")
+def test_continuous_joints_of_a_urdf_and_joints_held_still(tmp_path):
+    (tmp_path / "turntable.urdf").write_text(TURNTABLE)
+    robot = edmp.load_urdf(tmp_path / "turntable.urdf", tool="arm")
+    assert robot.continuous.tolist() == [True, False]
+    result = edmp.plan(Scene(), {"turn": 3.0, "lift": 0.0}, {"lift": 0.0, "turn": -3.0}, robot=robot)
+    assert result.solved, result.message
+    np.testing.assert_allclose(result.best.length, 2 * np.pi - 6.0, atol=0.01)
+    held = edmp.load_urdf(tmp_path / "turntable.urdf", tool="arm", frozen={"lift": 0.3})
+    assert held.joint_names == ("turn",)
+    result = edmp.plan(Scene(), [9.0], {"turn": 2.0}, robot=held)
+    assert result.solved, result.message
+    np.testing.assert_allclose(result.path[-1], 2.0 + 2 * np.pi, atol=1e-6)
+
+
 def test_an_earlier_path_may_be_turns_away(endless):
     start, goal = turned(endless, 3.0), turned(endless, -2.0)
     earlier = edmp.plan(Scene(), start, goal, robot=endless).path
