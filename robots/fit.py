@@ -184,7 +184,7 @@ def _fit(
     for entry in entries:
         name = entry["name"]
         tell(f"convex pieces of {name}")
-        points[name] = [piece for geometry in loaded[name] for piece in pieces_of(geometry, own[name])]
+        points[name] = _distinct([piece for geometry in loaded[name] for piece in pieces_of(geometry, own[name])])
         hulls[name] = [fit_hull(piece, own[name]) for piece in points[name]]
     tell("collision pairs")
     robot = _with_hulls(document, hulls)
@@ -207,6 +207,11 @@ def _fit(
     }
 
 
+def _distinct(pieces: Sequence[Array]) -> list[Array]:
+    """Without the copies of files that list the same geometry twice."""
+    return [piece for i, piece in enumerate(pieces) if not any(np.array_equal(piece, other) for other in pieces[:i])]
+
+
 def _with_hulls(document: Document, hulls: Mapping[str, list[Array]]) -> Robot:
     """The robot with convex pieces only."""
     entries = [
@@ -222,9 +227,9 @@ def _far_out(name: str, spheres: Array, box: tuple[Array, Array]) -> list[str]:
     if out < FAR_OUT:
         return []
     return [
-        f"{name} is large: its {len(spheres)} spheres reach up to {out:.2f} m out of it, and paths close to it are "
-        "hard to find (the proof is not concerned); describe what does not move as an obstacle of the scene, or raise "
-        "max_spheres of FitSettings"
+        f"{name} is large: its {len(spheres)} spheres reach up to {out:.2f} m out of it, so that paths keep away from "
+        "it or are not found (the proof is not concerned); describe what does not move as an obstacle of the scene, or "
+        "raise max_spheres of FitSettings"
     ]
 
 

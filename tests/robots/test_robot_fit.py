@@ -220,6 +220,11 @@ def test_a_large_link_is_told_of(tmp_path):
     assert any("base is large" in line and "obstacle of the scene" in line for line in told)
 
 
+def test_geometry_that_is_listed_twice_counts_once(tmp_path):
+    robot, _ = load(folded(tmp_path, 0.31, BAR + BAR))
+    assert len(robot.links[2].hulls_B) == 1
+
+
 # --- at home ---------------------------------------------------------------------------------------------------------
 
 
