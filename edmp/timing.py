@@ -1,6 +1,6 @@
 """Time parameterisation: how fast a joint path may be run, as a smooth trajectory within all limits.
 
-The path, a C2 curve ``p(s)``, is timed by TOPP-RA (Pham and Pham 2018, as in Drake) under velocity and acceleration
+The path, a C2 curve ``p(s)``, is timed by TOPP-RA (`edmp.toppra`) under velocity and acceleration
 limits. Its ``s(t)`` has jumps in acceleration, so ``s`` is then smoothed in time: its samples become the coefficients
 of a uniform cubic B-spline, which averages ``s'`` and ``s''`` over a few sample periods and never overshoots. The
 motion ``p(s(t))`` keeps to the geometry of the path exactly, starts and ends at rest with zero acceleration, and has
@@ -9,11 +9,6 @@ bounded jerk. Last, time is stretched until velocity, acceleration and jerk hold
 
 from __future__ import annotations
 
-import functools
-import logging
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, cast
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.interpolate import BSpline
@@ -21,14 +16,10 @@ from scipy.interpolate import BSpline
 from edmp.ranges import Range
 from edmp.robots.errors import InvalidInputError
 from edmp.robots.robot import Limits
+from edmp.toppra import time_path
 from edmp.trajectory import Trajectory, clamped_spline
 
-if TYPE_CHECKING:
-    from pydrake.multibody.plant import MultibodyPlant
-
 Array = NDArray[np.float64]
-
-log = logging.getLogger(__name__)
 
 _GRID = 80
 """Intervals of TOPP-RA's grid."""
@@ -199,11 +190,11 @@ def _timed(
 ) -> Trajectory:
     velocity, acceleration = velocity_scale * limits.velocity, acceleration_scale * limits.acceleration
     jerk = np.where(np.isfinite(limits.jerk) & (limits.jerk > 0.0), limits.jerk, np.inf)
-    s_of_t, duration = _toppra(path, velocity, acceleration, grid)
-    count = max(4, round(duration / period))
-    h = duration / count
+    fastest = time_path(path, velocity, acceleration, _grid(path, grid))
+    count = max(4, round(fastest.duration / period))
+    h = fastest.duration / count
     # Cubic B-spline in time with the samples of s as coefficients, at rest before and after.
-    coefficients = np.concatenate([[0.0] * 3, s_of_t(np.linspace(0.0, duration, count + 1)), [1.0] * 3])
+    coefficients = np.concatenate([[0.0] * 3, fastest(np.linspace(0.0, fastest.duration, count + 1)), [1.0] * 3])
     coefficients = np.maximum.accumulate(np.clip(coefficients, 0.0, 1.0))
     n = len(coefficients) - 3  # knot intervals
     s = BSpline(h * np.arange(-3, n + 4), coefficients, 3)
@@ -233,64 +224,6 @@ def _motion(path: BSpline, s: list[BSpline], t: Array) -> tuple[Array, Array, Ar
     return p1 * s1, p2 * s1**2 + p1 * s2, p3 * s1**3 + 3.0 * p2 * s1 * s2 + p1 * s3
 
 
-def _toppra(path: BSpline, velocity: Array, acceleration: Array, count: int) -> tuple[Callable[[Array], Array], float]:
-    """``s(t)`` for arrays of times, and the duration [s], by Drake's TOPP-RA.
-
-    TOPP-RA can fail numerically where a path bends sharply between grid points; finer grids are then tried, and last a
-    minimum-jerk profile along the whole path: slow, but a timing exists for every path from rest to rest.
-    """
-    from pydrake.math import BsplineBasis
-    from pydrake.multibody.optimization import Toppra
-    from pydrake.trajectories import BsplineTrajectory
-
-    curve = BsplineTrajectory(BsplineBasis(4, list(path.t)), [c[:, None] for c in path.c])
-    solution: Any = None
-    grids: tuple[Any, ...] = (
-        _grid(path, count),
-        np.linspace(0.0, 1.0, 2 * _GRID + 1),
-        np.linspace(0.0, 1.0, 5 * _GRID + 1),
-    )
-    for grid in grids:
-        toppra: Any = Toppra(curve, _plant(path.c.shape[1]), grid)
-        toppra.AddJointVelocityLimit(-velocity, velocity)
-        toppra.AddJointAccelerationLimit(-acceleration, acceleration)
-        solution = toppra.SolvePathParameterization()
-        if solution is not None:
-            break
-    if solution is None:
-        log.warning("TOPP-RA found no timing for a path; a slower minimum-jerk profile takes its place")
-        return _minimum_jerk(path, velocity, acceleration)
-    # Quadratic pieces: evaluate all times at once.
-    breaks = np.array(solution.get_segment_times())
-    s = solution.vector_values(list(breaks))[0]
-    rate = solution.MakeDerivative().vector_values(list(breaks))[0]
-
-    def s_of_t(t: Array) -> Array:
-        k = np.clip(np.searchsorted(breaks, t, side="right") - 1, 0, len(breaks) - 2)
-        width = breaks[k + 1] - breaks[k]
-        u = t - breaks[k]
-        return s[k] + rate[k] * u + (s[k + 1] - s[k] - rate[k] * width) * (u / width) ** 2
-
-    return s_of_t, float(breaks[-1])
-
-
-def _minimum_jerk(path: BSpline, velocity: Array, acceleration: Array) -> tuple[Callable[[Array], Array], float]:
-    """s(t) = 10 u^3 - 15 u^4 + 6 u^5 with u = t / duration, as fast as the limits allow."""
-    u = np.linspace(0.0, 1.0, 401)
-    s1, s2 = 30.0 * u**2 * (1.0 - u) ** 2, 60.0 * u * (1.0 - u) * (1.0 - 2.0 * u)
-    at = u**3 * (10.0 - 15.0 * u + 6.0 * u**2)
-    p1, p2 = path.derivative(1)(at), path.derivative(2)(at)
-    speed = np.abs(p1 * s1[:, None]) / velocity
-    force = np.abs(p2 * s1[:, None] ** 2 + p1 * s2[:, None]) / acceleration
-    duration = max(float(speed.max()), float(np.sqrt(force.max())), 1e-3)
-
-    def s_of_t(t: Array) -> Array:
-        v = np.clip(t / duration, 0.0, 1.0)
-        return v**3 * (10.0 - 15.0 * v + 6.0 * v**2)
-
-    return s_of_t, duration
-
-
 def _grid(path: BSpline, count: int) -> Array:
     """Grid points in [0, 1], even in a mix of arc length, turning and parameter: close where the path bends."""
     s = np.linspace(0.0, 1.0, 1 + 4 * max(count, len(path.c)))
@@ -305,20 +238,6 @@ def _grid(path: BSpline, count: int) -> Array:
     grid = np.interp(np.linspace(0.0, mass[-1], count + 1), mass, s)
     grid[0], grid[-1] = 0.0, 1.0
     return grid
-
-
-@functools.lru_cache(maxsize=8)
-def _plant(dof: int) -> MultibodyPlant:
-    """A plant with ``dof`` joints and nothing else: TOPP-RA asks for one even where no dynamics enter."""
-    from pydrake.multibody.plant import MultibodyPlant
-    from pydrake.multibody.tree import PrismaticJoint, SpatialInertia
-
-    plant, axis = MultibodyPlant(0.0), cast(Any, [0.0, 0.0, 1.0])
-    for j in range(dof):
-        body = plant.AddRigidBody(f"body{j}", SpatialInertia.SolidSphereWithMass(1.0, 0.1))
-        plant.AddJoint(PrismaticJoint(f"joint{j}", plant.world_frame(), body.body_frame(), axis))
-    plant.Finalize()
-    return plant
 
 
 def _at_rest(q: Array, names: tuple[str, ...], period: float) -> Trajectory:

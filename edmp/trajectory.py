@@ -65,6 +65,7 @@ class Trajectory:
         q = q0 + u * (v0 + u * (0.5 * a0 + u * (c3 + u * (c4 + u * c5))))
         v = v0 + u * (a0 + u * (3 * c3 + u * (4 * c4 + u * 5 * c5)))
         a = a0 + u * (6 * c3 + u * (12 * c4 + u * 20 * c5))
+        q = np.where(u == 1.0, q1, q)  # exactly, where rounding would leave something
         outside = (given != t)[..., None]
         return q, np.where(outside, 0.0, v / h), np.where(outside, 0.0, a / h**2)
 

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from scipy.interpolate import BPoly
 
-from edmp.robots import load_robot
 from edmp.robots.errors import InvalidInputError
 from edmp.robots.robot import Limits
 from edmp.timing import clamped_spline, retime_spline, retime_waypoints
@@ -157,17 +156,3 @@ def test_misuse_is_named() -> None:
             retime_spline(*arguments, **options)
     with pytest.raises(InvalidInputError):
         retime_waypoints(good, LIMITS, deviation=0.0)
-
-
-def test_a_path_that_toppra_cannot_time_is_timed_all_the_same(monkeypatch):
-    from edmp import timing
-
-    path = timing.clamped_spline(np.cumsum(np.random.default_rng(4).normal(size=(16, 7)), axis=0) * 0.3)
-    limits = load_robot("panda").limits
-    s_of_t, duration = timing._minimum_jerk(path, limits.velocity, limits.acceleration)
-    assert s_of_t(np.array([0.0, duration])) == pytest.approx([0.0, 1.0])
-    monkeypatch.setattr(timing, "_toppra", lambda path, v, a, _: timing._minimum_jerk(path, v, a))
-    trajectory = timing.retime_spline(path.c, limits)
-    assert (np.abs(trajectory.velocities) <= limits.velocity).all()
-    assert (np.abs(trajectory.accelerations) <= limits.acceleration).all()
-    np.testing.assert_array_equal(trajectory.positions[[0, -1]], path.c[[0, -1]])
