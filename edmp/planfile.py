@@ -8,17 +8,19 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edmp.jsonfile import JsonNode, read_json
 from edmp.problem import Goal, PoseGoal, Problem
 from edmp.result import PlanResult, Solution, Stage, Stats, Status
-from edmp.robots.errors import FileFormatError, InvalidInputError
+from edmp.robots.errors import InvalidInputError, unknown_name
 from edmp.robots.robot import Robot
+from edmp.robots.transforms import FARTHEST
 from edmp.scenes.scene import Obstacle, Scene
 from edmp.scenes.shapes import Box, Capsule, Cylinder, Mesh, Shape, Sphere
 from edmp.scenes.yaml_write import write_text
@@ -48,30 +50,17 @@ def save_plan(path: str | Path, problem: Problem, result: PlanResult) -> None:
 
 
 def load_plan(path: str | Path) -> PlanFile:
-    """Read a plan file.
+    """Read a plan file. What it says fits together: joints, goals and motions are those of its robot, and finite.
 
     Raises:
-        FileFormatError: if it is not one, or of a version that this edmp does not know.
+        FileFormatError: it is none, damaged, or of a version that this edmp does not know; names file and place.
     """
-    try:
-        document = json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise FileFormatError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except json.JSONDecodeError as error:
-        raise FileFormatError(f"{path}:{error.lineno}: malformed JSON: {error.msg}") from None
-    except UnicodeDecodeError:
-        raise FileFormatError(f"{path}: is not a text file (UTF-8 expected)") from None
-    if not isinstance(document, dict) or "edmp_plan" not in document:
-        raise FileFormatError(f"{path}: not a plan file: no key 'edmp_plan' at the top")
-    if document["edmp_plan"] != VERSION:
-        raise FileFormatError(f"{path}: plan format {document['edmp_plan']!r}; this edmp reads version {VERSION}")
-    try:
-        return plan_from_document(document)
-    except FileFormatError as error:
-        raise FileFormatError(f"{path}: {error}") from None
-    except (KeyError, TypeError, ValueError) as error:
-        reason = f"missing key {error}" if type(error) is KeyError else str(error)
-        raise FileFormatError(f"{path}: damaged plan file: {reason}") from None
+    root = read_json(path, "plan file")
+    if not isinstance(root.value, dict) or "edmp_plan" not in root.value:
+        root.fail("not a plan file: no key 'edmp_plan' at the top")
+    if (version := root["edmp_plan"]).value != VERSION:
+        version.fail(f"plan format {version.value!r:.60}; this edmp reads version {VERSION}")
+    return plan_of(root)
 
 
 def load_result(path: str | Path) -> PlanResult:
@@ -97,10 +86,14 @@ def plan_document(problem: Problem, result: PlanResult) -> Document:
     }
 
 
-def plan_from_document(document: Mapping[str, Any]) -> PlanFile:
-    """The inverse of `plan_document`."""
-    problem = _problem(document)
-    return PlanFile(problem, replace(result_from_document(document["result"]), problem=problem))
+def plan_of(root: JsonNode) -> PlanFile:
+    """The inverse of `plan_document`, every value checked.
+
+    Raises:
+        FileFormatError: names the place.
+    """
+    problem = _problem(root)
+    return PlanFile(problem, _result(root["result"], problem))
 
 
 def result_document(result: PlanResult) -> Document:
@@ -123,23 +116,34 @@ def result_document(result: PlanResult) -> Document:
     }
 
 
-def result_from_document(document: Mapping[str, Any]) -> PlanResult:
-    """The inverse of `result_document`."""
-    stats = document["stats"]
+def _result(node: JsonNode, problem: Problem) -> PlanResult:
+    robot, num_goals = problem.robot, len(problem.goal) if isinstance(problem.goal, tuple) else 1
+    stats, best, status = node["stats"], node.get("best"), Status(node["status"].one_of(s.value for s in Status))
+    others = node["alternatives"].entries()
+    if (status is Status.SOLVED) != (best is not None):
+        node.fail(f"status {status.value} {'without' if best is None else 'with'} a best motion")
+    if others and best is None:
+        node["alternatives"].fail("there is no best motion that these could be alternatives to")
     return PlanResult(
-        status=Status(document["status"]),
-        message=str(document["message"]),
-        best=_solution(document["best"]) if document["best"] else None,
-        alternatives=tuple(_solution(entry) for entry in document["alternatives"]),
+        status=status,
+        message=node["message"].text(),
+        best=None if best is None else _solution(best, robot, num_goals),
+        alternatives=tuple(_solution(other, robot, num_goals) for other in others),
         stats=Stats(
-            stage=Stage(stats["stage"]) if stats["stage"] else None,
-            time_s=float(stats["time_s"]),
-            timings=dict(stats["timings"]),
-            num_seeds=int(stats["num_seeds"]),
-            num_valid=int(stats["num_valid"]),
-            edges_checked=int(stats["edges_checked"]),
+            stage=_stage(stats),
+            time_s=stats["time_s"].number(0),
+            timings={name: seconds.number() for name, seconds in stats["timings"].items()},
+            num_seeds=stats["num_seeds"].integer(),
+            num_valid=stats["num_valid"].integer(),
+            edges_checked=stats["edges_checked"].integer(0, 10**15),
         ),
+        problem=problem,
     )
+
+
+def _stage(node: JsonNode) -> Stage | None:
+    stage = node.get("stage")
+    return None if stage is None else Stage(stage.one_of(s.value for s in Stage))
 
 
 def finite_or_none(value: float | None) -> float | None:
@@ -165,29 +169,42 @@ def _robot_document(robot: Robot) -> Document:
     return document
 
 
-def _robot(document: Mapping[str, Any]) -> Robot:
-    from edmp.robots import load_robot
+def _robot(node: JsonNode) -> Robot:
+    from edmp.robots import built_in_robots, load_robot
     from edmp.robots.description import robot_from_document
 
-    if description := document.get("description"):
-        robot = robot_from_document(dict(description), source="robot description")
-    else:
-        robot = load_robot(document["name"], gripper_width=document["gripper_width"])
-    X_W0 = np.array(document["base"], dtype=np.float64)
-    if not np.array_equal(X_W0, robot.X_W0):
-        robot = robot.with_base(X_W0)
-    return robot if robot.tool.name == document["tool"] else robot.with_tool(document["tool"])
+    name, width = node["name"].text(), node.get("gripper_width")
+    with node.blamed():
+        if description := node.get("description"):
+            robot = robot_from_document(description.plain(), source="description")
+        elif name not in built_in_robots():  # a name, never a file that lies about
+            raise unknown_name("robot", name, built_in_robots())
+        else:
+            robot = load_robot(name, gripper_width=None if width is None else width.number())
+        X_W0 = node["base"].array(4, 4)
+        if not np.array_equal(X_W0, robot.X_W0):
+            robot = robot.with_base(X_W0)
+        tool = node["tool"].text()
+        return robot if robot.tool.name == tool else robot.with_tool(tool)
 
 
-def _problem(document: Mapping[str, Any]) -> Problem:
-    goals = tuple(_goal(entry) for entry in document["goals"])
-    return Problem(
-        robot=_robot(document["robot"]),
-        scene=Scene(tuple(_obstacle(entry) for entry in document["scene"])),
-        start=np.array(document["start"], dtype=np.float64),
-        goal=goals[0] if len(goals) == 1 else goals,
-        name=str(document["name"]),
-    )
+def _problem(root: JsonNode) -> Problem:
+    robot = _robot(root["robot"])
+    goals = tuple(_goal(entry, robot) for entry in root["goals"].entries(least=1))
+    scene = root["scene"]
+    obstacles = tuple(_obstacle(entry) for entry in scene.entries())
+    with scene.blamed():
+        return Problem(
+            robot=robot,
+            scene=Scene(obstacles),
+            start=_configuration(root["start"], robot),
+            goal=goals[0] if len(goals) == 1 else goals,
+            name=root["name"].text(),
+        )
+
+
+def _configuration(node: JsonNode, robot: Robot) -> Array:
+    return node.array(robot.dof, limit=FARTHEST)
 
 
 def _goal_document(goal: Goal) -> Document:
@@ -196,31 +213,32 @@ def _goal_document(goal: Goal) -> Document:
     return {"configuration": _numbers(goal)}
 
 
-def _goal(document: Mapping[str, Any]) -> Goal:
-    if "position" in document:
-        return PoseGoal(document["position"], document["quaternion"])
-    return np.array(document["configuration"], dtype=np.float64)
+def _goal(node: JsonNode, robot: Robot) -> Goal:
+    if (position := node.get("position")) is None:
+        return _configuration(node["configuration"], robot)
+    with node.blamed():
+        return PoseGoal(position.array(3, limit=FARTHEST), node["quaternion"].array(4))
 
 
 # --- scene -----------------------------------------------------------------------------------------------------------
 
-_SHAPES: Mapping[str, tuple[type, Callable[[Any], Document], Callable[[Mapping[str, Any]], Shape]]] = {
-    "box": (Box, lambda s: {"size": list(s.size)}, lambda d: Box(tuple(d["size"]))),
+_SHAPES: Mapping[str, tuple[type, Callable[[Any], Document], Callable[[JsonNode], Shape]]] = {
+    "box": (Box, lambda s: {"size": list(s.size)}, lambda d: Box(tuple(d["size"].array(3)))),
     "cylinder": (
         Cylinder,
         lambda s: {"radius": s.radius, "length": s.length},
-        lambda d: Cylinder(d["radius"], d["length"]),
+        lambda d: Cylinder(d["radius"].number(), d["length"].number()),
     ),
     "capsule": (
         Capsule,
         lambda s: {"radius": s.radius, "length": s.length},
-        lambda d: Capsule(d["radius"], d["length"]),
+        lambda d: Capsule(d["radius"].number(), d["length"].number()),
     ),
-    "sphere": (Sphere, lambda s: {"radius": s.radius}, lambda d: Sphere(d["radius"])),
+    "sphere": (Sphere, lambda s: {"radius": s.radius}, lambda d: Sphere(d["radius"].number())),
     "mesh": (
         Mesh,
         lambda s: {"vertices": s.vertices.tolist(), "faces": s.faces.tolist()},
-        lambda d: Mesh(np.array(d["vertices"], dtype=np.float64), np.array(d["faces"], dtype=np.int32)),
+        lambda d: Mesh(d["vertices"].array(None, 3), d["faces"].whole_array(None, 3)),
     ),
 }
 
@@ -232,11 +250,10 @@ def _obstacle_document(obstacle: Obstacle) -> Document:
     raise InvalidInputError(f"obstacle {obstacle.name!r}: no way to write a {type(obstacle.shape).__name__}")
 
 
-def _obstacle(document: Mapping[str, Any]) -> Obstacle:
-    if document["type"] not in _SHAPES:
-        raise FileFormatError(f"obstacle type {document['type']!r}; valid: {', '.join(_SHAPES)}")
-    read = _SHAPES[document["type"]][2]
-    return Obstacle(document["name"], read(document), np.array(document["X_WO"], dtype=np.float64))
+def _obstacle(node: JsonNode) -> Obstacle:
+    read = _SHAPES[node["type"].one_of(_SHAPES)][2]
+    with node.blamed():
+        return Obstacle(node["name"].text(least=1), read(node), node["X_WO"].array(4, 4))
 
 
 # --- motions ---------------------------------------------------------------------------------------------------------
@@ -267,17 +284,35 @@ def _solution_document(solution: Solution) -> Document:
     }
 
 
-def _solution(document: Mapping[str, Any]) -> Solution:
-    timed, clearance = document["trajectory"], document["min_clearance_m"]
-    arrays = (np.array(timed[key], dtype=np.float64) for key in ("times", "positions", "velocities", "accelerations"))
+def _solution(node: JsonNode, robot: Robot, num_goals: int) -> Solution:
+    clearance, terms, weighted = (node.get(key) for key in ("min_clearance_m", "terms", "weighted_terms_rad"))
     return Solution(
-        path=np.array(document["path"], dtype=np.float64),
-        trajectory=Trajectory(tuple(timed["joint_names"]), *arrays),
-        length=float(document["length_rad"]),
-        min_clearance=math.inf if clearance is None else float(clearance),
-        goal_index=int(document["goal_index"]),
+        path=_waypoints(node["path"], robot),
+        trajectory=_trajectory(node["trajectory"], robot),
+        length=node["length_rad"].number(0),
+        min_clearance=math.inf if clearance is None else clearance.number(),
+        goal_index=node["goal_index"].integer(0, num_goals - 1),
         # Files of version 0.1 say less.
-        stage=Stage(document["stage"]) if document.get("stage") else None,
-        terms={str(name): float(value) for name, value in document.get("terms", {}).items()},
-        weighted_terms=float(document.get("weighted_terms_rad", 0.0)),
+        stage=_stage(node),
+        terms={} if terms is None else {name: value.number(-1e300, 1e300) for name, value in terms.items()},
+        weighted_terms=0.0 if weighted is None else weighted.number(-1e300, 1e300),
     )
+
+
+def _waypoints(node: JsonNode, robot: Robot) -> Array:
+    path = node.array(None, robot.dof, limit=FARTHEST)
+    if len(path) == 0:
+        node.fail("a motion has one waypoint at least")
+    return path
+
+
+def _trajectory(node: JsonNode, robot: Robot) -> Trajectory:
+    names = tuple(name.text() for name in node["joint_names"].entries())
+    if names != robot.joint_names:
+        node["joint_names"].fail(f"expected those of {robot.name}, {', '.join(robot.joint_names)}")
+    times = node["times"].array(None)
+    if len(times) < 2 or not (np.diff(times) > 0).all():
+        node["times"].fail("expected two times at least, each greater than the one before")
+    shape = (len(times), robot.dof)
+    positions = node["positions"].array(*shape, limit=FARTHEST)
+    return Trajectory(names, times, positions, node["velocities"].array(*shape), node["accelerations"].array(*shape))

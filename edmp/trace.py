@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import io
 import json
+import lzma
+import math
+import struct
+import tokenize
+import zipfile
+import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edmp.jsonfile import JsonNode, parse_json
 from edmp.outfile import check_writable, written_whole
-from edmp.planfile import PlanFile, plan_document, plan_from_document
+from edmp.planfile import PlanFile, plan_document, plan_of
 from edmp.robots.errors import FileFormatError
+from edmp.robots.files import MAX_BYTES, read_bytes
 from edmp.trajectory import clamped_spline
 
 Array = NDArray[np.float32]
@@ -94,25 +104,76 @@ def load_trace(path: str | Path) -> Trace:
     """Read a trace.
 
     Raises:
-        FileFormatError: it is none, or of a version that this edmp does not know.
+        FileFormatError: it is none, damaged, or of a version that this edmp does not know.
     """
+    arrays = _arrays(Path(path))
+    if "head" not in arrays or arrays["head"].dtype.kind != "U" or arrays["head"].ndim:
+        raise FileFormatError(f"{path}: not a trace of edmp: it holds no text 'head'")
+    head = parse_json(str(arrays["head"]), f"{path}: head")
+    if (version := head["edmp_trace"]).value != VERSION:
+        version.fail(f"trace format {version.value!r:.60}; this edmp reads version {VERSION}")
+    plan = plan_of(head["plan"])
+    dof = plan.problem.robot.dof
+    return Trace(plan, tuple(_batch(entry, k, arrays, dof) for k, entry in enumerate(head["batches"].entries())))
+
+
+def _batch(entry: JsonNode, k: int, arrays: Mapping[str, NDArray[Any]], dof: int) -> Batch:
+    stage, level = entry["stage"].one_of(STAGES), entry["level"].number(0)
+    found = []
+    for name, kind in (("control_points", "f"), ("costs", "f"), ("valid", "b")):
+        array = arrays.get(f"{name}_{k}")
+        if array is None:
+            entry.fail(f"the file holds no array {name}_{k}")
+        if array.dtype.kind != kind or (kind == "f" and np.isnan(array).any()):
+            entry.fail(f"{name}_{k}: expected {'numbers' if kind == 'f' else 'true or false'}, got {array.dtype}")
+        found.append(array)
+    points, costs, valid = found
+    if points.ndim != 3 or points.shape[1] < 4 or points.shape[2] != dof or not np.isfinite(points).all():
+        entry.fail(f"control_points_{k}: expected finite numbers (B, 4 or more, {dof}), got {points.shape}")
+    if costs.shape != points.shape[:1] or valid.shape != points.shape[:1]:
+        entry.fail(f"{len(points)} candidates, but costs {costs.shape} and valid {valid.shape}")
+    return Batch(stage, level, points, costs, valid)
+
+
+def _arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """The arrays of a .npz file. No member is unpacked before its size and that of its array are known to be sane."""
+    data = read_bytes(path, "trace")
+    arrays, left = {}, MAX_BYTES
     try:
-        with np.load(path, allow_pickle=False) as file:
-            head = json.loads(str(file["head"]))
-            if head["edmp_trace"] != VERSION:
-                raise FileFormatError(f"{path}: trace format {head['edmp_trace']!r}; this edmp reads version {VERSION}")
-            batches = tuple(
-                Batch(
-                    entry["stage"],
-                    float(entry["level"]),
-                    *(file[f"{name}_{k}"] for name in ("control_points", "costs", "valid")),
-                )
-                for k, entry in enumerate(head["batches"])
-            )
-            return Trace(plan_from_document(head["plan"]), batches)
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            for member in archive.infolist():
+                left -= member.file_size
+                if left < 0:
+                    raise FileFormatError(f"{path}: unpacked it has more than {MAX_BYTES} bytes")
+                with archive.open(member) as stream:
+                    content = stream.read(member.file_size + 1)
+                arrays[member.filename.removesuffix(".npy")] = _array(content, f"{path}: {member.filename}")
     except FileFormatError:
         raise
-    except OSError as error:
-        raise FileFormatError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except (KeyError, TypeError, ValueError) as error:
-        raise FileFormatError(f"{path}: not a trace of edmp: {error}") from None
+    # What zipfile and zlib raise on damaged archives, some of it by way of `struct`, `io` and unknown compressions.
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, OSError) as error:
+        raise FileFormatError(f"{path}: not a trace of edmp, or damaged: {error}") from None
+    except (ValueError, NotImplementedError, RuntimeError, OverflowError) as error:
+        raise FileFormatError(f"{path}: not a trace of edmp, or damaged: {error}") from None
+    return arrays
+
+
+def _array(content: bytes, source: str) -> NDArray[Any]:
+    """The array of a .npy file whose header is right about its size."""
+    stream = io.BytesIO(content)
+    try:
+        version = np.lib.format.read_magic(stream)
+        if version not in _HEADERS:
+            raise ValueError(f"format {version}")
+        shape, fortran, dtype = _HEADERS[version](stream)
+        size = math.prod(shape) * dtype.itemsize
+        if dtype.hasobject or min(shape, default=0) < 0 or size != len(content) - stream.tell():
+            raise ValueError(f"{dtype} {shape} does not fit in {len(content)} bytes")
+        flat = np.frombuffer(content, dtype, count=math.prod(shape), offset=stream.tell())
+        return flat.reshape(shape, order="F" if fortran else "C")
+    # The header is the text of a Python literal: numpy evaluates it, and says by many exceptions that it cannot.
+    except (ValueError, TypeError, SyntaxError, OverflowError, MemoryError, RecursionError, tokenize.TokenError) as error:
+        raise FileFormatError(f"{source}: not an array, or damaged: {error}") from None
+
+
+_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}

@@ -128,7 +128,7 @@ def test_traces_are_kept_whole(tmp_path: Path) -> None:
     (tmp_path / "no.npz").write_bytes(b"no")
     with pytest.raises(edmp.FileFormatError, match=r"no\.npz"):
         load_trace(tmp_path / "no.npz")
-    with pytest.raises(edmp.FileFormatError, match="No such file"):
+    with pytest.raises(edmp.FileFormatError, match="no such trace"):
         load_trace(tmp_path / "missing.npz")
 
 

@@ -151,7 +151,7 @@ def test_view_puts_the_robot_where_q_says(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (("none.json", "--web"), "none.json: cannot be read"),
+        (("none.json", "--web"), "none.json: no such plan file"),
         (("none.yaml", "--web"), "none.yaml: no such file"),
         (("nothing", "--web"), "unknown example 'nothing'; valid: bin"),
         (("other.json", "--web"), "other.json: not a plan file"),

@@ -7,9 +7,11 @@ so that a recording can be shown and summarised alone; what else there is to say
 
 from __future__ import annotations
 
+import io
 import json
 import math
-from collections.abc import Iterable, Mapping
+import struct
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,9 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edmp.execution.recording import Recording
+from edmp.jsonfile import JsonNode, parse_json
 from edmp.outfile import written_whole
-from edmp.planfile import PlanFile, plan_document, plan_from_document
+from edmp.planfile import PlanFile, plan_document, plan_of
 from edmp.robots.errors import FileFormatError, MissingDependencyError
+from edmp.robots.files import MAX_BYTES, read_bytes
 
 Array = NDArray[np.float64]
 
@@ -47,6 +51,7 @@ _SCHEMAS: Mapping[str, tuple[str, dict[str, Any]]] = {
         {"tick": {"type": "integer"}, "one": {"type": "string"}, "other": {"type": "string"}},
     ),
 }
+_NOT_FINITE = ("Infinity", "-Infinity", "NaN")
 _WORDS = {math.inf: "Infinity", -math.inf: "-Infinity"}
 """JSON has no words for these; those of protobuf's JSON mapping."""
 
@@ -97,29 +102,60 @@ def load_recording(path: str | Path) -> RecordingFile:
     """Read what `save_recording` wrote.
 
     Raises:
-        FileFormatError: it is no such file, or damaged.
+        FileFormatError: it is no such file, or damaged; names file and place.
         MissingDependencyError: the package mcap is not installed.
     """
-    reading, mcap_error = _mcap("reader"), _mcap("exceptions").McapError
+    about: dict[str, str] = {}
+    attached: list[bytes] = []
+    rows: dict[str, list[JsonNode]] = {topic: [] for topic in _SCHEMAS}
+    topics: dict[int, str] = {}
+    records = _mcap("records")
+    for record in _records(Path(path)):
+        if isinstance(record, records.Metadata) and record.name == "edmp":
+            about |= record.metadata
+        elif isinstance(record, records.Attachment) and record.name == "plan.json":
+            attached.append(record.data)
+        elif isinstance(record, records.Channel):
+            topics[record.id] = record.topic
+        elif isinstance(record, records.Message):
+            topic = topics.get(record.channel_id, "")
+            if topic not in rows:
+                raise FileFormatError(f"{path}: a message of topic {topic!r}; edmp's have {', '.join(rows)}")
+            rows[topic].append(parse_json(record.data, f"{path}: message {len(rows[topic])} of {topic}"))
+    if about.pop("version", None) != str(VERSION):
+        raise FileFormatError(f"{path}: not a recording of edmp, or of another version")
+    names = parse_json(about.pop("joint_names", "[]"), f"{path}: joint_names")
+    plan = plan_of(parse_json(attached[0], f"{path}: plan.json")) if attached else None
+    return RecordingFile(_recording(names, rows, str(path)), plan, about)
+
+
+def _records(path: Path) -> Iterator[Any]:
+    """What an MCAP file holds, in order; chunks are taken apart once their sizes are known to be sane."""
+    streams, mcap_error = _mcap("stream_reader"), _mcap("exceptions").McapError
+    import zstandard
+
+    # In memory, where no read takes more than there is; checksums tell most damage.
+    stream = io.BytesIO(read_bytes(path, "recording"))
+    chunks = _mcap("records").Chunk
+    left = MAX_BYTES
     try:
-        with Path(path).open("rb") as stream:
-            reader = reading.make_reader(stream)
-            about = {
-                name: value for m in reader.iter_metadata() if m.name == "edmp" for name, value in m.metadata.items()
-            }
-            if about.pop("version", None) != str(VERSION):
-                raise FileFormatError(f"{path}: not a recording of edmp, or of another version")
-            attached = [entry.data for entry in reader.iter_attachments() if entry.name == "plan.json"]
-            rows: dict[str, list[dict[str, Any]]] = {topic: [] for topic in _SCHEMAS}
-            for _, channel, message in reader.iter_messages(log_time_order=False):
-                rows[channel.topic].append(json.loads(message.data))
-        names = tuple(json.loads(about.pop("joint_names")))
-        plan = plan_from_document(json.loads(attached[0])) if attached else None
-        return RecordingFile(_recording(names, rows), plan, about)
-    except OSError as error:
-        raise FileFormatError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except (mcap_error, KeyError, IndexError, TypeError, ValueError) as error:
-        raise FileFormatError(f"{path}: not a recording, or damaged: {error}") from error
+        for record in streams.StreamReader(stream, emit_chunks=True, validate_crcs=True).records:
+            if not isinstance(record, chunks):
+                yield record
+                continue
+            left -= record.uncompressed_size
+            if left < 0:
+                raise FileFormatError(f"{path}: unpacked it has more than {MAX_BYTES} bytes")
+            if record.compression == "zstd":
+                size = zstandard.get_frame_parameters(record.data).content_size
+                if size not in (record.uncompressed_size, zstandard.CONTENTSIZE_UNKNOWN):
+                    raise FileFormatError(f"{path}: a chunk of {size} bytes is said to have {record.uncompressed_size}")
+            yield from streams.breakup_chunk(record, validate_crc=True)
+    except FileFormatError:
+        raise
+    # All that the package raises on damaged files, besides errors of its own.
+    except (mcap_error, zstandard.ZstdError, struct.error, ValueError, KeyError, OverflowError, RuntimeError) as error:
+        raise FileFormatError(f"{path}: not a recording, or damaged: {error or type(error).__name__}") from None
 
 
 def _mcap(module: str) -> Any:
@@ -178,20 +214,21 @@ def _words(value: Any) -> Any:
     return number if math.isfinite(number) else _WORDS.get(number, "NaN")
 
 
-def _recording(names: tuple[str, ...], rows: Mapping[str, list[dict[str, Any]]]) -> Recording:
-    dof = len(names)
+def _recording(names: JsonNode, rows: Mapping[str, list[JsonNode]], path: str) -> Recording:
+    joints = tuple(name.text() for name in names.entries())
+    commands, states = len(rows[COMMANDED]), len(rows[MEASURED])
+    if commands != states:
+        raise FileFormatError(f"{path}: {commands} commands and {states} states")
 
     def table(topic: str, key: str) -> Array:
-        values = [row[key] for row in rows[topic]]
-        return np.array(values, dtype=np.float64).reshape(len(values), dof)  # numpy reads the words, too
+        values = [_from_words(row[key], len(joints)) for row in rows[topic]]
+        return np.array(values, dtype=np.float64).reshape(len(values), len(joints))
 
     def column(key: str) -> Array:
-        return np.array([row[key] for row in rows[MEASURED]], dtype=np.float64)
+        return np.array([_from_word(row[key]) for row in rows[MEASURED]], dtype=np.float64)
 
-    if len(rows[COMMANDED]) != len(rows[MEASURED]):
-        raise ValueError(f"{len(rows[COMMANDED])} commands and {len(rows[MEASURED])} states")
     return Recording(
-        names,
+        joints,
         column("stamp"),
         column("seen"),
         table(COMMANDED, "position"),
@@ -200,5 +237,20 @@ def _recording(names: tuple[str, ...], rows: Mapping[str, list[dict[str, Any]]])
         table(MEASURED, "velocity"),
         table(MEASURED, "effort"),
         table(MEASURED, "external_effort"),
-        tuple((row["tick"], row["one"], row["other"]) for row in rows[CONTACT]),
+        tuple(
+            (row["tick"].integer(0, max(0, states - 1)), row["one"].text(), row["other"].text())
+            for row in rows[CONTACT]
+        ),
     )
+
+
+def _from_words(node: JsonNode, count: int) -> list[float]:
+    """So many numbers, those that are not finite by name."""
+    values = node.entries()
+    if len(values) != count:
+        node.fail(f"expected {count} numbers, one a joint, got {len(values)}")
+    return [_from_word(value) for value in values]
+
+
+def _from_word(node: JsonNode) -> float:
+    return float(node.one_of(_NOT_FINITE)) if isinstance(node.value, str) else node.number(-1e300, 1e300)

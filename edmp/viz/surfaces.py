@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -128,21 +128,27 @@ def _capsule(shape: Capsule) -> Array:
     return np.concatenate([ball[ball[:, 2] >= 0] + up, ball[ball[:, 2] <= 0] - up])
 
 
-_CONVEX: Mapping[type, Callable[[Any], Array]] = {
-    Box: _box,
-    Cylinder: _cylinder,
-    Capsule: _capsule,
-    Sphere: lambda shape: _ball(shape.radius),
+_CONVEX: Mapping[type, tuple[Callable[[Any], Array], Shape]] = {
+    Box: (_box, Box((1.0, 1.0, 1.0))),
+    Cylinder: (_cylinder, Cylinder(1.0, 2.0)),
+    Capsule: (_capsule, Capsule(1.0, 2.0)),
+    Sphere: (lambda shape: _ball(shape.radius), Sphere(1.0)),
 }
-"""Vertices of each convex shape, in its own frame."""
+"""Vertices of each convex shape, in its own frame; and one of good proportions, whose faces all others have, too."""
+
+
+@cache
+def _faces_of(kind: type) -> NDArray[np.int64]:
+    """(F, 3) outward triangles of a convex shape, whatever its size: a hull of its own would fail where it is tiny."""
+    vertices, nominal = _CONVEX[kind]
+    return hull_faces(vertices(nominal))
 
 
 def triangles_of(shape: Shape) -> tuple[Array, NDArray[np.int64]]:
     """Vertices (V, 3) and outward faces (F, 3) of a shape in its own frame."""
     if isinstance(shape, Mesh):
         return shape.vertices, shape.faces.astype(np.int64)
-    points = _CONVEX[type(shape)](shape)
-    return points, hull_faces(points)
+    return _CONVEX[type(shape)][0](shape), _faces_of(type(shape))
 
 
 def obstacle_surface(obstacle: Obstacle, color: Color) -> Surface:

@@ -76,7 +76,7 @@ def test_the_measured_motion_leaves_out_what_says_nothing(tmp_path):
 
 def test_what_is_no_recording_is_named(tmp_path):
     path = tmp_path / "run.mcap"
-    with pytest.raises(FileFormatError, match="cannot be read"):
+    with pytest.raises(FileFormatError, match="no such recording"):
         load_recording(path)
     path.write_bytes(b"no container")
     with pytest.raises(FileFormatError, match="not a recording"):

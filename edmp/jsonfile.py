@@ -1,0 +1,224 @@
+"""JSON that somebody else wrote, taken out as what it should be.
+
+`parse_json(text, source)` gives the root `JsonNode`; its methods take a value out, or raise a `FileFormatError` such as
+``plan.json: result.best.path: expected numbers (any, 7), got numbers (3, 6)``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edmp.robots.errors import EdmpError, FileFormatError
+from edmp.robots.files import read_text
+
+Array = NDArray[np.float64]
+
+LARGEST = 1e9
+"""No length, angle, time or count in edmp's files is larger than this; squares and sums of such stay finite."""
+
+
+@dataclass(frozen=True)
+class JsonNode:
+    """A value in a JSON file.
+
+    Attributes:
+        value: as `json` reads it.
+        source: the file, or file and line, for messages.
+        place: the keys on the way to the value, joined by dots.
+    """
+
+    value: Any
+    source: str
+    place: str = ""
+
+    def fail(self, why: str) -> NoReturn:
+        """Raise the `FileFormatError` for this value."""
+        raise FileFormatError(f"{self.source}: {self.place}: {why}" if self.place else f"{self.source}: {why}")
+
+    @contextlib.contextmanager
+    def blamed(self) -> Iterator[None]:
+        """Whatever is refused while something is made of this value is refused in its name."""
+        try:
+            yield
+        except EdmpError as error:
+            if isinstance(error, FileFormatError) and str(error).startswith(f"{self.source}: "):
+                raise
+            self.fail(str(error))
+
+    # --- objects and lists ---
+
+    def __getitem__(self, key: str) -> JsonNode:
+        """The value under a key that must be there."""
+        if key not in self._object():
+            self.fail(f"missing key {key!r}")
+        return self._under(key, self.value[key])
+
+    def get(self, key: str) -> JsonNode | None:
+        """The value under a key; None where it is absent or null."""
+        value = self._object().get(key)
+        return None if value is None else self._under(key, value)
+
+    def items(self) -> Iterator[tuple[str, JsonNode]]:
+        """Key and value of each entry of an object."""
+        for key, value in self._object().items():
+            yield self._under(key, key).text(), self._under(key, value)
+
+    def entries(self, *, least: int = 0) -> list[JsonNode]:
+        """The values of a list, at least so many."""
+        if not isinstance(self.value, list):
+            self.fail(f"expected a list, got {self._kind()}")
+        if len(self.value) < least:
+            self.fail(f"expected a list of at least {least}, got {len(self.value)}")
+        return [JsonNode(value, self.source, f"{self.place}[{k}]") for k, value in enumerate(self.value)]
+
+    # --- values ---
+
+    def text(self, *, least: int = 0) -> str:
+        """A string, of at least so many letters, that can be printed."""
+        if not isinstance(self.value, str):
+            self.fail(f"expected text, got {self._kind()}")
+        if len(self.value) < least:
+            self.fail("expected text, got an empty string")
+        try:
+            self.value.encode()
+        except UnicodeEncodeError:
+            self.fail("expected text, got half of a surrogate pair")
+        return self.value
+
+    def one_of(self, names: Iterable[str]) -> str:
+        """One of some words."""
+        names = list(names)
+        if self.text() not in names:
+            self.fail(f"expected one of {', '.join(names)}, got {_short(self.value)}")
+        return self.value
+
+    def boolean(self) -> bool:
+        """True or false."""
+        if not isinstance(self.value, bool):
+            self.fail(f"expected true or false, got {self._kind()}")
+        return self.value
+
+    def number(self, low: float = -LARGEST, high: float = LARGEST) -> float:
+        """A number from ``low`` to ``high``."""
+        if isinstance(self.value, bool) or not isinstance(self.value, int | float):
+            self.fail(f"expected a number, got {self._kind()}")
+        if not low <= self.value <= high:  # false for NaN, and exact for integers that no float holds
+            self.fail(f"expected a number from {low:g} to {high:g}, got {_short(self.value)}")
+        return float(self.value)
+
+    def integer(self, low: int = 0, high: int = int(LARGEST)) -> int:
+        """A whole number from ``low`` to ``high``."""
+        if isinstance(self.value, bool) or not isinstance(self.value, int):
+            self.fail(f"expected a whole number, got {self._kind()}")
+        if not low <= self.value <= high:
+            self.fail(f"expected a whole number from {low} to {high}, got {_short(self.value)}")
+        return self.value
+
+    def array(self, *shape: int | None, limit: float = LARGEST) -> Array:
+        """Finite numbers of a shape, none larger in magnitude than ``limit``; None stands for any length.
+
+        An empty list has the shape (0, ...).
+        """
+        if not isinstance(self.value, list):
+            self.fail(f"expected {_shape_name(shape)}, got {self._kind()}")
+        if not self.value and shape[0] in (None, 0):
+            return np.zeros((0, *(length or 0 for length in shape[1:])))
+        try:
+            array = np.array(self.value)
+        except (ValueError, OverflowError):
+            self.fail(f"expected {_shape_name(shape)}, got rows of different lengths, or no numbers")
+        if array.dtype.kind not in "iuf":
+            self.fail(f"expected {_shape_name(shape)}, got something that is no number")
+        if array.ndim != len(shape) or any(n not in (None, m) for n, m in zip(shape, array.shape, strict=True)):
+            self.fail(f"expected {_shape_name(shape)}, got {_shape_name(array.shape)}")
+        array = array.astype(np.float64)
+        if not (np.abs(array) <= limit).all():  # NaN is not, either
+            bad = array[~(np.abs(array) <= limit)][0]
+            self.fail(f"expected numbers of magnitude {limit:g} at most, got {bad:g}")
+        return array
+
+    def whole_array(self, *shape: int | None) -> NDArray[np.int64]:
+        """`array`, of whole numbers."""
+        array = self.array(*shape)
+        if (array != np.round(array)).any():
+            self.fail(f"expected whole numbers, got {array[array != np.round(array)][0]:g}")
+        return array.astype(np.int64)
+
+    def plain(self, *, depth: int = 50) -> Any:
+        """The value as it is, once every text in it can be printed, every number is finite, and none lies deeper."""
+        if depth == 0:
+            self.fail("nested too deeply")
+        if isinstance(self.value, dict):
+            return {key: node.plain(depth=depth - 1) for key, node in self.items()}
+        if isinstance(self.value, list):
+            return [node.plain(depth=depth - 1) for node in self.entries()]
+        if isinstance(self.value, str):
+            return self.text()
+        if isinstance(self.value, int | float) and not isinstance(self.value, bool):
+            self.number(-1e300, 1e300)
+        return self.value
+
+    # --- for messages ---
+
+    def _object(self) -> dict[str, Any]:
+        if not isinstance(self.value, dict):
+            self.fail(f"expected an object with keys, got {self._kind()}")
+        return self.value
+
+    def _under(self, key: str, value: Any) -> JsonNode:
+        key = _short(key, quoted=False)
+        return JsonNode(value, self.source, f"{self.place}.{key}" if self.place else key)
+
+    def _kind(self) -> str:
+        if isinstance(self.value, dict):
+            return "an object"
+        if isinstance(self.value, list):
+            return f"a list of {len(self.value)}"
+        return _short(self.value)
+
+
+def parse_json(text: str | bytes, source: str) -> JsonNode:
+    """The root of a JSON text.
+
+    Raises:
+        FileFormatError: not JSON, or deeper than it can be read; NaN and infinities are no JSON.
+    """
+    try:
+        return JsonNode(json.loads(text, parse_constant=_refuse_constant), source)
+    except json.JSONDecodeError as error:
+        place = source if error.lineno == 1 and ":" in source else f"{source}:{error.lineno}"
+        raise FileFormatError(f"{place}: malformed JSON: {error.msg}") from None
+    except UnicodeDecodeError:
+        raise FileFormatError(f"{source}: is not text (UTF-8 expected)") from None
+    except (ValueError, RecursionError) as error:
+        raise FileFormatError(f"{source}: malformed JSON: {error}") from None
+
+
+def read_json(path: str | Path, what: str) -> JsonNode:
+    """The root of a JSON file that is to be a ``what``. Raises as `parse_json` and `edmp.robots.files.read_text`."""
+    return parse_json(read_text(Path(path), what), str(path))
+
+
+def _refuse_constant(word: str) -> NoReturn:
+    raise ValueError(f"{word} is no number of JSON")
+
+
+def _shape_name(shape: tuple[int | None, ...]) -> str:
+    return f"numbers ({', '.join('any' if n is None else str(n) for n in shape)}{',' * (len(shape) == 1)})"
+
+
+def _short(value: Any, *, quoted: bool = True) -> str:
+    """A value for a message, not longer than a message should be."""
+    if isinstance(value, int) and not isinstance(value, bool) and math.log2(abs(value) + 1) > 200:
+        return "an integer of more than 60 digits"
+    text = ascii(value) if quoted else value.encode("ascii", "backslashreplace").decode()
+    return text if len(text) <= 60 else f"{text[:50]}..."
