@@ -7,12 +7,12 @@ import json
 import lzma
 import math
 import struct
-import tokenize
 import zipfile
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -172,7 +172,7 @@ def _array(content: bytes, source: str) -> NDArray[Any]:
         flat = np.frombuffer(content, dtype, count=math.prod(shape), offset=stream.tell())
         return flat.reshape(shape, order="F" if fortran else "C")
     # The header is the text of a Python literal: numpy evaluates it, and says by many exceptions that it cannot.
-    except (ValueError, TypeError, SyntaxError, OverflowError, MemoryError, RecursionError, tokenize.TokenError) as error:
+    except (ValueError, TypeError, SyntaxError, ArithmeticError, MemoryError, RecursionError, TokenError) as error:
         raise FileFormatError(f"{source}: not an array, or damaged: {error}") from None
 
 

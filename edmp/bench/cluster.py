@@ -12,6 +12,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Generator, Iterator
+from dataclasses import replace
 from multiprocessing.connection import wait
 from typing import Any
 
@@ -142,5 +143,6 @@ def deal_over_ray(todo: deque[tuple[Job, BenchProblem]], count: int) -> Generato
 
 def _lost(job: Job, entry: BenchProblem, why: str, seconds: float) -> Event:
     record = blank_record(entry, job.spec, robot=job.robot_name, seed=job.seed)
-    record.update(status=CRASHED, message=f"its Ray worker was lost twice: {why.splitlines()[0]}", time_s=seconds)
-    return record
+    return replace(
+        record, status=CRASHED, message=f"its Ray worker was lost twice: {why.splitlines()[0]}", time_s=seconds
+    )

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edmp.bench.records import Record, key_of
+from edmp.bench.records import Record
 from edmp.bench.statistics import (
     Pairs,
     ProblemKey,
@@ -129,7 +129,7 @@ def _compare(planner: str, old: Sequence[Record], new: Sequence[Record], setting
     paired = pairs(old, new)
     missing = () if settings.common else tuple(sorted(before.keys() - after.keys()))
     refuted = tuple(
-        key for key in sorted(before.keys() & after.keys()) if after[key]["refuted"] and not before[key]["refuted"]
+        key for key in sorted(before.keys() & after.keys()) if after[key].refuted and not before[key].refuted
     )
     lost, won = len(paired.only_first), len(paired.only_second)
     p_success = mcnemar(lost, won, alternative="greater")
@@ -158,7 +158,7 @@ def _compare(planner: str, old: Sequence[Record], new: Sequence[Record], setting
 
 def _refuse_mixture(planner: str, old: dict[ProblemKey, Record], new: dict[ProblemKey, Record]) -> None:
     for key in ("robot", "seed"):
-        values = [{r[key] for r in records.values() if r[key] is not None} for records in (old, new)]
+        values = [{v for r in records.values() if (v := getattr(r, key)) is not None} for records in (old, new)]
         if all(values) and values[0] != values[1]:
             was, now = (", ".join(sorted(map(str, some))) for some in values)
             raise InvalidInputError(f"{planner}: {key} {was} in the old results, {now} in the new ones: no comparison")
@@ -170,7 +170,7 @@ def _refuse_mixture(planner: str, old: dict[ProblemKey, Record], new: dict[Probl
 def describe(comparison: Comparison, settings: CompareSettings) -> list[str]:
     """The comparison as lines of text: verdict, changes, tolerances."""
     c, paired = comparison, comparison.pairs
-    old, new = (sum(c_[key]["solved"] for key in c.old.keys() & c.new.keys()) for c_ in (c.old, c.new))
+    old, new = (sum(c_[key].solved for key in c.old.keys() & c.new.keys()) for c_ in (c.old, c.new))
     lines = [
         f"{c.planner}: {'REGRESSION' if c.regressions else 'ok'}",
         *(f"  regression: {sentence}" for sentence in c.regressions),
@@ -192,8 +192,8 @@ def describe(comparison: Comparison, settings: CompareSettings) -> list[str]:
             f"  time: new / old {np.median(paired.time_ratios):.2f} (median; for information, never a regression)"
         )
     lines += [f"  newly failed: {_name(key)}: {_cause(c.new[key])}" for key in paired.only_first]
-    lines += [f"  newly solved: {_name(key)}, was {c.old[key]['status']}" for key in paired.only_second]
-    lines += [f"  newly refuted: {_name(key)}: {c.new[key]['refuted']}" for key in c.newly_refuted]
+    lines += [f"  newly solved: {_name(key)}, was {c.old[key].status}" for key in paired.only_second]
+    lines += [f"  newly refuted: {_name(key)}: {c.new[key].refuted}" for key in c.newly_refuted]
     lines += [f"  missing: {_name(key)}" for key in c.missing]
     lines += [
         f"  {_name(key)}: {was:.3f} -> {now:.3f} rad ({now / was - 1:+.1%})" for key, was, now in _moved(c, settings)
@@ -219,7 +219,7 @@ MOST_MOVED = 10
 
 def _moved(c: Comparison, settings: CompareSettings) -> list[tuple[ProblemKey, float, float]]:
     """The lengths that changed most, both ways, beyond noise."""
-    lengths = [(key, c.old[key]["length_rad"], c.new[key]["length_rad"]) for key in c.pairs.both]
+    lengths = [(key, c.old[key].length_rad, c.new[key].length_rad) for key in c.pairs.both]
     known = [(key, was, now) for key, was, now in lengths if was and now]
     changed = [row for row in known if abs(np.log(row[2] / row[1])) > np.log1p(settings.length_noise)]
     return sorted(changed, key=lambda row: -abs(np.log(row[2] / row[1])))[:MOST_MOVED]
@@ -230,7 +230,7 @@ def _name(key: ProblemKey) -> str:
 
 
 def _cause(record: Record) -> str:
-    return f"{record['status']}: {record['message']}" if record["message"] else record["status"]
+    return f"{record.status}: {record.message}" if record.message else record.status
 
 
 # --- baselines -------------------------------------------------------------------------------------------------------
@@ -243,8 +243,8 @@ def write_baseline(records: Sequence[Record], path: str | Path) -> None:
         InvalidInputError: the file cannot be written.
     """
     lines = []
-    for record in sorted(records, key=key_of):
-        kept = {key: record[key] for key in BASELINE_KEYS}
+    for record in sorted(records, key=lambda record: record.key):
+        kept = {key: getattr(record, key) for key in BASELINE_KEYS}
         if kept["length_rad"] is not None:
             kept["length_rad"] = round(kept["length_rad"], 4)
         lines.append(json.dumps(kept, allow_nan=False) + "\n")

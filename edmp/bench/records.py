@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import resource
-from collections.abc import Iterator, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +18,12 @@ from edmp.baselines.base import Claim
 from edmp.bench.examine import Examination
 from edmp.bench.planners import PlannerSpec
 from edmp.bench.problems import BenchProblem
+from edmp.jsonfile import JsonNode, parse_json
 from edmp.planfile import finite_or_none
 from edmp.problem import Problem
 from edmp.result import Status
-from edmp.robots.errors import FileFormatError, InvalidInputError
-
-Record = dict[str, Any]
-"""One line of results; `blank_record` lists the keys and says what they mean."""
+from edmp.robots.errors import EdmpWarning, InvalidInputError
+from edmp.robots.files import is_file, read_bytes, shortened
 
 Run = dict[str, Any]
 """What is known of one run; `edmp.bench.provenance.describe_run` lists the keys."""
@@ -48,88 +49,162 @@ INVALID = frozenset(
 """Statuses that say that the problem itself has no solution."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """One line of results: a problem and what a planner made of it. Lines of older files leave some fields out.
+
+    Attributes:
+        set, index: the problem.
+        planner: its spec.
+        robot, gripper_width: the arm, and how far its gripper is open [m].
+        seed: given to the plan.
+        options: those that the spec chose.
+        version: of edmp.
+        claimed: the planner said SOLVED.
+        solved: and the judge found nothing wrong.
+        refuted: what the judge found wrong.
+        status: the planner's, or one of REFUTED, ERROR, CRASHED, HUNG.
+        message: the cause, in words.
+        stage: of edmp.
+        time_s: wall time of the plan [s].
+        timings: by part [s].
+        judge_s: wall time of the harness's judge, not in ``time_s`` [s].
+        ready_s: ``time_s``, with judging and timing here where the planner does not do it itself [s].
+        path: (n, dof) [rad].
+        times: (m,) of the timed motion's samples [s].
+        length_rad, duration_s: of the motion [rad], [s].
+        min_clearance_m: proved along the motion [m]; None also without obstacles.
+        sparc: see `edmp.bench.metrics`.
+        rms_jerk, max_jerk: of all joints, of any joint [rad/s^3].
+        coarse_solved: by the criterion of Motion Policy Networks; None in lines that do not say.
+        num_alternatives: motions besides the best.
+        num_obstacles: in the scene.
+        best_known_rad: length that came with the problem [rad].
+        peak_rss_mb: largest resident memory of the process [MB].
+    """
+
+    # which plan
+    set: str
+    index: int
+    planner: str
+    robot: str | None = None
+    gripper_width: float | None = None
+    seed: int | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    version: str | None = None
+    # what came of it
+    claimed: bool = False
+    solved: bool = False
+    refuted: str | None = None
+    status: str = ""
+    message: str = ""
+    stage: str | None = None
+    time_s: float | None = None
+    timings: Mapping[str, float] = field(default_factory=dict)
+    judge_s: float | None = None
+    ready_s: float | None = None
+    # the motion
+    path: list[list[float]] | None = None
+    times: list[float] | None = None
+    length_rad: float | None = None
+    duration_s: float | None = None
+    min_clearance_m: float | None = None
+    sparc: float | None = None
+    rms_jerk: float | None = None
+    max_jerk: float | None = None
+    coarse_solved: bool | None = None
+    num_alternatives: int = 0
+    # the problem and the process
+    num_obstacles: int | None = None
+    best_known_rad: float | None = None
+    peak_rss_mb: float | None = None
+
+    @property
+    def problem(self) -> ProblemKey:
+        """Which problem the line is about."""
+        return self.set, self.index
+
+    @property
+    def key(self) -> tuple[str, str, int]:
+        """What makes a line of a results file unique."""
+        return self.planner, self.set, self.index
+
+    def to_line(self) -> dict[str, Any]:
+        """The line as plain data for JSON."""
+        return {each.name: getattr(self, each.name) for each in fields(self)}
+
+
+ProblemKey = tuple[str, int]
+"""Set and number of a problem."""
+
+
 def blank_record(entry: BenchProblem, spec: PlannerSpec, *, robot: str, seed: int) -> Record:
-    """A line with every key, before anything is known."""
-    return {
-        # which plan
-        "set": entry.set,
-        "index": entry.index,
-        "planner": spec.text,
-        "robot": robot,
-        "gripper_width": None,  # [m]
-        "seed": seed,
-        "options": dict(spec.options),  # those that the spec chose
-        "version": edmp.__version__,
-        # what came of it
-        "claimed": False,  # the planner said SOLVED
-        "solved": False,  # and the judge found nothing wrong
-        "refuted": None,  # what the judge found wrong
-        "status": ERROR,  # the planner's, or one of REFUTED, ERROR, CRASHED, HUNG
-        "message": "",
-        "stage": None,  # of edmp
-        "time_s": None,  # wall time of the plan [s]
-        "timings": {},  # by part [s]
-        "judge_s": None,  # wall time of the harness's judge, not in time_s [s]
-        "ready_s": None,  # time_s, with judging and timing here where the planner does not do it itself [s]
-        # the motion
-        "path": None,  # (n, dof) [rad]
-        "times": None,  # (m,) of the timed motion's samples [s]
-        "length_rad": None,
-        "duration_s": None,
-        "min_clearance_m": None,  # None also without obstacles
-        "sparc": None,
-        "rms_jerk": None,  # [rad/s^3]
-        "max_jerk": None,  # of any joint [rad/s^3]
-        "coarse_solved": False,
-        "num_alternatives": 0,
-        # the problem and the process
-        "num_obstacles": None,
-        "best_known_rad": entry.best_known,
-        "peak_rss_mb": None,
-    }
+    """A line before anything is known."""
+    return Record(
+        set=entry.set,
+        index=entry.index,
+        planner=spec.text,
+        robot=robot,
+        seed=seed,
+        options=dict(spec.options),
+        version=edmp.__version__,
+        status=ERROR,
+        coarse_solved=False,
+        best_known_rad=entry.best_known,
+    )
 
 
-def add_problem(record: Record, problem: Problem) -> None:
-    """Write down what is known of a problem once it is read."""
-    record["robot"] = problem.robot.name
-    record["gripper_width"] = problem.robot.gripper.width if problem.robot.gripper else None
-    record["num_obstacles"] = len(problem.scene.obstacles)
+def with_problem(record: Record, problem: Problem) -> Record:
+    """The line with what is known of a problem once it is read."""
+    return replace(
+        record,
+        robot=problem.robot.name,
+        gripper_width=problem.robot.gripper.width if problem.robot.gripper else None,
+        num_obstacles=len(problem.scene.obstacles),
+    )
 
 
-def add_claim(record: Record, claim: Claim) -> None:
-    """Write down what the planner said."""
-    record["claimed"] = claim.status is Status.SOLVED
-    record["status"] = claim.status.value
-    record["message"] = claim.message
-    record["stage"] = claim.stage.value if claim.stage else None
-    record["timings"] = {name: float(value) for name, value in claim.timings.items()}
-    record["num_alternatives"] = claim.num_alternatives
-    if record["claimed"] and claim.path is not None:
-        path = np.asarray(claim.path, dtype=np.float64)
-        record["path"] = path.tolist() if np.isfinite(path).all() else None
+def with_claim(record: Record, claim: Claim) -> Record:
+    """The line with what the planner said."""
+    claimed, path = claim.status is Status.SOLVED, None
+    if claimed and claim.path is not None:
+        values = np.asarray(claim.path, dtype=np.float64)
+        path = values.tolist() if np.isfinite(values).all() else None
+    return replace(
+        record,
+        claimed=claimed,
+        status=claim.status.value,
+        message=claim.message,
+        stage=claim.stage.value if claim.stage else None,
+        timings={name: float(value) for name, value in claim.timings.items()},
+        num_alternatives=claim.num_alternatives,
+        path=path,
+    )
 
 
-def add_examination(record: Record, found: Examination) -> None:
-    """Write down what was found about the claim."""
-    record["refuted"] = found.refuted
-    record["solved"] = record["claimed"] and found.refuted is None
-    if found.refuted is not None:
-        record["status"], record["message"] = REFUTED, found.refuted
-    record["judge_s"] = found.judge_s if record["claimed"] else None
-    if record["solved"] and record["time_s"] is not None:
-        ours = 0.0 if found.timing_s is None else found.judge_s + found.timing_s
-        record["ready_s"] = record["time_s"] + ours
-    record["times"] = found.trajectory.times.tolist() if found.trajectory else None
-    record["duration_s"] = found.duration
-    record["length_rad"] = found.length
-    record["min_clearance_m"] = finite_or_none(found.min_clearance)
-    record["sparc"], record["rms_jerk"], record["max_jerk"] = found.sparc, found.rms_jerk, found.max_jerk
-    record["coarse_solved"] = found.coarse_solved
-
-
-def key_of(record: Record) -> tuple[str, str, int]:
-    """What makes a line of a results file unique."""
-    return record["planner"], record["set"], record["index"]
+def with_examination(record: Record, found: Examination) -> Record:
+    """The line with what was found about the claim."""
+    solved = record.claimed and found.refuted is None
+    ready = None
+    if solved and record.time_s is not None:
+        ready = record.time_s + (0.0 if found.timing_s is None else found.judge_s + found.timing_s)
+    return replace(
+        record,
+        refuted=found.refuted,
+        solved=solved,
+        status=record.status if found.refuted is None else REFUTED,
+        message=record.message if found.refuted is None else found.refuted,
+        judge_s=found.judge_s if record.claimed else None,
+        ready_s=ready,
+        times=found.trajectory.times.tolist() if found.trajectory else None,
+        duration_s=found.duration,
+        length_rad=found.length,
+        min_clearance_m=finite_or_none(found.min_clearance),
+        sparc=found.sparc,
+        rms_jerk=found.rms_jerk,
+        max_jerk=found.max_jerk,
+        coarse_solved=found.coarse_solved,
+    )
 
 
 def peak_rss_mb() -> float:
@@ -139,63 +214,128 @@ def peak_rss_mb() -> float:
 
 # --- reading ---------------------------------------------------------------------------------------------------------
 
-_ABSENT: Record = {
-    "robot": None,
-    "seed": None,
-    "options": {},
-    "version": None,
-    "refuted": None,
-    "status": "",
-    "message": "",
-    "stage": None,
-    "time_s": None,
-    "timings": {},
-    "judge_s": None,
-    "ready_s": None,
-    "length_rad": None,
-    "duration_s": None,
-    "min_clearance_m": None,
-    "num_alternatives": 0,
-    "num_obstacles": None,
-    "gripper_width": None,
-    "sparc": None,
-    "rms_jerk": None,
-    "max_jerk": None,
-    "coarse_solved": None,  # not known; new lines say true or false
-    "best_known_rad": None,
-    "peak_rss_mb": None,
+
+def _time(node: JsonNode) -> float:
+    return node.number(0, LONGEST)
+
+
+def _motion_number(node: JsonNode) -> float:
+    return node.number(-1e12, 1e12)
+
+
+LONGEST = 1e7
+"""No plan and no motion takes longer [s]."""
+
+_READ: Mapping[str, Callable[[JsonNode], Any]] = {
+    "set": lambda node: node.text(least=1),
+    "index": JsonNode.integer,
+    "planner": lambda node: node.text(least=1),
+    "robot": JsonNode.text,
+    "gripper_width": lambda node: node.number(0),
+    "seed": lambda node: node.integer(0, 2**64),
+    "options": lambda node: {name: value.plain() for name, value in node.items()},
+    "version": JsonNode.text,
+    "claimed": JsonNode.boolean,
+    "solved": JsonNode.boolean,
+    "refuted": JsonNode.text,
+    "status": JsonNode.text,
+    "message": JsonNode.text,
+    "stage": JsonNode.text,
+    "time_s": _time,
+    "timings": lambda node: {name: value.number(-LONGEST, LONGEST) for name, value in node.items()},
+    "judge_s": _time,
+    "ready_s": _time,
+    "path": lambda node: node.array(None, None).tolist(),
+    "times": lambda node: node.array(None).tolist(),
+    "length_rad": lambda node: node.number(0),
+    "duration_s": _time,
+    "min_clearance_m": JsonNode.number,
+    "sparc": _motion_number,
+    "rms_jerk": _motion_number,
+    "max_jerk": _motion_number,
+    "coarse_solved": JsonNode.boolean,
+    "num_alternatives": JsonNode.integer,
+    "num_obstacles": JsonNode.integer,
+    "best_known_rad": lambda node: node.number(0),
+    "peak_rss_mb": lambda node: node.number(0),
 }
-"""What lines of older files, and of baselines for `edmp.bench.compare`, leave out."""
+"""What each field of a line must be. Null stands for the default of a field that has one."""
+
+_REQUIRED = ("set", "index", "planner", "solved")
+
+
+def parse_record(node: JsonNode) -> Record:
+    """A line of results, every field checked; keys that this edmp does not know are left out.
+
+    Raises:
+        FileFormatError: names the field.
+    """
+    for key in _REQUIRED:
+        node[key]
+    given = {key: value for key, value in node.items() if key in _READ}
+    known = {key: _READ[key](value) for key, value in given.items() if value.value is not None or key in _REQUIRED}
+    known.setdefault("claimed", known["solved"])
+    record = Record(**known)
+    if record.solved and record.path is not None and len(record.path) == 0:
+        node["path"].fail("a motion has one waypoint at least")
+    return record
 
 
 def read_records(path: str | Path) -> list[Record]:
-    """The results in a file, keys that an older file does not have filled in; a last line cut off is left out.
+    """The results in a file, fields that an older file does not have at their defaults.
+
+    A last line cut off is left out. Keys that this edmp does not know are those of a newer one: a warning names them.
 
     Raises:
         InvalidInputError: there is no such file.
-        FileFormatError: with the line that is not a record.
+        FileFormatError: with line and field of what is not a record.
     """
-    return [{**_ABSENT, "claimed": line["solved"], **line} for line in _lines(path) if "run" not in line]
+    records, unknown = [], set()
+    for node in _lines(path):
+        if "run" not in node.value:
+            records.append(parse_record(node))
+            unknown |= node.value.keys() - _READ.keys()
+    if unknown:
+        names = ", ".join(shortened(ascii(name)) for name in sorted(unknown)[:5])
+        warnings.warn(f"{path}: keys of a newer edmp are left out: {names}", EdmpWarning, stacklevel=2)
+    return records
 
 
 def read_runs(path: str | Path) -> list[Run]:
     """What is known of the runs that made a file, in order; none in older files. Raises as `read_records`."""
-    return [line["run"] for line in _lines(path) if "run" in line]
+    return [_run(node["run"]) for node in _lines(path) if "run" in node.value]
 
 
-def _lines(path: str | Path) -> Iterator[dict[str, Any]]:
+def _run(node: JsonNode) -> Run:
+    run = {name: value.plain() for name, value in node.items()}
+    for key in ("command", "date", "machine", "cpu", "robot"):
+        if (value := node.get(key)) is not None:
+            value.text()
+    for key in ("cores", "workers"):
+        if (value := node.get(key)) is not None:
+            value.integer()
+    if "timeout" in run:
+        node["timeout"].number(0)
+    if "versions" in run:
+        run["versions"] = {name: version.text() for name, version in node["versions"].items()}
+    if "options" in run:
+        run["options"] = {
+            planner: {name: value.plain() for name, value in options.items()}
+            for planner, options in node["options"].items()
+        }
+    return run
+
+
+def _lines(path: str | Path) -> Iterator[JsonNode]:
     path = Path(path)
-    if not path.is_file():
+    if not is_file(path):
         raise InvalidInputError(f"results: no such file: {path}")
-    whole = path.read_bytes().split(b"\n")[:-1]  # what follows the last newline was never finished
+    whole = read_bytes(path, "results file").split(b"\n")[:-1]  # what follows the last newline was never finished
     for number, text in enumerate(whole, start=1):
-        try:
-            line = json.loads(text)
-            if "run" not in line:
-                key_of(line), line["solved"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise FileFormatError(f"{path}:{number}: not a line of bench results: {error!r}") from None
-        yield line
+        node = parse_json(text, f"{path}:{number}")
+        if not isinstance(node.value, dict):
+            node.fail("not a line of bench results: expected an object with keys")
+        yield node
 
 
 # --- writing ---------------------------------------------------------------------------------------------------------
@@ -210,7 +350,8 @@ class Writer:
             _cut_unfinished_line(self._path)
         self._file = self._path.open("a" if append else "w", encoding="utf-8")
 
-    def write(self, line: Mapping[str, Any]) -> None:
+    def write(self, line: Record | Mapping[str, Any]) -> None:
+        line = line.to_line() if isinstance(line, Record) else line
         self._file.write(json.dumps(line, allow_nan=False) + "\n")
         self._file.flush()
         os.fsync(self._file.fileno())

@@ -67,9 +67,7 @@ def rejudge(
         on_opinion: called as they come.
     """
     by_key = {(problem.set, problem.index): problem for problem in problems}
-    work = [
-        (r, by_key[r["set"], r["index"]], step) for r in records if r["solved"] and (r["set"], r["index"]) in by_key
-    ]
+    work = [(r, by_key[r.set, r.index], step) for r in records if r.solved and (r.set, r.index) in by_key]
     opinions = []
     for opinion in _opinions(work, workers or len(os.sched_getaffinity(0))):
         opinions.append(opinion)
@@ -89,8 +87,8 @@ def _opinion(work: tuple[Record, BenchProblem, float]) -> Opinion:
     from edmp.validate.dense import dense_collisions
 
     record, entry, step = work
-    problem = entry.load(record["robot"])
-    path = np.array(record["path"], dtype=np.float64)
+    problem = entry.load(record.robot)
+    path = np.array(record.path, dtype=np.float64)
     own = dense_collisions(problem.robot, problem.scene, path, step, first_only=True)
     try:
         arm = with_mesh_hulls(problem.robot)
@@ -100,7 +98,7 @@ def _opinion(work: tuple[Record, BenchProblem, float]) -> Opinion:
     except MissingDependencyError:
         original = None
     hulls = tuple(f"{hit.link} in {hit.other}" for hit in own)
-    return Opinion(record["planner"], entry.set, entry.index, hulls, original, tuple(_ends(problem, path)))
+    return Opinion(record.planner, entry.set, entry.index, hulls, original, tuple(_ends(problem, path)))
 
 
 def _ends(problem: Problem, path: Array) -> Iterator[str]:

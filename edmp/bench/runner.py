@@ -14,7 +14,7 @@ import edmp
 from edmp.bench.planners import PlannerSpec, make_planner, row
 from edmp.bench.problems import BenchProblem
 from edmp.bench.provenance import describe_run
-from edmp.bench.records import Record, Writer, key_of, read_records
+from edmp.bench.records import Record, Writer, read_records
 from edmp.bench.worker import Event, Job, WarmUp, Worker
 from edmp.outfile import check_writable
 from edmp.ranges import Range, check_fields
@@ -119,7 +119,7 @@ def run(
 
 def count_todo(problems: Sequence[BenchProblem], specs: Sequence[PlannerSpec], records: Iterable[Record]) -> int:
     """How many plans are still to be made."""
-    done = {key_of(record) for record in records}
+    done = {record.key for record in records}
     return sum((spec.text, entry.set, entry.index) not in done for spec in specs for entry in problems)
 
 
@@ -131,7 +131,7 @@ def _tasks(
     records: Iterable[Record],
 ) -> Iterator[Task]:
     """What is not done yet, planner by planner."""
-    done = {key_of(record) for record in records}
+    done = {record.key for record in records}
     for spec in specs:
         one_thread = settings.ray or (settings.workers or 1) > 1
         job = Job(spec, settings.robot, robot, settings.seed, settings.timeout, settings.allowance, one_thread)
@@ -184,11 +184,11 @@ def refuse_mixture(
     """
     mine = {spec.text: {**row(spec.name).defaults(), **spec.options} for spec in specs}
     for record in records:
-        compared: list[tuple[str, Any, Any]] = [("robot", record["robot"], robot), ("seed", record["seed"], seed)]
-        if (options := mine.get(record["planner"])) is not None:
-            compared.append(("version", record["version"], edmp.__version__))
+        compared: list[tuple[str, Any, Any]] = [("robot", record.robot, robot), ("seed", record.seed, seed)]
+        if (options := mine.get(record.planner)) is not None:
+            compared.append(("version", record.version, edmp.__version__))
             # Older files hold all options of edmp, newer ones those that were chosen.
-            compared += [(key, was, options.get(key)) for key, was in record["options"].items()]
+            compared += [(key, was, options.get(key)) for key, was in record.options.items()]
         for name, was, now in compared:
             if was != now:
                 raise InvalidInputError(f"{path} was made with {name} {was}, now {now}; use another file")

@@ -11,21 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from edmp.bench.records import INVALID, Record
+from edmp.bench.records import INVALID, ProblemKey, Record
 from edmp.robots.errors import InvalidInputError
 
 Array = NDArray[np.float64]
 
-ProblemKey = tuple[str, int]
-"""Set and number of a problem."""
-
 Z95 = 1.959963984540054
 """97.5 % quantile of the standard normal distribution: two-sided 95 %."""
-
-
-def problem_of(record: Record) -> ProblemKey:
-    """Which problem a record is about."""
-    return record["set"], record["index"]
 
 
 def wilson(successes: int, count: int, *, z: float = Z95) -> tuple[float, float]:
@@ -82,8 +74,8 @@ def geometric_mean(ratios: Sequence[float] | Array) -> float:
 def invalid_problems(records: Iterable[Record]) -> set[ProblemKey]:
     """Problems of which a planner says that start or goal is at fault, and which no planner was certified to solve."""
     records = list(records)
-    solved = {problem_of(record) for record in records if record["solved"]}
-    return {problem_of(record) for record in records if record["status"] in INVALID} - solved
+    solved = {record.problem for record in records if record.solved}
+    return {record.problem for record in records if record.status in INVALID} - solved
 
 
 @dataclass(frozen=True)
@@ -107,13 +99,13 @@ def best_known(records: Iterable[Record]) -> BestKnown:
     Results of one planner alone are no measure of that planner: they give none.
     """
     records = list(records)
-    given = {problem_of(r): float(r["best_known_rad"]) for r in records if r["best_known_rad"]}
+    given = {r.problem: float(r.best_known_rad) for r in records if r.best_known_rad}
     found: dict[ProblemKey, float] = {}
-    if len({record["planner"] for record in records}) > 1:
+    if len({record.planner for record in records}) > 1:
         for record in records:
-            key = problem_of(record)
-            if key not in given and record["solved"] and record["length_rad"]:
-                found[key] = min(found.get(key, math.inf), record["length_rad"])
+            key = record.problem
+            if key not in given and record.solved and record.length_rad:
+                found[key] = min(found.get(key, math.inf), record.length_rad)
     return BestKnown(found | given, len(given), len(found))
 
 
@@ -159,18 +151,18 @@ def pairs(first: Iterable[Record], second: Iterable[Record]) -> Pairs:
     """
     a, b = by_problem(first), by_problem(second)
     common = sorted(a.keys() & b.keys())
-    both = [key for key in common if a[key]["solved"] and b[key]["solved"]]
+    both = [key for key in common if a[key].solved and b[key].solved]
 
     def known(key: str) -> Array:
         """(n, 2) both planners' values where both have one."""
-        rows = [(a[k][key], b[k][key]) for k in both if a[k][key] is not None and b[k][key] is not None]
+        rows = [row for k in both if None not in (row := (getattr(a[k], key), getattr(b[k], key)))]
         return np.array(rows, dtype=np.float64).reshape(-1, 2)
 
     return Pairs(
         problems=len(common),
         both=tuple(both),
-        only_first=tuple(key for key in common if a[key]["solved"] and not b[key]["solved"]),
-        only_second=tuple(key for key in common if b[key]["solved"] and not a[key]["solved"]),
+        only_first=tuple(key for key in common if a[key].solved and not b[key].solved),
+        only_second=tuple(key for key in common if b[key].solved and not a[key].solved),
         length_ratios=_ratios(known("length_rad")),
         clearance_changes=np.diff(known("min_clearance_m"), axis=1)[:, 0],
         time_ratios=_ratios(known("time_s")),
@@ -190,18 +182,18 @@ def by_problem(records: Iterable[Record]) -> dict[ProblemKey, Record]:
         InvalidInputError: there are two for one problem.
     """
     records = list(records)
-    counts = Counter(problem_of(record) for record in records)
+    counts = Counter(record.problem for record in records)
     if twice := [key for key, count in counts.items() if count > 1]:
         name, index = twice[0]
-        raise InvalidInputError(f"results: {records[0]['planner']} is there twice for problem {name}/{index}")
-    return {problem_of(record): record for record in records}
+        raise InvalidInputError(f"results: {records[0].planner} is there twice for problem {name}/{index}")
+    return {record.problem: record for record in records}
 
 
 def by_planner(records: Iterable[Record]) -> dict[str, list[Record]]:
     """Records by planner, in the order in which planners appear."""
     found: dict[str, list[Record]] = {}
     for record in records:
-        found.setdefault(record["planner"], []).append(record)
+        found.setdefault(record.planner, []).append(record)
     return found
 
 
@@ -235,12 +227,12 @@ def seed_series(records: Iterable[Record], default_seeds: Mapping[str, int]) -> 
     for planner, mine in by_planner(records).items():
         rest, count = split_seeds(planner)
         count = default_seeds.get(planner) if count is None else count
-        valid = [record for record in mine if problem_of(record) not in invalid]
+        valid = [record for record in mine if record.problem not in invalid]
         if count is None or not valid:
             continue
-        times = [record["time_s"] for record in valid if record["time_s"] is not None]
+        times = [record.time_s for record in valid if record.time_s is not None]
         median = float(np.median(times)) if times else math.nan
-        point = SeedPoint(count, sum(record["solved"] for record in valid), len(valid), median)
+        point = SeedPoint(count, sum(record.solved for record in valid), len(valid), median)
         series.setdefault(rest, {}).setdefault(count, point)
     return {rest: [points[n] for n in sorted(points)] for rest, points in series.items() if len(points) > 1}
 
@@ -255,5 +247,5 @@ def split_seeds(spec: str) -> tuple[str, int | None]:
 
 def solved_within(records: Sequence[Record]) -> tuple[Array, Array]:
     """Steps of the share of problems that are solved within t: times (n,) [s] and shares (n,) [1], both ascending."""
-    times = np.sort([record["time_s"] for record in records if record["solved"] and record["time_s"] is not None])
+    times = np.sort([record.time_s for record in records if record.solved and record.time_s is not None])
     return times.astype(np.float64), np.arange(1, len(times) + 1) / max(1, len(records))

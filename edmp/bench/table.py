@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from edmp.bench.records import Record
-from edmp.bench.statistics import ProblemKey, best_known, by_planner, invalid_problems, problem_of, wilson
+from edmp.bench.statistics import ProblemKey, best_known, by_planner, invalid_problems, wilson
 from edmp.result import Stage
 
 ALL_SETS = "all"
@@ -80,8 +80,8 @@ def summarise(records: Sequence[Record]) -> list[Summary]:
     invalid = invalid_problems(records)
     best = best_known(records).lengths
     for planner, mine in by_planner(records).items():
-        sets = sorted({record["set"] for record in mine})
-        rows += [_summary(planner, name, [r for r in mine if r["set"] == name], invalid, best) for name in sets]
+        sets = sorted({record.set for record in mine})
+        rows += [_summary(planner, name, [r for r in mine if r.set == name], invalid, best) for name in sets]
         if len(sets) > 1:
             rows.append(_summary(planner, ALL_SETS, mine, invalid, best))
     return rows
@@ -94,11 +94,11 @@ def _summary(
     no_solution: Collection[ProblemKey],
     best: Mapping[ProblemKey, float],
 ) -> Summary:
-    valid = [record for record in records if problem_of(record) not in no_solution]
-    solved = [record for record in valid if record["solved"]]
+    valid = [record for record in records if record.problem not in no_solution]
+    solved = [record for record in valid if record.solved]
     times = np.array(_known(valid, "time_s") or [math.nan])
-    compared = [record for record in solved if problem_of(record) in best and record["length_rad"] is not None]
-    known = sum(best[problem_of(record)] for record in compared)
+    compared = [record for record in solved if record.problem in best and record.length_rad is not None]
+    known = sum(best[record.problem] for record in compared)
     low, high = wilson(len(solved), len(valid))
     coarse = _known(valid, "coarse_solved")
     return Summary(
@@ -109,25 +109,25 @@ def _summary(
         invalid=len(records) - len(valid),
         interval=(100.0 * low, 100.0 * high),
         coarse=100.0 * sum(coarse) / len(coarse) if coarse else math.nan,
-        refuted=sum(record["refuted"] is not None for record in records),
+        refuted=sum(record.refuted is not None for record in records),
         time_median=float(np.median(times)),
         time_mean=float(times.mean()),
         time_p95=float(np.percentile(times, 95)),
         time_max=float(times.max()),
         ready_median=_median(_known(solved, "ready_s")),
         length=_mean(_known(solved, "length_rad")),
-        length_ratio=sum(record["length_rad"] for record in compared) / known if compared else math.nan,
+        length_ratio=sum(record.length_rad for record in compared) / known if compared else math.nan,
         duration=_mean(_known(solved, "duration_s")),
         clearance=_median(_known(solved, "min_clearance_m")),
         sparc=_median(_known(solved, "sparc")),
         rms_jerk=_median(_known(solved, "rms_jerk")),
-        stages=dict(Counter(record["stage"] or "?" for record in solved)),
+        stages=dict(Counter(record.stage or "?" for record in solved)),
         peak_rss_mb=max(_known(records, "peak_rss_mb"), default=math.nan),
     )
 
 
 def _known(records: Sequence[Record], key: str) -> list[float]:
-    return [record[key] for record in records if record.get(key) is not None]
+    return [value for record in records if (value := getattr(record, key)) is not None]
 
 
 def _mean(values: Sequence[float]) -> float:
@@ -200,11 +200,7 @@ def report(records: Sequence[Record]) -> Group:
 
 
 def _failures(records: Sequence[Record]) -> list[Text]:
-    lines = [
-        Text(f"{r['planner']} {r['set']}/{r['index']}: {r['status']}: {r['message']}")
-        for r in records
-        if not r["solved"]
-    ]
+    lines = [Text(f"{r.planner} {r.set}/{r.index}: {r.status}: {r.message}") for r in records if not r.solved]
     return [Text(f"\nNot solved ({len(lines)}):"), *lines] if lines else []
 
 

@@ -12,7 +12,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -25,11 +25,11 @@ from edmp.bench.records import (
     ERROR,
     HUNG,
     Record,
-    add_claim,
-    add_examination,
-    add_problem,
     blank_record,
     peak_rss_mb,
+    with_claim,
+    with_examination,
+    with_problem,
 )
 from edmp.problem import Problem
 from edmp.robots.errors import EdmpError
@@ -109,21 +109,21 @@ class Solver:
         begin = time.perf_counter()
         try:
             problem = entry.load(job.robot)
-            add_problem(record, problem)
-            planner = self._planner(problem, (record["robot"], record["gripper_width"]))
+            record = with_problem(record, problem)
+            planner = self._planner(problem, (record.robot, record.gripper_width))
             self._enter(PLANNING)
             begin = time.perf_counter()
             claim = planner.plan(problem, job.seed)
-            record["time_s"] = time.perf_counter() - begin
-            record["peak_rss_mb"] = peak_rss_mb()
+            record = replace(record, time_s=time.perf_counter() - begin, peak_rss_mb=peak_rss_mb())
             self._enter(JUDGING)
-            add_claim(record, claim)
-            add_examination(record, examine(problem, claim))
+            record = with_claim(record, claim)
+            record = with_examination(record, examine(problem, claim))
         except Exception as error:
             place = "" if self._phase == PLANNING else f" while {self._phase}"
-            record.update(solved=False, status=ERROR, message=f"{type(error).__name__}{place}: {error}")
-            if record["time_s"] is None:
-                record.update(time_s=time.perf_counter() - begin, peak_rss_mb=peak_rss_mb())
+            message = f"{type(error).__name__}{place}: {error}"
+            record = replace(record, solved=False, status=ERROR, message=message)
+            if record.time_s is None:
+                record = replace(record, time_s=time.perf_counter() - begin, peak_rss_mb=peak_rss_mb())
         return record
 
     def _enter(self, phase: str) -> None:
@@ -267,9 +267,9 @@ class Worker:
     def _lost(self, status: str, message: str, *, peak: float | None) -> Record:
         assert self._entry is not None
         record = blank_record(self._entry, self.job.spec, robot=self.job.robot_name, seed=self.job.seed)
-        record.update(status=status, message=message, time_s=time.monotonic() - self._since, peak_rss_mb=peak)
+        taken = time.monotonic() - self._since
         self.end()
-        return record
+        return replace(record, status=status, message=message, time_s=taken, peak_rss_mb=peak)
 
 
 def cause_of_death(code: int | None) -> str:

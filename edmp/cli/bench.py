@@ -99,8 +99,8 @@ def stoppable_run(
 
         def on_record(record: Record) -> None:
             nonlocal solved
-            solved += record["solved"]
-            progress.update(task, advance=1, note=f"{solved} solved, {record['set']}/{record['index']}")
+            solved += record.solved
+            progress.update(task, advance=1, note=f"{solved} solved, {record.set}/{record.index}")
 
         try:
             records = run_problems(
@@ -128,7 +128,7 @@ def judge(
 
     records = read_records(results)
     entries = find_problems(problems)
-    claimed = sum(record["solved"] for record in records)
+    claimed = sum(record.solved for record in records)
     with _bar() as progress:
         task = progress.add_task("judging", total=claimed, note="")
 
@@ -212,7 +212,7 @@ def _bar():
     return Progress(*columns, TimeRemainingColumn(), TextColumn("{task.fields[note]}"), console=progress_console())
 
 
-def _print_table(records: list[dict]) -> None:
+def _print_table(records: Sequence[Record]) -> None:
     from edmp.bench.table import report as table
 
     console = report_console()

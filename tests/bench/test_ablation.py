@@ -59,7 +59,7 @@ def test_effects_are_paired_with_the_default(tmp_path: Path) -> None:
     assert [row[1] for row in table] == ["edmp", "polish_iterations=0"]
     assert {len(row) for row in table} == {len(HEADINGS)}
     with pytest.raises(InvalidInputError, match="none of edmp"):
-        effects([r for r in records if r["planner"] != DEFAULT], variants)
+        effects([r for r in records if r.planner != DEFAULT], variants)
 
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -101,7 +101,7 @@ def test_a_baseline_is_small_and_enough(tmp_path: Path) -> None:
     write_baseline(records[::-1], baseline)
     assert len(baseline.read_text()) < 250 * len(records)
     kept = read_records(baseline)
-    assert [record["index"] for record in kept] == list(range(1, 11))
+    assert [record.index for record in kept] == list(range(1, 11))
     assert [{key: record[key] for key in BASELINE_KEYS} for record in kept] == [
         {key: record[key] for key in BASELINE_KEYS} for record in records
     ]
@@ -126,7 +126,7 @@ def test_exit_codes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_the_committed_baselines_are_of_the_committed_problems() -> None:
     folder = Path(__file__).parents[2] / "benchmarks"
-    kept = {(record["set"], record["index"]) for record in read_records(folder / "baseline.jsonl")}
+    kept = {(record.set, record.index) for record in read_records(folder / "baseline.jsonl")}
     assert kept == {(entry.set, entry.index) for entry in find_problems(folder / "problems")}
     for record in read_records(folder / "baseline.jsonl"):
-        assert record["solved"]
+        assert record.solved

@@ -167,19 +167,19 @@ def test_every_planner_answers_and_what_it_is_believed_holds(name: str, examples
     solver = Solver(Job(spec, "panda", "panda", 0, 60.0, 60.0, True), time.monotonic())
     for entry in find_problems(examples):
         record = solver.solve(entry)
-        assert record["status"] != ERROR, record["message"]
-        assert record["time_s"] > 0
-        if not record["claimed"]:
-            assert record["status"] in {status.value for status in Status} - {"SOLVED"}
-            assert record["message"]
+        assert record.status != ERROR, record.message
+        assert record.time_s > 0
+        if not record.claimed:
+            assert record.status in {status.value for status in Status} - {"SOLVED"}
+            assert record.message
             continue
         problem = entry.load("panda")
-        verdict = Judge(problem.robot, problem.scene).check_path(record["path"], start=problem.start)
-        arrived = any(reaches(problem.robot, np.array(record["path"][-1]), goal) for goal in goals_of(problem))
-        assert record["solved"] == (verdict.valid and arrived)
-        assert record["status"] == ("SOLVED" if record["solved"] else REFUTED)
-        if record["solved"]:
-            assert record["duration_s"] > 0
-            assert record["min_clearance_m"] > 0
-            assert record["sparc"] < 0
-            assert record["coarse_solved"]
+        verdict = Judge(problem.robot, problem.scene).check_path(record.path, start=problem.start)
+        arrived = any(reaches(problem.robot, np.array(record.path[-1]), goal) for goal in goals_of(problem))
+        assert record.solved == (verdict.valid and arrived)
+        assert record.status == ("SOLVED" if record.solved else REFUTED)
+        if record.solved:
+            assert record.duration_s > 0
+            assert record.min_clearance_m > 0
+            assert record.sparc < 0
+            assert record.coarse_solved

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edmp.bench import parse_specs, read_records, read_runs
+from edmp.bench import Record, parse_specs, read_records, read_runs
 from edmp.bench.runner import refuse_mixture
 from edmp.robots.errors import FileFormatError, InvalidInputError
 
@@ -24,22 +24,22 @@ def write(path: Path, *lines: dict) -> Path:
 
 def test_older_files_still_load(tmp_path: Path) -> None:
     (record,) = read_records(write(tmp_path / "r.jsonl", OLD))
-    assert record["claimed"]
-    assert record["refuted"] is None
-    assert record["coarse_solved"] is None
-    assert record["sparc"] is None
-    assert {key: record[key] for key in OLD} == OLD
+    assert record.claimed
+    assert record.refuted is None
+    assert record.coarse_solved is None
+    assert record.sparc is None
+    assert {key: getattr(record, key) for key in OLD} == OLD
     assert read_runs(tmp_path / "r.jsonl") == []
 
 
 def test_runs_are_no_records(tmp_path: Path) -> None:
     path = write(tmp_path / "r.jsonl", {"run": {"seed": 0}}, OLD, {"run": {"seed": 1}})
-    assert [record["index"] for record in read_records(path)] == [1]
+    assert [record.index for record in read_records(path)] == [1]
     assert read_runs(path) == [{"seed": 0}, {"seed": 1}]
 
 
 def test_what_is_no_results_file(tmp_path: Path) -> None:
-    with pytest.raises(FileFormatError, match=r"r.jsonl:2: not a line of bench results"):
+    with pytest.raises(FileFormatError, match=r"r.jsonl:2: missing key 'index'"):
         read_records(write(tmp_path / "r.jsonl", OLD, {"set": 1}))
     with pytest.raises(InvalidInputError, match="no such file"):
         read_records(tmp_path / "none.jsonl")
@@ -63,7 +63,7 @@ def test_a_file_holds_one_robot_one_seed_and_each_planner_as_it_is(
 ) -> None:
     def check() -> None:
         specs = parse_specs([spec], {})
-        refuse_mixture([{**OLD, **changes}], specs, robot="panda", seed=seed, path=Path("r.jsonl"))
+        refuse_mixture([Record(**{**OLD, **changes})], specs, robot="panda", seed=seed, path=Path("r.jsonl"))
 
     if says is None:
         check()

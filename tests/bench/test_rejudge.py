@@ -29,7 +29,7 @@ def believed(problems: Path, planner: str, path: np.ndarray | None = None) -> Re
     (entry,) = find_problems(problems)
     record = blank_record(entry, PlannerSpec(planner, planner), robot="panda", seed=0)
     path = straight(load_example("bookshelf")).path if path is None else path
-    return {**record, "claimed": True, "solved": True, "status": "SOLVED", "path": path.tolist(), "length_rad": 1.0}
+    return dataclasses.replace(record, claimed=True, solved=True, status="SOLVED", path=path.tolist(), length_rad=1.0)
 
 
 def test_the_second_opinion_finds_what_was_overlooked(
@@ -37,7 +37,7 @@ def test_the_second_opinion_finds_what_was_overlooked(
 ) -> None:
     """Of every planner in the file; claims that were refuted need no second opinion."""
     records = [believed(problems, "edmp"), believed(problems, "chomp:time_budget=5")]
-    refuted = {**believed(problems, "stomp"), "solved": False, "status": "REFUTED", "refuted": "collides"}
+    refuted = dataclasses.replace(believed(problems, "stomp"), solved=False, status="REFUTED", refuted="collides")
     opinions = rejudge([*records, refuted], find_problems(problems), workers=1)
     assert [opinion.planner for opinion in opinions] == ["edmp", "chomp:time_budget=5"]
     for opinion in opinions:

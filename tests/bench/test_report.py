@@ -117,10 +117,10 @@ def test_several_files(tmp_path: Path) -> None:
     old = write(tmp_path / "old.jsonl", line("edmp", 1), line("chomp", 1), run=True)
     new = write(tmp_path / "new.jsonl", line("edmp", 1), line("chomp", 2))
     results = load([old, new])
-    assert [r["planner"] for r in results.records] == ["edmp [old]", "chomp", "edmp [new]", "chomp"]
+    assert [r.planner for r in results.records] == ["edmp [old]", "chomp", "edmp [new]", "chomp"]
     assert [name for name, _ in results.runs] == ["old.jsonl"]
-    assert [r["planner"] for r in load([old, old]).records] == ["edmp", "chomp"]
-    assert [r["planner"] for r in load([old], planners=["chomp"]).records] == ["chomp"]
+    assert [r.planner for r in load([old, old]).records] == ["edmp", "chomp"]
+    assert [r.planner for r in load([old], planners=["chomp"]).records] == ["chomp"]
     with pytest.raises(UnknownNameError, match="valid: chomp, edmp"):
         load([old], planners=["stomp"])
     with pytest.raises(InvalidInputError, match=r"holds edmp on shelf/1 twice"):

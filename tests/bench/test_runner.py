@@ -56,7 +56,7 @@ def test_one_line_a_problem_with_all_that_is_promised(
     spec = f"{SCRIPTED}:log={log}:invalid=shelf/2:fail=table/2:miss=shelf/3:nothing=table/1"
     assert bench(problems, out, "--seed", 3, planners=spec) == 0
     first, *records = [json.loads(line) for line in out.read_text().splitlines()]
-    assert [(r["set"], r["index"]) for r in records] == ALL
+    assert [(r.set, r.index) for r in records] == ALL
     assert planned(log) == [(f"{name}/{k}", 3) for name, k in [ALL[0], *ALL]]  # one warm-up
     promised = {
         "set", "index", "planner", "robot", "gripper_width", "seed", "options", "version", "claimed", "solved",
@@ -67,31 +67,31 @@ def test_one_line_a_problem_with_all_that_is_promised(
     assert all(set(record) == promised for record in records)
     solved, invalid, missed, nothing, broken = records
 
-    assert (solved["planner"], solved["robot"], solved["seed"], solved["stage"]) == (spec, "panda", 3, "repair")
-    assert solved["options"]["miss"] == "shelf/3"
-    assert solved["claimed"]
-    assert solved["solved"]
-    assert solved["coarse_solved"]
-    assert np.array(solved["path"]).shape == (3, 7)
-    assert solved["duration_s"] == solved["times"][-1] > 0
-    assert solved["sparc"] < -1
-    assert solved["max_jerk"] > 0
-    assert solved["ready_s"] > solved["time_s"] + solved["judge_s"] > solved["time_s"]
-    assert broken["ready_s"] is None
-    assert solved["peak_rss_mb"] > 20
-    assert solved["min_clearance_m"] is None  # no obstacles
-    assert (solved["num_obstacles"], solved["num_alternatives"]) == (0, 1)
+    assert (solved.planner, solved.robot, solved.seed, solved.stage) == (spec, "panda", 3, "repair")
+    assert solved.options["miss"] == "shelf/3"
+    assert solved.claimed
+    assert solved.solved
+    assert solved.coarse_solved
+    assert np.array(solved.path).shape == (3, 7)
+    assert solved.duration_s == solved.times[-1] > 0
+    assert solved.sparc < -1
+    assert solved.max_jerk > 0
+    assert solved.ready_s > solved.time_s + solved.judge_s > solved.time_s
+    assert broken.ready_s is None
+    assert solved.peak_rss_mb > 20
+    assert solved.min_clearance_m is None  # no obstacles
+    assert (solved.num_obstacles, solved.num_alternatives) == (0, 1)
 
-    assert (invalid["status"], invalid["claimed"], invalid["path"]) == ("GOAL_OUT_OF_LIMITS", False, None)
-    assert invalid["best_known_rad"] == 2.0
-    assert (missed["status"], missed["claimed"], missed["solved"]) == ("REFUTED", True, False)
-    assert missed["refuted"] == missed["message"] == "the path does not end at a goal"
-    assert missed["coarse_solved"]  # 3 mrad are less than 1 cm
-    assert missed["times"] is None
-    assert nothing["status"] == "REFUTED"
-    assert "shape (0,)" in nothing["refuted"]
-    assert (broken["status"], broken["claimed"]) == ("ERROR", False)
-    assert broken["message"] == "ValueError: broken planner"
+    assert (invalid.status, invalid.claimed, invalid.path) == ("GOAL_OUT_OF_LIMITS", False, None)
+    assert invalid.best_known_rad == 2.0
+    assert (missed.status, missed.claimed, missed.solved) == ("REFUTED", True, False)
+    assert missed.refuted == missed.message == "the path does not end at a goal"
+    assert missed.coarse_solved  # 3 mrad are less than 1 cm
+    assert missed.times is None
+    assert nothing.status == "REFUTED"
+    assert "shape (0,)" in nothing.refuted
+    assert (broken.status, broken.claimed) == ("ERROR", False)
+    assert broken.message == "ValueError: broken planner"
 
     assert set(first) == {"run"}
     (described,) = read_runs(out)
@@ -134,13 +134,13 @@ def by_one(four: Path, tmp_path_factory: pytest.TempPathFactory) -> list[dict]:
 
 def test_crashes_and_hangs_cost_one_problem_each(by_one: list[dict]) -> None:
     first, hung, third, crashed = by_one
-    assert first["solved"]
-    assert third["solved"]
-    assert (hung["status"], crashed["status"]) == ("HUNG", "CRASHED")
-    assert hung["message"] == "no answer after 1 s of planning; the process was killed"
-    assert 1.0 <= hung["time_s"] < 5.0
-    assert hung["peak_rss_mb"] > 20
-    assert crashed["message"] == "the process was killed by SIGSEGV while planning"
+    assert first.solved
+    assert third.solved
+    assert (hung.status, crashed.status) == ("HUNG", "CRASHED")
+    assert hung.message == "no answer after 1 s of planning; the process was killed"
+    assert 1.0 <= hung.time_s < 5.0
+    assert hung.peak_rss_mb > 20
+    assert crashed.message == "the process was killed by SIGSEGV while planning"
 
 
 def test_two_processes_find_the_same_as_one(four: Path, by_one: list[dict], tmp_path: Path) -> None:
@@ -192,13 +192,13 @@ def test_ctrl_c_keeps_the_lines_and_resume_goes_on(
     specs = parse_specs([f"{SCRIPTED}:log={log}"], {})
 
     def stop(record: dict) -> None:
-        if record["index"] == 2:
+        if record.index == 2:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         run_problems(find_problems(problems), specs, out, on_record=stop)
     assert not multiprocessing.active_children()
-    assert [r["index"] for r in read_records(out)] == [1, 2]
+    assert [r.index for r in read_records(out)] == [1, 2]
     with out.open("a") as file:
         file.write('{"set": "shelf", "index": 3, "plan')  # a line cut off by a crash
 
@@ -217,7 +217,7 @@ def test_ctrl_c_keeps_the_lines_and_resume_goes_on(
     log.unlink()
     assert bench(problems, out, "--resume", **again) == 0
     assert [name for name, _ in planned(log)] == ["shelf/3", "shelf/3", "table/1", "table/2"]  # warm-up first
-    assert [(r["set"], r["index"]) for r in read_records(out)] == ALL
+    assert [(r.set, r.index) for r in read_records(out)] == ALL
     assert len(read_runs(out)) == 2
     log.unlink()
     assert bench(problems, out, "--resume", **again) == 0  # nothing to do
@@ -247,7 +247,7 @@ def test_no_process_is_left_behind(problems: Path, tmp_path: Path, by: signal.Si
             time.sleep(0.05)
         os.killpg(process.pid, by)  # as a terminal does
         assert process.wait(20) == (130 if by == signal.SIGINT else -signal.SIGKILL)
-    assert [r["index"] for r in read_records(out)] == [1]
+    assert [r.index for r in read_records(out)] == [1]
     for pid in {int(line.split()[0]) for line in log.read_text().splitlines()}:
         assert gone(pid)
 

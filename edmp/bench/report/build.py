@@ -25,7 +25,6 @@ from edmp.bench.statistics import (
     geometric_mean,
     invalid_problems,
     pairs,
-    problem_of,
     seed_series,
 )
 from edmp.bench.table import ALL_SETS, STAGES, Summary, number, summarise
@@ -69,10 +68,10 @@ def build(results: Results) -> Report:
     planners = looks(by_planner(records))
     drawn = dict(list(planners.items())[:MAX_PLANNERS])
     invalid = invalid_problems(records)
-    valid = [record for record in records if problem_of(record) not in invalid]
+    valid = [record for record in records if record.problem not in invalid]
     groups = by_planner(valid)
-    problems = len({problem_of(record) for record in records})
-    robots = sorted({record["robot"] for record in records if record["robot"]})
+    problems = len({record.problem for record in records})
+    robots = sorted({record.robot for record in records if record.robot})
     title = f"{len(planners)} planner{'s' * (len(planners) > 1)}, {problems} problems" + "".join(
         f", {robot}" for robot in robots
     )
@@ -119,7 +118,7 @@ def _overview(
         "Share of all valid problems solved within a time. Higher and further left is better; a curve ends at the "
         "planner's success."
     )
-    if any(record["time_s"] for group in groups.values() for record in group):
+    if any(record.time_s for group in groups.values() for record in group):
         figure = figures.solved_over_time({ALL_SETS: groups}, drawn)
         blocks.append(Picture("solved-over-time", caption, figure))
     return Section("Overview", blocks)
@@ -129,8 +128,8 @@ def _provenance(results: Results) -> str:
     """One sentence on where the numbers come from."""
     dates = sorted(run["date"][:10] for _, run in results.runs if "date" in run)
     machines = sorted({f"{run.get('cpu') or 'unknown CPU'}, {run.get('cores', '?')} cores" for _, run in results.runs})
-    seeds = sorted({record["seed"] for record in results.records if record["seed"] is not None})
-    versions = sorted({record["version"] for record in results.records if record["version"]})
+    seeds = sorted({record.seed for record in results.records if record.seed is not None})
+    versions = sorted({record.version for record in results.records if record.version})
     parts = [
         f"Measured {dates[0] if dates[0] == dates[-1] else f'{dates[0]} to {dates[-1]}'}" if dates else "Undated",
         f"on {' and '.join(machines)}" if machines else "on a machine that the files do not name",
@@ -170,15 +169,15 @@ def _time(summaries: Sequence[Summary], groups: Mapping[str, Sequence[Record]], 
         for row in summaries
     ]  # fmt: skip
     blocks: list[Block] = [Table(headings, rows, left=2, strong=_totals(summaries))]
-    timed = [record for planner in drawn for record in groups.get(planner, ()) if record["time_s"]]
-    sets = sorted({record["set"] for record in timed})
+    timed = [record for planner in drawn for record in groups.get(planner, ()) if record.time_s]
+    sets = sorted({record.set for record in timed})
     if len(sets) > 1:
-        by_set = {name: by_planner([r for r in timed if r["set"] == name]) for name in sets}
+        by_set = {name: by_planner([r for r in timed if r.set == name]) for name in sets}
         figure = figures.solved_over_time(by_set, drawn)
         blocks.append(
             Picture("solved-over-time-by-set", "Share of the problems of a set solved within a time.", figure)
         )
-    if len({record["num_obstacles"] for record in timed if figures.is_placed(record)}) > 1:
+    if len({record.num_obstacles for record in timed if figures.is_placed(record)}) > 1:
         caption = "Time over the number of obstacles: medians of groups of valid problems, solved or not."
         if len(drawn) <= figures.MAX_BANDS:
             caption += " Bands span the quartiles."
@@ -212,11 +211,7 @@ def _length(
     blocks: list[Block] = [Table(headings, rows, left=2, strong=_totals(summaries)), Paragraph(text)]
     ratios: dict[str, Array] = {
         planner: np.array(
-            [
-                r["length_rad"] / best.lengths[problem_of(r)]
-                for r in group
-                if r["solved"] and problem_of(r) in best.lengths
-            ]
+            [r.length_rad / best.lengths[r.problem] for r in group if r.solved and r.problem in best.lengths]
         )
         for planner, group in groups.items()
     }
@@ -269,16 +264,16 @@ def _pairs(records: Sequence[Record]) -> Section | None:
 
 
 def _failures(records: Sequence[Record]) -> Section:
-    failed = [record for record in records if not record["solved"]]
+    failed = [record for record in records if not record.solved]
     if not failed:
         return Section("Failures", [Paragraph("None: every planner solved every problem.")])
-    statuses = sorted({record["status"] for record in failed}, key=lambda s: (s != REFUTED, s))
-    counts = {planner: Counter(r["status"] for r in mine) for planner, mine in by_planner(failed).items()}
+    statuses = sorted({record.status for record in failed}, key=lambda s: (s != REFUTED, s))
+    counts = {planner: Counter(r.status for r in mine) for planner, mine in by_planner(failed).items()}
     overview = Table(
         ("planner", *statuses), [(planner, *(str(n[status]) for status in statuses)) for planner, n in counts.items()]
     )
     listed = failed[:MAX_FAILURES]
-    rows = [(r["planner"], f"{r['set']}/{r['index']}", r["status"], r["message"]) for r in listed]
+    rows = [(r.planner, f"{r.set}/{r.index}", r.status, r.message) for r in listed]
     blocks: list[Block] = [overview, Table(("planner", "problem", "status", "cause"), rows, left=4)]
     if len(failed) > len(listed):
         blocks.append(Paragraph(f"{len(failed) - len(listed)} more are in the results files."))

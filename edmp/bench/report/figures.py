@@ -63,9 +63,9 @@ def solved_over_time(sets: Mapping[str, ByPlanner], planners: Mapping[str, Look]
     rows = math.ceil(len(sets) / columns)
     single = len(sets) == 1
     figure, panels = subplots(rows, columns, width=WIDTH, height=3.9 if single else 0.9 + 1.95 * rows)
-    shown = [r for group in sets.values() for p in planners for r in group.get(p, ()) if r["time_s"]]
-    low = 0.8 * min((r["time_s"] for r in shown if r["solved"]), default=0.1)
-    high = 1.25 * max((r["time_s"] for r in shown), default=1.0)
+    shown = [r for group in sets.values() for p in planners for r in group.get(p, ()) if r.time_s]
+    low = 0.8 * min((r.time_s for r in shown if r.solved), default=0.1)
+    high = 1.25 * max((r.time_s for r in shown), default=1.0)
     for i, (axes, (name, group)) in enumerate(zip(panels, sets.items(), strict=False)):
         for planner, look in planners.items():
             at, share = solved_within(group.get(planner, ()))
@@ -122,11 +122,11 @@ def length_ratios(ratios: Mapping[str, Array], planners: Mapping[str, Look]) -> 
 def time_over_obstacles(records: ByPlanner, planners: Mapping[str, Look]) -> Figure:
     """Median time of problems with about as many obstacles; quartiles as bands, if these are few."""
     figure, (axes,) = subplots(1, 1, width=WIDTH, height=3.9)
-    edges = _bins([r["num_obstacles"] for p in planners for r in records.get(p, ()) if is_placed(r)])
+    edges = _bins([r.num_obstacles for p in planners for r in records.get(p, ()) if is_placed(r)])
     everything: list[float] = []
     for planner, look in planners.items():
         mine = [r for r in records.get(planner, ()) if is_placed(r)]
-        counts, times = np.array([r["num_obstacles"] for r in mine]), np.array([r["time_s"] for r in mine])
+        counts, times = np.array([r.num_obstacles for r in mine]), np.array([r.time_s for r in mine])
         group = np.searchsorted(edges, counts, side="right")
         present = np.unique(group)
         x = [counts[group == g].mean() for g in present]
@@ -145,8 +145,8 @@ def time_over_obstacles(records: ByPlanner, planners: Mapping[str, Look]) -> Fig
 
 def is_placed(record: Record) -> bool:
     """Can a plan be drawn over the number of obstacles? Not one that broke: its time is not one of planning."""
-    broken = record["status"] in (ERROR, CRASHED, HUNG)
-    return record["num_obstacles"] is not None and bool(record["time_s"]) and not broken
+    broken = record.status in (ERROR, CRASHED, HUNG)
+    return record.num_obstacles is not None and bool(record.time_s) and not broken
 
 
 def _bins(counts: Sequence[int]) -> Array:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from edmp.bench.records import Record, Run, key_of, read_records, read_runs
+from edmp.bench.records import Record, Run, read_records, read_runs
 from edmp.bench.statistics import by_planner
 from edmp.robots.errors import InvalidInputError, unknown_name
 
@@ -25,10 +27,10 @@ class Results:
     @property
     def default_seeds(self) -> Mapping[str, int]:
         """``num_seeds`` by planner, where a run or an older record says it."""
-        found = {r["planner"]: r["options"]["num_seeds"] for r in self.records if "num_seeds" in r["options"]}
+        found = {r.planner: r.options["num_seeds"] for r in self.records if _is_count(r.options.get("num_seeds"))}
         for _, run in self.runs:
             for planner, options in run.get("options", {}).items():
-                if isinstance(options.get("num_seeds"), int):
+                if _is_count(options.get("num_seeds")):
                     found.setdefault(planner, options["num_seeds"])
         return found
 
@@ -54,12 +56,12 @@ def load(paths: Sequence[str | Path], *, planners: Collection[str] | None = None
     if not any(files):
         raise InvalidInputError(f"results: no whole line of results in {', '.join(map(str, sources))}")
     for path, records in zip(sources, files, strict=True):
-        if twice := [key for key, count in Counter(map(key_of, records)).items() if count > 1]:
+        if twice := [key for key, count in Counter(record.key for record in records).items() if count > 1]:
             planner, name, index = twice[0]
             raise InvalidInputError(f"results: {path} holds {planner} on {name}/{index} twice")
     runs = [(path.name, run) for path in sources for run in read_runs(path)]
     records = [record for labelled in _labelled(sources, files) for record in labelled]
-    robots = {record["robot"] for record in records if record["robot"]}
+    robots = {record.robot for record in records if record.robot}
     if len(robots) > 1:
         raise InvalidInputError(f"results of several robots ({', '.join(sorted(robots))}): make a report of each")
     if planners is not None:
@@ -71,13 +73,17 @@ def load(paths: Sequence[str | Path], *, planners: Collection[str] | None = None
     return Results(records, runs)
 
 
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
 def _labelled(paths: Sequence[Path], files: Sequence[list[Record]]) -> list[list[Record]]:
     """The records of each file, with planners renamed whose results meet those of another file."""
-    counts = Counter(key_of(record) for records in files for record in records)
+    counts = Counter(record.key for records in files for record in records)
     ambiguous = {planner for (planner, _, _), count in counts.items() if count > 1}
     stems = [path.stem for path in paths]
     names = stems if len(set(stems)) == len(stems) else [str(path) for path in paths]
     return [
-        [{**r, "planner": f"{r['planner']} [{name}]"} if r["planner"] in ambiguous else r for r in records]
+        [dataclasses.replace(r, planner=f"{r.planner} [{name}]") if r.planner in ambiguous else r for r in records]
         for name, records in zip(names, files, strict=True)
     ]

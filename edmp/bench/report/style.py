@@ -25,6 +25,7 @@ MAX_PLANNERS = 12
 """More lines than this in one figure cannot be told apart."""
 
 _RC: Any = {
+    "text.parse_math": False,  # a planner may be called $x
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same picture everywhere
     "font.size": 9.5,
     "axes.edgecolor": FAINT,
