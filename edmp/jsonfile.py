@@ -54,6 +54,10 @@ class JsonNode:
                 raise
             self.fail(str(error))
 
+    @property
+    def is_null(self) -> bool:
+        return self.value is None
+
     # --- objects and lists ---
 
     def __getitem__(self, key: str) -> JsonNode:
@@ -66,6 +70,10 @@ class JsonNode:
         """The value under a key; None where it is absent or null."""
         value = self._object().get(key)
         return None if value is None else self._under(key, value)
+
+    def has(self, key: str) -> bool:
+        """Whether an object has a key."""
+        return key in self._object()
 
     def items(self) -> Iterator[tuple[str, JsonNode]]:
         """Key and value of each entry of an object."""
@@ -154,7 +162,7 @@ class JsonNode:
         return array.astype(np.int64)
 
     def plain(self, *, depth: int = 50) -> Any:
-        """The value as it is, once every text in it can be printed, every number is finite, and none lies deeper."""
+        """The value as it is, once every text in it can be printed, and none lies deeper. Numbers may be any."""
         if depth == 0:
             self.fail("nested too deeply")
         if isinstance(self.value, dict):
@@ -163,9 +171,12 @@ class JsonNode:
             return [node.plain(depth=depth - 1) for node in self.entries()]
         if isinstance(self.value, str):
             return self.text()
-        if isinstance(self.value, int | float) and not isinstance(self.value, bool):
-            self.number(-1e300, 1e300)
         return self.value
+
+    def keys_plain(self) -> dict[str, Any]:
+        """`plain`, of an object with keys."""
+        self._object()
+        return self.plain()
 
     # --- for messages ---
 
@@ -186,14 +197,19 @@ class JsonNode:
         return _short(self.value)
 
 
-def parse_json(text: str | bytes, source: str) -> JsonNode:
+def parse_json(text: str | bytes, source: str, *, constants: bool = False) -> JsonNode:
     """The root of a JSON text.
 
+    Args:
+        text: what was read.
+        source: for messages.
+        constants: take the words NaN and Infinity, which are no JSON.
+
     Raises:
-        FileFormatError: not JSON, or deeper than it can be read; NaN and infinities are no JSON.
+        FileFormatError: not JSON, or deeper than it can be read.
     """
     try:
-        return JsonNode(json.loads(text, parse_constant=_refuse_constant), source)
+        return JsonNode(json.loads(text, parse_constant=float if constants else _refuse_constant), source)
     except json.JSONDecodeError as error:
         place = source if error.lineno == 1 and ":" in source else f"{source}:{error.lineno}"
         raise FileFormatError(f"{place}: malformed JSON: {error.msg}") from None

@@ -137,3 +137,66 @@ def test_the_file_is_strict_json(tmp_path: Path) -> None:
 
     document = json.loads((tmp_path / "plan.json").read_text(), parse_constant=refuse)
     assert document["result"]["best"]["length_rad"] > 0
+
+
+def set_at(document: dict, place: str, value: object) -> None:
+    """Put a value under keys joined by dots."""
+    *way, last = (int(key) if key.isdigit() else key for key in place.split("."))
+    for key in way:
+        document = document[key]
+    document[last] = value
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "says"),
+    [
+        ("start", [0.0] * 6, r"start: expected numbers \(7,\), got numbers \(6,\)"),
+        ("start.2", 10**400, r"start: expected numbers \(7,\), got something that is no number"),
+        ("start.2", 1e300, r"start: expected numbers of magnitude 1e\+06 at most, got 1e\+300"),
+        ("goals", [], "goals: expected a list of at least 1, got 0"),
+        ("goals.0.configuration", [[0.0], []], "goals.0..configuration: expected .*, got rows of different"),
+        ("robot", "panda", "robot: expected an object with keys, got 'panda'"),
+        ("robot.name", "pandda", r"robot: unknown robot 'pandda'.*Did you mean 'panda'"),
+        ("robot.base", [[1.0] * 4] * 4, r"robot: base pose of panda: X_W0 is not rigid"),
+        ("scene.0.size", [1.0, 2.0], r"scene\[0\].size: expected numbers \(3,\), got numbers \(2,\)"),
+        ("scene.1.name", "board_bottom", "scene: two obstacles are named 'board_bottom'"),
+        ("result.status", "SOLVD", "result.status: expected one of SOLVED, "),
+        ("result.status", "TIMEOUT", "result: status TIMEOUT with a best motion"),
+        ("result.best", None, "result: status SOLVED without a best motion"),
+        ("result.best.goal_index", 1, "result.best.goal_index: expected a whole number from 0 to 0, got 1"),
+        ("result.best.path", [], "result.best.path: a motion has one waypoint at least"),
+        ("result.best.length_rad", "4", "result.best.length_rad: expected a number, got '4'"),
+        (
+            "result.best.trajectory.times.3",
+            0.0,
+            "result.best.trajectory.times: expected two times at",
+        ),
+        (
+            "result.best.trajectory.joint_names.0",
+            "j1",
+            "result.best.trajectory.joint_names: expected those of panda, panda_joint1",
+        ),
+        ("result.message", "\ud800", "result.message: expected text, got half of a surrogate pair"),
+    ],
+)
+def test_a_plan_that_does_not_fit_together_is_refused_with_the_place(
+    tmp_path: Path, place: str, value: object, says: str
+) -> None:
+    problem, path = load_example("bookshelf"), tmp_path / "plan.json"
+    save_plan(path, problem, solved(problem))
+    document = json.loads(path.read_text())
+    set_at(document, place, value)
+    path.write_text(json.dumps(document))
+    with pytest.raises(edmp.FileFormatError, match=f"plan.json: {says}"):
+        load_plan(path)
+
+
+def test_things_that_are_hardly_there_can_be_viewed(tmp_path: Path) -> None:
+    from edmp.viz.staging import Stage
+    from edmp.viz.subject import subject_of
+    from edmp.viz.web_scene import scene_document
+
+    problem = load_example("bookshelf")
+    tiny = problem.scene.with_obstacle("mote", Box((1e-18, 1e-12, 1e-18)), (0.5, 0, 0.5))
+    save_plan(tmp_path / "plan.json", dataclasses.replace(problem, scene=tiny), solved(problem))
+    assert "mote" in json.dumps(scene_document(Stage(subject_of(tmp_path / "plan.json"), "hulls")))

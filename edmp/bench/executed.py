@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -20,9 +19,11 @@ from edmp.bench.records import Writer
 from edmp.execution import ExecutionSettings, Outcome, TubeSettings, prepare, summarise
 from edmp.execution.drivers import make_driver
 from edmp.execution.effort import SHARE
+from edmp.jsonfile import JsonNode, parse_json
 from edmp.planfile import finite_or_none
 from edmp.problem import Problem
-from edmp.robots.errors import FileFormatError, InvalidInputError
+from edmp.robots.errors import InvalidInputError
+from edmp.robots.files import read_text
 from edmp.validate import Judge
 
 Row = dict[str, Any]
@@ -165,15 +166,41 @@ def read_rows(path: str | Path) -> list[Row]:
         FileFormatError: with the line that is none.
     """
     rows = []
-    for number, text in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), start=1):
-        try:
-            line = json.loads(text)
-            if "run" not in line:
-                line["set"], line["index"], line["outcome"]
-                rows.append(line)
-        except (ValueError, KeyError, TypeError) as error:
-            raise FileFormatError(f"{path}:{number}: not a line of executed plans: {error!r}") from None
+    for number, text in enumerate(read_text(Path(path), "file of executed plans").splitlines(), start=1):
+        line = parse_json(text, f"{path}:{number}: not a line of executed plans")
+        if not line.has("run"):
+            _check_row(line)
+            rows.append(line.keys_plain())
     return rows
+
+
+_EXECUTED = ("tracking_peak_mrad", "tracking_rms_mrad", "peak_torque_share")
+_NULLABLE = ("planned_clearance_m", "measured_clearance_m", "closest_m")
+
+
+def _check_row(line: JsonNode) -> None:
+    """What summaries read of a line is there, and what it should be; lines of `edmp.bench.replanned` have queries."""
+    line["set"].text()
+    line["index"].integer()
+    if line["outcome"].text() == NO_PLAN:
+        return
+    line["contacts"].integer()
+    if not line["fault"].is_null:
+        line["fault"].text()
+    replanned = line.has("queries")
+    for key in _NULLABLE[2:] if replanned else _NULLABLE[:2]:
+        if not line[key].is_null:
+            line[key].number()
+    for key in ("duration_s",) if replanned else _EXECUTED:
+        line[key].number()
+    if replanned:
+        line["touched"]
+        for one in line["replans"].entries():
+            one["accepted"].boolean()
+        for one in line["queries"].entries():
+            for name in ("warm", "cold"):
+                one[f"{name}_solved"].boolean()
+                one[f"{name}_s"].number(0)
 
 
 @dataclass(frozen=True)

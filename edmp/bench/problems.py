@@ -7,15 +7,15 @@ Files of many problems are those of `edmp.bench.problem_files`. docs/problems.md
 from __future__ import annotations
 
 import itertools
-import json
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from edmp.bench import problem_files
+from edmp.jsonfile import read_json
 from edmp.problem import Problem, load_problem
-from edmp.robots.errors import FileFormatError, InvalidInputError, unknown_name
+from edmp.robots.errors import InvalidInputError, unknown_name
 
 BEST_KNOWN_FILE = "best_known_lengths.json"
 _SCENE = re.compile(r"scene(\d+)\.yaml")
@@ -140,7 +140,8 @@ def _best_known(folder: Path) -> dict[str, dict[str, float]]:
     path = folder / BEST_KNOWN_FILE
     if not path.exists():
         return {}
-    try:
-        return json.loads(path.read_text())["sets"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise FileFormatError(f"{path}: expected {{'sets': {{set: {{number: length}}}}}}: {error}") from error
+    sets = read_json(path, "file of best known lengths")["sets"]
+    return {
+        name: {number: length.number(0) for number, length in numbers.items() if length.value is not None}
+        for name, numbers in sets.items()
+    }

@@ -332,9 +332,9 @@ def _lines(path: str | Path) -> Iterator[JsonNode]:
         raise InvalidInputError(f"results: no such file: {path}")
     whole = read_bytes(path, "results file").split(b"\n")[:-1]  # what follows the last newline was never finished
     for number, text in enumerate(whole, start=1):
-        node = parse_json(text, f"{path}:{number}")
+        node = parse_json(text, f"{path}:{number}: not a line of bench results")
         if not isinstance(node.value, dict):
-            node.fail("not a line of bench results: expected an object with keys")
+            node.fail("expected an object with keys")
         yield node
 
 

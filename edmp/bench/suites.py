@@ -22,6 +22,7 @@ from typing import Any
 from edmp.bench.expert import ExpertProblem, make_problem, scene_seed
 from edmp.bench.problems import BEST_KNOWN_FILE
 from edmp.data.workers import worker_pool
+from edmp.jsonfile import read_json
 from edmp.outfile import write_json
 from edmp.problem import Problem, save_problem
 from edmp.ranges import Range, check_fields
@@ -194,7 +195,7 @@ def _claim(out: Path, settings: MakeSettings) -> None:
     path = out / SUITE_FILE
     try:
         if path.exists():
-            before = dict(json.loads(path.read_text()))
+            before = read_json(path, "suite").keys_plain()
             if differ := [key for key, value in settings.identity().items() if before.get(key) != value]:
                 was = ", ".join(f"{key}={before.get(key)!r}" for key in differ)
                 raise InvalidInputError(f"{out} holds problems made with other settings ({was}); choose another folder")
@@ -230,7 +231,8 @@ def _write_lengths(out: Path) -> None:
     for family in sorted(child for child in out.iterdir() if child.is_dir()):
         proofs = {int(file.stem.removeprefix("expert")): file for file in family.glob("expert*.json")}
         sets[family.name] = {
-            str(number): round(json.loads(proofs[number].read_text())["length_rad"], 6) for number in sorted(proofs)
+            str(number): round(read_json(proofs[number], "proof")["length_rad"].number(0), 6)
+            for number in sorted(proofs)
         }
     what = "length of the expert's certified path [rad] per problem; a figure to compare against, not a proof"
     write_json(out / BEST_KNOWN_FILE, {"what": f"{what} of optimality", "sets": sets})

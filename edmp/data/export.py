@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from edmp.prior.checkpoint import Card, build_network, read_tensors, save_prior, write_atomically
+from edmp.prior.checkpoint import Card, build_network, load_state, read_tensors, save_prior, write_atomically
 from edmp.robots.errors import FileFormatError
 
 CHECKPOINT_NAME = "checkpoint.safetensors"
@@ -27,17 +27,16 @@ def export_prior(run_dir: str | Path, path: str | Path, *, command: str | None =
     """
     checkpoint, path = Path(run_dir) / CHECKPOINT_NAME, Path(path)
     tensors, header = read_tensors(checkpoint)
-    state: dict[str, Any] = json.loads(header)
-    if "card" not in state:
+    if (described := header.get("card")) is None:
         raise FileFormatError(f"{checkpoint}: not a training checkpoint of edmp")
-    card = Card.from_json(json.dumps(state["card"]), checkpoint)
+    card = Card.of(described)
     card = dataclasses.replace(
         card,
         date=datetime.datetime.now(datetime.UTC).date().isoformat(),
         command=card.command if command is None else command,
     )
     network = build_network(card, checkpoint)
-    network.load_state_dict({k.removeprefix("ema."): v for k, v in tensors.items() if k.startswith("ema.")})
+    load_state(network, {k.removeprefix("ema."): v for k, v in tensors.items() if k.startswith("ema.")}, checkpoint)
     save_prior(path, network, card, half=half)
     num_parameters = sum(parameter.numel() for parameter in network.parameters())
     text = model_card(card, num_parameters=num_parameters, size=path.stat().st_size)

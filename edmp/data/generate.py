@@ -7,7 +7,6 @@ stopped run goes on with the shards that are missing.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import time
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edmp.data.workers import worker_pool
+from edmp.jsonfile import read_json
 from edmp.outfile import write_json, written_whole
 from edmp.ranges import Range, check_fields
 from edmp.robots.errors import EdmpError, FileFormatError, InvalidInputError, unknown_name
@@ -168,11 +168,7 @@ def _open_manifest(out: Path, settings: GenerateSettings) -> dict[str, Any]:
     wanted["families"] = sorted(settings.families or FAMILIES)
     path = out / "manifest.json"
     if path.exists():
-        try:
-            manifest = json.loads(path.read_text())
-            before = dict(manifest["settings"])
-        except (ValueError, KeyError) as error:
-            raise FileFormatError(f"{path}: not a data manifest ({error}); choose another folder") from error
+        before, manifest = _read_manifest(path)
         differ = sorted(k for k in wanted if k != "count" and before.get(k) != wanted[k])
         if differ:
             was = ", ".join(f"{k}={before.get(k)!r}" for k in differ)
@@ -182,6 +178,18 @@ def _open_manifest(out: Path, settings: GenerateSettings) -> dict[str, Any]:
     manifest = {"version": MANIFEST_VERSION, "reversible": True, "settings": wanted, "shards": {}}
     write_json(path, manifest)
     return manifest
+
+
+def _read_manifest(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The settings in a manifest, and all of it."""
+    root = read_json(path, "manifest")
+    try:
+        before = root["settings"].keys_plain()
+        for _, shard in root["shards"].items():
+            shard["trajectories"].integer()
+    except FileFormatError as error:
+        raise FileFormatError(f"{error}: not a data manifest; choose another folder") from None
+    return before, root.keys_plain()
 
 
 def scene_source(settings: GenerateSettings, scene: int) -> tuple[str, np.random.Generator]:

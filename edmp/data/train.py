@@ -358,17 +358,17 @@ class Run:
         """Take over the state of the checkpoint in ``out``."""
         path = out / CHECKPOINT_NAME
         tensors, header = read_tensors(path)
-        state = json.loads(header)
         try:
-            card = Card.from_json(json.dumps(state["card"]), path)
+            card = Card.of(header["card"])
             for what in ("architecture", "config", "robot", "dof"):
                 theirs, ours = json.dumps(getattr(card, what)), json.dumps(getattr(self.card, what))
                 if theirs != ours:
                     raise InvalidInputError(
                         f"{path} was trained with {what} {theirs}, not {ours}; choose another folder or resume=False"
                     )
-            self.step, self.seconds, self.history = int(state["step"]), float(state["seconds"]), state["history"]
-            self.validation_loss = float(state["validation_loss"])
+            self.step, self.seconds = header["step"].integer(), header["seconds"].number(0)
+            self.history = header["history"].plain()
+            self.validation_loss = float(header["validation_loss"].plain())
             groups: dict[str, dict[str, Tensor]] = {}
             for name, tensor in tensors.items():
                 group, _, key = name.partition(".")
@@ -379,7 +379,9 @@ class Run:
             self.noise.set_state(groups["rng"]["noise"])
             self._restore_optimiser(groups.get("optimiser", {}))
             self._pending = list(tensors["pending"].to(self.noise.device)) if "pending" in tensors else []
-        except (KeyError, RuntimeError) as error:
+        except (LookupError, TypeError, ValueError, RuntimeError) as error:
+            if isinstance(error, EdmpError):
+                raise
             raise FileFormatError(f"{path}: not a checkpoint of this training: {error}") from None
 
     def _restore_optimiser(self, tensors: dict[str, Tensor]) -> None:

@@ -9,18 +9,18 @@ them). Train and validation are split by scene.
 
 from __future__ import annotations
 
-import json
 import logging
 from pathlib import Path
 from typing import Any
 
-import safetensors
-import safetensors.torch
 import torch
 from torch import Tensor
 
 from edmp.data.generate import shard_files
+from edmp.jsonfile import read_json
+from edmp.prior.checkpoint import load_tensors
 from edmp.robots.errors import EdmpError, FileFormatError, InvalidInputError
+from edmp.robots.files import is_file
 
 log = logging.getLogger(__name__)
 
@@ -28,27 +28,23 @@ log = logging.getLogger(__name__)
 def read_manifest(data_dir: Path) -> dict[str, Any]:
     """The data set's ``manifest.json``."""
     path = Path(data_dir) / "manifest.json"
-    try:
-        manifest = json.loads(path.read_text())
-    except FileNotFoundError:
-        raise FileFormatError(f"{data_dir}: no manifest.json; not a folder made by `edmp generate`") from None
-    except ValueError as error:
-        raise FileFormatError(f"{path}: not JSON: {error}") from None
-    if not isinstance(manifest, dict):
-        raise FileFormatError(f"{path}: expected a JSON object, got {type(manifest).__name__}")
-    return manifest
+    if not is_file(path):
+        raise FileFormatError(f"{data_dir}: no manifest.json; not a folder made by `edmp generate`")
+    return read_json(path, "manifest").keys_plain()
 
 
 def read_shard(path: Path) -> tuple[Tensor, Tensor]:
     """Control points (n, K, dof) float32 and scene numbers (n,) int64 of one shard."""
     try:
-        tensors = safetensors.torch.load_file(path)
-    except (safetensors.SafetensorError, OSError) as error:
-        raise FileFormatError(f"{path}: not a shard, or a truncated one ({error})") from None
+        tensors = load_tensors(path)
+    except FileFormatError as error:
+        raise FileFormatError(f"{path}: not a shard, or a truncated one: {error}") from None
     missing = {"control_points", "scene"} - set(tensors)
     if missing:
         raise FileFormatError(f"{path}: has no tensor {', '.join(sorted(missing))}")
     control_points, scene = tensors["control_points"].float(), tensors["scene"].long()
+    if tensors["control_points"].is_complex() or tensors["scene"].is_complex() or tensors["scene"].is_floating_point():
+        raise FileFormatError(f"{path}: control_points should be real numbers, scene whole ones")
     if control_points.ndim != 3 or scene.shape != control_points.shape[:1]:
         raise FileFormatError(
             f"{path}: control_points should be (n, K, dof) and scene (n,), got {tuple(control_points.shape)} and "

@@ -12,23 +12,28 @@ import json
 import logging
 import os
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from edmp.jsonfile import JsonNode, parse_json
 from edmp.prior.process import ProcessPrior
 from edmp.robots.errors import FileFormatError, InvalidInputError, unknown_name
+from edmp.robots.files import is_file
 from edmp.robots.robot import Robot
 
 FORMAT_VERSION = 1
 WEIGHTS_DIR = Path(__file__).parent / "weights"
 _METADATA_KEY = "edmp"
+MAX_JOINTS = 1000
+MAX_PARAMETERS = 1 << 28
+"""Cards that ask for a larger network are refused before memory is taken."""
 
 log = logging.getLogger(__name__)
 
@@ -93,18 +98,30 @@ class Card:
     version: int = FORMAT_VERSION
 
     @classmethod
-    def from_json(cls, text: str, path: Path) -> Card:
-        try:
-            values = json.loads(text)
-            known = {f.name for f in dataclasses.fields(cls)}
-            card = cls(**{k: v for k, v in values.items() if k in known})
-        except (ValueError, TypeError, AttributeError) as error:
-            raise FileFormatError(f"{path}: its description of the prior cannot be read: {error}") from None
-        if card.version > FORMAT_VERSION:
-            raise FileFormatError(
-                f"{path}: format version {card.version}, but this edmp reads up to {FORMAT_VERSION}: upgrade edmp"
-            )
-        return dataclasses.replace(card, lower=tuple(card.lower), upper=tuple(card.upper))
+    def of(cls, node: JsonNode) -> Card:
+        """The card in a JSON object; keys that this edmp does not know are left out.
+
+        Raises:
+            FileFormatError: names the place.
+        """
+        version = node.get("version")
+        if version is not None and version.integer() > FORMAT_VERSION:
+            node.fail(f"format version {version.value}, but this edmp reads up to {FORMAT_VERSION}: upgrade edmp")
+        dof = node["dof"].integer(1, MAX_JOINTS)
+        texts = {key: value.text() for key in ("command", "date") if (value := node.get(key)) is not None}
+        plain = {key: value.keys_plain() for key in ("data", "metrics") if (value := node.get(key)) is not None}
+        seed = node.get("seed")
+        return cls(
+            architecture=node["architecture"].text(),
+            config=node["config"].keys_plain(),
+            robot=node["robot"].text(),
+            dof=dof,
+            lower=tuple(node["lower"].array(dof).tolist()),
+            upper=tuple(node["upper"].array(dof).tolist()),
+            seed=0 if seed is None else seed.integer(0, 2**64),
+            **texts,
+            **plain,
+        )
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
@@ -128,9 +145,9 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, An
     write_atomically(path, lambda file: safetensors.torch.save_file(tensors, file, metadata=header))
 
 
-def read_header(path: Path) -> str:
+def read_header(path: Path) -> JsonNode:
     """The JSON description in the file's header; `FileFormatError` tells what is wrong with a file that has none."""
-    if not path.is_file():
+    if not is_file(path):
         raise FileFormatError(f"{path}: no such file")
     try:
         with safetensors.safe_open(path, framework="pt") as file:
@@ -139,13 +156,43 @@ def read_header(path: Path) -> str:
         raise FileFormatError(f"{path}: {_diagnosis(path)} ({error})") from None
     if _METADATA_KEY not in metadata:
         raise FileFormatError(f"{path}: a safetensors file, but not one written by edmp (no {_METADATA_KEY!r} entry)")
-    return metadata[_METADATA_KEY]
+    # A training that has not been validated yet has a loss that is no number.
+    return parse_json(metadata[_METADATA_KEY], f"{path}: its description of the prior", constants=True)
 
 
-def read_tensors(path: Path) -> tuple[dict[str, Tensor], str]:
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], JsonNode]:
     """The tensors of a file written by `write_tensors`, on the CPU, and its JSON description."""
     header = read_header(path)
-    return safetensors.torch.load_file(path), header
+    return load_tensors(path), header
+
+
+def load_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file, on the CPU.
+
+    Raises:
+        FileFormatError: it is none, or damaged.
+    """
+    try:
+        return safetensors.torch.load_file(path)
+    # Besides its own errors: types of numbers that this torch does not have, and files cut off meanwhile.
+    except (safetensors.SafetensorError, OSError, ValueError, KeyError, RuntimeError, AttributeError) as error:
+        raise FileFormatError(f"{path}: not tensors, or a truncated file ({error})") from None
+
+
+def load_state(network: nn.Module, tensors: Mapping[str, Tensor], path: Path | str) -> None:
+    """Give a network the tensors of a file, as float32.
+
+    Raises:
+        FileFormatError: they are not those of the network, or not finite.
+    """
+    try:
+        state = {name: tensor.float() for name, tensor in tensors.items()}
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        raise FileFormatError(f"{path}: its tensors do not fit its config: {error}") from None
+    broken = [name for name, tensor in state.items() if not bool(torch.isfinite(tensor).all())]
+    if broken:
+        raise FileFormatError(f"{path}: not finite: {', '.join(broken)}")
 
 
 def _diagnosis(path: Path) -> str:
@@ -175,36 +222,49 @@ def save_prior(path: str | Path, network: nn.Module, card: Card, *, half: bool =
 
 def read_card(path: str | Path) -> Card:
     """The card of a weights file; reads the header only."""
-    path = Path(path)
-    return Card.from_json(read_header(path), path)
+    return Card.of(read_header(Path(path)))
 
 
 def build_network(card: Card, path: Path | str = "prior") -> nn.Module:
-    """An untrained network of the card's architecture and config."""
+    """An untrained network of the card's architecture and config.
+
+    Raises:
+        FileFormatError: no such architecture, or a config that makes no sense.
+    """
     if card.architecture not in ARCHITECTURES:
         raise FileFormatError(f"{path}: {unknown_name('prior architecture', card.architecture, ARCHITECTURES)}")
     row = architecture(card.architecture)
+    return built(card, row.config, lambda config: row.network(config, card.dof), path)
+
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+def built(card: Card, config: type, network: Callable[[Any], Network], path: Path | str) -> Network:
+    """The network of a card's config, once it is known that it is no larger than `MAX_PARAMETERS`.
+
+    Raises:
+        FileFormatError: the config makes no sense, or the network is too large.
+    """
     try:
-        config = row.config(**{k: tuple(v) if isinstance(v, list) else v for k, v in card.config.items()})
+        sizes = config(**{k: tuple(v) if isinstance(v, list) else v for k, v in card.config.items()})
+        with torch.device("meta"):  # shapes alone: no memory is taken
+            count = sum(tensor.numel() for tensor in network(sizes).state_dict().values())
+        if count > MAX_PARAMETERS:
+            raise ValueError(f"{count} parameters, at most {MAX_PARAMETERS}")
         with torch.device("cpu"):
-            return row.network(config, card.dof)
+            return network(sizes)
     except (TypeError, ValueError, RuntimeError) as error:
-        raise FileFormatError(f"{path}: bad {card.architecture} config {card.config}: {error}") from None
+        raise FileFormatError(f"{path}: bad {card.architecture} config {card.config!s:.300}: {error}") from None
 
 
 def load_network(path: str | Path) -> tuple[nn.Module, Card]:
     """The network of a weights file, float32 on the CPU, and its card."""
     path = Path(path)
     tensors, header = read_tensors(path)
-    card = Card.from_json(header, path)
+    card = Card.of(header)
     network = build_network(card, path)
-    try:
-        network.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
-    except RuntimeError as error:
-        raise FileFormatError(f"{path}: its tensors do not fit its {card.architecture} config: {error}") from None
-    broken = [name for name, tensor in tensors.items() if not bool(torch.isfinite(tensor).all())]
-    if broken:
-        raise FileFormatError(f"{path}: not finite: {', '.join(broken)}")
+    load_state(network, tensors, path)
     return network, card
 
 

@@ -24,6 +24,7 @@ from edmp.prior.base import Context, Denoiser, Prior
 from edmp.prior.checkpoint import Architecture
 from edmp.prior.edm import scalings
 from edmp.prior.spline import Spline
+from edmp.ranges import Range, check_fields
 from edmp.robots.errors import InvalidInputError
 
 
@@ -53,6 +54,12 @@ class MlpConfig:
     sigma_max: float = 20.0
     p_mean: float = -0.6
     p_std: float = 1.5
+
+    def __post_init__(self) -> None:
+        width, positive = Range(1, 1 << 16, whole=True), Range(0, 1e6, above=True)
+        check_fields(self, {"width": width, "cond_width": width, "depth": Range(1, 256, whole=True)})
+        check_fields(self, {"expansion": Range(1, 64, whole=True), "num_control_points": Range(4, 1024, whole=True)})
+        check_fields(self, {**dict.fromkeys(("sigma_min", "sigma_max", "p_std"), positive), "p_mean": Range(-100, 100)})
 
 
 class MlpNetwork(nn.Module):

@@ -102,8 +102,8 @@ def test_a_baseline_is_small_and_enough(tmp_path: Path) -> None:
     assert len(baseline.read_text()) < 250 * len(records)
     kept = read_records(baseline)
     assert [record.index for record in kept] == list(range(1, 11))
-    assert [{key: record[key] for key in BASELINE_KEYS} for record in kept] == [
-        {key: record[key] for key in BASELINE_KEYS} for record in records
+    assert [{key: getattr(record, key) for key in BASELINE_KEYS} for record in kept] == [
+        {key: getattr(record, key) for key in BASELINE_KEYS} for record in records
     ]
     (comparison,) = compare(kept, records)
     assert comparison.regressions == ()

@@ -17,7 +17,6 @@ from bench_cases import SCRIPTED, bench, without_times, write_free_problems
 
 from edmp.bench import RunSettings, find_problems, parse_specs, read_records, read_runs
 from edmp.bench import run as run_problems
-from edmp.bench.records import key_of
 from edmp.bench.worker import cause_of_death
 
 ALL = [("shelf", 1), ("shelf", 2), ("shelf", 3), ("table", 1), ("table", 2)]
@@ -124,7 +123,7 @@ def mishaps(four: Path, out: Path, settings: RunSettings) -> list[dict]:
     records = run_problems(find_problems(four), parse_specs([MISHAPS], {}), out, settings)
     assert not multiprocessing.active_children()
     assert records == read_records(out)
-    return sorted(records, key=key_of)
+    return sorted(records, key=lambda record: record.key)
 
 
 @pytest.fixture(scope="module")

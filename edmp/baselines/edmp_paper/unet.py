@@ -6,6 +6,7 @@ Input and output are (batch, dof, num_waypoints) in raw radians; widths 32-64-12
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from edmp.prior.spline import Spline
+from edmp.ranges import Range, check_fields
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,15 @@ class UnetConfig:
     num_timesteps: int = 255
     beta_end: float = 0.02
     num_control_points: int = 16
+
+    def __post_init__(self) -> None:
+        width = Range(1, 1 << 16, whole=True)
+        check_fields(self, {"widths": dataclasses.replace(width, several=True), "groups": width})
+        check_fields(self, {"num_waypoints": Range(2, 1 << 14, whole=True), "kernel": Range(1, 99, whole=True)})
+        check_fields(
+            self, {"time_width": Range(4, 1 << 16, whole=True), "num_timesteps": Range(1, 100_000, whole=True)}
+        )
+        check_fields(self, {"beta_end": Range(0, 1, above=True), "num_control_points": Range(4, 1024, whole=True)})
 
 
 def linear_betas(num_timesteps: int, beta_end: float) -> Tensor:

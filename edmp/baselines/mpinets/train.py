@@ -28,7 +28,7 @@ from edmp.baselines.mpinets.point_cloud import labelled, robot_points, target_po
 from edmp.baselines.mpinets.weights import card_of, network_of
 from edmp.data.export import CHECKPOINT_NAME
 from edmp.data.train import Run, TrainReport, TrainSettings, carry_out
-from edmp.prior.checkpoint import Card, read_tensors, save_prior, write_atomically
+from edmp.prior.checkpoint import Card, load_state, read_tensors, save_prior, write_atomically
 from edmp.robots.errors import FileFormatError, InvalidInputError
 from edmp.robots.kinematics import tool_pose
 from edmp.robots.robot import Robot
@@ -156,13 +156,12 @@ def export_mpinets(run_dir: str | Path, path: str | Path, *, half: bool = True) 
     """
     checkpoint, path = Path(run_dir) / CHECKPOINT_NAME, Path(path)
     tensors, header = read_tensors(checkpoint)
-    state: dict[str, Any] = json.loads(header)
-    if "card" not in state:
+    if (described := header.get("card")) is None:
         raise FileFormatError(f"{checkpoint}: not a training checkpoint of edmp")
-    card = Card.from_json(json.dumps(state["card"]), checkpoint)
+    card = Card.of(described)
     card = dataclasses.replace(card, date=datetime.datetime.now(datetime.UTC).date().isoformat())
     network = network_of(card, checkpoint)
-    network.load_state_dict({k.removeprefix("ema."): v for k, v in tensors.items() if k.startswith("ema.")})
+    load_state(network, {k.removeprefix("ema."): v for k, v in tensors.items() if k.startswith("ema.")}, checkpoint)
     save_prior(path, network, card, half=half)
     num_parameters = sum(parameter.numel() for parameter in network.parameters())
     text = model_card(card, num_parameters=num_parameters, size=path.stat().st_size)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from edmp.baselines.mpinets.network import MpinetsConfig, MpinetsNetwork
-from edmp.prior.checkpoint import Card, read_card, read_tensors
+from edmp.prior.checkpoint import Card, built, load_state, load_tensors, read_card
 from edmp.robots.errors import FileFormatError, InvalidInputError
 from edmp.robots.robot import Robot
 
@@ -77,18 +77,15 @@ def load_weights(path: str | Path) -> tuple[MpinetsNetwork, Card]:
     card = read_card(path)
     if card.architecture != ARCHITECTURE:
         raise FileFormatError(f"{path}: weights of architecture {card.architecture!r}, not {ARCHITECTURE!r}")
-    tensors, _ = read_tensors(path)
+    tensors = load_tensors(path)
     network = network_of(card, path)
-    _load(network, {name: tensor.float() for name, tensor in tensors.items()}, path)
+    _load(network, tensors, path)
     return network, card
 
 
 def network_of(card: Card, path: str | Path) -> MpinetsNetwork:
     """The untrained network that a card describes."""
-    try:
-        return MpinetsNetwork(MpinetsConfig(**card.config), card.lower, card.upper)
-    except TypeError as error:
-        raise FileFormatError(f"{path}: bad {ARCHITECTURE} config {card.config}: {error}") from None
+    return built(card, MpinetsConfig, lambda config: MpinetsNetwork(config, card.lower, card.upper), path)
 
 
 def load_official(path: str | Path, config: MpinetsConfig | None = None) -> MpinetsNetwork:
@@ -103,7 +100,16 @@ def load_official(path: str | Path, config: MpinetsConfig | None = None) -> Mpin
         raise FileFormatError(f"{path}: no such file")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+    # All that torch, and the unpickler and zip reader under it, say of a damaged file.
+    except (
+        pickle.UnpicklingError,
+        RuntimeError,
+        EOFError,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+    ) as error:
         raise FileFormatError(f"{path}: not a checkpoint that can be read without running it ({error})") from None
     state = content.get("state_dict", content) if isinstance(content, Mapping) else None
     if not isinstance(state, Mapping):
@@ -111,6 +117,8 @@ def load_official(path: str | Path, config: MpinetsConfig | None = None) -> Mpin
     network = MpinetsNetwork(config or MpinetsConfig(), *OFFICIAL_LIMITS)
     own: dict[str, Tensor] = {"lower": network.lower, "upper": network.upper}
     for name, tensor in state.items():
+        if not isinstance(tensor, Tensor):
+            raise FileFormatError(f"{path}: {name!r} is a {type(tensor).__name__}, not a tensor")
         own[own_name(str(name), path)] = tensor[..., 0, 0] if tensor.ndim == 4 else tensor  # a 1 x 1 convolution
     for i, radius in enumerate((network.config.radius_1, network.config.radius_2)):
         if (first := f"local.{i}.mlp.0.weight") in own:  # offsets are in metres there, in radii here
@@ -140,13 +148,7 @@ def own_name(official: str, path: str | Path = "checkpoint") -> str:
 
 
 def _load(network: MpinetsNetwork, tensors: Mapping[str, Any], path: Path) -> None:
-    try:
-        network.load_state_dict(tensors)
-    except RuntimeError as error:
-        raise FileFormatError(f"{path}: its tensors do not fit: {error}") from None
-    broken = [name for name, tensor in tensors.items() if not bool(torch.isfinite(tensor).all())]
-    if broken:
-        raise FileFormatError(f"{path}: not finite: {', '.join(broken)}")
+    load_state(network, tensors, path)
     network.eval().requires_grad_(False)
 
 

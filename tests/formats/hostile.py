@@ -1,0 +1,496 @@
+"""Every format that edmp reads: a seed file, how it is damaged, and how it is read.
+
+Run as a program with names of formats and a number, it reads so many mutants of each in this process, with bounded
+memory and time, and prints what became of them as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import resource
+import signal
+import sys
+import tempfile
+import time
+import traceback
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1]), str(Path(__file__).parents[1] / "bench")]
+
+from mutations import (  # noqa: E402
+    Mutation,
+    as_hdf5,
+    as_json,
+    as_json_lines,
+    as_mcap,
+    as_npz,
+    as_safetensors,
+    as_text,
+    as_yaml,
+    damaged,
+)
+
+MEMORY = 4 << 30
+"""What reading may take on top of what the imports have taken [bytes of address space]."""
+
+PATIENCE = 5.0
+"""For one mutant [s]."""
+
+TINY = {
+    "edmp_robot": 1, "name": "tiny", "notes": "three joints", "home": [0.0, 0.5, 0.1], "tool": "tip",
+    "base": {"xyz": [0, 0, 0.1], "rpy": [0, 0, 0]},
+    "joints": [
+        {"name": "j1", "kind": "revolute", "position": [-2, 2], "velocity": 1, "acceleration": 4, "jerk": 80,
+         "xyz": [0, 0, 0.1], "rpy": [0, 0, 0], "effort": 50},
+        {"name": "j2", "kind": "revolute", "position": [-2, 2], "velocity": 1, "acceleration": 4, "jerk": 80,
+         "xyz": [0, 0, 0.3], "rpy": [1.57, 0, 0]},
+        {"name": "j3", "kind": "prismatic", "position": [0, 0.3], "velocity": 0.2, "acceleration": 1, "jerk": 20,
+         "xyz": [0.3, 0, 0], "quaternion": [0, 0.7071067811865476, 0, 0.7071067811865476]},
+    ],
+    "links": [
+        {"name": "base", "body": 0, "xyz": [0, 0, 0], "spheres": [[0, 0, 0, 0.1]], "mass": 1.5, "com": [0, 0, 0],
+         "hulls": [[[-0.05, -0.05, -0.05], [0.05, -0.05, -0.05], [-0.05, 0.05, -0.05], [0.05, 0.05, 0.05]]],
+         "box": {"size": [0.1, 0.1, 0.1], "xyz": [0, 0, 0]}, "source": [{"box": [0.1, 0.1, 0.1]}]},
+        {"name": "l1", "body": 1, "like": "base", "attached": False},
+        {"name": "l2", "body": 2, "spheres": [[0, 0, 0, 0.1], [0.3, 0, 0, 0.05]], "box": {"size": [0.4, 0.1, 0.1]},
+         "hulls": [[[-0.05, -0.05, -0.05], [0.35, -0.05, -0.05], [-0.05, 0.05, -0.05], [0.05, 0.05, 0.05]]]},
+        {"name": "f1", "body": 3, "xyz": [0, 0.02, 0.05], "spheres": [[0, 0, 0.02, 0.03]],
+         "hulls": [[[0, 0, 0], [0.01, 0, 0], [0, 0.01, 0], [0, 0, 0.05]]], "box": {"size": [0.01, 0.01, 0.05]}},
+        {"name": "f2", "body": 3, "xyz": [0, -0.02, 0.05], "spheres": [[0, 0, 0.02, 0.03]],
+         "hulls": [[[0, 0, 0], [0.01, 0, 0], [0, -0.01, 0], [0, 0, 0.05]]], "box": {"size": [0.01, 0.01, 0.05]}},
+    ],
+    "tools": [{"name": "tip", "body": 3, "xyz": [0, 0, 0.1]}],
+    "gripper": {"width": 0.04, "max_width": 0.08, "fingers": [{"link": "f1", "axis": [0, 1, 0]},
+                                                              {"link": "f2", "axis": [0, -1, 0]}]},
+    "collision_pairs": [["base", "l2"], ["base", "f1"]],
+}  # fmt: skip
+
+URDF = b"""<?xml version="1.0"?>
+<robot name="arm">
+  <link name="base"><inertial><mass value="2"/><origin xyz="0 0 0.1"/></inertial>
+    <collision><origin xyz="0 0 0.05" rpy="0 0 0"/>
+      <geometry><cylinder radius="0.05" length="0.1"/></geometry></collision>
+  </link>
+  <joint name="j1" type="revolute"><parent link="base"/><child link="l1"/><origin xyz="0 0 0.1"/><axis xyz="0 0 1"/>
+    <limit lower="-2" upper="2" velocity="1" effort="10"/></joint>
+  <link name="l1"><collision><geometry><box size="0.1 0.1 0.3"/></geometry></collision></link>
+  <joint name="j2" type="continuous"><parent link="l1"/><child link="l2"/><origin xyz="0 0 0.3" rpy="1.57 0 0"/>
+    <axis xyz="0 1 0"/><limit velocity="1" effort="10"/></joint>
+  <link name="l2"><collision><geometry><sphere radius="0.05"/></geometry></collision></link>
+  <joint name="j3" type="prismatic"><parent link="l2"/><child link="l3"/><axis xyz="1 0 0"/>
+    <limit lower="0" upper="0.3" velocity="0.2" effort="5"/></joint>
+  <link name="l3"/>
+  <joint name="flange" type="fixed"><parent link="l3"/><child link="tip"/><origin xyz="0 0 0.1"/></joint>
+  <link name="tip"/>
+</robot>
+"""
+
+
+@dataclass(frozen=True)
+class Format:
+    """Attributes:
+    suffix: of the file.
+    seed: writes a sound file, given its path.
+    read: reads it, given its path; what it raises counts.
+    mutate: how it is damaged.
+    """
+
+    suffix: str
+    seed: Callable[[Path], object]
+    read: Callable[[Path], object]
+    mutate: Mutation
+
+
+# --- seeds -----------------------------------------------------------------------------------------------------------
+
+
+def _tiny_robot() -> Any:
+    from edmp.robots.description import robot_from_document
+
+    return robot_from_document(TINY)
+
+
+def _tiny_problem() -> Any:
+    import numpy as np
+    from plan_cases import every_shape
+
+    from edmp.problem import PoseGoal, Problem
+
+    pose = PoseGoal([0.3, 0.1, 0.4], [1, 0, 0, 0])
+    return Problem(_tiny_robot(), every_shape(), np.array([0.0, 0.5, 0.1]), (np.array([1.0, -0.5, 0.2]), pose), "tiny")
+
+
+def _plan() -> Any:
+    import dataclasses
+
+    from plan_cases import solved
+
+    from edmp.planfile import PlanFile
+
+    problem = _tiny_problem()
+    alone = dataclasses.replace(problem, goal=problem.goal[0])
+    return PlanFile(problem, solved(alone))
+
+
+def _write_plan(path: Path) -> None:
+    from edmp.planfile import save_plan
+
+    plan = _plan()
+    save_plan(path, plan.problem, plan.result)
+
+
+def _write_failed_plan(path: Path) -> None:
+    from plan_cases import failed
+
+    from edmp.planfile import save_plan
+
+    save_plan(path, _tiny_problem(), failed(message='link "l2" touches "can" by 3 mm at the start'))
+
+
+def _write_trace(path: Path) -> None:
+    import numpy as np
+
+    from edmp.trace import Batch, Trace, save_trace
+
+    rng = np.random.default_rng(0)
+    batches = [
+        Batch(stage, level, rng.normal(size=(3, 8, 3)).astype(np.float32), rng.random(3, np.float32), np.arange(3) > 1)
+        for stage, level in (("sample", 5.0), ("sample", 0.0), ("repair", 5.0))
+    ]
+    save_trace(path, Trace(_plan(), tuple(batches)))
+
+
+def _write_recording(path: Path) -> None:
+    import numpy as np
+
+    from edmp.execution import Recording
+    from edmp.execution.recording_file import RecordingFile, save_recording
+
+    rng, n = np.random.default_rng(0), 12
+    tables, times = [rng.normal(size=(n, 3)) for _ in range(6)], 1e-3 * np.arange(n)
+    tables[1][3] = np.nan
+    recording = Recording(("j1", "j2", "j3"), times, times + 1e-4, *tables, ((3, "f1", "can"),))
+    save_recording(path, RecordingFile(recording, _plan(), {"driver": "kinematic"}))
+
+
+def _write_scene(path: Path) -> None:
+    from plan_cases import every_shape
+
+    from edmp.scenes import save_scene
+
+    save_scene(path, every_shape(), name="things")
+
+
+def _write_problem(path: Path) -> None:
+    import yaml
+    from plan_cases import every_shape
+
+    from edmp.scenes import save_scene
+
+    save_scene(path, every_shape(), name="things")
+    document = yaml.safe_load(path.read_text()) | {
+        "robot": {"name": "panda", "gripper_width": 0.04, "base": {"position": [0, 0, 0.1]}},
+        "start": [0.0, -0.785, 0.0, -2.356, 0.0, 1.571, 0.785],
+        "goal": [{"position": [0.5, 0.1, 0.4], "quaternion": [1, 0, 0, 0]}, {"panda_joint1": 0.1, "panda_joint2": 0.2}],
+    }
+    document["goal"][1] = {f"panda_joint{i + 1}": value for i, value in enumerate(document["start"])}
+    path.write_text(yaml.safe_dump(document))
+
+
+def _write_moveit_scene(path: Path) -> None:
+    from plan_cases import TETRAHEDRON
+
+    from edmp.scenes import Box, Cylinder, Scene, Sphere
+    from edmp.scenes.moveit import MoveItScene
+    from edmp.scenes.moveit_write import save_moveit_scene
+    from edmp.scenes.poses import pose_rpy
+
+    scene = Scene.of(
+        {
+            "table": (Box((1.0, 0.5, 0.04)), (0.5, 0, 0.2)),
+            "can": (Cylinder(0.03, 0.14), (0.4, 0.3, 0.3)),
+            "ball": (Sphere(0.05), (0.3, 0.3, 0.1)),
+            "wedge": (TETRAHEDRON, (0.9, 0.7, 0.1)),
+        }
+    )
+    joints = {f"panda_joint{i + 1}": 0.1 * i - (1.5 if i == 3 else 0.0) for i in range(7)}
+    save_moveit_scene(path, MoveItScene(scene, "panda", joints, pose_rpy((0.1, 0.2, 0.9), (0, 0, 1.57))))
+
+
+def _write_moveit_request(path: Path) -> None:
+    from edmp.scenes.moveit import MoveItRequest
+    from edmp.scenes.moveit_write import save_moveit_request
+
+    joints = {f"panda_joint{i + 1}": 0.1 * i - (1.5 if i == 3 else 0.0) for i in range(7)}
+    save_moveit_request(path, MoveItRequest(start=joints, goals=({**joints, "panda_joint1": 0.5},)))
+
+
+def _read_moveit_request(path: Path) -> None:
+    from edmp.problem import load_problem
+
+    scene = path.with_name("scene.yaml")
+    if not scene.exists():
+        _write_moveit_scene(scene)
+    load_problem(scene, path)
+
+
+def _write_mesh(path: Path) -> None:
+    import trimesh
+
+    trimesh.creation.icosphere(subdivisions=1, radius=0.1).export(path)
+
+
+def _read_mesh(path: Path) -> None:
+    from edmp.robots.sources import load_mesh
+    from edmp.scenes import load_scene
+
+    scene = path.with_name("scene.yaml")
+    scene.write_text(f"edmp_scene: 1\nobstacles:\n  thing: {{type: mesh, file: {path.name}, position: [1, 0, 0]}}\n")
+    _each(lambda: load_mesh(path), lambda: load_scene(scene))
+
+
+def _write_weights(path: Path) -> None:
+    import dataclasses
+
+    import torch
+
+    from edmp.prior.checkpoint import Card, save_prior
+    from edmp.prior.mlp import MlpConfig, MlpNetwork
+
+    torch.manual_seed(0)
+    config = MlpConfig(width=16, depth=1, cond_width=8, num_control_points=6)
+    card = Card(
+        "mlp", dataclasses.asdict(config), "tiny", 3, (-2.0, -2.0, 0.0), (2.0, 2.0, 0.3), {"seed": 1}, 5, "edmp train"
+    )
+    save_prior(path, MlpNetwork(config, 3), card)
+
+
+def _write_policy(path: Path) -> None:
+    import dataclasses
+
+    from edmp.baselines.mpinets.network import MpinetsConfig, MpinetsNetwork
+    from edmp.prior.checkpoint import Card, save_prior
+
+    config = MpinetsConfig(
+        num_robot_points=32, num_obstacle_points=32, num_target_points=8, centers_1=8, centers_2=4, neighbors_1=4,
+        neighbors_2=4, widths_1=(8, 8), widths_2=(8, 8), widths_global=(8, 8), fc_widths=(16, 16), fc_groups=4,
+        encoder_widths=(8,), decoder_widths=(8,),
+    )  # fmt: skip
+    card = Card("mpinets", dataclasses.asdict(config), "tiny", 3, (-2.0, -2.0, 0.0), (2.0, 2.0, 0.3))
+    save_prior(path, MpinetsNetwork(config, card.lower, card.upper), card)
+
+
+def _write_shard(path: Path) -> None:
+    import torch
+
+    from edmp.prior.checkpoint import write_tensors
+
+    write_tensors(
+        path, {"control_points": torch.rand(4, 6, 3), "scene": torch.arange(4, dtype=torch.int32)}, {"x": [1, 2]}
+    )
+
+
+def _write_results(path: Path) -> None:
+    from report_cases import line, write
+
+    lines = [
+        line(planner, k, of=of, solved=k < 3) for planner in ("edmp", "chomp") for of in ("a", "b") for k in (1, 2, 3)
+    ]
+    lines[0] |= {"options": {"num_seeds": 8}, "timings": {"sample": 0.1}, "path": [[0.0] * 7] * 2, "times": [0.0, 1.0]}
+    write(path, *lines, run=True)
+
+
+# --- readers ---------------------------------------------------------------------------------------------------------
+
+
+def _each(*reads: Callable[[], object]) -> None:
+    """All of them, whatever the others raise, as long as it is an error of edmp."""
+    from edmp.robots.errors import EdmpError
+
+    refused = None
+    for read in reads:
+        try:
+            read()
+        except EdmpError as error:
+            refused = error
+    if refused is not None:
+        raise refused
+
+
+def _view_plan(path: Path) -> None:
+    """What loads can be viewed, judged again, and run without an arm."""
+    from edmp.planfile import load_plan
+    from edmp.validate import Judge
+    from edmp.viz.staging import Stage
+    from edmp.viz.subject import subject_of
+    from edmp.viz.web_scene import scene_document
+
+    plan = load_plan(path)
+    json.dumps(scene_document(Stage(subject_of(plan), "hulls")), allow_nan=False)
+    if plan.result.best is not None:
+        Judge(plan.problem.robot, plan.problem.scene).check_path(plan.result.best.path)
+        plan.result.best.trajectory.sample([0.0, 0.1, 1e9])
+
+
+def _read_trace(path: Path) -> None:
+    from edmp.trace import load_trace
+
+    for batch in load_trace(path).round():
+        batch.waypoints(8)
+
+
+def _read_recording(path: Path) -> None:
+    from edmp.execution import summarise
+    from edmp.execution.recording_file import load_recording
+
+    summarise(load_recording(path).recording)
+
+
+def _read_results(path: Path) -> None:
+    import io
+
+    from edmp.bench import read_records
+    from edmp.bench.compare import CompareSettings, compare, describe
+    from edmp.bench.report.build import build
+    from edmp.bench.report.html import as_html
+    from edmp.bench.report.markdown import as_markdown
+    from edmp.bench.report.sources import load
+    from edmp.bench.table import markdown, report
+    from edmp.cli.arguments import report_console
+
+    results = load([path])
+    console = report_console()
+    console.file = io.StringIO()
+    console.print(report(results.records))
+    markdown(results.records)
+    made = build(results)
+    as_markdown(made)
+    _READ["reports"] += 1
+    if _READ["reports"] % 100 == 1:  # drawing takes a second
+        as_html(made)
+    good = path.with_name("good.jsonl")
+    if not good.exists():
+        _write_results(good)
+    for comparison in compare(read_records(good), results.records):
+        describe(comparison, CompareSettings())
+
+
+_READ = {"reports": 0}
+
+
+def _read_problem_file(path: Path) -> None:
+    from edmp.bench import find_problems
+
+    for entry in find_problems(path)[:2]:
+        entry.load("panda")
+
+
+def _named(module: str, function: str, **options: Any) -> Callable[[Path], object]:
+    import importlib
+
+    return lambda path: getattr(importlib.import_module(module), function)(path, **options)
+
+
+def _write_mpinets_pickle(path: Path) -> None:
+    from dataset_cases import write_mpinets_pickle
+
+    write_mpinets_pickle(path, ((0.5, 0.1, 0.4), (0, 1, 0, 0)))
+
+
+def _write_robometrics(path: Path) -> None:
+    from dataset_cases import ROBOMETRICS
+
+    path.write_text(ROBOMETRICS)
+
+
+FORMATS: dict[str, Format] = {
+    "scene": Format(".yaml", _write_scene, _named("edmp.scenes", "load_scene"), as_yaml),
+    "problem": Format(".yaml", _write_problem, _named("edmp.problem", "load_problem"), as_yaml),
+    "moveit-scene": Format(".yaml", _write_moveit_scene, _named("edmp.problem", "load_setting"), as_yaml),
+    "moveit-request": Format(".yaml", _write_moveit_request, _read_moveit_request, as_yaml),
+    "robometrics": Format(".yaml", _write_robometrics, _read_problem_file, as_yaml),
+    "mpinets-hdf5": Format(".hdf5", _named("dataset_cases", "write_mpinets_hdf5"), _read_problem_file, as_hdf5),
+    "mpinets-pickle": Format(".pkl", _write_mpinets_pickle, _read_problem_file, damaged),
+    "robot": Format(
+        ".yaml", lambda path: path.write_text(json.dumps(TINY, indent=1)), _named("edmp.robots", "load_robot"), as_yaml
+    ),
+    "urdf": Format(".urdf", lambda path: path.write_bytes(URDF), _named("edmp.robots.urdf", "urdf_document"), as_text),
+    "plan": Format(".json", _write_plan, _view_plan, as_json),
+    "failed-plan": Format(".json", _write_failed_plan, _view_plan, as_json),
+    "trace": Format(".npz", _write_trace, _read_trace, as_npz),
+    "recording": Format(".mcap", _write_recording, _read_recording, as_mcap),
+    "mesh-ply": Format(".ply", _write_mesh, _read_mesh, as_text),
+    "mesh-stl": Format(".stl", _write_mesh, _read_mesh, damaged),
+    "mesh-obj": Format(".obj", _write_mesh, _read_mesh, as_text),
+    "weights": Format(".safetensors", _write_weights, _named("edmp.prior.checkpoint", "load_network"), as_safetensors),
+    "policy": Format(
+        ".safetensors", _write_policy, _named("edmp.baselines.mpinets.weights", "load_weights"), as_safetensors
+    ),
+    "shard": Format(".safetensors", _write_shard, _named("edmp.data.training_set", "read_shard"), as_safetensors),
+    "results": Format(".jsonl", _write_results, _read_results, as_json_lines),
+}
+
+
+# --- the process -----------------------------------------------------------------------------------------------------
+
+
+class TooSlow(BaseException):
+    """A mutant that took longer than `PATIENCE`."""
+
+
+def attack(name: str, count: int) -> dict[str, Any]:
+    """Read the seed of a format and ``count`` mutants; what was neither read nor refused by an `EdmpError`.
+
+    Raises:
+        EdmpError: the seed itself is refused.
+    """
+    from edmp.robots.errors import EdmpError
+
+    kind, failures, refused, begin = FORMATS[name], [], 0, time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"seed{kind.suffix}"
+        kind.seed(path)
+        kind.read(path)
+        seed, path = path.read_bytes(), Path(folder) / f"mutant{kind.suffix}"
+        for number in range(count):
+            mutant = kind.mutate(seed, random.Random(f"{name} {number}"))
+            path.write_bytes(mutant)
+            signal.setitimer(signal.ITIMER_REAL, PATIENCE)
+            try:
+                kind.read(path)
+            except EdmpError:
+                refused += 1
+            except (Exception, TooSlow) as error:
+                where = [
+                    f"{Path(f.filename).name}:{f.lineno}:{f.name}" for f in traceback.extract_tb(error.__traceback__)
+                ]
+                failures.append(
+                    {"mutant": number, "error": f"{type(error).__name__}: {error}"[:200], "where": where[-4:]}
+                )
+            finally:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+    return {"refused": refused, "failures": failures, "seconds": round(time.monotonic() - begin, 1)}
+
+
+def main(names: list[str], count: int) -> None:
+    """Print what became of ``count`` mutants of each format."""
+    import torch
+
+    def too_slow(*_: object) -> None:
+        raise TooSlow
+
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore")
+    signal.signal(signal.SIGALRM, too_slow)
+    (_, hard), taken = resource.getrlimit(resource.RLIMIT_AS), int(Path("/proc/self/statm").read_text().split()[0])
+    resource.setrlimit(resource.RLIMIT_AS, (taken * resource.getpagesize() + MEMORY, hard))
+    print(json.dumps({name: attack(name, count) for name in names}))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1].split(","), int(sys.argv[2]))

@@ -1,0 +1,53 @@
+"""Every reader takes a file or refuses it in words: no other exception, no waiting, no memory without bound.
+
+A seed file of every format is mutated some thousand times; each mutant loads or raises an `EdmpError`. To look at one
+format: ``python tests/formats/hostile.py plan 2000``.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hostile import FORMATS
+
+MUTANTS = int(os.environ.get("EDMP_TEST_MUTANTS", "2000"))
+HERE = Path(__file__).parent
+
+Outcome = concurrent.futures.Future[dict[str, Any]]
+
+
+def attack(name: str) -> dict[str, Any]:
+    """In a process of its own, whose memory is bounded; one that hangs where no signal reaches it is ended."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MPLBACKEND": "agg"}
+    done = subprocess.run(
+        [sys.executable, str(HERE / "hostile.py"), name, str(MUTANTS)],
+        env={**environment, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == 0, f"{name}: exit code {done.returncode}\n{done.stderr[-2000:]}"
+    return json.loads(done.stdout)[name]
+
+
+@pytest.fixture(scope="module")
+def outcomes() -> Iterator[dict[str, Outcome]]:
+    """All formats, as many at a time as there are cores."""
+    with concurrent.futures.ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        yield {name: pool.submit(attack, name) for name in FORMATS}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_damaged_file_loads_or_is_refused_in_words(name: str, outcomes: dict[str, Outcome]) -> None:
+    outcome = outcomes[name].result()
+    assert not outcome["failures"], "\n".join(map(str, outcome["failures"][:10]))
+    assert 0 < outcome["refused"] < MUTANTS
