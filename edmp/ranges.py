@@ -34,7 +34,10 @@ class Range:
         return self._holds_one(value)
 
     def _holds_one(self, value: Any) -> bool:
-        if not isinstance(value, Integral if self.whole else Real) or not math.isfinite(value):
+        try:
+            if not isinstance(value, Integral if self.whole else Real) or not math.isfinite(value):
+                return False
+        except OverflowError:  # an integer that no float holds
             return False
         number = float(value)
         return (number > self.low if self.above else number >= self.low) and number <= self.high

@@ -13,6 +13,7 @@ import numpy as np
 from test_cli import run
 
 from edmp.baselines import Claim
+from edmp.bench import Record
 from edmp.problem import Problem, load_example, save_problem
 from edmp.result import Stage, Status
 from edmp.scenes import Scene
@@ -97,6 +98,8 @@ def bench(problems: Path, out: Path, *options: object, planners: str = SCRIPTED)
     return run("bench", "run", "--problems", problems, "--planners", planners, "--out", out, *options)
 
 
-def without_times(record: dict) -> dict:
+def without_times(record: Record) -> dict:
     """What must not depend on the machine and the number of workers."""
-    return {k: v for k, v in record.items() if k not in ("time_s", "judge_s", "ready_s", "peak_rss_mb", "timings")}
+    return {
+        k: v for k, v in record.to_line().items() if k not in ("time_s", "judge_s", "ready_s", "peak_rss_mb", "timings")
+    }

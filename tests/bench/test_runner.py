@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from bench_cases import SCRIPTED, bench, without_times, write_free_problems
 
-from edmp.bench import RunSettings, find_problems, parse_specs, read_records, read_runs
+from edmp.bench import Record, RunSettings, find_problems, parse_specs, read_records, read_runs
 from edmp.bench import run as run_problems
 from edmp.bench.worker import cause_of_death
 
@@ -54,7 +54,8 @@ def test_one_line_a_problem_with_all_that_is_promised(
     out, log = tmp_path / "results.jsonl", tmp_path / "log"
     spec = f"{SCRIPTED}:log={log}:invalid=shelf/2:fail=table/2:miss=shelf/3:nothing=table/1"
     assert bench(problems, out, "--seed", 3, planners=spec) == 0
-    first, *records = [json.loads(line) for line in out.read_text().splitlines()]
+    first, *lines = [json.loads(line) for line in out.read_text().splitlines()]
+    records = [Record(**line) for line in lines]
     assert [(r.set, r.index) for r in records] == ALL
     assert planned(log) == [(f"{name}/{k}", 3) for name, k in [ALL[0], *ALL]]  # one warm-up
     promised = {
@@ -63,7 +64,7 @@ def test_one_line_a_problem_with_all_that_is_promised(
         "length_rad", "duration_s", "min_clearance_m", "sparc", "rms_jerk", "max_jerk", "coarse_solved",
         "num_alternatives", "num_obstacles", "best_known_rad", "peak_rss_mb",
     }  # fmt: skip
-    assert all(set(record) == promised for record in records)
+    assert all(set(line) == promised for line in lines)
     solved, invalid, missed, nothing, broken = records
 
     assert (solved.planner, solved.robot, solved.seed, solved.stage) == (spec, "panda", 3, "repair")

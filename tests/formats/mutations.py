@@ -133,10 +133,12 @@ def as_yaml(data: bytes, rng: random.Random) -> bytes:
     """A YAML text with another structure, or reworded or damaged."""
     if rng.random() < 0.5:
         document = restructured(yaml.load(data, Loader=yaml.CSafeLoader), rng)
-        if rng.random() < 0.5:  # YAML takes most of JSON
-            return json.dumps(document).encode()
-        text = yaml.dump(document, Dumper=yaml.CSafeDumper, allow_unicode=False, default_flow_style=rng.random() < 0.5)
-        return text.encode(errors="replace")
+        flow = rng.random() < 0.3
+        try:
+            text = yaml.dump(document, Dumper=yaml.CSafeDumper, default_flow_style=flow)
+        except UnicodeEncodeError:  # half a surrogate pair; YAML takes most of JSON
+            text = json.dumps(document)
+        return text.encode()
     return rng.choice((reworded, reworded, damaged))(data, rng)
 
 
