@@ -1,5 +1,6 @@
 """Differentiable costs over (robot, scene, trajectories); ensembles of them, and what is added to them."""
 
+from edmp.collision.world import World
 from edmp.costs.base import Cost, Margins, cost_by_name, cost_names, make_cost, register_cost
 from edmp.costs.clearance import SelfCollision, SphereClearance
 from edmp.costs.ensemble import Ensemble, Member
@@ -9,7 +10,6 @@ from edmp.costs.presets import ensemble_by_name, ensemble_names
 from edmp.costs.regularity import JointLimits, Smoothness
 from edmp.costs.schedule import Constant, Linear, Ramp, Schedule, Varying
 from edmp.costs.volume import IntersectionVolume, SweptVolume
-from edmp.costs.world import World
 
 __all__ = [
     "Constant",

@@ -10,14 +10,12 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
 import torch
-import warp as wp
 from torch import Tensor
 
-from edmp.costs.kernels import poses as kernels
-from edmp.costs.launch import launch_rows
-from edmp.costs.world import World
+from edmp.collision.poses import poses
+from edmp.collision.world import World
 from edmp.robots.errors import InvalidInputError, unknown_name
-from edmp.robots.kinematics import body_poses, pull_back
+from edmp.robots.kinematics import pull_back
 from edmp.robots.motion import Motion
 from edmp.scenes.scene import Scene
 
@@ -82,17 +80,6 @@ class Cost(ABC):
             return {}
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
-
-
-def poses(world: World, q: Tensor) -> Tensor:
-    """(batch, waypoint, dof + 1, 4, 4) `body_poses` of ``q`` (batch, waypoint, dof), by the kernel if it is float32."""
-    if q.dtype != torch.float32:
-        return body_poses(world.robot, q)
-    q = q.contiguous()
-    X_WB = q.new_empty(*q.shape[:2], world.robot.num_bodies, 4, 4)
-    inputs, outputs = [world.chain, wp.from_torch(q)], [wp.from_torch(X_WB, dtype=wp.mat44)]
-    launch_rows(kernels.body_poses, len(q), (q.shape[1],), inputs, outputs, world.device)
-    return X_WB
 
 
 def differentiate(function: Callable[..., Tensor], *arguments: Tensor, what: str) -> tuple[Tensor, tuple[Tensor, ...]]:

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from edmp.collision.launch import num_threads
+from edmp.collision.world import World
 from edmp.costs.base import Cost, Margins
 from edmp.costs.clearance import SelfCollision, SphereClearance
-from edmp.costs.launch import num_threads
 from edmp.costs.volume import IntersectionVolume, SweptVolume
-from edmp.costs.world import World
 from edmp.robots.description import load_robot
 from edmp.robots.robot import Robot
 from edmp.scenes.scene import Scene

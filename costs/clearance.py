@@ -9,10 +9,10 @@ import torch
 import warp as wp
 from torch import Tensor
 
+from edmp.collision.launch import launch_rows
+from edmp.collision.world import World
 from edmp.costs.base import Cost, Margins, register_cost
 from edmp.costs.kernels import clearance as kernels
-from edmp.costs.launch import launch_rows
-from edmp.costs.world import World
 from edmp.robots.motion import Motion
 from edmp.robots.robot import Robot
 from edmp.scenes.distance import signed_distance
@@ -109,22 +109,6 @@ class SelfCollision(Cost):
 
     def value_and_gradient(self, world: World, q: Tensor, margins: Margins) -> tuple[Tensor, Tensor]:
         return _launch(kernels.self_cost, world, q, [world.chain], [self.margin])
-
-
-def edges_free(world: World, q: Tensor, *, step: float = 0.02, margin: float = 0.0) -> Tensor:
-    """(batch, n - 1) which straight edges of polylines ``q`` (batch, n, dof) the sphere model finds free.
-
-    Args:
-        world: robot and scene.
-        q: float32, on the world's device.
-        step: no point of the arm moves farther than this between two looks [m].
-        margin: distance that is kept from obstacles [m].
-    """
-    q = q.detach().contiguous()
-    free = torch.empty(len(q), q.shape[1] - 1, dtype=torch.bool, device=q.device)
-    inputs = [world.chain, world.obstacles, wp.from_torch(q), step, margin]
-    launch_rows(kernels.edges_free, len(q), (q.shape[1] - 1,), inputs, [wp.from_torch(free)], world.device)
-    return free
 
 
 def _launch(kernel: wp.Kernel, world: World, q: Tensor, packed: list, parameters: list) -> tuple[Tensor, Tensor]:

@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from edmp.collision.world import World
 from edmp.costs.base import Cost, Margins, make_cost
 from edmp.costs.schedule import Constant, Schedule, schedule_data, schedule_from
-from edmp.costs.world import World
 from edmp.robots.errors import InvalidInputError, unknown_name
 
 _NONE = Constant(0.0)

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from edmp.collision.world import World
 from edmp.costs.base import Cost, Margins, make_cost
-from edmp.costs.world import World
 from edmp.robots.errors import InvalidInputError
 
 

@@ -15,10 +15,10 @@ import torch
 import warp as wp
 from torch import Tensor
 
+from edmp.collision.launch import launch_rows
+from edmp.collision.world import World, obstacle_bounds
 from edmp.costs.base import Cost, Margins, register_cost
 from edmp.costs.kernels import volume as kernels
-from edmp.costs.launch import launch_rows
-from edmp.costs.world import World, obstacle_bounds
 from edmp.robots.motion import Motion
 from edmp.scenes.scene import Scene
 

@@ -14,11 +14,11 @@ import torch
 import warp as wp
 from torch import Tensor
 
-from edmp.costs.clearance import edges_free
+from edmp.collision.free import edges_free
+from edmp.collision.launch import launch_rows
+from edmp.collision.world import World
 from edmp.costs.kernels import clearance as kernels
-from edmp.costs.launch import launch_rows
 from edmp.costs.objective import Objective
-from edmp.costs.world import World
 from edmp.prior.spline import Spline
 
 REPAIR_METRIC = (0.2, 1.0, 0.0)

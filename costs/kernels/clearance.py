@@ -8,7 +8,7 @@ for what is within its margin.
 
 import warp as wp
 
-from edmp.costs.kernels.chain import (
+from edmp.collision.kernels.chain import (
     LANES,
     MAX_BODIES,
     MAX_LINKS,
@@ -28,9 +28,6 @@ from edmp.costs.kernels.chain import (
     posed_pack,
     project,
 )
-from edmp.costs.kernels.free import edge_free, edges_free, rows_free, sphere_gaps
-
-__all__ = ["clearance_cost", "edge_free", "edges_free", "rows_free", "self_cost", "sphere_gaps"]
 
 wp.set_module_options({"enable_backward": False, "fast_math": True})
 

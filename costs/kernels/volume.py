@@ -10,7 +10,7 @@ moment h_i x (their difference).
 
 import warp as wp
 
-from edmp.costs.kernels.chain import (
+from edmp.collision.kernels.chain import (
     LANES,
     MAX_BODIES,
     Chain,

@@ -9,8 +9,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from edmp.connect.search import relaxed_world
-from edmp.costs.world import World
+from edmp.collision.free import relaxed_world
+from edmp.collision.world import World
 from edmp.planner.goals import Refusal, resolve
 from edmp.problem import Problem
 from edmp.result import Stage, Status

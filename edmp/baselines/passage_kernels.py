@@ -9,7 +9,7 @@ Jacobian of the relative motion.
 
 import warp as wp
 
-from edmp.costs.kernels.chain import (
+from edmp.collision.kernels.chain import (
     LANES,
     MAX_BODIES,
     Chain,

@@ -5,8 +5,8 @@ RRT-Connect (Kuffner and LaValle 2000) stops at its first path, which OMPL's pat
 2025) look for shorter paths until their time is up; the best of them is simplified likewise.
 
 OMPL asks about one edge at a time. Its motion validator is a Python class here whose answer is one launch of the kernel
-`edmp.costs.kernels.free.edges_free` for the whole edge; so nothing is looked at state by state, and no resolution of
-OMPL's own matters. OMPL offers no batch of edges, so a launch carries one.
+`edmp.collision.kernels.free.edges_free` for the whole edge; so nothing is looked at state by state, and no resolution
+of OMPL's own matters. OMPL offers no batch of edges, so a launch carries one.
 
 Numbers of iterations depend on time, so a path repeats by its seed only if the search ended before its time did. See
 `_seeded` about OMPL's own way with seeds.
@@ -26,9 +26,9 @@ import numpy as np
 import warp as wp
 
 from edmp.baselines.base import Array, Baseline, Claim, Task
-from edmp.connect.search import relaxed_world
-from edmp.costs.kernels import clearance as kernels
-from edmp.costs.world import World
+from edmp.collision.free import relaxed_world
+from edmp.collision.kernels import free as kernels
+from edmp.collision.world import World
 from edmp.ranges import Range, check_fields
 from edmp.result import Status
 from edmp.robots.errors import MissingDependencyError, unknown_name

@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 
 from edmp.baselines import passage_kernels as kernels
 from edmp.baselines.base import Claim, Task
-from edmp.costs.clearance import edges_free, sphere_centers
-from edmp.costs.kernels.clearance import sphere_gaps
-from edmp.costs.launch import launch_rows
-from edmp.costs.world import World
+from edmp.collision.free import edges_free
+from edmp.collision.kernels.free import sphere_gaps
+from edmp.collision.launch import launch_rows
+from edmp.collision.world import World
+from edmp.costs.clearance import sphere_centers
 from edmp.result import Status
 from edmp.robots.motion import Motion
 from edmp.scenes.distance import scene_distance

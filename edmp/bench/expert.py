@@ -188,8 +188,8 @@ def _straight(judge: Judge, start: Array, ends: Array) -> bool:
 
 def _expert_path(judge: Judge, start: Array, ends: Array, seed: int) -> Array | None:
     """The shortest path that the judge certifies, of `RUNS` searches."""
+    from edmp.collision.free import relaxed_world
     from edmp.connect import connect
-    from edmp.connect.search import relaxed_world
 
     goals = ends[np.arange(RUNS) % len(ends)]
     world = relaxed_world(judge.robot, judge.scene, np.vstack([start, ends]))

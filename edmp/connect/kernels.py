@@ -3,8 +3,8 @@
 
 import warp as wp
 
-from edmp.costs.kernels.chain import Chain, Configuration, Obstacles
-from edmp.costs.kernels.clearance import edge_free
+from edmp.collision.kernels.chain import Chain, Configuration, Obstacles
+from edmp.collision.kernels.free import edge_free
 
 wp.set_module_options({"enable_backward": False})
 

@@ -6,12 +6,10 @@ import numpy as np
 import warp as wp
 from numpy.typing import NDArray
 
+from edmp.collision.free import pack_rows
+from edmp.collision.launch import launch_rows
+from edmp.collision.world import World
 from edmp.connect import kernels
-from edmp.costs.kernels import clearance
-from edmp.costs.launch import launch_rows
-from edmp.costs.world import World
-from edmp.robots.robot import Robot
-from edmp.scenes.scene import Scene
 
 Array = NDArray[np.float64]
 
@@ -55,13 +53,23 @@ def connect(
     path, length = wp.zeros((num, 256, dof), dtype=float, device=device), wp.zeros(num, dtype=int, device=device)
     seeds: wp.array = wp.array((seed + np.arange(num)).astype(np.int32), dtype=int, device=device)
     box = [
-        _pack(limits.lower if lower is None else lower, device),
-        _pack(limits.upper if upper is None else upper, device),
+        pack_rows(limits.lower if lower is None else lower, device),
+        pack_rows(limits.upper if upper is None else upper, device),
     ]
     nodes = wp.empty((num, 2, max_nodes, dof), dtype=float, device=device)
     parents = wp.empty((num, 2, max_nodes), dtype=int, device=device)
     world_ = (world.chain, world.obstacles)
-    inputs = [*world_, _pack(starts, device), _pack(goals, device), seeds, *box, reach, step, margin, max_iterations]
+    inputs = [
+        *world_,
+        pack_rows(starts, device),
+        pack_rows(goals, device),
+        seeds,
+        *box,
+        reach,
+        step,
+        margin,
+        max_iterations,
+    ]
     launch_rows(kernels.rrt_connect, num, (), inputs, [nodes, parents, path, length], device, grain=1)
     if shortcuts:
         inputs = [*world_, seeds, step, margin, shortcuts]
@@ -76,34 +84,3 @@ def connect(
         polyline[0], polyline[-1] = starts[i], goals[i]
         found.append(polyline)
     return found
-
-
-def _pack(values: Array, device: str) -> wp.array:
-    return wp.array(np.ascontiguousarray(values, np.float32), dtype=float, device=device)
-
-
-def free(world: World, q: Array, *, margin: float = 0.0) -> NDArray[np.bool_]:
-    """(n,) which configurations ``q`` (n, dof) the sphere model finds free, ``margin`` [m] away from obstacles."""
-    rows = _pack(q[:, None], world.device)
-    result = wp.zeros((len(q), 1), dtype=wp.bool, device=world.device)
-    inputs = [world.chain, world.obstacles, rows, margin]
-    launch_rows(clearance.rows_free, len(q), (1,), inputs, [result], world.device, grain=64)
-    return result.numpy()[:, 0]
-
-
-def relaxed_world(robot: Robot, scene: Scene, configurations: Array, *, slack: float = 1e-3, device="cpu") -> World:
-    """The world in which the given configurations are free of collision in the sphere model.
-
-    Spheres stick out of the geometry that they cover, so a start or goal that truly is free may look as if it were
-    not. The spheres that overlap something there are shrunk until they clear it by ``slack`` [m]; all others stay.
-    Only a judge can tell whether a path found with fewer millimetres is free. Pairs of links that spheres cannot tell
-    apart (`edmp.costs.world.separable_pairs`) are left to it too.
-    """
-    world = World.of(robot, scene, device=device, only_separable=True)
-    n, num = len(configurations), len(robot.spheres)
-    q = _pack(configurations, device)
-    gaps = [wp.zeros((n, num), dtype=float, device=device) for _ in range(2)]
-    wp.launch(clearance.sphere_gaps, dim=n, inputs=[world.chain, world.obstacles, q, *gaps], device=device)
-    environment, pairs = (gap.numpy().min(axis=0) for gap in gaps)
-    by = np.maximum(np.maximum(slack - environment, (slack - pairs) / 2), 0.0)
-    return world.shrunk(by) if by.any() else world

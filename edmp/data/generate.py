@@ -226,8 +226,8 @@ def _make_shard(out: str, settings: GenerateSettings, shard: int) -> tuple[int, 
 
 def _expert_paths(robot: Robot, family: str, rng: np.random.Generator, s: GenerateSettings) -> tuple[Array, int]:
     """(n, 16, dof) smooth collision-free splines in one random scene, and the number of queries tried."""
+    from edmp.collision.world import World
     from edmp.connect import connect
-    from edmp.costs.world import World
     from edmp.scenes.generators import generate as generate_scene
 
     generated = generate_scene(family, rng)
@@ -249,7 +249,7 @@ def _expert_paths(robot: Robot, family: str, rng: np.random.Generator, s: Genera
 
 def _pairs(robot, world, tasks: Array, rng: np.random.Generator, count: int, margin: float) -> tuple[Array, Array]:
     """(count, dof) starts and goals: task to task, near home to task, anywhere to task."""
-    from edmp.connect.search import free
+    from edmp.collision.free import free
 
     limits = robot.limits
     width = limits.upper - limits.lower
@@ -276,7 +276,7 @@ def _free_task_configurations(
     robot: Robot, world, generated, rng: np.random.Generator, count: int, margin: float
 ) -> Array:
     """(n, dof) collision-free configurations with the tool at poses that the scene family calls useful."""
-    from edmp.connect.search import free
+    from edmp.collision.free import free
     from edmp.data.task_poses import task_configurations
 
     q = task_configurations(robot, generated.targets(rng, count), rng)

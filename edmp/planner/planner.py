@@ -14,9 +14,10 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
-from edmp.connect.search import connect, relaxed_world
+from edmp.collision.free import relaxed_world
+from edmp.collision.world import checked_device
+from edmp.connect.search import connect
 from edmp.costs import Cost, Ensemble, Objective, Term, World, ensemble_by_name
-from edmp.costs.world import checked_device
 from edmp.descent import Descent
 from edmp.planner.call import Call
 from edmp.planner.certify import Docket

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from edmp.costs.world import World
+from edmp.collision.world import World
 from edmp.prior.spline import Spline
 from edmp.robots.errors import InvalidInputError
 

@@ -20,8 +20,7 @@ from edmp.baselines.sampling_based import (
     RrtConnect,
     RrtConnectSettings,
 )
-from edmp.connect.search import free
-from edmp.costs.clearance import edges_free
+from edmp.collision.free import edges_free, free
 from edmp.result import Status
 from edmp.robots import load_robot
 from edmp.robots.errors import InvalidInputError, MissingDependencyError, UnknownNameError

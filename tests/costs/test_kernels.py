@@ -11,9 +11,9 @@ import torch
 import warp as wp
 from cost_cases import TETRAHEDRON, random_motion, random_scene
 
+from edmp.collision.kernels import free as kernels
+from edmp.collision.launch import launch_rows
 from edmp.costs import IntersectionVolume, Margins, SelfCollision, SphereClearance, SweptVolume, World
-from edmp.costs.kernels import clearance as kernels
-from edmp.costs.launch import launch_rows
 from edmp.robots import Link, LinkBox, Motion, Robot
 from edmp.scenes import Box, Capsule, Cylinder, Scene, Sphere
 

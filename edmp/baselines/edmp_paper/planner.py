@@ -31,9 +31,9 @@ from torch import Tensor
 
 from edmp.baselines.base import Array, Baseline, Claim, Task
 from edmp.baselines.edmp_paper.ddpm import DdpmPrior
+from edmp.collision.free import edges_free
 from edmp.costs import World, ensemble_by_name
 from edmp.costs.base import Margins
-from edmp.costs.clearance import edges_free
 from edmp.costs.ensemble import Ensemble
 from edmp.costs.volume import SweptVolume
 from edmp.prior.checkpoint import bundled_priors, load_prior

@@ -13,7 +13,7 @@ import warp as wp
 from torch import Tensor
 
 from edmp.baselines.mpinets import grouping_kernels as kernels
-from edmp.costs.launch import launch_rows
+from edmp.collision.launch import launch_rows
 
 
 def farthest_points(p: Tensor, count: int) -> Tensor:

@@ -4,7 +4,7 @@
 
 import warp as wp
 
-from edmp.costs.kernels.chain import (
+from edmp.collision.kernels.chain import (
     BOX,
     LANES,
     MAX_BODIES,

@@ -14,7 +14,7 @@ import torch
 import warp as wp
 from numpy.typing import NDArray
 
-from edmp.costs.kernels import chain as k
+from edmp.collision.kernels import chain as k
 from edmp.robots.errors import InvalidInputError
 from edmp.robots.kinematics import body_poses
 from edmp.robots.robot import Robot

@@ -2,7 +2,7 @@
 
 import warp as wp
 
-from edmp.costs.kernels.chain import MAX_BODIES, Chain, configuration, forward_kinematics
+from edmp.collision.kernels.chain import MAX_BODIES, Chain, configuration, forward_kinematics
 
 wp.set_module_options({"enable_backward": False, "fast_math": True})
 
