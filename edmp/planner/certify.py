@@ -19,6 +19,7 @@ from edmp.robots.robot import Robot
 from edmp.timing import retime_spline
 from edmp.trajectory import Trajectory, clamped_spline, path_length
 from edmp.validate import Judge, Verdict
+from edmp.validate.judge import LIMIT_ROUNDING
 
 Array = NDArray[np.float64]
 
@@ -91,6 +92,7 @@ def certify(
         control_points[0], control_points[-1] = query.start, query.goals[goal]
         for whole in query.whole(control_points, goal):
             path = clamped_spline(whole)(np.linspace(0.0, 1.0, settings.path_waypoints))
+            path = without_rounding(judge.robot, path)
             path[0], path[-1] = whole[0], whole[-1]
             if np.abs(whole - whole[0]).max() <= GOAL_TOLERANCE:  # what moves is rounding: the arm stays
                 whole = np.repeat(whole[:1], len(whole), axis=0)
@@ -140,7 +142,13 @@ def _timed(control_points: Array, robot: Robot, docket: Docket, **options: int) 
     begin = time.perf_counter()
     trajectory = retime_spline(control_points, robot.limits, joint_names=robot.joint_names, **options)
     docket.spent("timing", begin)
-    return trajectory
+    return replace(trajectory, positions=without_rounding(robot, trajectory.positions))
+
+
+def without_rounding(robot: Robot, q: Array) -> Array:
+    """``q`` (n, dof) without what the evaluation of a spline along a limit adds to it by rounding."""
+    inside = robot.clipped(q)
+    return np.where(np.abs(q - inside) < LIMIT_ROUNDING, inside, q)
 
 
 def _judged(positions: Array, path: Array, judge: Judge, docket: Docket, **options: float) -> Verdict | None:

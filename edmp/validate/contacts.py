@@ -1,7 +1,7 @@
 """Contacts that a motion may begin or end with: what rests on something, and what the robot names.
 
-Two bodies that touch no deeper than `REST_TOLERANCE` where a path begins or ends are at rest there, which is no
-penetration. Pairs that the robot names (`Robot.with_allowed_contacts`) may touch deeper where the path begins. Of such
+A link that touches an obstacle no deeper than `REST_TOLERANCE` where a path begins or ends is at rest there, which is
+no penetration. Pairs that the robot names (`Robot.with_allowed_contacts`) may touch deeper where the path begins. Of such
 a pair the judge proves, with the same inequalities as everything else (`edmp.validate.certify`):
 
 - from the beginning until it has parted, it is nowhere deeper than `REST_TOLERANCE`, or deeper by that than it was;
@@ -91,8 +91,14 @@ def proofs_with_contacts(
 def way_out(
     prober: Prober, poses: Poses, touch: Touch, named: Collection[tuple[str, str]]
 ) -> tuple[float, Array] | None:
-    """Depth [m] and direction (3,) of a contact with which a motion may begin: a shallow, or a named one; else None."""
-    most = _DEEPEST if prober.names(touch.pair)[:2] in named else REST_TOLERANCE
+    """Depth [m] and direction (3,) of a contact with which a motion may begin: a shallow, or a named one; else None.
+
+    The arm rests on things, not on itself.
+    """
+    link, other, with_self = prober.names(touch.pair)
+    if with_self:
+        return None
+    most = _DEEPEST if (link, other) in named else REST_TOLERANCE
     return prober.excess(poses, touch, most)
 
 
