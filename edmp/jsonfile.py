@@ -156,7 +156,7 @@ class JsonNode:
 
     def whole_array(self, *shape: int | None) -> NDArray[np.int64]:
         """`array`, of whole numbers."""
-        array = self.array(*shape)
+        array = self.array(*shape)  # up to 1e9: they are whole numbers of 32 bits, too
         if (array != np.round(array)).any():
             self.fail(f"expected whole numbers, got {array[array != np.round(array)][0]:g}")
         return array.astype(np.int64)

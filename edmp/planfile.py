@@ -238,7 +238,7 @@ _SHAPES: Mapping[str, tuple[type, Callable[[Any], Document], Callable[[JsonNode]
     "mesh": (
         Mesh,
         lambda s: {"vertices": s.vertices.tolist(), "faces": s.faces.tolist()},
-        lambda d: Mesh(d["vertices"].array(None, 3), d["faces"].whole_array(None, 3)),
+        lambda d: Mesh(d["vertices"].array(None, 3), d["faces"].whole_array(None, 3).astype(np.int32)),
     ),
 }
 

@@ -68,8 +68,11 @@ def load_mesh(path: Path) -> tuple[Array, NDArray[np.int64]]:
     vertices = np.asarray(mesh.vertices, dtype=np.float64)
     if len(vertices) < 4 or not np.isfinite(vertices).all():
         raise FileFormatError(f"{path}: a mesh of {len(vertices)} vertices, or with non-finite ones")
+    faces = np.asarray(mesh.faces, dtype=np.int64)
+    if len(faces) and not (faces.min() >= 0 and faces.max() < len(vertices)):
+        raise FileFormatError(f"{path}: its triangles name vertices {faces.min()} to {faces.max()} of {len(vertices)}")
     unique, index = np.unique(vertices, axis=0, return_inverse=True)
-    return unique, index.reshape(-1)[np.asarray(mesh.faces)].astype(np.int64)
+    return unique, index.reshape(-1)[faces].astype(np.int64)
 
 
 def box_points(size: Any, place: str) -> Array:

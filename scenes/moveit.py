@@ -219,7 +219,7 @@ def _mesh(node: YamlNode) -> Shape:
         corners = triangle.need("vertex_indices") if triangle.is_mapping else triangle
         faces.append(corners.indices(3))
     try:
-        return Mesh(np.array(vertices), np.array(faces, dtype=np.int32))
+        return Mesh(np.array(vertices), np.array(faces))
     except InvalidInputError as error:
         node.refuse(error)
 

@@ -10,6 +10,8 @@ Slots without volume (zero extents) are empty. The world is the frame of the rob
 
 from __future__ import annotations
 
+import contextlib
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,13 +19,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edmp.robots.errors import FileFormatError, InvalidInputError, MissingDependencyError, unknown_name
+from edmp.robots.errors import EdmpError, FileFormatError, InvalidInputError, MissingDependencyError, unknown_name
 from edmp.scenes.franka_tasks import DOF, Array, box, cylinder, scene_of
 from edmp.scenes.scene import Scene
 from edmp.scenes.shapes import Shape
 
 SOLUTIONS = {"global": "global_solutions", "hybrid": "hybrid_solutions"}
 """Data sets by the expert that made them."""
+
+MAX_ROWS = 2 * 10**7
+MAX_NUMBERS = 10**5
+"""Rows, and numbers in one; those that were published have 3 million rows of 350."""
 
 _CUBOID = ("cuboid_dims", "cuboid_centers", "cuboid_quaternions")
 _CYLINDER = ("cylinder_radii", "cylinder_heights", "cylinder_centers", "cylinder_quaternions")
@@ -88,22 +94,22 @@ def read_expert_paths(
         return paths, [_scene(file, int(row), path) for row in rows] if scenes else []
 
 
-def _open(path: str | Path) -> Any:
+@contextlib.contextmanager
+def _open(path: str | Path) -> Iterator[Any]:
     """The file, open for reading, its data sets of the right shapes."""
     try:
         import h5py
     except ImportError as error:
         raise MissingDependencyError(f"reading {path} needs h5py: pip install edmp[data]") from error
     try:
-        file = h5py.File(path, "r")
-    except OSError as error:
-        raise FileFormatError(f"{path}: cannot be read as HDF5: {error}") from error
-    try:
-        _check(file, path)
-    except BaseException:
-        file.close()
+        with h5py.File(path, "r") as file:
+            _check(file, path)
+            yield file
+    except EdmpError:
         raise
-    return file
+    # What h5py raises wherever it stumbles over damage; a data set is only read when it is asked for.
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError, MemoryError) as error:
+        raise FileFormatError(f"{path}: cannot be read as HDF5, or damaged: {error}") from error
 
 
 def _check(file: Any, path: str | Path) -> None:
@@ -113,13 +119,25 @@ def _check(file: Any, path: str | Path) -> None:
     groups = (_CUBOID, _CYLINDER) if any(key in file for key in _CYLINDER) else (_CUBOID,)
     if missing := [key for keys in groups for key in keys if key not in file]:
         raise FileFormatError(f"{path}: has no {', '.join(missing)}")
+    keys = (*present, *(key for keys in groups for key in keys))
+    for key in keys:
+        _check_kind(file[key], f"{path}: {key}")
     rows = len(file[present[0]])
     for key in present:
         if file[key].ndim != 3 or file[key].shape[2] != DOF or file[key].shape[1] < 2:
             raise FileFormatError(f"{path}: {key} should be (N, 50, {DOF}), got {file[key].shape}")
-    for key in (*present, *(key for keys in groups for key in keys)):
+    for key in keys:
         if len(file[key]) != rows:
             raise FileFormatError(f"{path}: {key} has {len(file[key])} rows, {present[0]} has {rows}")
+
+
+def _check_kind(data: Any, place: str) -> None:
+    """Numbers, row by row; no row, and no column of first joints, takes more memory than it may."""
+    shape = getattr(data, "shape", None)
+    if not shape or data.dtype.kind not in "fiu":
+        raise FileFormatError(f"{place}: expected an array of numbers (N, ...)")
+    if len(shape) > 3 or math.prod(shape[1:]) > MAX_NUMBERS or shape[0] > MAX_ROWS:
+        raise FileFormatError(f"{place}: an array {shape}; at most {MAX_ROWS} rows of {MAX_NUMBERS} numbers")
 
 
 def _scene(file: Any, row: int, path: str | Path) -> Scene:

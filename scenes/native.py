@@ -139,17 +139,19 @@ def _mesh(item: YamlNode) -> Shape:
     factor = scale.number() if scale else 1.0
     if scale and factor <= 0:
         scale.fail(f"scale must be positive, got {factor}")
+    vertices: Array
+    faces: NDArray[Any]
     if file := item.get("file"):
         vertices, faces = _mesh_file(file)
     else:
         if item.get("vertices") is None:
             item.fail("a mesh needs either file, or vertices and faces")
         vertices = np.array([vertex.numbers(3) for vertex in item.need("vertices")])
-        faces = np.array([face.indices(3) for face in item.need("faces")], dtype=np.int32)
+        faces = np.array([face.indices(3) for face in item.need("faces")])
     return Mesh(vertices * factor, faces)
 
 
-def _mesh_file(file: YamlNode) -> tuple[Array, NDArray[np.int32]]:
+def _mesh_file(file: YamlNode) -> tuple[Array, NDArray[np.int64]]:
     """Vertices and faces of a mesh file (obj, stl, ply, ...) named relative to the YAML file."""
     import trimesh
 
@@ -160,7 +162,7 @@ def _mesh_file(file: YamlNode) -> tuple[Array, NDArray[np.int32]]:
         mesh: Any = trimesh.load(path, force="mesh")
     except Exception as error:  # trimesh's readers raise whatever they stumble over
         file.fail(f"mesh file {path} cannot be read: {error}")
-    return np.asarray(mesh.vertices, np.float64), np.asarray(mesh.faces, np.int32)
+    return np.asarray(mesh.vertices, np.float64), np.asarray(mesh.faces, np.int64)
 
 
 TYPES: Mapping[str, tuple[tuple[str, ...], Callable[[YamlNode], Shape]]] = {

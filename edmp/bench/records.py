@@ -307,7 +307,7 @@ def read_runs(path: str | Path) -> list[Run]:
 
 
 def _run(node: JsonNode) -> Run:
-    run = {name: value.plain() for name, value in node.items()}
+    run = {name: value.plain() for name, value in node.items() if not value.is_null}
     for key in ("command", "date", "machine", "cpu", "robot"):
         if (value := node.get(key)) is not None:
             value.text()

@@ -17,7 +17,7 @@ from edmp.bench.examine import END_TOLERANCE, goals_of, reaches
 from edmp.bench.problems import BenchProblem
 from edmp.bench.records import Record
 from edmp.problem import Problem
-from edmp.robots.errors import MissingDependencyError
+from edmp.robots.errors import InvalidInputError, MissingDependencyError
 from edmp.robots.robot import Robot
 
 Array = NDArray[np.float64]
@@ -65,6 +65,9 @@ def rejudge(
         step: no joint moves more than this between two looks [rad].
         workers: processes; all cores if not given.
         on_opinion: called as they come.
+
+    Raises:
+        InvalidInputError: a line keeps no path, or one that is not its robot's.
     """
     by_key = {(problem.set, problem.index): problem for problem in problems}
     work = [(r, by_key[r.set, r.index], step) for r in records if r.solved and (r.set, r.index) in by_key]
@@ -87,8 +90,15 @@ def _opinion(work: tuple[Record, BenchProblem, float]) -> Opinion:
     from edmp.validate.dense import dense_collisions
 
     record, entry, step = work
+    if record.robot is None or record.path is None:
+        raise InvalidInputError(f"{entry.set}/{entry.index} of {record.planner}: the line keeps no path, or no robot")
     problem = entry.load(record.robot)
     path = np.array(record.path, dtype=np.float64)
+    if path.shape[1:] != (problem.robot.dof,):
+        raise InvalidInputError(
+            f"{entry.set}/{entry.index} of {record.planner}: a path {path.shape} for {record.robot} with "
+            f"{problem.robot.dof} joints"
+        )
     own = dense_collisions(problem.robot, problem.scene, path, step, first_only=True)
     try:
         arm = with_mesh_hulls(problem.robot)

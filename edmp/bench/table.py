@@ -116,7 +116,7 @@ def _summary(
         time_max=float(times.max()),
         ready_median=_median(_known(solved, "ready_s")),
         length=_mean(_known(solved, "length_rad")),
-        length_ratio=sum(record.length_rad for record in compared) / known if compared else math.nan,
+        length_ratio=sum(_known(compared, "length_rad")) / known if compared else math.nan,
         duration=_mean(_known(solved, "duration_s")),
         clearance=_median(_known(solved, "min_clearance_m")),
         sparc=_median(_known(solved, "sparc")),

@@ -110,7 +110,7 @@ class Solver:
         try:
             problem = entry.load(job.robot)
             record = with_problem(record, problem)
-            planner = self._planner(problem, (record.robot, record.gripper_width))
+            planner = self._planner(problem, (problem.robot.name, record.gripper_width))
             self._enter(PLANNING)
             begin = time.perf_counter()
             claim = planner.plan(problem, job.seed)

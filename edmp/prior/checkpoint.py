@@ -108,9 +108,8 @@ class Card:
         if version is not None and version.integer() > FORMAT_VERSION:
             node.fail(f"format version {version.value}, but this edmp reads up to {FORMAT_VERSION}: upgrade edmp")
         dof = node["dof"].integer(1, MAX_JOINTS)
-        texts = {key: value.text() for key in ("command", "date") if (value := node.get(key)) is not None}
-        plain = {key: value.keys_plain() for key in ("data", "metrics") if (value := node.get(key)) is not None}
-        seed = node.get("seed")
+        seed, command, date = (node.get(key) for key in ("seed", "command", "date"))
+        data, metrics = (node.get(key) for key in ("data", "metrics"))
         return cls(
             architecture=node["architecture"].text(),
             config=node["config"].keys_plain(),
@@ -118,9 +117,11 @@ class Card:
             dof=dof,
             lower=tuple(node["lower"].array(dof).tolist()),
             upper=tuple(node["upper"].array(dof).tolist()),
+            data={} if data is None else data.keys_plain(),
             seed=0 if seed is None else seed.integer(0, 2**64),
-            **texts,
-            **plain,
+            command="" if command is None else command.text(),
+            date="" if date is None else date.text(),
+            metrics={} if metrics is None else metrics.keys_plain(),
         )
 
 

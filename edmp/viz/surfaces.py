@@ -138,17 +138,17 @@ _CONVEX: Mapping[type, tuple[Callable[[Any], Array], Shape]] = {
 
 
 @cache
-def _faces_of(kind: type) -> NDArray[np.int64]:
+def _faces_of(nominal: Shape) -> NDArray[np.int64]:
     """(F, 3) outward triangles of a convex shape, whatever its size: a hull of its own would fail where it is tiny."""
-    vertices, nominal = _CONVEX[kind]
-    return hull_faces(vertices(nominal))
+    return hull_faces(_CONVEX[type(nominal)][0](nominal))
 
 
 def triangles_of(shape: Shape) -> tuple[Array, NDArray[np.int64]]:
     """Vertices (V, 3) and outward faces (F, 3) of a shape in its own frame."""
     if isinstance(shape, Mesh):
         return shape.vertices, shape.faces.astype(np.int64)
-    return _CONVEX[type(shape)][0](shape), _faces_of(type(shape))
+    vertices, nominal = _CONVEX[type(shape)]
+    return vertices(shape), _faces_of(nominal)
 
 
 def obstacle_surface(obstacle: Obstacle, color: Color) -> Surface:

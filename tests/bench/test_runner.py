@@ -120,7 +120,7 @@ def four(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_free_problems(tmp_path_factory.mktemp("problems"), {"a": 4})
 
 
-def mishaps(four: Path, out: Path, settings: RunSettings) -> list[dict]:
+def mishaps(four: Path, out: Path, settings: RunSettings) -> list[Record]:
     records = run_problems(find_problems(four), parse_specs([MISHAPS], {}), out, settings)
     assert not multiprocessing.active_children()
     assert records == read_records(out)
@@ -128,11 +128,11 @@ def mishaps(four: Path, out: Path, settings: RunSettings) -> list[dict]:
 
 
 @pytest.fixture(scope="module")
-def by_one(four: Path, tmp_path_factory: pytest.TempPathFactory) -> list[dict]:
+def by_one(four: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Record]:
     return mishaps(four, tmp_path_factory.mktemp("by_one") / "r.jsonl", RunSettings(timeout=1.0))
 
 
-def test_crashes_and_hangs_cost_one_problem_each(by_one: list[dict]) -> None:
+def test_crashes_and_hangs_cost_one_problem_each(by_one: list[Record]) -> None:
     first, hung, third, crashed = by_one
     assert first.solved
     assert third.solved
@@ -143,14 +143,14 @@ def test_crashes_and_hangs_cost_one_problem_each(by_one: list[dict]) -> None:
     assert crashed.message == "the process was killed by SIGSEGV while planning"
 
 
-def test_two_processes_find_the_same_as_one(four: Path, by_one: list[dict], tmp_path: Path) -> None:
+def test_two_processes_find_the_same_as_one(four: Path, by_one: list[Record], tmp_path: Path) -> None:
     by_two = mishaps(four, tmp_path / "r.jsonl", RunSettings(timeout=1.0, workers=2))
     assert list(map(without_times, by_two)) == list(map(without_times, by_one))
     assert read_runs(tmp_path / "r.jsonl")[0]["workers"] == 2
 
 
 def test_over_ray_it_is_the_same(
-    four: Path, by_one: list[dict], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    four: Path, by_one: list[Record], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("ray", reason="Ray is not installed: pip install edmp[ray]")
     monkeypatch.delenv("RAY_ADDRESS", raising=False)

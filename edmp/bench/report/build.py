@@ -211,7 +211,11 @@ def _length(
     blocks: list[Block] = [Table(headings, rows, left=2, strong=_totals(summaries)), Paragraph(text)]
     ratios: dict[str, Array] = {
         planner: np.array(
-            [r.length_rad / best.lengths[r.problem] for r in group if r.solved and r.problem in best.lengths]
+            [
+                r.length_rad / best.lengths[r.problem]
+                for r in group
+                if r.solved and r.length_rad is not None and r.problem in best.lengths
+            ]
         )
         for planner, group in groups.items()
     }

@@ -64,8 +64,8 @@ def solved_over_time(sets: Mapping[str, ByPlanner], planners: Mapping[str, Look]
     single = len(sets) == 1
     figure, panels = subplots(rows, columns, width=WIDTH, height=3.9 if single else 0.9 + 1.95 * rows)
     shown = [r for group in sets.values() for p in planners for r in group.get(p, ()) if r.time_s]
-    low = 0.8 * min((r.time_s for r in shown if r.solved), default=0.1)
-    high = 1.25 * max((r.time_s for r in shown), default=1.0)
+    low = 0.8 * min((r.time_s for r in shown if r.solved and r.time_s), default=0.1)
+    high = 1.25 * max((r.time_s for r in shown if r.time_s), default=1.0)
     for i, (axes, (name, group)) in enumerate(zip(panels, sets.items(), strict=False)):
         for planner, look in planners.items():
             at, share = solved_within(group.get(planner, ()))
@@ -122,7 +122,8 @@ def length_ratios(ratios: Mapping[str, Array], planners: Mapping[str, Look]) -> 
 def time_over_obstacles(records: ByPlanner, planners: Mapping[str, Look]) -> Figure:
     """Median time of problems with about as many obstacles; quartiles as bands, if these are few."""
     figure, (axes,) = subplots(1, 1, width=WIDTH, height=3.9)
-    edges = _bins([r.num_obstacles for p in planners for r in records.get(p, ()) if is_placed(r)])
+    placed = [r for p in planners for r in records.get(p, ()) if is_placed(r)]
+    edges = _bins([r.num_obstacles for r in placed if r.num_obstacles is not None])
     everything: list[float] = []
     for planner, look in planners.items():
         mine = [r for r in records.get(planner, ()) if is_placed(r)]
