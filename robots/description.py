@@ -36,7 +36,7 @@ _KEYS = {
     ),
     "joint": (
         {"name", "kind", "position", "velocity", "acceleration", "jerk"},
-        {"xyz", "rpy", "quaternion", "effort", "continuous"},
+        {"xyz", "rpy", "quaternion", "effort", "continuous", "parent"},
     ),
     "link": (
         {"name", "body"},
@@ -168,7 +168,8 @@ def _joints(entries: Any, place: str) -> tuple[tuple[Joint, ...], Limits]:
         continuous = _continuous(entry, here)
         if continuous:  # from a start within half a turn of zero, the nearest goal is within a turn
             lower, upper = min(lower, -2 * np.pi), max(upper, 2 * np.pi)
-        joints.append(Joint(str(entry["name"]), entry["kind"], entry_pose(entry, here), continuous))
+        parent = _parent(entry, len(joints), here)
+        joints.append(Joint(str(entry["name"]), entry["kind"], entry_pose(entry, here), continuous, parent))
         rows.append([lower, upper, *rates, effort])
     _check_unique([joint.name for joint in joints], place)
     return tuple(joints), Limits(*np.array(rows).T.copy())
@@ -182,6 +183,16 @@ def _continuous(entry: Mapping[str, Any], place: str) -> bool:
     if continuous and entry["kind"] != "revolute":
         raise FileFormatError(f"{place}: continuous: true; only a revolute joint can be")
     return continuous
+
+
+def _parent(entry: Mapping[str, Any], index: int, place: str) -> int | None:
+    """The body that carries joint ``index``: the key ``parent``, by default the body of the joint before."""
+    parent = entry.get("parent")
+    if parent is not None and (isinstance(parent, bool) or not isinstance(parent, int) or not 0 <= parent <= index):
+        raise FileFormatError(
+            f"{place}: parent {parent!r}; expected the number of a body that is listed before, 0 (the base) to {index}"
+        )
+    return parent
 
 
 def _links(entries: Any, dof: int, place: str) -> tuple[Link, ...]:

@@ -38,6 +38,7 @@ def document_of(robot: Robot) -> Document:
                 "name": joint.name,
                 "kind": joint.kind,
                 **({"continuous": True} if joint.continuous else {}),
+                **({} if robot.parents[i] == i else {"parent": robot.parents[i]}),
                 **pose_entry(joint.X_PJ),
                 "position": _rounded([limits.lower[i], limits.upper[i]]),
                 "velocity": _rounded(limits.velocity[i]),

@@ -283,8 +283,9 @@ def link_interfaces(robot: Robot, link: Link) -> list[Interface]:
     """The round joints through which a link touches its neighbours, in the link's frame."""
     interfaces = []
     X_LB = inverse(link.X_BL)
+    carrier = (None, *robot.parents)  # of each body
     for other in robot.links:
-        if abs(other.body - link.body) != 1 or not other.hulls_B:
+        if not other.hulls_B or (carrier[other.body] != link.body and carrier[link.body] != other.body):
             continue
         joint = robot.joints[max(other.body, link.body) - 1]
         if joint.kind != "revolute":

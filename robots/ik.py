@@ -95,6 +95,8 @@ def solve_ik(
     about = q[0] + spread * torch.randn(num_near, robot.dof, generator=generator, dtype=torch.float64)
     q = torch.cat([q, about.clamp(lower, upper)])
     chain = _Chain(robot)
+    elsewhere = ~torch.as_tensor(robot.moves[:, robot.tool.body])
+    q[:, elsewhere] = q[0, elsewhere]  # what does not move the tool has no reason to move
     goal = torch.as_tensor(X_WT)
     settings = _Settings(max_iterations, position_tolerance, rotation_tolerance, enough)
     with one_torch_thread():
@@ -140,10 +142,10 @@ class _Chain:
     """The joints as stacked tensors: a forward pass and Jacobian without going through Python objects."""
 
     def __init__(self, robot: Robot) -> None:
-        count = robot.tool.body
         self.dof = robot.dof
-        self.X_PJ = [torch.as_tensor(joint.X_PJ) for joint in robot.joints[:count]]
-        self.revolute = [joint.kind == "revolute" for joint in robot.joints[:count]]
+        self.columns = np.flatnonzero(robot.moves[:, robot.tool.body]).tolist()  # the joints that move the tool
+        self.X_PJ = [torch.as_tensor(robot.joints[i].X_PJ) for i in self.columns]
+        self.revolute = [robot.joints[i].kind == "revolute" for i in self.columns]
         self.R_W0, self.p_W0 = torch.as_tensor(robot.X_W0[:3, :3]), torch.as_tensor(robot.X_W0[:3, 3])
         self.R_BT, self.p_BT = torch.as_tensor(robot.tool.X_BT[:3, :3]), torch.as_tensor(robot.tool.X_BT[:3, 3])
 
@@ -153,7 +155,7 @@ class _Chain:
         R, p = self.R_W0.expand(n, 3, 3), self.p_W0.expand(n, 3)
         cos, sin = torch.cos(q), torch.sin(q)
         axes, origins = [], []
-        for i, (X, revolute) in enumerate(zip(self.X_PJ, self.revolute, strict=True)):
+        for i, X, revolute in zip(self.columns, self.X_PJ, self.revolute, strict=True):
             p = p + R @ X[:3, 3]
             R = R @ X[:3, :3]
             axes.append(R[:, :, 2])
@@ -170,8 +172,8 @@ class _Chain:
         axis, origin = torch.stack(axes, dim=-1), torch.stack(origins, dim=-1)
         turns = torch.tensor(self.revolute)
         turning = torch.linalg.cross(axis, p[:, :, None] - origin, dim=1)
-        J[:, :3, : len(axes)] = torch.where(turns, turning, axis)
-        J[:, 3:, : len(axes)] = axis * turns
+        J[:, :3, self.columns] = torch.where(turns, turning, axis)
+        J[:, 3:, self.columns] = axis * turns
         return R, p, J
 
 

@@ -19,14 +19,13 @@ def body_poses(robot: Robot, q: Tensor) -> Tensor:
         q: (..., dof) configurations [rad or m].
 
     Returns:
-        (..., dof + 1, 4, 4): ``X_WB`` of body 0 (the base) to body dof (moved by the last joint), in the dtype and on
+        (..., dof + 1, 4, 4): ``X_WB`` of body 0 (the base) to body dof (moved by joint dof - 1), in the dtype and on
         the device of ``q``.
     """
     X_WB = torch.as_tensor(robot.X_W0).to(q).expand(*q.shape[:-1], 4, 4)
     poses = [X_WB]
-    for i, joint in enumerate(robot.joints):
-        X_WB = X_WB @ torch.as_tensor(joint.X_PJ).to(q) @ _joint_motion(joint.kind, q[..., i])
-        poses.append(X_WB)
+    for i, (joint, parent) in enumerate(zip(robot.joints, robot.parents, strict=True)):
+        poses.append(poses[parent] @ torch.as_tensor(joint.X_PJ).to(q) @ _joint_motion(joint.kind, q[..., i]))
     return torch.stack(poses, dim=-3)
 
 
@@ -61,7 +60,7 @@ def jacobian(robot: Robot, q: Tensor) -> Tensor:
     p_WT = (X_WB[..., robot.tool.body, :, :] @ torch.as_tensor(robot.tool.X_BT).to(q))[..., :3, 3]
     axis_W, origin_W = X_WB[..., 1:, :3, 2], X_WB[..., 1:, :3, 3]
     revolute = torch.tensor([[joint.kind == "revolute"] for joint in robot.joints], device=q.device)
-    moves_tool = torch.arange(1, robot.dof + 1, device=q.device)[:, None] <= robot.tool.body
+    moves_tool = torch.as_tensor(robot.moves[:, robot.tool.body, None], device=q.device)
     linear = torch.where(revolute, torch.linalg.cross(axis_W, p_WT.unsqueeze(-2) - origin_W), axis_W)
     angular = torch.where(revolute, axis_W, torch.zeros_like(axis_W))
     return torch.cat([linear * moves_tool, angular * moves_tool], dim=-1).transpose(-1, -2)
@@ -84,7 +83,7 @@ def pull_back(robot: Robot, X_WB: Tensor, gradient: Tensor) -> Tensor:
     force, by_axis = gradient[..., :3, 3], gradient[..., :3, :3]
     moment = torch.linalg.cross(X_WB[..., :3, 3], force)
     moment = moment + torch.linalg.cross(X_WB[..., :3, :3], by_axis, dim=-2).sum(-1)
-    moved = torch.ones(robot.dof, robot.num_bodies, dtype=X_WB.dtype, device=X_WB.device).triu(1)  # joint i, body i + 1
+    moved = torch.as_tensor(robot.moves, dtype=X_WB.dtype, device=X_WB.device)
     force, moment = moved @ force, moved @ moment
     axis_W, origin_W = X_WB[..., 1:, :3, 2], X_WB[..., 1:, :3, 3]
     turning = (axis_W * (moment - torch.linalg.cross(origin_W, force))).sum(-1)

@@ -21,7 +21,7 @@ START_TOLERANCE = 1e-3
 
 @dataclass(frozen=True, eq=False)
 class Joint:
-    """One moving joint of a serial chain.
+    """One moving joint of an arm, or of a tree of arms.
 
     Attributes:
         name: joint name, as in the URDF.
@@ -30,12 +30,15 @@ class Joint:
             or slides along, the z axis of J (loaders align the frame so), and the body it moves takes J as its frame.
         continuous: a revolute joint that turns without end: positions a whole turn apart are the same, and any number
             of turns is allowed. Its `Limits` are only the range that motions are looked for in, at least -2 pi to 2 pi.
+        parent: index of the body P that carries the joint; None is the body that the joint before it moves. So a robot
+            may branch: two arms on a torso are two chains that begin at the same body.
     """
 
     name: str
     kind: str
     X_PJ: Array
     continuous: bool = False
+    parent: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,13 +143,13 @@ class AllowedContact:
 
 @dataclass(frozen=True, eq=False)
 class Robot:
-    """A serial arm. Frozen: `with_base`, `with_tool`, `with_gripper` and `with_attachment` return changed copies.
+    """An arm, or a tree of them. Frozen: `with_base`, `with_tool`, `with_gripper`, `with_attachment` make copies.
 
     Compared and hashed by identity: loaders cache, so that the same description is the same object.
 
     Attributes:
         name: robot name; a trained prior is looked up by it.
-        joints: the moving joints, base to tip (dof of them).
+        joints: the moving joints, base to tip (dof of them); joint i moves body i + 1 and all that it carries.
         limits: joint limits.
         links: rigid pieces with geometry, including those fixed to one another.
         collision_pairs: pairs (i, j), i < j, of link indices that can collide with each other and must not.
@@ -169,6 +172,14 @@ class Robot:
     tools: tuple[ToolFrame, ...] = ()
     gripper: Gripper | None = None
     allowed_contacts: tuple[AllowedContact, ...] = ()
+
+    def __post_init__(self) -> None:
+        for i, parent in enumerate(self.parents):
+            if not 0 <= parent <= i:
+                raise InvalidInputError(
+                    f"{self.name}: joint {self.joints[i].name} is carried by body {parent}, but it comes before that: "
+                    "the joints of a tree are listed from the base outwards"
+                )
 
     @property
     def dof(self) -> int:
@@ -208,6 +219,25 @@ class Robot:
     def num_bodies(self) -> int:
         """Number of rigid bodies, the fixed base included: dof + 1."""
         return len(self.joints) + 1
+
+    @cached_property
+    def parents(self) -> tuple[int, ...]:
+        """(dof,) the body that carries each joint."""
+        return tuple(i if joint.parent is None else joint.parent for i, joint in enumerate(self.joints))
+
+    @cached_property
+    def moves(self) -> NDArray[np.bool_]:
+        """(dof, num_bodies) whether joint i moves body b."""
+        moves = np.zeros((self.dof, self.num_bodies), dtype=bool)
+        for i, parent in enumerate(self.parents):
+            moves[:, i + 1] = moves[:, parent]
+            moves[i, i + 1] = True
+        return moves
+
+    def common_body(self, a: int, b: int) -> int:
+        """The last body that moves both bodies ``a`` and ``b``, or one of them if it moves the other."""
+        both = np.flatnonzero(self.moves[:, a] & self.moves[:, b])
+        return int(both[-1]) + 1 if len(both) else 0
 
     @cached_property
     def spheres(self) -> Array:

@@ -26,6 +26,8 @@ wp.config.log_level = wp.LOG_WARNING  # no banner and no line per compiled modul
 
 Array = NDArray[np.float64]
 
+MAX_JOINTS, MAX_LINKS = 24, 64
+"""Room in the kernels (`edmp.collision.kernels.chain`)."""
 _LANES = 8
 _FAR = (1.0e6, 1.0e6, 1.0e6)  # [m]
 _KIND = {Box: 0, Cylinder: 1, Capsule: 2, Sphere: 3, Mesh: 4}
@@ -60,7 +62,7 @@ class World:
         """Pack ``robot`` and ``scene``.
 
         Args:
-            robot: the arm, at most 12 moving joints.
+            robot: the arm, with at most `MAX_JOINTS` moving joints and `MAX_LINKS` links.
             scene: the obstacles.
             device: Warp device name.
             only_separable: leave out the collision pairs that spheres cannot tell apart, see `separable_pairs`.
@@ -111,10 +113,9 @@ _CHAINS: WeakKeyDictionary[Robot, dict[tuple[str, bool], k.Chain]] = WeakKeyDict
 
 
 def _pack_chain(robot: Robot, device: str, collision_pairs: tuple[tuple[int, int], ...]) -> k.Chain:
-    if robot.dof > 12:
-        raise InvalidInputError(f"robot {robot.name!r} has {robot.dof} moving joints; the kernels take at most 12")
-    if len(robot.links) > 32:
-        raise InvalidInputError(f"robot {robot.name!r} has {len(robot.links)} links; the kernels take at most 32")
+    for what, count, most in (("moving joints", robot.dof, MAX_JOINTS), ("links", len(robot.links), MAX_LINKS)):
+        if count > most:
+            raise InvalidInputError(f"robot {robot.name!r} has {count} {what}; the kernels take at most {most}")
     radii = robot.spheres[:, 3]
     order = sorted(range(len(robot.links)), key=lambda i: robot.links[i].body)
     rank = {link: i for i, link in enumerate(order)}
@@ -131,6 +132,7 @@ def _pack_chain(robot: Robot, device: str, collision_pairs: tuple[tuple[int, int
 
     chain = k.Chain()
     chain.dof = robot.dof
+    chain.joint_parent = pack(robot.parents, int)
     chain.joint_kind = pack([0 if joint.kind == "revolute" else 1 for joint in robot.joints], int)
     chain.R_PJ = pack([joint.X_PJ[:3, :3] for joint in robot.joints], wp.mat33)
     chain.p_PJ = pack([joint.X_PJ[:3, 3] for joint in robot.joints], wp.vec3)
@@ -157,6 +159,8 @@ def _pack_chain(robot: Robot, device: str, collision_pairs: tuple[tuple[int, int
     chain.num_pairs = len(pairs)
     chain.pair_i = pack(pairs[:, 0], int)
     chain.pair_j = pack(pairs[:, 1], int)
+    link_body = [robot.links[i].body for i in order]
+    chain.pair_body = pack([robot.common_body(link_body[i], link_body[j]) for i, j in pairs], int)
     chain.link_box_p_BX = pack([box.X_BX[:3, 3] if box else np.zeros(3) for box in boxes], wp.vec3)
     chain.link_box_R_BX = pack([box.X_BX[:3, :3] if box else np.eye(3) for box in boxes], wp.mat33)
     chain.link_box_half = pack([box.size / 2 if box else np.full(3, -1.0) for box in boxes], wp.vec3)
@@ -192,7 +196,9 @@ def _joint_reach(robot: Robot) -> Array:
     from_here = np.zeros(robot.num_bodies)  # farthest point of the arm beyond body b, from its origin
     for b in reversed(range(robot.num_bodies)):
         own = sphere_reach[robot.sphere_body == b].max(initial=0.0)
-        beyond = np.linalg.norm(robot.joints[b].X_PJ[:3, 3]) + from_here[b + 1] if b < robot.dof else 0.0
+        carried = [i for i, parent in enumerate(robot.parents) if parent == b]
+        further = [np.linalg.norm(robot.joints[i].X_PJ[:3, 3]) + from_here[i + 1] for i in carried]
+        beyond = max(further, default=0.0)
         slide = 0.0
         if b > 0 and robot.joints[b - 1].kind == "prismatic":
             slide = max(abs(robot.limits.lower[b - 1]), abs(robot.limits.upper[b - 1]))

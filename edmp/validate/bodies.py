@@ -84,6 +84,9 @@ class Arm:
         ]
         self._bound: tuple[tuple[float, ...], MotionBound] | None = None
         self.self_moving, self.self_fixed = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
+        seen = {(a, pieces[b].body) for a, b in pairs}
+        # Pieces that are seen from a body on another branch, which does not carry them.
+        self.across = sorted((k, f) for k, f in seen if robot.common_body(f, pieces[k].body) != f)
 
     def motion_bound(self, q_bound: Array) -> MotionBound:
         """Bounds for the moving pieces while no joint value passes ``q_bound`` (dof,) in size."""
@@ -96,7 +99,12 @@ class Arm:
             reach = np.zeros((n, self.chain.dof))
             for row, piece in zip(reach, self.pieces[:n], strict=True):
                 row[:] = self.chain.reach(piece.body, piece.polytope.vertices, q_bound)
-            self._bound = kept = key, MotionBound(self.chain, self.bodies, self.centres[:n], self.radii[:n], reach)
+            across = {
+                (k, f): self.chain.reach_across(f, self.pieces[k].body, self.pieces[k].polytope.vertices, q_bound)
+                for k, f in self.across
+            }
+            balls = self.centres[:n], self.radii[:n]
+            self._bound = kept = key, MotionBound(self.chain, self.bodies, *balls, reach, across)
         return kept[1]
 
 

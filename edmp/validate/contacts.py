@@ -1,8 +1,8 @@
 """Contacts that a motion may begin or end with: what rests on something, and what the robot names.
 
 A link that touches an obstacle no deeper than `REST_TOLERANCE` where a path begins or ends is at rest there, which is
-no penetration. Pairs that the robot names (`Robot.with_allowed_contacts`) may touch deeper where the path begins. Of such
-a pair the judge proves, with the same inequalities as everything else (`edmp.validate.certify`):
+no penetration. Pairs that the robot names (`Robot.with_allowed_contacts`) may touch deeper where the path begins. Of
+such a pair the judge proves, with the same inequalities as everything else (`edmp.validate.certify`):
 
 - from the beginning until it has parted, it is nowhere deeper than `REST_TOLERANCE`, or deeper by that than it was;
 - from then on it never touches again, unless it is to touch at the end: from when it last comes near, it is again

@@ -106,14 +106,14 @@ def _inside(mesh: Mesh, X_OB: Array, p_B: Array) -> bool:
 
 def _body_poses(robot: Robot, q: Array) -> list[Array]:
     poses = [np.asarray(robot.X_W0, dtype=np.float64)]
-    for joint, value in zip(robot.joints, q, strict=True):
+    for joint, parent, value in zip(robot.joints, robot.parents, q, strict=True):
         X_JB = np.eye(4)
         if joint.kind == "prismatic":
             X_JB[2, 3] = value
         else:
             c, s = np.cos(value), np.sin(value)
             X_JB[:2, :2] = [[c, -s], [s, c]]
-        poses.append(poses[-1] @ joint.X_PJ @ X_JB)
+        poses.append(poses[parent] @ joint.X_PJ @ X_JB)
     return poses
 
 

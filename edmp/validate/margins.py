@@ -92,12 +92,11 @@ def path_margins(robot: Robot, scene: Scene, path: ArrayLike, *, far: float = 0.
     for pair, row in zip(near, row_of.reshape(-1), strict=True):
         np.minimum(clearance[:, row], proven[:, pair], out=clearance[:, row])
     pieces, seen_from = rows
-    joint = np.arange(robot.dof)
-    moves = (joint >= seen_from[:, None]) & (joint < arm.bodies[pieces][:, None])
-    reach = np.where(moves, bound.reach[pieces], 0.0)
+    reach = bound.seen_from(pieces, seen_from)
+    moves = reach > 0.0
     half = 0.5 * np.abs(np.diff(path, axis=0)) @ reach.T  # from the nearer end of the edge
     ends = np.maximum(proof.rho[ids[:-1]], proof.rho[ids[1:]])[:, pieces]
-    rho = np.where(moves, np.minimum(ends + half[:, :, None], np.maximum(bound.reach[pieces], ends)), 0.0)
+    rho = np.where(moves, np.minimum(ends + half[:, :, None], np.maximum(reach, ends)), 0.0)
     links = tuple(robot.links[arm.pieces[k].link].name for k in pieces)
     return PathMargins(path, links, clearance, rho, reach)
 

@@ -36,11 +36,15 @@ def with_mover(robot: Robot, obstacle: Obstacle, velocity: Array) -> Robot:
     mover = Link(obstacle.name, 1, np.eye(4), (hull_S,), np.zeros((0, 4)), None, attached=True)
     out = Joint(f"{obstacle.name} there", "prismatic", X_0S)
     back = Joint(f"{obstacle.name} back", "prismatic", _TURNED)
-    first = dataclasses.replace(robot.joints[0], X_PJ=np.linalg.inv(X_0S @ _TURNED) @ robot.joints[0].X_PJ)
+    X_back = np.linalg.inv(X_0S @ _TURNED)  # of the base, on the second joint
+    joints = [
+        dataclasses.replace(joint, X_PJ=joint.X_PJ if parent else X_back @ joint.X_PJ, parent=parent + 2)
+        for joint, parent in zip(robot.joints, robot.parents, strict=True)
+    ]
     links = [dataclasses.replace(link, body=link.body + 2 if link.body else 0) for link in robot.links]
     return dataclasses.replace(
         robot,
-        joints=(out, back, first, *robot.joints[1:]),
+        joints=(out, back, *joints),
         limits=_with_two(robot.limits),
         links=(*links, mover),
         collision_pairs=(),

@@ -194,17 +194,15 @@ def tube(points: Array, radius: float, color: Color, *, sides: int = 8) -> Surfa
 
 def body_poses(robot: Robot, q: Array) -> Array:
     """(n, dof + 1, 4, 4) poses ``X_WB`` of the bodies at ``q`` (n, dof), in numpy: drawing must not need torch."""
-    X_WB = np.broadcast_to(robot.X_W0, (len(q), 4, 4))
-    poses = [X_WB]
-    for i, joint in enumerate(robot.joints):
+    poses = [np.broadcast_to(robot.X_W0, (len(q), 4, 4))]
+    for i, (joint, parent) in enumerate(zip(robot.joints, robot.parents, strict=True)):
         motion = np.broadcast_to(np.eye(4), (len(q), 4, 4)).copy()
         if joint.kind == "prismatic":
             motion[:, 2, 3] = q[:, i]
         else:
             c, s = np.cos(q[:, i]), np.sin(q[:, i])
             motion[:, 0, 0], motion[:, 0, 1], motion[:, 1, 0], motion[:, 1, 1] = c, -s, s, c
-        X_WB = X_WB @ joint.X_PJ @ motion
-        poses.append(X_WB)
+        poses.append(poses[parent] @ joint.X_PJ @ motion)
     return np.stack(poses, axis=1)
 
 

@@ -55,11 +55,11 @@ const edmp = (() => {
   const shifted = (q) => new THREE.Matrix4().makeTranslation(0, 0, q);
   const base = new THREE.Matrix4().fromArray(scene.robot.base);
   const joints = scene.robot.joints.map((joint) => ({
-    place: new THREE.Matrix4().fromArray(joint.place), motion: joint.prismatic ? shifted : turned,
+    parent: joint.parent, place: new THREE.Matrix4().fromArray(joint.place), motion: joint.prismatic ? shifted : turned,
   }));
   const body_poses = (q) => {
     const poses = [base];
-    joints.forEach((joint, k) => poses.push(poses[k].clone().multiply(joint.place).multiply(joint.motion(q[k]))));
+    joints.forEach((joint, k) => poses.push(poses[joint.parent].clone().multiply(joint.place).multiply(joint.motion(q[k]))));
     return poses;
   };
   const place = (path, q) => {

@@ -75,8 +75,13 @@ def _robot_document(stage: Stage, meshes: list[Document]) -> Document:
         "name": robot.name,
         "base": _columns(robot.X_W0),
         "joints": [
-            {"name": joint.name, "prismatic": joint.kind == "prismatic", "place": _columns(joint.X_PJ)}
-            for joint in robot.joints
+            {
+                "name": joint.name,
+                "prismatic": joint.kind == "prismatic",
+                "parent": parent,
+                "place": _columns(joint.X_PJ),
+            }
+            for joint, parent in zip(robot.joints, robot.parents, strict=True)
         ],
         "links": [_link_document(link, (looks, hulls, boxes), meshes) for link in robot.links if link.name in looks],
     }

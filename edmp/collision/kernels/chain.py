@@ -8,10 +8,10 @@ import warp as wp
 
 wp.set_module_options({"enable_backward": False, "fast_math": True})
 
-MAX_BODIES = wp.constant(13)
-MAX_LINKS = wp.constant(32)
+MAX_BODIES = wp.constant(25)
+MAX_LINKS = wp.constant(64)
 LANES = wp.constant(8)
-Configuration = wp.types.vector(length=12, dtype=wp.float32)
+Configuration = wp.types.vector(length=24, dtype=wp.float32)
 Lanes = wp.types.vector(length=8, dtype=wp.float32)  # eight numbers side by side: one SIMD register on a CPU
 
 BOX = wp.constant(0)
@@ -25,9 +25,10 @@ REVOLUTE = wp.constant(0)
 
 @wp.struct
 class Chain:
-    """The robot. Links are ordered by body; lengths in [m]."""
+    """The robot, a tree of joints: joint i moves body i + 1. Links are ordered by body; lengths in [m]."""
 
     dof: int
+    joint_parent: wp.array(dtype=int)  # the body that carries the joint; its number is at most that of the joint
     joint_kind: wp.array(dtype=int)
     R_PJ: wp.array(dtype=wp.mat33)
     p_PJ: wp.array(dtype=wp.vec3)
@@ -52,6 +53,7 @@ class Chain:
     num_pairs: int
     pair_i: wp.array(dtype=int)
     pair_j: wp.array(dtype=int)
+    pair_body: wp.array(dtype=int)  # the last body that moves both links of the pair
     link_box_p_BX: wp.array(dtype=wp.vec3)
     link_box_R_BX: wp.array(dtype=wp.mat33)
     link_box_half: wp.array(dtype=wp.vec3)
@@ -130,6 +132,10 @@ def forward_kinematics(chain: Chain, q: Configuration, R: wp.array(dtype=wp.mat3
     R[0] = X.R
     p[0] = X.p
     for i in range(chain.dof):
+        parent = chain.joint_parent[i]
+        if parent != i:  # a branch begins; else X is the pose of the parent already
+            X.R = R[parent]
+            X.p = p[parent]
         X = next_body(chain, i, X, q[i])
         R[i + 1] = X.R
         p[i + 1] = X.p
@@ -146,7 +152,10 @@ def project(
     w: int,
     gradient: wp.array(dtype=float, ndim=3),
 ):
-    """gradient[b, w] = J^T f: forces on bodies, and moments about the world origin, projected on the joint axes."""
+    """gradient[b, w] = J^T f: forces on bodies, and moments about the world origin, projected on the joint axes.
+
+    Where a branch begins, ``force`` and ``moment`` of the body that carries it are given what lies on it.
+    """
     f_sum = wp.vec3()
     m_sum = wp.vec3()
     for back in range(chain.dof):
@@ -159,6 +168,12 @@ def project(
             gradient[b, w, body - 1] = wp.dot(axis, m_sum - wp.cross(p[body], f_sum))
         else:
             gradient[b, w, body - 1] = wp.dot(axis, f_sum)
+        parent = chain.joint_parent[body - 1]
+        if parent != body - 1:
+            force[parent] += f_sum
+            moment[parent] += m_sum
+            f_sum = wp.vec3()
+            m_sum = wp.vec3()
 
 
 @wp.func

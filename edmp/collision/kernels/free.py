@@ -27,7 +27,7 @@ from edmp.collision.kernels.chain import (
 
 wp.set_module_options({"enable_backward": False, "fast_math": True})
 
-BodyTravel = wp.types.vector(length=13, dtype=wp.float32)  # one number a body, the base included
+BodyTravel = wp.types.vector(length=25, dtype=wp.float32)  # one number a body, the base included
 COARSE = wp.constant(8)
 
 
@@ -79,7 +79,7 @@ def neighbourhood_free(chain: Chain, obstacles: Obstacles, q: Configuration, mar
 
     ``travel[b]``: no point of body b moves farther than this [m] while the joints below it go as far as is asked
     about. It is added to the margins: to an obstacle, what the body travels; between two links, what the joints
-    between them contribute.
+    between them contribute, from the last body that moves both.
     """
     R = wp.zeros(shape=(MAX_BODIES,), dtype=wp.mat33)
     p = wp.zeros(shape=(MAX_BODIES,), dtype=wp.vec3)
@@ -114,7 +114,8 @@ def neighbourhood_free(chain: Chain, obstacles: Obstacles, q: Configuration, mar
         j = chain.pair_j[k]
         bi = chain.link_body[i]
         bj = chain.link_body[j]
-        keep = travel[bj] - travel[bi]
+        common = travel[chain.pair_body[k]]
+        keep = (travel[bj] - common) + (travel[bi] - common)
         reach = chain.link_radius[i] + chain.link_radius[j] + keep
         if wp.length_sq(center[i] - center[j]) < reach * reach:
             X_ji = Pose()
@@ -142,9 +143,12 @@ def edge_free(
     margins proves many samples free at once; near obstacles they are checked one by one.
     """
     whole = BodyTravel()  # over the whole edge
+    farthest = float(0.0)
     for j in range(chain.dof):
-        whole[j + 1] = whole[j] + wp.abs(b[j] - a[j]) * chain.joint_reach[j]
-    count = wp.max(int(wp.ceil(whole[chain.dof] / step)), 1)
+        moved = whole[chain.joint_parent[j]] + wp.abs(b[j] - a[j]) * chain.joint_reach[j]
+        whole[j + 1] = moved
+        farthest = wp.max(farthest, moved)
+    count = wp.max(int(wp.ceil(farthest / step)), 1)
     if not configuration_free(chain, obstacles, b, margin):
         return False
     if count >= COARSE:  # the middle and the quarters: an edge that hits something is mostly found out here

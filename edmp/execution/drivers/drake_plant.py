@@ -134,7 +134,7 @@ def _add_arm(
             plant.WeldFrames(plant.world_frame(), body.body_frame(), _pose(robot.X_W0))
         else:
             described = robot.joints[index - 1]
-            parent: Any = bodies[-1]
+            parent: Any = bodies[robot.parents[index - 1]]
             before = plant.AddFrame(_fixed_frame(f"before_{described.name}", parent, described.X_PJ))
             axis: Any = [0.0, 0.0, 1.0]
             joint = plant.AddJoint(_JOINTS[described.kind](described.name, before, body.body_frame(), axis))
