@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import functools
 import importlib.resources
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from edmp.robots.errors import FileFormatError, unknown_name
 from edmp.robots.files import is_file, is_urdf, read_text, shortened
 from edmp.robots.robot import Finger, Gripper, Joint, Limits, Link, LinkBox, Robot, ToolFrame
 from edmp.robots.transforms import apply, pose, rotation_from_quaternion, rotation_from_rpy
+from edmp.robots.yaml_document import parse_yaml_document
 
 Array = NDArray[np.float64]
 Document = dict[str, Any]
@@ -27,7 +28,11 @@ Document = dict[str, Any]
 
 VERSION = 1
 
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+LARGEST = 1e9
+"""Numbers beyond this, in SI units, are mistakes."""
+
+LARGEST_LINK = 1e3
+"""No vertex is farther from the frame of its link than this [m]."""
 
 _KEYS = {
     "description": (
@@ -106,16 +111,11 @@ def read_document(path: str | Path) -> Document:
 
 
 def parse_document(text: str, *, source: str) -> Document:
-    try:
-        document = yaml.load(text, Loader=_Loader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f"{source}:{mark.line + 1}" if mark else source
-        raise FileFormatError(f"{place}: not YAML: {getattr(error, 'problem', None) or error}") from error
+    document = parse_yaml_document(text, source=source)
     if not isinstance(document, dict) or "edmp_robot" not in document:
         raise FileFormatError(f"{source}: not a robot description: no top-level key 'edmp_robot'")
     if document["edmp_robot"] != VERSION:
-        raise FileFormatError(f"{source}: robot format {document['edmp_robot']!r}; this edmp reads {VERSION}")
+        raise FileFormatError(f"{source}: robot format {_quoted(document['edmp_robot'])}; this edmp reads {VERSION}")
     return document
 
 
@@ -129,18 +129,17 @@ def robot_from_document(document: Document, *, source: str = "description") -> R
         _tool(entry, len(joints), f"{source}: tools[{i}]") for i, entry in enumerate(_list(document, "tools", source))
     )
     by_name = {tool.name: tool for tool in tools}
-    if document["tool"] not in by_name:
-        raise unknown_name(f"{source}: tool frame", document["tool"], by_name)
+    chosen = _known(document["tool"], list(by_name), f"{source}: tool frame")
     gripper = None
     if document.get("gripper") is not None:
         gripper = _gripper(document["gripper"], names, f"{source}: gripper")
     robot = Robot(
-        name=str(document["name"]),
+        name=_text(document["name"], f"{source}: name"),
         joints=joints,
         limits=limits,
         links=links,
         collision_pairs=_pairs(_list(document, "collision_pairs", source), names, f"{source}: collision_pairs"),
-        tool=by_name[document["tool"]],
+        tool=by_name[chosen],
         home=entry_numbers(document["home"], (len(joints),), f"{source}: home"),
         X_W0=entry_pose(document.get("base") or {}, f"{source}: base"),
         tools=tools,
@@ -159,7 +158,7 @@ def _joints(entries: Any, place: str) -> tuple[tuple[Joint, ...], Limits]:
         here = f"{place}[{i}]"
         _check_keys("joint", entry, here)
         if entry["kind"] not in ("revolute", "prismatic"):
-            raise FileFormatError(f"{here}: kind {entry['kind']!r}; expected revolute or prismatic")
+            raise FileFormatError(f"{here}: kind {_quoted(entry['kind'])}; expected revolute or prismatic")
         lower, upper = entry_numbers(entry["position"], (2,), f"{here}: position")
         rates = [float(entry_numbers(entry[key], (), f"{here}: {key}")) for key in ("velocity", "acceleration", "jerk")]
         effort = float(entry_numbers(entry["effort"], (), f"{here}: effort")) if "effort" in entry else np.inf
@@ -169,7 +168,8 @@ def _joints(entries: Any, place: str) -> tuple[tuple[Joint, ...], Limits]:
         if continuous:  # from a start within half a turn of zero, the nearest goal is within a turn
             lower, upper = min(lower, -2 * np.pi), max(upper, 2 * np.pi)
         parent = _parent(entry, len(joints), here)
-        joints.append(Joint(str(entry["name"]), entry["kind"], entry_pose(entry, here), continuous, parent))
+        name = _text(entry["name"], f"{here}: name")
+        joints.append(Joint(name, entry["kind"], entry_pose(entry, here), continuous, parent))
         rows.append([lower, upper, *rates, effort])
     _check_unique([joint.name for joint in joints], place)
     return tuple(joints), Limits(*np.array(rows).T.copy())
@@ -198,34 +198,60 @@ def _parent(entry: Mapping[str, Any], index: int, place: str) -> int | None:
 def _links(entries: Any, dof: int, place: str) -> tuple[Link, ...]:
     if not isinstance(entries, list) or not entries:
         raise FileFormatError(f"{place}: expected a list of at least one link")
-    by_name = {entry.get("name"): entry for entry in entries if isinstance(entry, dict)}
+    by_name = {
+        str(entry["name"]): entry for entry in entries if isinstance(entry, dict) and _is_text(entry.get("name"))
+    }
     links = []
     for i, entry in enumerate(entries):
         here = f"{place}[{i}]"
         _check_keys("link", entry, here)
+        _check_source(entry, here)
         geometry = entry
         if "like" in entry:
-            if entry["like"] not in by_name:
-                raise unknown_name(f"{here}: link", entry["like"], [str(name) for name in by_name])
-            geometry = by_name[entry["like"]]
+            geometry = by_name[_known(entry["like"], list(by_name), f"{here}: like: link")]
         body = _body(entry, dof, here)
         X_BL = entry_pose(entry, here)
         hulls = tuple(
-            apply(X_BL, entry_numbers(hull, (-1, 3), f"{here}: hulls[{j}]"))
-            for j, hull in enumerate(geometry.get("hulls") or [])
+            apply(X_BL, _hull(hull, f"{here}: hulls[{j}]"))
+            for j, hull in enumerate(_optional_list(geometry, "hulls", here))
         )
-        spheres = entry_numbers(geometry.get("spheres") or np.empty((0, 4)), (-1, 4), f"{here}: spheres").copy()
+        listed = _optional_list(geometry, "spheres", here)
+        spheres = entry_numbers(listed or np.empty((0, 4)), (-1, 4), f"{here}: spheres").copy()
         if (spheres[:, 3] <= 0).any():
             raise FileFormatError(f"{here}: spheres: every radius must be positive")
         spheres[:, :3] = apply(X_BL, spheres[:, :3])
         attached = entry.get("attached", False)
         if not isinstance(attached, bool):
-            raise FileFormatError(f"{here}: attached {attached!r}; expected true or false")
+            raise FileFormatError(f"{here}: attached {_quoted(attached)}; expected true or false")
         box = _box(geometry.get("box"), X_BL, here)
         mass, com_B = _mass(entry, X_BL, here)
-        links.append(Link(str(entry["name"]), body, X_BL, hulls, spheres, box, attached, mass, com_B))
+        links.append(
+            Link(_text(entry["name"], f"{here}: name"), body, X_BL, hulls, spheres, box, attached, mass, com_B)
+        )
     _check_unique([link.name for link in links], place)
     return tuple(links)
+
+
+def _hull(value: Any, place: str) -> Array:
+    """(V, 3) vertices of a convex piece, which encloses a volume."""
+    vertices = entry_numbers(value, (-1, 3), place)
+    extent = np.abs(vertices).max(initial=0.0)
+    if extent > LARGEST_LINK:
+        raise FileFormatError(f"{place}: a vertex {extent:g} m from the link's frame; at most {LARGEST_LINK:g}")
+    spread = np.linalg.svd(vertices - vertices[:1], compute_uv=False) if len(vertices) > 3 else np.zeros(3)
+    if spread[2] <= 1e-9 * max(1.0, extent):
+        raise FileFormatError(f"{place}: {len(vertices)} vertices in one plane; a convex piece has a volume")
+    return vertices
+
+
+def _check_source(entry: Mapping[str, Any], place: str) -> None:
+    """What only fitting reads, looked at already: a list of mappings, and a mapping of settings."""
+    for i, source in enumerate(_optional_list(entry, "source", place)):
+        if not isinstance(source, dict):
+            raise FileFormatError(f"{place}: source[{i}]: expected a mapping, got {_quoted(source)}")
+    settings = entry.get("fit")
+    if settings is not None and not isinstance(settings, dict):
+        raise FileFormatError(f"{place}: fit: expected a mapping of settings, got {_quoted(settings)}")
 
 
 def _mass(entry: Mapping[str, Any], X_BL: Array, place: str) -> tuple[float | None, Array | None]:
@@ -250,7 +276,7 @@ def _box(entry: Any, X_BL: Array, place: str) -> LinkBox | None:
 
 def _tool(entry: Any, dof: int, place: str) -> ToolFrame:
     _check_keys("tool", entry, place)
-    return ToolFrame(str(entry["name"]), _body(entry, dof, place), entry_pose(entry, place))
+    return ToolFrame(_text(entry["name"], f"{place}: name"), _body(entry, dof, place), entry_pose(entry, place))
 
 
 def _gripper(entry: Any, links: Sequence[str], place: str) -> Gripper:
@@ -260,9 +286,10 @@ def _gripper(entry: Any, links: Sequence[str], place: str) -> Gripper:
     for i, finger in enumerate(_list(entry, "fingers", place)):
         here = f"{place}: fingers[{i}]"
         _check_keys("finger", finger, here)
-        if finger["link"] not in links:
-            raise unknown_name(f"{here}: link", finger["link"], links)
-        fingers.append(Finger(finger["link"], entry_numbers(finger["axis"], (3,), f"{here}: axis")))
+        axis = entry_numbers(finger["axis"], (3,), f"{here}: axis")
+        if abs(np.linalg.norm(axis) - 1) > 1e-3:
+            raise FileFormatError(f"{here}: axis {axis.tolist()}: expected a direction of unit length")
+        fingers.append(Finger(_known(finger["link"], links, f"{here}: link"), axis))
     if not 0 <= width <= widest:
         raise FileFormatError(f"{place}: width {width} is not between 0 and max_width {widest}")
     return Gripper(width, widest, tuple(fingers))
@@ -270,21 +297,19 @@ def _gripper(entry: Any, links: Sequence[str], place: str) -> Gripper:
 
 def _pairs(entries: list[Any], names: Sequence[str], place: str) -> tuple[tuple[int, int], ...]:
     pairs = set()
+    index = {name: i for i, name in enumerate(names)}
     for i, entry in enumerate(entries):
         if not isinstance(entry, list) or len(entry) != 2 or entry[0] == entry[1]:
             raise FileFormatError(f"{place}[{i}]: expected two different link names")
-        for name in entry:
-            if name not in names:
-                raise unknown_name(f"{place}[{i}]: link", name, names)
-        a, b = sorted(names.index(name) for name in entry)
+        a, b = sorted(index[_known(name, names, f"{place}[{i}]: link")] for name in entry)
         pairs.add((a, b))
     return tuple(sorted(pairs))
 
 
 def _body(entry: Mapping[str, Any], dof: int, place: str) -> int:
     body = entry["body"]
-    if not isinstance(body, int) or not 0 <= body <= dof:
-        raise FileFormatError(f"{place}: body {body!r}; expected an integer from 0 to {dof}")
+    if not isinstance(body, int) or isinstance(body, bool) or not 0 <= body <= dof:
+        raise FileFormatError(f"{place}: body {_quoted(body)}; expected an integer from 0 to {dof}")
     return body
 
 
@@ -301,22 +326,54 @@ def entry_pose(entry: Mapping[str, Any], place: str) -> Array:
     return pose(xyz, rotation_from_rpy(entry_numbers(entry.get("rpy", (0, 0, 0)), (3,), f"{place}: rpy")))
 
 
-def entry_numbers(value: Any, shape: tuple[int, ...], place: str) -> Array:
-    """A finite float array of the given shape, -1 being any length."""
+def entry_numbers(value: Any, shape: tuple[int, ...], place: str, *, largest: float = LARGEST) -> Array:
+    """A finite float array of the given shape, -1 being any length, no number beyond ``largest`` in magnitude."""
     try:
         array = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         array = np.array(np.nan)
     fits = array.ndim == len(shape) and all(n in (-1, m) for n, m in zip(shape, array.shape, strict=True))
     if not fits or not np.isfinite(array).all():
         expected = "a number" if not shape else f"finite numbers of shape {shape}".replace("-1", "n")
-        raise FileFormatError(f"{place}: expected {expected}")
+        raise FileFormatError(f"{place}: expected {expected}, got {_quoted(value)}")
+    if array.size and np.abs(array).max() > largest:
+        raise FileFormatError(f"{place}: {_quoted(value)}: numbers beyond {largest:g} are no measures of a robot")
     return array
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str | int | float) and not isinstance(value, bool) and value != ""
+
+
+def _text(value: Any, place: str) -> str:
+    """A name; numbers are taken as they read."""
+    if not _is_text(value):
+        raise FileFormatError(f"{place}: expected text, got {_quoted(value)}")
+    return str(value)
+
+
+def _known(value: Any, valid: Sequence[str], what: str) -> str:
+    """A name that is one of ``valid``."""
+    name = _text(value, what)
+    if name not in valid:
+        raise unknown_name(what, name, valid)
+    return name
+
+
+def _quoted(value: Any) -> str:
+    """A value for a message, not longer than a message should be."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:50]}..."
+
+
+def _optional_list(entry: Mapping[str, Any], key: str, place: str) -> list[Any]:
+    """A list, empty if it is not there."""
+    return [] if entry.get(key) is None else _list(entry, key, place)
 
 
 def _list(entry: Mapping[str, Any], key: str, place: str) -> list[Any]:
     if not isinstance(entry[key], list):
-        raise FileFormatError(f"{place}: {key}: expected a list")
+        raise FileFormatError(f"{place}: {key}: expected a list, got {_quoted(entry[key])}")
     return entry[key]
 
 
@@ -333,5 +390,5 @@ def _check_keys(what: str, entry: Any, place: str) -> None:
 
 
 def _check_unique(names: Sequence[str], place: str) -> None:
-    if repeated := {name for name in names if list(names).count(name) > 1}:
+    if repeated := {name for name, count in Counter(names).items() if count > 1}:
         raise FileFormatError(f"{place}: repeated name {', '.join(sorted(repeated))}")

@@ -82,6 +82,7 @@ def fit_description(
         document = read_document(source)
     else:
         raise FileFormatError(f"{source}: no such file; built-in robots: {', '.join(built_in_robots())}")
+    robot_from_document(document, source=str(source))  # everything in its place, before the work begins
     fitted = fit_document(
         document,
         folder=folder,

@@ -259,10 +259,11 @@ def _axis(joint: UrdfJoint) -> Array:
     element = joint.element.find("axis")
     if element is not None:
         axis = floats(attribute(element, "xyz", f"{joint.place}: axis"), 3, f"{joint.place}: axis")
-    length = np.linalg.norm(axis)
-    if length < 1e-9:
+    largest = np.abs(axis).max()
+    if largest < 1e-9:
         raise FileFormatError(f"{joint.place}: the axis is zero: give the direction of motion, such as xyz='0 0 1'")
-    return np.asarray(axis / length)
+    axis = axis / largest  # whose square overflows for no number
+    return np.asarray(axis / np.linalg.norm(axis))
 
 
 def _motion(joint: UrdfJoint) -> JointMotion:

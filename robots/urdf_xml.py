@@ -156,4 +156,4 @@ def limit(text: str, place: str) -> float:
         value = float(word)
     except ValueError:
         return number(text, place)
-    return value if np.isinf(value) else number(text, place)
+    return number(text, place) if np.isnan(value) else value

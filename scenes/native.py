@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edmp.robots.errors import InvalidInputError
+from edmp.robots.files import is_file
 from edmp.scenes.poses import pose, pose_rpy, quaternion_of
 from edmp.scenes.scene import Obstacle, Scene
 from edmp.scenes.shapes import Box, Capsule, Cylinder, Mesh, Shape, Sphere
@@ -156,7 +157,7 @@ def _mesh_file(file: YamlNode) -> tuple[Array, NDArray[np.int64]]:
     import trimesh
 
     path = Path(file.file).parent / file.text()
-    if not path.is_file():
+    if not is_file(path):
         file.fail(f"mesh file {path} does not exist")
     try:
         mesh: Any = trimesh.load(path, force="mesh")

@@ -4,6 +4,7 @@ import copy
 
 import numpy as np
 import pytest
+import yaml
 
 from edmp.robots import Robot, built_in_robots, load_robot, save_robot
 from edmp.robots.description import read_built_in, robot_from_document
@@ -184,3 +185,102 @@ def test_what_cannot_be_continuous_is_refused(entry, says):
     document["joints"][0] |= entry
     with pytest.raises(FileFormatError, match=says):
         robot_from_document(document)
+
+
+TINY = """
+edmp_robot: 1
+name: tiny
+home: [0.0]
+tool: tip
+joints:
+  - {name: j1, kind: revolute, position: [-2, 2], velocity: 1, acceleration: 4, jerk: 80}
+links:
+  - {name: base, body: 0, spheres: [[0, 0, 0, 0.1]], hulls: [[[0, 0, 0], [0.1, 0, 0], [0, 0.1, 0], [0, 0, 0.1]]]}
+  - {name: arm, body: 1, like: base}
+tools: [{name: tip, body: 1, xyz: [0, 0, 0.1]}]
+collision_pairs: []
+"""
+BOMB = (
+    "[&a [0, 0, 0, 0, 0, 0, 0, 0, 0, 0], "
+    + ", ".join(f"&{y} [{f'*{x}, ' * 10}]" for x, y in zip("abcdefgh", "bcdefghi", strict=True))
+    + "]"
+)
+
+
+def changed(old: str, new: str) -> str:
+    assert old in TINY
+    return TINY.replace(old, new, 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (changed("name: tiny", "name: !!int foo"), r"robot\.yaml:3: 'foo' is no number"),
+        (changed("name: tiny", "name: !!python/name:os.system x"), r"robot\.yaml:3: 'x' with the tag"),
+        (changed("name: tiny", "name: !!bool maybe"), r"robot\.yaml:3: 'maybe' with the tag"),
+        (changed("name: tiny", "name: {a: 1}"), r"robot\.yaml: name: expected text, got \{'a': 1\}"),
+        (changed("name: tiny", "name: tiny\nname: small"), r"robot\.yaml:4: the key 'name' stands twice"),
+        (changed("name: tiny", "? [a, b]\n: 1"), r"robot\.yaml:3: keys must be plain names"),
+        (changed("edmp_robot: 1", f"edmp_robot: {BOMB}"), "aliases repeat so much"),
+        (changed("name: tiny", f"name: {BOMB}"), "aliases repeat so much"),
+        (changed("[[0, 0, 0, 0.1]]", BOMB), "aliases repeat so much"),
+        (changed("name: tiny", "name: &a [*a]"), "more than 50 lists or mappings"),
+        (changed("name: tiny", "name: " + "[" * 200 + "]" * 200), "more than 50 lists or mappings"),
+        (changed("name: tiny", "name: " + "[" * 50_000), "not YAML"),
+        (changed("tool: tip", "tool: [[1]]"), r"tool frame: expected text, got \[\[1\]\]"),
+        (changed("like: base", "like: [base]"), r"links\[1\]: like: link: expected text"),
+        (changed("like: base", "hulls: 5"), r"links\[1\]: hulls: expected a list, got 5"),
+        (changed("like: base", "spheres: {a: 1}"), r"links\[1\]: spheres: expected a list"),
+        (changed("like: base", "source: [box]"), r"links\[1\]: source\[0\]: expected a mapping, got 'box'"),
+        (changed("like: base", "fit: 3"), r"links\[1\]: fit: expected a mapping"),
+        (changed("{name: arm", "{name: []"), r"links\[1\]: name: expected text"),
+        (changed("body: 1, like", "body: true, like"), r"links\[1\]: body True; expected an integer"),
+        (changed("velocity: 1", "velocity: 1" + "0" * 400), r"joints\[0\]: velocity: expected a number, got 1000"),
+        (changed("velocity: 1", "velocity: 1e300"), r"joints\[0\]: velocity: '1e300': numbers beyond 1e\+09"),
+        (changed("velocity: 1", "velocity: " + "9" * 5000), "is no number"),
+        (changed("velocity: 1", "velocity: 2001-01-01"), r"velocity: expected a number, got '2001-01-01'"),
+        (
+            changed("collision_pairs: []", "collision_pairs: [[[base], arm]]"),
+            r"collision_pairs\[0\]: link: expected text",
+        ),
+        ("---\n" + TINY + "---\n" + TINY, "not YAML: but found another document"),
+        ("", "not a robot description"),
+        ("- 1", "not a robot description"),
+        (changed("tiny", "t\0ny"), "not YAML"),
+    ],
+)
+def test_hostile_files_are_refused_by_name_and_place(text, message, tmp_path):
+    path = tmp_path / "robot.yaml"
+    path.write_text(text)
+    with pytest.raises(FileFormatError, match=rf"(?s)robot\.yaml.*{message}" if "yaml" not in message else message):
+        load_robot(path)
+
+
+def test_files_that_are_no_text_or_cannot_be_read(tmp_path):
+    path = tmp_path / "robot.yaml"
+    path.write_bytes(TINY.encode().replace(b"tiny", b"t\xffny"))
+    with pytest.raises(FileFormatError, match=r"robot\.yaml:3: not text"):
+        load_robot(path)
+    path.write_bytes(b"\xef\xbb\xbf" + TINY.encode())
+    assert load_robot(path).name == "tiny"
+    with pytest.raises(FileFormatError, match="no such robot description file"):
+        load_robot(tmp_path)
+    with pytest.raises(FileFormatError, match=r"a/a/\.\.\. \(\d+ characters\): no such"):
+        load_robot("a/" * 3000 + "a.yaml")
+    with pytest.raises(UnknownNameError, match=r"5000 characters"):
+        load_robot("a" * 5000)
+
+
+def test_aliases_that_do_not_multiply_are_read(tmp_path):
+    path = tmp_path / "robot.yaml"
+    path.write_text(
+        changed("xyz: [0, 0, 0.1]", "xyz: &up [0, 0, 0.1]").replace("like: base", "spheres: &s [[0, 0, 0, 0.1]]")
+    )
+    assert load_robot(path).links[1].spheres_B.shape == (1, 4)
+
+
+@pytest.mark.parametrize("name", built_in_robots())
+def test_reading_agrees_with_pyyaml(name):
+    from importlib.resources import files
+
+    assert read_built_in(name) == yaml.safe_load((files("edmp.robots") / f"{name}.yaml").read_text())
