@@ -305,6 +305,25 @@ def _write_results(path: Path) -> None:
     write(path, *lines, run=True)
 
 
+def _write_rows(path: Path) -> None:
+    executed = {
+        "set": "a", "index": 1, "status": "SOLVED", "outcome": "REACHED", "fault": None, "message": "", "contacts": 0,
+        "duration_s": 2.0, "tracking_rms_mrad": 1.0, "tracking_peak_mrad": 2.0, "peak_torque_share": 0.5,
+        "planned_clearance_m": 0.01, "measured_clearance_m": None,
+    }  # fmt: skip
+    lines = [{"run": {"seed": 0}}, executed, {**executed, "set": "b", "outcome": "NO_PLAN"}]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def _write_manifest(path: Path) -> None:
+    shards = {"shard-00000": {"trajectories": 4, "sha256": "ab"}}
+    path.write_text(json.dumps({"version": 1, "reversible": True, "settings": {"robot": "panda"}, "shards": shards}))
+
+
+def _write_best_known(path: Path) -> None:
+    path.write_text(json.dumps({"what": "lengths [rad]", "sets": {"a": {"1": 2.0, "2": None}, "b": {}}}))
+
+
 # --- readers ---------------------------------------------------------------------------------------------------------
 
 
@@ -384,6 +403,32 @@ def _read_results(path: Path) -> None:
 _READ = {"reports": 0}
 
 
+def _read_rows(path: Path) -> None:
+    from edmp.bench.executed import read_rows, summarise_rows
+
+    summarise_rows(read_rows(path))
+
+
+def _read_manifest(path: Path) -> None:
+    """In the place where it is looked for."""
+    from edmp.data.training_set import read_manifest
+
+    there = path.with_name("manifest.json")
+    there.write_bytes(path.read_bytes())
+    read_manifest(there.parent)
+
+
+def _read_best_known(path: Path) -> None:
+    """Beside a problem."""
+    from edmp.bench import find_problems
+    from edmp.bench.problems import BEST_KNOWN_FILE
+
+    (path.parent / "a").mkdir(exist_ok=True)
+    (path.parent / "a" / "scene0001.yaml").touch()
+    path.with_name(BEST_KNOWN_FILE).write_bytes(path.read_bytes())
+    find_problems(path.parent)
+
+
 def _read_problem_file(path: Path) -> None:
     from edmp.bench import find_problems
 
@@ -434,6 +479,9 @@ FORMATS: dict[str, Format] = {
     ),
     "shard": Format(".safetensors", _write_shard, _named("edmp.data.training_set", "read_shard"), as_safetensors),
     "results": Format(".jsonl", _write_results, _read_results, as_json_lines),
+    "executed": Format(".jsonl", _write_rows, _read_rows, as_json_lines),
+    "manifest": Format(".json", _write_manifest, _read_manifest, as_json),
+    "best-known": Format(".json", _write_best_known, _read_best_known, as_json),
 }
 
 
