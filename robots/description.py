@@ -153,7 +153,8 @@ def robot_from_document(document: Document, *, source: str = "description") -> R
 def _joints(entries: Any, place: str) -> tuple[tuple[Joint, ...], Limits]:
     if not isinstance(entries, list) or not entries:
         raise FileFormatError(f"{place}: expected a list of at least one joint")
-    joints, rows = [], []
+    joints: list[Joint] = []
+    rows = []
     for i, entry in enumerate(entries):
         here = f"{place}[{i}]"
         _check_keys("joint", entry, here)

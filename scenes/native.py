@@ -152,7 +152,7 @@ def _mesh(item: YamlNode) -> Shape:
     return Mesh(vertices * factor, faces)
 
 
-def _mesh_file(file: YamlNode) -> tuple[Array, NDArray[np.int64]]:
+def _mesh_file(file: YamlNode) -> tuple[Array, NDArray[Any]]:
     """Vertices and faces of a mesh file (obj, stl, ply, ...) named relative to the YAML file."""
     import trimesh
 
