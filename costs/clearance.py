@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-import warp as wp
 from torch import Tensor
 
 from edmp.collision.launch import launch_rows
@@ -17,6 +16,7 @@ from edmp.robots.motion import Motion
 from edmp.robots.robot import Robot
 from edmp.scenes.distance import signed_distance
 from edmp.scenes.scene import Scene
+from edmp.scenes.warp_start import wp
 
 
 def hinge(d: Tensor, margin: Tensor) -> Tensor:

@@ -12,7 +12,6 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-import warp as wp
 from torch import Tensor
 
 from edmp.collision.launch import launch_rows
@@ -21,6 +20,7 @@ from edmp.costs.base import Cost, Margins, register_cost
 from edmp.costs.kernels import volume as kernels
 from edmp.robots.motion import Motion
 from edmp.scenes.scene import Scene
+from edmp.scenes.warp_start import wp
 
 
 def link_bounds(motion: Motion) -> tuple[Tensor, Tensor]:

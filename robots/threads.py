@@ -1,11 +1,53 @@
-"""How many threads torch takes for small matrices."""
+"""How many threads compute: kernels, and torch on small matrices."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 
 import torch
+
+from edmp.robots.errors import InvalidInputError
+
+THREADS_VARIABLE = "EDMP_NUM_THREADS"
+"""Environment variable: the most threads that CPU kernels use."""
+
+
+def num_threads() -> int:
+    """Threads that CPU kernels use: ``EDMP_NUM_THREADS`` if set, else the cores this process may run on.
+
+    Raises:
+        InvalidInputError: the variable holds something else than a whole number of at least 1.
+    """
+    text = os.environ.get(THREADS_VARIABLE, "").strip()
+    if not text:
+        return len(os.sched_getaffinity(0))
+    if not (text.isascii() and text.isdecimal() and len(text) < 7 and int(text)):
+        raise InvalidInputError(
+            f"the environment variable {THREADS_VARIABLE} must be a whole number of at least 1, such as 4, got {text!r}; "
+            "unset, all cores are used"
+        )
+    return int(text)
+
+
+@contextlib.contextmanager
+def kernel_threads(count: int) -> Iterator[None]:
+    """CPU kernels of this process, and of those it starts, use ``count`` threads meanwhile."""
+    before = os.environ.get(THREADS_VARIABLE)
+    set_kernel_threads(count)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[THREADS_VARIABLE]
+        else:
+            os.environ[THREADS_VARIABLE] = before
+
+
+def set_kernel_threads(count: int) -> None:
+    """CPU kernels of this process, and of those it starts, use ``count`` threads from now on."""
+    os.environ[THREADS_VARIABLE] = str(count)
 
 
 @contextlib.contextmanager

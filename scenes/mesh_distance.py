@@ -6,19 +6,12 @@ import functools
 from typing import Any
 
 import torch
-import warp as wp
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from edmp.scenes.mesh_cache import MeshCache
 from edmp.scenes.shapes import Mesh
-
-# Warp greets on standard output when it starts, where a program's own output goes.
-if hasattr(wp, "LOG_WARNING"):
-    wp.config.log_level = wp.LOG_WARNING
-else:  # before warp-lang 1.12
-    setattr(wp.config, "quiet", True)  # noqa: B010 (unknown to newer stubs)
-wp.init()  # wp.device_from_torch does not start Warp by itself
+from edmp.scenes.warp_start import wp
 
 
 @wp.kernel

@@ -23,7 +23,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import warp as wp
 
 from edmp.baselines.base import Array, Baseline, Claim, Task
 from edmp.collision.free import relaxed_world
@@ -32,6 +31,7 @@ from edmp.collision.world import World
 from edmp.ranges import Range, check_fields
 from edmp.result import Status
 from edmp.robots.errors import MissingDependencyError, unknown_name
+from edmp.scenes.warp_start import wp
 
 ALGORITHMS = {"rrtstar": "RRTstar", "informed_rrtstar": "InformedRRTstar", "bitstar": "BITstar", "aorrtc": "AORRTC"}
 """OMPL's classes by the names that `AsymptoticallyOptimalSettings.algorithm` takes."""

@@ -11,7 +11,6 @@ from functools import cached_property
 
 import numpy as np
 import torch
-import warp as wp
 from numpy.typing import NDArray
 
 from edmp.baselines import passage_kernels as kernels
@@ -24,6 +23,7 @@ from edmp.costs.clearance import sphere_centers
 from edmp.result import Status
 from edmp.robots.motion import Motion
 from edmp.scenes.distance import scene_distance
+from edmp.scenes.warp_start import wp
 from edmp.validate.verdict import Contact
 
 Array = NDArray[np.float64]

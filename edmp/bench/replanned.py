@@ -112,19 +112,13 @@ def planner_for(settings: ReplanBenchSettings) -> Iterator[tuple[edmp.Planner, P
     Kernels get one thread meanwhile, as on an arm's computer whose other cores are busy, and so that processor time is
     the time that one core needs.
     """
-    before = os.environ.get("EDMP_NUM_THREADS")
-    os.environ["EDMP_NUM_THREADS"] = "1"
-    try:
+    with kernel_threads(1):
         own = edmp.Planner(settings.robot, settings=PLANNER)
         if settings.options.get("real_time"):
             with PlannerProcess(settings.robot, settings=PLANNER) as process:
                 yield own, process
         else:
             yield own, own
-    finally:
-        del os.environ["EDMP_NUM_THREADS"]
-        if before is not None:
-            os.environ["EDMP_NUM_THREADS"] = before
 
 
 def replan_crossings(

@@ -12,18 +12,17 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any
 
-import warp as wp
-
-
-def num_threads() -> int:
-    """Threads that CPU kernels use: ``EDMP_NUM_THREADS`` if set, else the cores this process may run on."""
-    configured = os.environ.get("EDMP_NUM_THREADS")
-    return max(1, int(configured)) if configured else len(os.sched_getaffinity(0))
+from edmp.robots.threads import num_threads
+from edmp.scenes.warp_start import wp
 
 
 @cache
 def _pool(size: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(max_workers=size, thread_name_prefix="edmp-kernel")
+
+
+# A forked child has the pools of its parent, but none of their threads.
+os.register_at_fork(after_in_child=_pool.cache_clear)
 
 
 def launch_rows(

@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
-import warp as wp
+from edmp.scenes.warp_start import wp
 from numpy.typing import NDArray
 
 from edmp.collision.kernels import chain as k
@@ -21,8 +21,6 @@ from edmp.robots.robot import Robot
 from edmp.scenes.mesh_cache import MeshCache
 from edmp.scenes.scene import Obstacle, Scene
 from edmp.scenes.shapes import Box, Capsule, Cylinder, Mesh, Shape, Sphere
-
-wp.config.log_level = wp.LOG_WARNING  # no banner and no line per compiled module
 
 Array = NDArray[np.float64]
 
@@ -67,7 +65,6 @@ class World:
             device: Warp device name.
             only_separable: leave out the collision pairs that spheres cannot tell apart, see `separable_pairs`.
         """
-        wp.init()
         obstacles, meshes = _pack_obstacles(scene, device)
         chains = _CHAINS.setdefault(robot, {})
         key = (device, only_separable)
@@ -100,7 +97,6 @@ def checked_device(name: str) -> str:
     Raises:
         InvalidInputError: this machine has none of that name; the message lists those it has.
     """
-    wp.init()
     devices = [device.alias for device in wp.get_devices()]
     found = {"cuda": "cuda:0"}.get(name, name) if isinstance(name, str) else None
     if found not in devices:

@@ -33,7 +33,9 @@ def worker_pool(count: int) -> Iterator[ProcessPoolExecutor]:
 
 def _start_worker() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group: the parent ends its workers
-    os.environ["EDMP_NUM_THREADS"] = "1"
     import torch
 
+    from edmp.robots.threads import set_kernel_threads
+
+    set_kernel_threads(1)
     torch.set_num_threads(1)

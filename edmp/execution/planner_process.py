@@ -210,7 +210,7 @@ def _serve(connection: Connection, made: _Made, parent: int) -> None:
     """Plan what comes through the connection, until it is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent to answer
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-    os.environ["EDMP_NUM_THREADS"] = "1"
+    set_kernel_threads(1)
     with contextlib.suppress(OSError, AttributeError):
         os.nice(_NICENESS)
     try:

@@ -8,7 +8,6 @@ import fcl
 import numpy as np
 import pytest
 import torch
-import warp as wp
 from cost_cases import TETRAHEDRON, random_motion, random_scene
 
 from edmp.collision.kernels import free as kernels
@@ -16,6 +15,7 @@ from edmp.collision.launch import launch_rows
 from edmp.costs import IntersectionVolume, Margins, SelfCollision, SphereClearance, SweptVolume, World
 from edmp.robots import Link, LinkBox, Motion, Robot
 from edmp.scenes import Box, Capsule, Cylinder, Scene, Sphere
+from edmp.scenes.warp_start import wp
 
 
 def with_links(panda: Robot, links: tuple[Link, ...]) -> Robot:

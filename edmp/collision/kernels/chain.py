@@ -4,7 +4,7 @@ One source for CPU and CUDA (NVIDIA Warp). Gradients are derived by hand: a cost
 arm; forces and moments are summed per body, then one backward sweep projects them on each joint axis (J^T f).
 """
 
-import warp as wp
+from edmp.scenes.warp_start import wp
 
 wp.set_module_options({"enable_backward": False, "fast_math": True})
 

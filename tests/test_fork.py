@@ -1,0 +1,119 @@
+"""Planning in forked children of a process that has planned: neither threads nor locks are there any more."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import torch
+
+import edmp
+
+CONTEXT = multiprocessing.get_context("fork")
+PATIENCE = 120.0
+"""A child that has not answered by then hangs [s]; it takes one."""
+
+
+@pytest.fixture(autouse=True)
+def threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Several, on any machine, of kernels and of torch."""
+    monkeypatch.setenv("EDMP_NUM_THREADS", "3")
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+def planned(name: str = "table") -> np.ndarray:
+    """(n, dof) the path of an example."""
+    problem = edmp.load_example(name)
+    result = edmp.plan(problem.scene, problem.start, problem.goal, robot=problem.robot, time_budget=60.0)
+    assert result.path is not None, result.message
+    return result.path
+
+
+def answer(connection) -> None:
+    a = torch.randn(600, 600)
+    (a @ a).exp().sum()  # what torch does on all its threads
+    connection.send(planned())
+    connection.close()
+
+
+def begin():
+    here, there = CONTEXT.Pipe(duplex=False)
+    child = CONTEXT.Process(target=answer, args=(there,), daemon=True)
+    child.start()
+    there.close()
+    return child, here
+
+
+def end(child, connection) -> np.ndarray:
+    try:
+        assert connection.poll(PATIENCE), "the child hangs"
+        path = connection.recv()
+        child.join(PATIENCE)
+        assert child.exitcode == 0
+        return path
+    finally:
+        child.kill()
+
+
+def test_children_plan_as_their_parent_does() -> None:
+    expected = planned()
+    a = torch.randn(600, 600)
+    (a @ a).exp().sum()
+    children = [begin() for _ in range(3)]  # at the same time
+    for child in children:
+        np.testing.assert_allclose(end(*child), expected, atol=1e-6)
+    np.testing.assert_allclose(planned(), expected, atol=1e-6)
+
+
+def test_a_child_of_a_thread_while_others_plan() -> None:
+    expected, stop = planned(), threading.Event()
+
+    def plan_on() -> None:
+        while not stop.is_set():
+            planned()
+
+    busy = threading.Thread(target=plan_on)
+    busy.start()
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            for _ in range(3):
+                path = pool.submit(lambda: end(*begin())).result()
+                np.testing.assert_allclose(path, expected, atol=1e-6)
+    finally:
+        stop.set()
+        busy.join()
+
+
+def test_grandchildren() -> None:
+    planned()
+    here, there = CONTEXT.Pipe(duplex=False)
+    pid = os.fork()
+    if pid == 0:
+        planned()
+        there.send(end(*begin()))
+        os._exit(0)
+    try:
+        assert here.poll(2 * PATIENCE), "a grandchild hangs"
+        np.testing.assert_allclose(here.recv(), planned(), atol=1e-6)
+    finally:
+        os.waitpid(pid, 0)
+
+
+@pytest.mark.parametrize("text", ["0", "-2", "four", "1.5", "1e3", "²", "99999999"])
+def test_a_bad_number_of_threads_is_misuse_that_names_the_variable(text: str) -> None:
+    command = [sys.executable, "-m", "edmp", "plan", "--scene", "table"]
+    done = subprocess.run(command, env={**os.environ, "EDMP_NUM_THREADS": text}, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: the environment variable EDMP_NUM_THREADS must be a whole number")
+    assert repr(text) in done.stderr
+    assert len(done.stderr.splitlines()) == 1
