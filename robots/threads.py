@@ -25,7 +25,7 @@ def num_threads() -> int:
         return len(os.sched_getaffinity(0))
     if not (text.isascii() and text.isdecimal() and len(text) < 7 and int(text)):
         raise InvalidInputError(
-            f"the environment variable {THREADS_VARIABLE} must be a whole number of at least 1, such as 4, got {text!r}; "
+            f"the environment variable {THREADS_VARIABLE} must be a whole number >= 1, got {text!r}; "
             "unset, all cores are used"
         )
     return int(text)
@@ -62,3 +62,7 @@ def one_torch_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+# A forked child has none of OpenMP's threads, and waits for them for ever where the parent has used them.
+os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))

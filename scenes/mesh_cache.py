@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
@@ -28,6 +29,10 @@ class MeshCache(Generic[T]):
         self._made: WeakKeyDictionary[Mesh, T] = WeakKeyDictionary()
         self._latest: OrderedDict[Mesh, None] = OrderedDict()
         self._lock = threading.RLock()
+        # A child forked while another thread is in here would wait for it for ever: fork when nobody is.
+        os.register_at_fork(
+            before=self._lock.acquire, after_in_parent=self._lock.release, after_in_child=self._lock.release
+        )
 
     def __call__(self, mesh: Mesh) -> T:
         with self._lock:

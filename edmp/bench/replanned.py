@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -30,6 +29,7 @@ from edmp.problem import Goal
 from edmp.ranges import Range, check_fields
 from edmp.robots import load_robot
 from edmp.robots.errors import InvalidInputError
+from edmp.robots.threads import kernel_threads
 
 SET = "crossing"
 """What the runs call their set of problems."""

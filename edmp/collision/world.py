@@ -11,7 +11,6 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
-from edmp.scenes.warp_start import wp
 from numpy.typing import NDArray
 
 from edmp.collision.kernels import chain as k
@@ -21,6 +20,7 @@ from edmp.robots.robot import Robot
 from edmp.scenes.mesh_cache import MeshCache
 from edmp.scenes.scene import Obstacle, Scene
 from edmp.scenes.shapes import Box, Capsule, Cylinder, Mesh, Shape, Sphere
+from edmp.scenes.warp_start import wp
 
 Array = NDArray[np.float64]
 

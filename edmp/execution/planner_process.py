@@ -27,6 +27,7 @@ from edmp.result import PlanResult, Stats, Status
 from edmp.robots import load_robot
 from edmp.robots.errors import EdmpError, InvalidInputError
 from edmp.robots.robot import Robot
+from edmp.robots.threads import set_kernel_threads
 from edmp.scenes.scene import Scene
 
 log = logging.getLogger(__name__)
