@@ -18,7 +18,6 @@ from edmp.robots.errors import InvalidInputError, unknown_name
 from edmp.robots.kinematics import pull_back
 from edmp.robots.motion import Motion
 from edmp.scenes.scene import Scene
-from edmp.scenes.warp_start import wp
 
 ENTRY_POINT_GROUP = "edmp.costs"
 

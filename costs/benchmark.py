@@ -11,14 +11,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from edmp.collision.launch import num_threads
 from edmp.collision.world import World
 from edmp.costs.base import Cost, Margins
 from edmp.costs.clearance import SelfCollision, SphereClearance
 from edmp.costs.volume import IntersectionVolume, SweptVolume
 from edmp.robots.description import load_robot
 from edmp.robots.robot import Robot
-from edmp.robots.threads import kernel_threads, num_threads
+from edmp.robots.threads import num_threads
 from edmp.scenes.scene import Scene
 from edmp.scenes.shapes import Box
 
@@ -129,14 +128,11 @@ def _milliseconds(function: Callable[[], object]) -> float:
 @contextmanager
 def _threads(count: int | None) -> Iterator[int]:
     """Give torch and the kernels the same number of threads for a while."""
-    before, configured = torch.get_num_threads(), os.environ.get("EDMP_NUM_THREADS")
+    before = torch.get_num_threads()
     count = count or num_threads()
     torch.set_num_threads(count)
-    os.environ["EDMP_NUM_THREADS"] = str(count)
     try:
-        yield count
+        with kernel_threads(count):
+            yield count
     finally:
         torch.set_num_threads(before)
-        del os.environ["EDMP_NUM_THREADS"]
-        if configured is not None:
-            os.environ["EDMP_NUM_THREADS"] = configured

@@ -6,8 +6,6 @@ for what is within its margin.
 
 # ruff: noqa: UP018 -- float(0.0) is how a Warp kernel declares a variable; 0.0 would be a constant
 
-import warp as wp
-
 from edmp.collision.kernels.chain import (
     LANES,
     MAX_BODIES,
@@ -28,6 +26,7 @@ from edmp.collision.kernels.chain import (
     posed_pack,
     project,
 )
+from edmp.scenes.warp_start import wp
 
 wp.set_module_options({"enable_backward": False, "fast_math": True})
 

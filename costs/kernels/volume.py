@@ -8,8 +8,6 @@ moment h_i x (their difference).
 
 # ruff: noqa: UP018 -- float(0.0) is how a Warp kernel declares a variable; 0.0 would be a constant
 
-import warp as wp
-
 from edmp.collision.kernels.chain import (
     LANES,
     MAX_BODIES,
@@ -21,6 +19,7 @@ from edmp.collision.kernels.chain import (
     forward_kinematics,
     project,
 )
+from edmp.scenes.warp_start import wp
 
 wp.set_module_options({"enable_backward": False, "fast_math": True})
 

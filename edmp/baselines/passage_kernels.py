@@ -7,8 +7,6 @@ moves in the frame of the other link, where that link's spheres stand still: the
 Jacobian of the relative motion.
 """
 
-import warp as wp
-
 from edmp.collision.kernels.chain import (
     LANES,
     MAX_BODIES,
@@ -24,6 +22,7 @@ from edmp.collision.kernels.chain import (
     project,
 )
 from edmp.costs.kernels.clearance import hinge
+from edmp.scenes.warp_start import wp
 
 wp.set_module_options({"enable_backward": False, "fast_math": True})
 

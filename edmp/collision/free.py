@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-import warp as wp
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -13,6 +12,7 @@ from edmp.collision.launch import launch_rows
 from edmp.collision.world import World
 from edmp.robots.robot import Robot
 from edmp.scenes.scene import Scene
+from edmp.scenes.warp_start import wp
 
 Array = NDArray[np.float64]
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-import warp as wp
 from numpy.typing import NDArray
 
 from edmp.collision.free import pack_rows
 from edmp.collision.launch import launch_rows
 from edmp.collision.world import World
 from edmp.connect import kernels
+from edmp.scenes.warp_start import wp
 
 Array = NDArray[np.float64]
 

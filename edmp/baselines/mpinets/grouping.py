@@ -9,11 +9,11 @@ that; a ball holds its first points in the order of the cloud, and is filled up 
 from __future__ import annotations
 
 import torch
-import warp as wp
 from torch import Tensor
 
 from edmp.baselines.mpinets import grouping_kernels as kernels
 from edmp.collision.launch import launch_rows
+from edmp.scenes.warp_start import wp
 
 
 def farthest_points(p: Tensor, count: int) -> Tensor:
@@ -28,7 +28,6 @@ def farthest_points(p: Tensor, count: int) -> Tensor:
     """
     if p.is_cuda:
         return farthest_points_definition(p, count)
-    wp.init()
     p = p.detach().contiguous()
     scratch, chosen = p.new_empty(p.shape[:2]), torch.empty(p.shape[0], count, dtype=torch.int32)
     outputs = [wp.from_torch(scratch), wp.from_torch(chosen)]
@@ -50,7 +49,6 @@ def ball_query(p: Tensor, center: Tensor, radius: float, count: int) -> Tensor:
     """
     if p.is_cuda:
         return ball_query_definition(p, center, radius, count)
-    wp.init()
     p, center = p.detach().contiguous(), center.detach().contiguous()
     index = torch.empty(*center.shape[:2], count, dtype=torch.int32)
     inputs = [wp.from_torch(p, dtype=wp.vec3), wp.from_torch(center, dtype=wp.vec3), radius]

@@ -2,8 +2,6 @@
 
 # ruff: noqa: UP018, RUF046, SIM102 -- float(0.0) is how a Warp kernel declares a variable, and its `and` does not stop early
 
-import warp as wp
-
 from edmp.collision.kernels.chain import (
     BOX,
     LANES,
@@ -24,6 +22,7 @@ from edmp.collision.kernels.chain import (
     pack_slack,
     posed_pack,
 )
+from edmp.scenes.warp_start import wp
 
 wp.set_module_options({"enable_backward": False, "fast_math": True})
 
