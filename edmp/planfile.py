@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edmp.jsonfile import JsonNode, read_json
-from edmp.problem import Goal, PoseGoal, Problem
+from edmp.problem import SCALES, Goal, PoseGoal, Problem
 from edmp.result import PlanResult, Solution, Stage, Stats, Status
 from edmp.robots.errors import InvalidInputError, unknown_name
 from edmp.robots.robot import Robot
@@ -81,6 +81,7 @@ def plan_document(problem: Problem, result: PlanResult) -> Document:
         "robot": _robot_document(problem.robot),
         "start": _numbers(problem.start),
         "goals": [_goal_document(goal) for goal in goals],
+        **{name: getattr(problem, name) for name in SCALES},
         "scene": [_obstacle_document(obstacle) for obstacle in problem.scene],
         "result": result_document(result),
     }
@@ -200,6 +201,8 @@ def _problem(root: JsonNode) -> Problem:
             start=_configuration(root["start"], robot),
             goal=goals[0] if len(goals) == 1 else goals,
             name=root["name"].text(),
+            # Older files say nothing.
+            **{name: scale.number() for name in SCALES if (scale := root.get(name)) is not None},
         )
 
 

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from edmp.ranges import Range, check_fields
 from edmp.robots import load_robot
 from edmp.robots.configuration import configuration, numbers
 from edmp.robots.errors import FileFormatError, InvalidInputError, unknown_name
-from edmp.robots.robot import Robot
+from edmp.robots.robot import Limits, Robot
 from edmp.scenes.files import example_path, parse_scene
 from edmp.scenes.moveit import MoveItRequest, MoveItScene, load_moveit_request
 from edmp.scenes.native import JointValues, RobotEntry, SceneFile, save_scene_file
@@ -28,6 +29,11 @@ MOVEIT_BASES: Mapping[str, Array] = {"ur5": pose_rpy((0.0, 0.0, 0.9144), (0.0, 0
 """(4, 4) pose of the base in the world, by robot name, where MoveIt's files leave it to the robot's own URDF."""
 
 PANDA_FINGER_JOINT = "panda_finger_joint1"
+
+SCALES: Mapping[str, Range] = {
+    "velocity_scale": Range(0.0, 1.0, above=True),
+    "acceleration_scale": Range(0.0, 1.0, above=True),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +75,7 @@ class Problem:
         goal: a configuration (dof,), a `PoseGoal`, or a tuple of several of either: reaching one of them is enough.
             It may be given in any form, too.
         name: for reports.
+        velocity_scale, acceleration_scale: shares of the robot's limits that a motion may use, in (0, 1].
     """
 
     robot: Robot
@@ -76,18 +83,34 @@ class Problem:
     start: Array
     goal: Goal | tuple[Goal, ...]
     name: str = ""
+    velocity_scale: float = 1.0
+    acceleration_scale: float = 1.0
 
     def __post_init__(self) -> None:
+        check_fields(self, SCALES)
         if not isinstance(self.robot, Robot):
             raise InvalidInputError(f"a problem's robot must be a Robot, not {type(self.robot).__name__}")
         if not isinstance(self.scene, Scene):
             raise InvalidInputError(f"a problem's scene must be a Scene, not {type(self.scene).__name__}")
         object.__setattr__(self, "start", configuration(self.robot, self.start, "start"))
         object.__setattr__(self, "goal", _one_or_all(tuple(goals_of(self.robot, self.goal))))
+        for name in SCALES:
+            object.__setattr__(self, name, float(getattr(self, name)))
+
+    @property
+    def timing_limits(self) -> Limits:
+        """What motions are timed within: the robot's limits, or the shares of them that the problem allows."""
+        return self.robot.limits.scaled(velocity=self.velocity_scale, acceleration=self.acceleration_scale)
 
 
 def as_problem(
-    robot: Robot, scene: Scene, start: StartLike, goal: GoalLike | Sequence[GoalLike], name: str = ""
+    robot: Robot,
+    scene: Scene,
+    start: StartLike,
+    goal: GoalLike | Sequence[GoalLike],
+    *,
+    velocity_scale: float = 1.0,
+    acceleration_scale: float = 1.0,
 ) -> Problem:
     """The problem of what was asked for in any form.
 
@@ -95,7 +118,10 @@ def as_problem(
         InvalidInputError: wrong shapes, or numbers that are not finite.
     """
     goals = tuple(goals_of(robot, goal))
-    return Problem(robot, scene, configuration(robot, start, "start"), _one_or_all(goals), name)
+    q = configuration(robot, start, "start")
+    return Problem(
+        robot, scene, q, _one_or_all(goals), velocity_scale=velocity_scale, acceleration_scale=acceleration_scale
+    )
 
 
 def load_problem(
@@ -124,13 +150,15 @@ def load_problem(
         if not isinstance(content, SceneFile):
             root.fail("a MoveIt planning scene has neither start nor goal: give its motion plan request as well")
         arm = _arm(entry, robot, path.parent)
-        return Problem(arm, content.scene, *_native_ends(root, content, arm), name)
+        scales = (content.velocity_scale, content.acceleration_scale)
+        return Problem(arm, content.scene, *_native_ends(root, content, arm), name, *scales)
     request = load_moveit_request(request_path)
     entry = _as_requested(entry, request)
     arm = _placed(entry, robot, path.parent, moveit=True)
     start = _by_name(request.start, arm, f"{request_path}: start_state")
     goals = tuple(_by_name(goal, arm, f"{request_path}: goal_constraints") for goal in request.goals)
-    return Problem(arm, content.scene, start, _one_or_all(goals), name)
+    scales = (request.velocity_scale, request.acceleration_scale)
+    return Problem(arm, content.scene, start, _one_or_all(goals), name, *scales)
 
 
 def load_setting(scene_path: str | Path, *, robot: str | Robot | None = None) -> tuple[Robot, Scene]:
@@ -172,7 +200,8 @@ def save_problem(path: str | Path, problem: Problem) -> None:
     )
     goals = problem.goal if isinstance(problem.goal, tuple) else (problem.goal,)
     written = tuple(goal.X_WT if isinstance(goal, PoseGoal) else tuple(map(float, goal)) for goal in goals)
-    save_scene_file(path, SceneFile(problem.scene, problem.name, entry, tuple(map(float, problem.start)), written))
+    start, scales = tuple(map(float, problem.start)), (problem.velocity_scale, problem.acceleration_scale)
+    save_scene_file(path, SceneFile(problem.scene, problem.name, entry, start, written, *scales))
 
 
 def goals_of(robot: Robot, goal: GoalLike | Sequence[GoalLike]) -> list[Goal]:

@@ -59,6 +59,12 @@ class Limits:
         if self.effort is None:
             object.__setattr__(self, "effort", np.full(len(self.velocity), np.inf))
 
+    def scaled(self, *, velocity: float, acceleration: float) -> Limits:
+        """Limits with these shares of velocity and acceleration; jerk and all else stay."""
+        return dataclasses.replace(
+            self, velocity=velocity * self.velocity, acceleration=acceleration * self.acceleration
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class LinkBox:

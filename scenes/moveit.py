@@ -49,12 +49,15 @@ class MoveItRequest:
         goals: joint-space goals by joint name; reaching one of them is enough.
         group: the planning group, empty if there is none.
         X_WR: (4, 4) pose of the robot's root in the world from a virtual joint, None if the file has none.
+        velocity_scale, acceleration_scale: shares of the robot's limits that a motion may use, in (0, 1].
     """
 
     start: Mapping[str, float]
     goals: tuple[Mapping[str, float], ...]
     group: str = ""
     X_WR: Array | None = None
+    velocity_scale: float = 1.0
+    acceleration_scale: float = 1.0
 
 
 def is_moveit_scene(root: YamlNode) -> bool:
@@ -113,7 +116,21 @@ def load_moveit_request(path: str | Path) -> MoveItRequest:
     if not goals:
         constraints.fail("there is no goal; expected a list of joint_constraints")
     group = root.get("group_name")
-    return MoveItRequest(start, goals, group.text() if group else "", _virtual_joint_pose(state))
+    return MoveItRequest(
+        start,
+        goals,
+        group.text() if group else "",
+        _virtual_joint_pose(state),
+        *(_scale(root.get(f"max_{kind}_scaling_factor")) for kind in ("velocity", "acceleration")),
+    )
+
+
+def _scale(node: YamlNode | None) -> float:
+    """A scaling factor; 0 is ROS' way of saying that there is none."""
+    scale = node.number() if node else 0.0
+    if node and not 0.0 <= scale <= 1.0:
+        node.fail(f"expected a share of the robot's limits, from 0 (not set) to 1, got {scale:g}")
+    return scale or 1.0
 
 
 # --- collision objects -----------------------------------------------------------------------------------------------

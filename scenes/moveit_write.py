@@ -52,6 +52,8 @@ def save_moveit_request(path: str | Path, request: MoveItRequest) -> None:
         "start_state": _robot_state(request.start, request.X_WR),
         "goal_constraints": goals,
         "group_name": request.group,
+        "max_velocity_scaling_factor": float(request.velocity_scale),
+        "max_acceleration_scaling_factor": float(request.acceleration_scale),
     }
     write_yaml(path, document)
 

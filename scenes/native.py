@@ -5,6 +5,7 @@
     robot: panda                        # optional; or {name: panda, gripper_width: 0.08, base: {position: [0, 0, 0.9]}}
     start: [0.0, -0.8, 0.0, -2.4, 0.0, 1.6, 0.8]     # [rad]; or by joint name {panda_joint1: 0.0, ...}
     goal: {position: [0.5, 0.1, 0.4], quaternion: [1, 0, 0, 0]}    # or a configuration, or a list of several goals
+    velocity_scale: 0.5                 # optional, as acceleration_scale: share of the robot's limits to use, in (0, 1]
     obstacles:
       board: {type: box, size: [0.3, 1.0, 0.02], position: [0.6, 0.0, 0.4], rpy: [0, 0, 0.1]}
       can: {type: cylinder, radius: 0.03, length: 0.14, position: [0.6, 0.2, 0.48], quaternion: [0, 0, 0, 1]}
@@ -39,6 +40,7 @@ Array = NDArray[np.float64]
 VERSION = 1
 VERSION_KEY = "edmp_scene"
 POSE_KEYS = ("position", "quaternion", "rpy")
+SCALES = ("velocity_scale", "acceleration_scale")
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +72,7 @@ class SceneFile:
         robot: the robot, None if the file names none.
         start: the start configuration, None if there is none.
         goals: alternatives, each a configuration or a (4, 4) tool pose ``X_WT``; empty if there are none.
+        velocity_scale, acceleration_scale: shares of the robot's limits that a motion may use, in (0, 1].
     """
 
     scene: Scene
@@ -77,6 +80,8 @@ class SceneFile:
     robot: RobotEntry | None = None
     start: JointValues | None = None
     goals: tuple[JointValues | Array, ...] = ()
+    velocity_scale: float = 1.0
+    acceleration_scale: float = 1.0
 
 
 def is_native(root: YamlNode) -> bool:
@@ -98,7 +103,7 @@ def parse_scene_file(root: YamlNode) -> SceneFile:
     version = root.need(VERSION_KEY)
     if version.text() != str(VERSION):
         version.fail(f"version {version.text()!r} of the format is unknown; this edmp reads version {VERSION}")
-    entries = root.only(VERSION_KEY, "name", "robot", "start", "goal", "obstacles")
+    entries = root.only(VERSION_KEY, "name", "robot", "start", "goal", *SCALES, "obstacles")
     obstacles: list[Obstacle] = []
     if listed := root.get("obstacles"):
         for name, item in listed.mapping().items():
@@ -112,7 +117,15 @@ def parse_scene_file(root: YamlNode) -> SceneFile:
         _robot(robot) if robot else None,
         _configuration(start) if start else None,
         _goals(goal) if goal else (),
+        *(_scale(root.get(key)) for key in SCALES),
     )
+
+
+def _scale(node: YamlNode | None) -> float:
+    scale = node.number() if node else 1.0
+    if node and not 0.0 < scale <= 1.0:
+        node.fail(f"expected a share of the robot's limits, in (0, 1], got {scale:g}")
+    return scale
 
 
 # --- obstacles -------------------------------------------------------------------------------------------------------
@@ -266,6 +279,7 @@ def save_scene_file(path: str | Path, content: SceneFile) -> None:
     if content.goals:
         goals = [_goal_document(goal) for goal in content.goals]
         document["goal"] = goals[0] if len(goals) == 1 else goals
+    document |= {key: float(scale) for key in SCALES if (scale := getattr(content, key)) != 1.0}
     document["obstacles"] = {obstacle.name: _obstacle_document(obstacle) for obstacle in content.scene}
     write_yaml(path, document)
 

@@ -144,7 +144,9 @@ def test_several_goals_of_either_kind(fake: FakePlan, scene_file: Path) -> None:
     configuration, pose_goal = fake.calls[0]["goal"]
     assert configuration.shape == (7,)
     np.testing.assert_array_equal(pose_goal.position, [0.4, 0.1, 0.5])
-    assert set(fake.calls[0]) == {"scene", "start", "goal", "robot", "seed", "fallback"}
+    scales = {"velocity_scale", "acceleration_scale"}
+    assert set(fake.calls[0]) == {"scene", "start", "goal", "robot", "seed", "fallback", *scales}
+    assert {fake.calls[0][name] for name in scales} == {1.0}
 
 
 def test_start_may_replace_that_of_the_file(fake: FakePlan) -> None:

@@ -212,6 +212,8 @@ class EdmpPlanner:
             seed=seed,
             time_budget=self._time_budget,
             fallback=self._fallback,
+            velocity_scale=problem.velocity_scale,
+            acceleration_scale=problem.acceleration_scale,
         )
         return Claim(
             result.status,

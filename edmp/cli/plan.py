@@ -53,6 +53,13 @@ def plan(
     ] = False,
     seed: Annotated[int, typer.Option(help="The same seed gives the same plan.")] = 0,
     time_budget: Annotated[float | None, typer.Option(help="Give up after this time [s].")] = None,
+    velocity_scale: Annotated[
+        float | None,
+        typer.Option(help="Share of the velocity limits to use, in (0, 1]; default: the problem's own, else 1."),
+    ] = None,
+    acceleration_scale: Annotated[
+        float | None, typer.Option(help="The same of the acceleration limits; limits of jerk stay.")
+    ] = None,
     num_seeds: Annotated[int | None, typer.Option(help="Trajectories denoised at once.")] = None,
     alternatives: Annotated[int | None, typer.Option(help="Look for so many other motions, too.")] = None,
     ensemble: Annotated[str | None, typer.Option(help="Ensemble of costs that steers the denoising.")] = None,
@@ -78,6 +85,8 @@ def plan(
     }  # fmt: skip
     with progress_console().status("reading the problem") as status, contextlib.redirect_stdout(sys.stderr):
         problem = read_problem(scene, request=request, start=start, goals=goal, goal_poses=goal_pose, robot=robot)
+        scales = {"velocity_scale": velocity_scale, "acceleration_scale": acceleration_scale}
+        problem = dataclasses.replace(problem, **{name: value for name, value in scales.items() if value is not None})
         where = f"{problem.name or 'scene'}: {problem.robot.name} among {len(problem.scene)} obstacles"
         status.update(f"planning in {where} (the first run on a machine compiles kernels)")
         chosen = {name: value for name, value in options.items() if value is not None}
@@ -124,7 +133,16 @@ def solve(problem: Problem, *, seed: int, **options: Any) -> PlanResult:
     """One call of the planner."""
     import edmp
 
-    return edmp.plan(problem.scene, problem.start, problem.goal, robot=problem.robot, seed=seed, **options)
+    return edmp.plan(
+        problem.scene,
+        problem.start,
+        problem.goal,
+        robot=problem.robot,
+        seed=seed,
+        velocity_scale=problem.velocity_scale,
+        acceleration_scale=problem.acceleration_scale,
+        **options,
+    )
 
 
 def record(problem: Problem, *, seed: int, fallback: bool, **options: Any) -> Trace:
@@ -136,7 +154,16 @@ def record(problem: Problem, *, seed: int, fallback: bool, **options: Any) -> Tr
     budget = {"time_budget": options["time_budget"]} if "time_budget" in options else {}
     planner = Planner(problem.robot, **of_planner, settings=settings)
     return record_plan(
-        planner, problem.scene, problem.start, problem.goal, seed=seed, fallback=fallback, name=problem.name, **budget
+        planner,
+        problem.scene,
+        problem.start,
+        problem.goal,
+        seed=seed,
+        fallback=fallback,
+        velocity_scale=problem.velocity_scale,
+        acceleration_scale=problem.acceleration_scale,
+        name=problem.name,
+        **budget,
     )
 
 
@@ -226,6 +253,8 @@ def _print_report(problem: Problem, result: PlanResult, written: list[str]) -> N
             ("clearance", clearance),
             ("alternatives", str(len(result.alternatives))),
         ]
+    if (shares := (problem.velocity_scale, problem.acceleration_scale)) != (1.0, 1.0):
+        rows.append(("scaled to", f"{shares[0]:g} of the velocity limits, {shares[1]:g} of the acceleration limits"))
     rows += [("written", path) for path in written]
     for name, value in rows:
         console.print(Text(f"  {name:<13}{value}"), soft_wrap=True)

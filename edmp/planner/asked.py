@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from edmp.planner.goals import Query
 from edmp.result import Solution
+from edmp.robots.robot import Limits
 from edmp.timing import retime_waypoints
 from edmp.trajectory import Trajectory
 from edmp.validate import Judge
@@ -16,15 +17,15 @@ from edmp.validate import Judge
 Array = NDArray[np.float64]
 
 
-def as_asked(solution: Solution, query: Query, judge: Judge) -> Solution:
+def as_asked(solution: Solution, query: Query, judge: Judge, limits: Limits) -> Solution:
     """``solution``, from `Query.start`, as a motion from where the caller's start is.
 
-    Where that is beyond a limit the arm goes inside first, and rests there before it goes on.
+    Where that is beyond a limit the arm goes inside first, timed within ``limits``, and rests there before it goes on.
     """
     timed, length, clearance = solution.trajectory, solution.length, solution.min_clearance
     if query.outside is not None:
         way = np.stack([query.outside, query.start])
-        lead = retime_waypoints(way, judge.robot.limits, joint_names=timed.joint_names)
+        lead = retime_waypoints(way, limits, joint_names=timed.joint_names)
         timed, length = _joined(lead, timed), length + float(np.linalg.norm(way[1] - way[0]))
         clearance = min(clearance, judge.check_path(way).min_clearance)
     timed = replace(timed, positions=timed.positions + query.turns)

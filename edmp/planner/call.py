@@ -16,6 +16,7 @@ from edmp.planner.settings import PlannerSettings, Round
 from edmp.planner.watch import Watch
 from edmp.prior.base import Prior
 from edmp.prior.process import ProcessPrior
+from edmp.robots.robot import Limits
 from edmp.validate import Judge
 
 
@@ -32,6 +33,7 @@ class Call:
         prior, process, ensemble: where seeds come from, and their guides.
         generator: of all random numbers.
         seed: that it was made from.
+        limits: within which motions are timed: the robot's, or shares of them.
         budget: time that the call may take [s].
         deadline: when it ends, on the clock of `time.perf_counter` [s].
         watch: who is told of candidates.
@@ -47,6 +49,7 @@ class Call:
     ensemble: Ensemble
     generator: torch.Generator
     seed: int
+    limits: Limits
     budget: float
     deadline: float
     watch: Watch | None = None
@@ -78,6 +81,7 @@ class Call:
             descent=descent or self.descent,
             settings=self.settings,
             docket=self.docket,
+            limits=self.limits,
             wanted=1 if round_.quick else 1 + self.settings.num_alternatives,
             quick=round_.quick,
         )

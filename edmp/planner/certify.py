@@ -15,7 +15,7 @@ from edmp.planner.candidates import Candidates
 from edmp.planner.goals import GOAL_TOLERANCE, Query
 from edmp.planner.settings import PlannerSettings, Round
 from edmp.result import Solution
-from edmp.robots.robot import Robot
+from edmp.robots.robot import Limits, Robot
 from edmp.timing import retime_spline
 from edmp.trajectory import Trajectory, clamped_spline, path_length
 from edmp.validate import Judge, Verdict
@@ -73,22 +73,23 @@ def certify(
     descent: Descent,
     settings: PlannerSettings,
     docket: Docket,
+    limits: Limits,
     wanted: int,
     quick: bool = False,
 ) -> None:
     """Put candidates before the judge, in order, until ``wanted`` different ones are certified.
 
     With ``quick`` only the timed motion is judged, whose samples then are the path, too; its clearance is what the
-    proof happened to show. ``descent`` is that of the candidates, and knows the objective.
+    proof happened to show. ``descent`` is that of the candidates, and knows the objective;
+    ``limits`` are what motions are timed within.
     """
     for row in range(len(candidates)):
         if len(docket.solutions) >= wanted:
             return
         goal = int(candidates.goal[row])
-        limits = judge.robot.limits  # single precision may have rounded a joint beyond its limit
-        control_points = (
-            candidates.control_points[row].cpu().numpy().astype(np.float64).clip(limits.lower, limits.upper)
-        )
+        lower, upper = judge.robot.limits.lower, judge.robot.limits.upper
+        control_points = candidates.control_points[row].cpu().numpy().astype(np.float64)
+        control_points = control_points.clip(lower, upper)  # single precision may have rounded a joint beyond its limit
         control_points[0], control_points[-1] = query.start, query.goals[goal]
         for whole in query.whole(control_points, goal):
             path = clamped_spline(whole)(np.linspace(0.0, 1.0, settings.path_waypoints))
@@ -100,7 +101,7 @@ def certify(
             if any(not differ(path, other.path, settings.distinct) for other in docket.solutions):
                 break
             make = _certified_quickly if quick else _certified
-            solution = make(whole, path, query.goal_index[goal], judge, docket)
+            solution = make(whole, path, query.goal_index[goal], judge, limits, docket)
             if solution is not None:
                 solution = replace(solution, stage=candidates.stage[row])
                 docket.solutions.append(_weighed(solution, candidates.control_points[row], descent))
@@ -117,20 +118,22 @@ def _weighed(solution: Solution, control_points: Tensor, descent: Descent) -> So
     return replace(solution, terms=terms, weighted_terms=float(objective.weighted(values)))
 
 
-def _certified(control_points: Array, path: Array, goal_index: int, judge: Judge, docket: Docket) -> Solution | None:
+def _certified(
+    control_points: Array, path: Array, goal_index: int, judge: Judge, limits: Limits, docket: Docket
+) -> Solution | None:
     verdict = _judged(path, path, judge, docket, tightness=1e-3)
     if verdict is None:
         return None
-    trajectory = _timed(control_points, judge.robot, docket)
+    trajectory = _timed(control_points, judge.robot, limits, docket)
     if _judged(trajectory.positions, path, judge, docket) is None:
         return None
     return Solution(path, trajectory, path_length(path), verdict.min_clearance, goal_index)
 
 
 def _certified_quickly(
-    control_points: Array, path: Array, goal_index: int, judge: Judge, docket: Docket
+    control_points: Array, path: Array, goal_index: int, judge: Judge, limits: Limits, docket: Docket
 ) -> Solution | None:
-    trajectory = _timed(control_points, judge.robot, docket, grid=_QUICK_GRID)
+    trajectory = _timed(control_points, judge.robot, limits, docket, grid=_QUICK_GRID)
     positions = trajectory.positions
     verdict = _judged(positions, path, judge, docket)
     if verdict is None:
@@ -138,9 +141,9 @@ def _certified_quickly(
     return Solution(positions, trajectory, path_length(positions), verdict.min_clearance, goal_index)
 
 
-def _timed(control_points: Array, robot: Robot, docket: Docket, **options: int) -> Trajectory:
+def _timed(control_points: Array, robot: Robot, limits: Limits, docket: Docket, **options: int) -> Trajectory:
     begin = time.perf_counter()
-    trajectory = retime_spline(control_points, robot.limits, joint_names=robot.joint_names, **options)
+    trajectory = retime_spline(control_points, limits, joint_names=robot.joint_names, **options)
     docket.spent("timing", begin)
     return replace(trajectory, positions=without_rounding(robot, trajectory.positions))
 

@@ -16,7 +16,7 @@ from edmp.result import PlanResult, Solution, Stage, Stats, Status
 
 def success(call: Call, tried: Candidates, begin: float) -> PlanResult:
     """The certified motions, best first; ``tried`` are all candidates, ``begin`` is when the call began."""
-    found = [as_asked(one, call.query, call.judge) for one in call.docket.solutions]
+    found = [as_asked(one, call.query, call.judge, call.limits) for one in call.docket.solutions]
     best, *others = sorted(found, key=lambda one: one.objective)
     stats = _stats(call.docket, begin, best.stage, tried)
     return PlanResult(Status.SOLVED, _report(best), best, tuple(others), stats)

@@ -35,7 +35,7 @@ from edmp.result import PlanResult
 from edmp.robots import load_robot
 from edmp.robots.configuration import numbers
 from edmp.robots.errors import InvalidInputError
-from edmp.robots.robot import Array, Robot
+from edmp.robots.robot import Array, Limits, Robot
 from edmp.robots.threads import one_torch_thread
 from edmp.scenes.scene import Scene
 from edmp.timing import retime_spline
@@ -93,6 +93,8 @@ class Planner:
         time_budget: float = 10.0,
         fallback: bool = True,
         costs: Sequence[Cost | Term | str] = (),
+        velocity_scale: float = 1.0,
+        acceleration_scale: float = 1.0,
         warm: ArrayLike | None = None,
         on_batch: OnBatch | None = None,
     ) -> PlanResult:
@@ -109,6 +111,8 @@ class Planner:
             time_budget: give up after this time [s], what the preparation of the scene takes included.
             fallback: may sampling-based search help where no seed can be repaired?
             costs: added to the planner's own; see `Planner`.
+            velocity_scale, acceleration_scale: shares of the joints' limits that the motion may use, in (0, 1]; as in
+                MoveIt, limits of jerk stay as they are.
             warm: (n, dof) an earlier path to about the same goal, or what is left of it. It is re-noised a little and
                 denoised in the new scene, which is several times faster; where that fails, the plan is made from
                 scratch. See `WARM_START`.
@@ -130,7 +134,9 @@ class Planner:
             raise InvalidInputError(f"seed must be an integer from 0 to 2**31 - 1, got {seed!r}")
         objective = Objective.of([*self.costs, *Objective.of(costs).terms], num_waypoints=self.settings.num_waypoints)
         earlier = None if warm is None else _earlier_path(self.robot, warm)
-        problem = as_problem(self.robot, scene, start, goal)
+        problem = as_problem(
+            self.robot, scene, start, goal, velocity_scale=velocity_scale, acceleration_scale=acceleration_scale
+        )
         result = self._plan(problem, objective, int(seed), begin, float(time_budget), fallback, earlier, on_batch)
         return dataclasses.replace(result, problem=problem)
 
@@ -159,6 +165,7 @@ class Planner:
             objective=objective,
             docket=docket,
             seed=seed,
+            limits=problem.timing_limits,
             begin=begin,
             budget=time_budget,
             on_batch=on_batch,
@@ -192,6 +199,7 @@ class Planner:
         objective: Objective | None = None,
         docket: Docket | None = None,
         seed: int = 0,
+        limits: Limits | None = None,
         begin: float | None = None,
         budget: float = 10.0,
         on_batch: OnBatch | None = None,
@@ -204,6 +212,7 @@ class Planner:
             objective: what to descend; length alone if None.
             docket: what has come before the judge so far.
             seed: of all random numbers.
+            limits: within which motions are timed; the robot's if None.
             begin: when the call began, on the clock of `time.perf_counter` [s]; now if None.
             budget: time from then on [s].
             on_batch: see `plan`.
@@ -232,6 +241,7 @@ class Planner:
             ensemble=self.ensemble,
             generator=generator,
             seed=seed,
+            limits=limits or self.robot.limits,
             budget=budget,
             deadline=begin + budget,
             watch=watch,
@@ -312,6 +322,8 @@ def plan(
     time_budget: float = 10.0,
     fallback: bool = True,
     costs: Sequence[Cost | Term | str] = (),
+    velocity_scale: float = 1.0,
+    acceleration_scale: float = 1.0,
     device: str = "cpu",
 ) -> PlanResult:
     """Plan a motion with a `Planner` that is kept for the next call.
@@ -322,4 +334,14 @@ def plan(
         planner = _cached_planner(robot, prior, ensemble, num_seeds, num_alternatives, device)
     except TypeError:  # something that cannot be a key, such as a dict: let the planner say what is wrong with it
         planner = _planner(robot, prior, ensemble, num_seeds, num_alternatives, device)
-    return planner.plan(scene, start, goal, seed=seed, time_budget=time_budget, fallback=fallback, costs=costs)
+    return planner.plan(
+        scene,
+        start,
+        goal,
+        seed=seed,
+        time_budget=time_budget,
+        fallback=fallback,
+        costs=costs,
+        velocity_scale=velocity_scale,
+        acceleration_scale=acceleration_scale,
+    )

@@ -22,6 +22,8 @@ def record_plan(
     seed: int = 0,
     time_budget: float = 10.0,
     fallback: bool = True,
+    velocity_scale: float = 1.0,
+    acceleration_scale: float = 1.0,
     name: str = "",
 ) -> Trace:
     """Plan, and keep what `Planner.plan` tells its observer. Arguments as there; ``name`` is the problem's.
@@ -32,7 +34,15 @@ def record_plan(
     thorough = copy.copy(planner)
     thorough.settings = dataclasses.replace(planner.settings, first_look=None)
     result = thorough.plan(
-        scene, start, goal, seed=seed, time_budget=time_budget, fallback=fallback, on_batch=batches.append
+        scene,
+        start,
+        goal,
+        seed=seed,
+        time_budget=time_budget,
+        fallback=fallback,
+        velocity_scale=velocity_scale,
+        acceleration_scale=acceleration_scale,
+        on_batch=batches.append,
     )
     assert result.problem is not None
     problem = dataclasses.replace(result.problem, name=name)
