@@ -25,7 +25,7 @@ from edmp.cli.sim import app as sim_app
 from edmp.cli.view import view
 from edmp.robots.errors import EdmpError, EdmpWarning
 
-OK, NO_PLAN, MISUSE, INTERRUPTED = 0, 1, 2, 130
+MISUSE, INTERRUPTED = 2, 130
 
 app = typer.Typer(
     name="edmp",

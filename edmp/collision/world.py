@@ -160,8 +160,6 @@ def _pack_chain(robot: Robot, device: str, collision_pairs: tuple[tuple[int, int
     chain.link_box_p_BX = pack([box.X_BX[:3, 3] if box else np.zeros(3) for box in boxes], wp.vec3)
     chain.link_box_R_BX = pack([box.X_BX[:3, :3] if box else np.eye(3) for box in boxes], wp.mat33)
     chain.link_box_half = pack([box.size / 2 if box else np.full(3, -1.0) for box in boxes], wp.vec3)
-    chain.lower = pack(robot.limits.lower, float)
-    chain.upper = pack(robot.limits.upper, float)
     return chain
 
 
@@ -258,8 +256,6 @@ def _pack_obstacles(scene: Scene, device: str) -> tuple[k.Obstacles, tuple[wp.Me
     ids = np.zeros(max(num, 1), np.uint64)
     ids[list(meshes)] = [mesh.id for mesh in meshes.values()]
     obstacles.mesh = wp.array(ids, dtype=wp.uint64, device=device)
-    obstacles.aabb_lower = pack(corners[:, 0], wp.vec3)
-    obstacles.aabb_upper = pack(corners[:, 1], wp.vec3)
     obstacles.num_groups = groups
     obstacles.group_x, obstacles.group_y, obstacles.group_z = (pack(by_group[..., i], k.Lanes) for i in range(3))
     obstacles.group_half_x, obstacles.group_half_y, obstacles.group_half_z = (

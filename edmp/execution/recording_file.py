@@ -29,7 +29,6 @@ from edmp.robots.files import MAX_BYTES, read_bytes
 Array = NDArray[np.float64]
 
 VERSION = 1
-SUFFIX = ".mcap"
 COMMANDED, MEASURED, CONTACT = "/commanded", "/measured", "/contact"
 
 _NUMBERS = {"type": "array", "items": {"type": ["number", "string"]}}

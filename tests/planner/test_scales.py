@@ -21,7 +21,7 @@ from edmp.scenes.moveit_write import save_moveit_request, save_moveit_scene
 PANDA = load_robot("panda")
 BALL = edmp.Scene.of({"ball": (edmp.Sphere(0.05), (0.5, 0.0, 0.9))})
 START = PANDA.home
-GOAL = START + (0.8, 0.1, 0.0, 0.1, 0.0, 0.0, 0.3)
+GOAL = (*START, 0.8, 0.1, 0.0, 0.1, 0.0, 0.0, 0.3)
 JOINTS = PANDA.joint_names
 
 
@@ -42,7 +42,8 @@ def write_moveit(folder: Path, **scales: float) -> tuple[Path, Path]:
 def test_motions_keep_to_shares_of_the_limits() -> None:
     full = edmp.plan(BALL, START, GOAL)
     slow = edmp.plan(BALL, START, GOAL, velocity_scale=0.1, acceleration_scale=0.2)
-    assert full.best and slow.best
+    assert full.best
+    assert slow.best
     np.testing.assert_array_equal(full.path, slow.path)
     velocity, acceleration = shares(slow.best.trajectory)
     assert 0.09 < velocity <= 0.1
@@ -51,7 +52,8 @@ def test_motions_keep_to_shares_of_the_limits() -> None:
     weak = edmp.plan(BALL, START, GOAL, acceleration_scale=0.05)
     assert weak.best
     assert 0.04 < shares(weak.best.trajectory)[1] <= 0.05
-    assert weak.problem and (weak.problem.velocity_scale, weak.problem.acceleration_scale) == (1.0, 0.05)
+    assert weak.problem
+    assert (weak.problem.velocity_scale, weak.problem.acceleration_scale) == (1.0, 0.05)
 
 
 def test_alternatives_leads_from_outside_and_records_are_slow_as_well() -> None:
@@ -80,12 +82,14 @@ def test_a_moveit_request_and_the_command_line(tmp_path: Path, capsys: pytest.Ca
         return edmp.load_plan(out), capsys.readouterr().out
 
     plan, report = planned()
-    assert plan.result.best and 0.09 < shares(plan.result.best.trajectory)[0] <= 0.1
+    assert plan.result.best
+    assert 0.09 < shares(plan.result.best.trajectory)[0] <= 0.1
     assert "0.1 of the velocity limits, 0.5 of the acceleration limits" in report
     assert (plan.problem.velocity_scale, plan.problem.acceleration_scale) == (0.1, 0.5)
     assert json.loads(out.read_text())["velocity_scale"] == 0.1
     plan, report = planned("--velocity-scale", "1", "--acceleration-scale", "1")
-    assert plan.result.best and shares(plan.result.best.trajectory)[0] > 0.5
+    assert plan.result.best
+    assert shares(plan.result.best.trajectory)[0] > 0.5
     assert "limits" not in report
 
 

@@ -57,8 +57,6 @@ class Chain:
     link_box_p_BX: wp.array(dtype=wp.vec3)
     link_box_R_BX: wp.array(dtype=wp.mat33)
     link_box_half: wp.array(dtype=wp.vec3)
-    lower: wp.array(dtype=float)
-    upper: wp.array(dtype=float)
 
 
 @wp.struct
@@ -75,8 +73,6 @@ class Obstacles:
     p_WO: wp.array(dtype=wp.vec3)
     half: wp.array(dtype=wp.vec3)  # half extents of the bounding box along the obstacle's own axes
     mesh: wp.array(dtype=wp.uint64)
-    aabb_lower: wp.array(dtype=wp.vec3)
-    aabb_upper: wp.array(dtype=wp.vec3)
     num_groups: int  # the world boxes eight by eight, for SIMD: centres and half extents
     group_x: wp.array(dtype=Lanes)
     group_y: wp.array(dtype=Lanes)
