@@ -17,7 +17,7 @@ from edmp.costs.clearance import SelfCollision, SphereClearance
 from edmp.costs.volume import IntersectionVolume, SweptVolume
 from edmp.robots.description import load_robot
 from edmp.robots.robot import Robot
-from edmp.robots.threads import num_threads
+from edmp.robots.threads import kernel_threads, num_threads
 from edmp.scenes.scene import Scene
 from edmp.scenes.shapes import Box
 

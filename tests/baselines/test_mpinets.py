@@ -315,7 +315,7 @@ def published_forward(state: dict[str, Tensor], config: MpinetsConfig, cloud: Te
         code = torch.nn.functional.leaky_relu(torch.nn.functional.group_norm(code[None], config.fc_groups)[0])
     code = linear("point_cloud_encoder.fc_layer.6", code)
     for name, count in (("feature_encoder", len(config.encoder_widths)), ("decoder", len(config.decoder_widths) + 1)):
-        x = unit if name == "feature_encoder" else torch.cat([code, x])
+        x = unit if name == "feature_encoder" else torch.cat([code, x])  # noqa: F821 (the one of the round before)
         for k in range(count):
             x = linear(f"{name}.{2 * k}", x)
             x = torch.nn.functional.leaky_relu(x) if k < count - 1 else x
