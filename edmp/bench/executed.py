@@ -111,7 +111,7 @@ def execute_problem(problem: Problem, planner: edmp.Planner, settings: ExecuteSe
     (both proved by the judge within 0.1 mm; None without obstacles), plan_s, prepare_s, execute_s (wall times).
     """
     begin = time.perf_counter()
-    scales = {"velocity_scale": problem.velocity_scale, "acceleration_scale": problem.acceleration_scale}
+    scales: dict[str, Any] = {"velocity_scale": problem.velocity_scale, "acceleration_scale": problem.acceleration_scale}
     result = planner.plan(problem.scene, problem.start, problem.goal, seed=settings.seed, **scales)
     row: Row = {"status": result.status.value, "outcome": NO_PLAN, "message": result.message}
     row["plan_s"] = time.perf_counter() - begin

@@ -85,7 +85,7 @@ def plan(
     }  # fmt: skip
     with progress_console().status("reading the problem") as status, contextlib.redirect_stdout(sys.stderr):
         problem = read_problem(scene, request=request, start=start, goals=goal, goal_poses=goal_pose, robot=robot)
-        scales = {"velocity_scale": velocity_scale, "acceleration_scale": acceleration_scale}
+        scales: dict[str, Any] = {"velocity_scale": velocity_scale, "acceleration_scale": acceleration_scale}
         problem = dataclasses.replace(problem, **{name: value for name, value in scales.items() if value is not None})
         where = f"{problem.name or 'scene'}: {problem.robot.name} among {len(problem.scene)} obstacles"
         status.update(f"planning in {where} (the first run on a machine compiles kernels)")
