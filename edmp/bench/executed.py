@@ -111,8 +111,14 @@ def execute_problem(problem: Problem, planner: edmp.Planner, settings: ExecuteSe
     (both proved by the judge within 0.1 mm; None without obstacles), plan_s, prepare_s, execute_s (wall times).
     """
     begin = time.perf_counter()
-    scales: dict[str, Any] = {"velocity_scale": problem.velocity_scale, "acceleration_scale": problem.acceleration_scale}
-    result = planner.plan(problem.scene, problem.start, problem.goal, seed=settings.seed, **scales)
+    result = planner.plan(
+        problem.scene,
+        problem.start,
+        problem.goal,
+        seed=settings.seed,
+        velocity_scale=problem.velocity_scale,
+        acceleration_scale=problem.acceleration_scale,
+    )
     row: Row = {"status": result.status.value, "outcome": NO_PLAN, "message": result.message}
     row["plan_s"] = time.perf_counter() - begin
     if result.best is None:
