@@ -1,4 +1,4 @@
-"""Signed distance from closed triangle meshes: a query of a bounding volume hierarchy, in Warp, on CPU and CUDA."""
+"""Signed distance from closed triangle meshes: a query of a bounding volume hierarchy, in Warp."""
 
 from __future__ import annotations
 

@@ -53,8 +53,8 @@ class Planner:
         costs: costs of one's own, their names, or `edmp.costs.Term` with a weight: added for every seed in every step,
             from guidance to ranking.
         settings: see `PlannerSettings`.
-        device: where candidates are computed, ``"cpu"`` or ``"cuda:0"``; the judge, timing and inverse kinematics stay
-            on the CPU.
+        device: where candidates are computed, ``"cpu"`` or ``"cuda:0"``, which has never been run; the judge, timing
+            and inverse kinematics stay on the CPU.
     """
 
     def __init__(

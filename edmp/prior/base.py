@@ -81,7 +81,7 @@ class Prior(ABC):
 
     @abstractmethod
     def to(self, device: torch.device | str) -> Prior:
-        """The same prior on another device."""
+        """A copy of this prior on another device; this one stays where it is."""
 
     def denoise(self, x: Tensor, sigma: Tensor | float, context: Context) -> Tensor:
         """(batch, dim) expectation of the clean x, given noisy ``x`` (batch, dim) at noise level ``sigma``."""

@@ -13,6 +13,7 @@ directly.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import math
 from dataclasses import dataclass
@@ -217,7 +218,7 @@ class MlpPrior(Prior):
         return denoise
 
     def to(self, device: torch.device | str) -> MlpPrior:
-        network = self.network.to(device)
+        network = copy.deepcopy(self.network).to(device)  # `to` of a module moves the module itself
         return dataclasses.replace(self, network=network, noise_scale=network.noise_scale)
 
 

@@ -14,10 +14,12 @@ import contextlib
 import errno
 import json
 import logging
+import re
 from collections.abc import Callable
 from functools import lru_cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
+from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +143,25 @@ def _viewer(eye: tuple[float, ...], target: tuple[float, ...], field_of_view: fl
 # --- the server ------------------------------------------------------------------------------------------------------
 
 
+def names_this_machine(host: str) -> bool:
+    """Whether the Host header of a request is a name that only this machine has for itself.
+
+    A web page anywhere can have its own name resolve to 127.0.0.1 and then read what listens there (DNS rebinding);
+    what it cannot do is make a browser send another name than its own.
+    """
+    match = re.fullmatch(
+        r"(?:\[(?P<v6>[0-9a-f:]+)\]|(?P<name>[a-z0-9.-]+))(?::[0-9]{1,5})?", host.strip(), re.IGNORECASE
+    )
+    if match is None:
+        return False
+    if (match["name"] or "").lower() == "localhost":
+        return True
+    try:
+        return (IPv6Address(match["v6"]) if match["v6"] else IPv4Address(match["name"])).is_loopback
+    except AddressValueError:
+        return False
+
+
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     page = b""
@@ -150,6 +171,11 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Server
 
     def do_GET(self) -> None:
+        hosts = self.headers.get_all("Host", [])
+        if len(hosts) != 1 or not names_this_machine(hosts[0]):
+            address = f"http://localhost:{self.server.server_address[1]}/"
+            self.send_error(403, explain=f"this page is for browsers on its own machine: open {address}")
+            return
         if self.path == "/favicon.ico":  # asked for before the page has said that it has none
             self.send_response(204)
             self.end_headers()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import http.client
 import io
 import json
 import re
@@ -12,6 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -120,6 +122,51 @@ def test_a_taken_port_is_named() -> None:
             serve(subject_of(every_shape()), port=port)
     with pytest.raises(InvalidInputError, match="from 1024 to 65535, got 80"):
         serve(subject_of(every_shape()), port=80)
+
+
+HOSTS = {
+    "localhost": 200, "localhost:{port}": 200, "LOCALHOST:{port}": 200, "127.0.0.1": 200, "127.0.0.1:{port}": 200,
+    "127.8.9.1:{port}": 200, "[::1]": 200, "[::1]:{port}": 200,
+    "rebound.example": 403, "rebound.example:{port}": 403, "localhost.rebound.example:{port}": 403,
+    "127.0.0.1.rebound.example": 403, "192.168.1.7:{port}": 403, "0.0.0.0:{port}": 403, "[::2]:{port}": 403,
+    "::1": 403, "user@localhost": 403, "localhost:{port}, rebound.example": 403, "": 403,
+}  # fmt: skip
+"""Host headers, and the answers to them: a page elsewhere may have its own name resolve to this machine."""
+
+
+def answers(port: int, hosts: list[list[str]], path: str = "/") -> list[int]:
+    """The status of the answer to a request with each list of Host headers."""
+    found = []
+    for some in hosts:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        connection.putrequest("GET", path, skip_host=True)
+        for host in some:
+            connection.putheader("Host", host)
+        connection.endheaders()
+        response = connection.getresponse()
+        found.append(response.status)
+        assert (b"edmp-scene" in response.read()) == (response.status == 200)
+        connection.close()
+    return found
+
+
+def test_only_names_of_this_machine_are_answered() -> None:
+    asked: list[int] = []
+
+    def ready(address: str) -> None:
+        port = int(address.rstrip("/").rpartition(":")[2])
+
+        def ask() -> None:
+            try:
+                asked.extend(answers(port, [[host.format(port=port)] for host in HOSTS]))
+                asked.extend(answers(port, [[], ["localhost", "rebound.example"]]))
+            finally:
+                signal.raise_signal(signal.SIGINT)  # to the main thread, which serves
+
+        threading.Thread(target=ask, daemon=True).start()
+
+    serve(subject_of(load_example("bookshelf")), port=0, geometry="hulls", ready=ready)
+    assert asked == [*HOSTS.values(), 403, 403]
 
 
 # --- the command -----------------------------------------------------------------------------------------------------

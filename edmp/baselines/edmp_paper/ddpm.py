@@ -8,6 +8,7 @@ noise is white over waypoints, so its denoiser has no meaning on splines. `DdpmP
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -136,8 +137,8 @@ class DdpmPrior:
         return next(self.network.parameters()).device
 
     def to(self, device: torch.device | str) -> DdpmPrior:
-        """The same prior on another device."""
-        return dataclasses.replace(self, network=self.network.to(device))
+        """A copy of this prior on another device."""
+        return dataclasses.replace(self, network=copy.deepcopy(self.network).to(device))
 
     @torch.no_grad()
     def sample(

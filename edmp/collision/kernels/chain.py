@@ -1,6 +1,7 @@
 """What every kernel shares: the packed robot and scene, forward kinematics, signed distances, J^T f.
 
-One source for CPU and CUDA (NVIDIA Warp). Gradients are derived by hand: a cost pushes with forces at points of the
+One source for CPU and CUDA (NVIDIA Warp); on CUDA it has never run.
+Gradients are derived by hand: a cost pushes with forces at points of the
 arm; forces and moments are summed per body, then one backward sweep projects them on each joint axis (J^T f).
 """
 

@@ -84,7 +84,7 @@ class Protocol(ABC):
             import drake
         except ImportError as error:
             raise MissingDependencyError(
-                f"Drake's messages come with drake: pip install edmp[sim] ({error})"
+                f"Drake's messages come with drake: pip install 'drake>=1.40' ({error})"
             ) from error
         self._types: Any = drake
 
@@ -281,7 +281,7 @@ def open_lcm(url: str = "") -> DrakeLcm:
     try:
         from pydrake.lcm import DrakeLcm
     except ImportError as error:
-        raise MissingDependencyError(f"LCM comes with drake: pip install edmp[sim] ({error})") from error
+        raise MissingDependencyError(f"LCM comes with drake: pip install 'drake>=1.40' ({error})") from error
     lcm, other = DrakeLcm(url), DrakeLcm(url)
     channel = f"EDMP_SELF_TEST_{os.getpid()}_{next(_TESTS)}"
     echo, end = Mailbox(lcm, channel), time.monotonic() + _SELF_TEST
