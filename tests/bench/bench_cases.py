@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from test_cli import run
+from command import run
 
 from edmp.baselines import Claim
 from edmp.bench import Record

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from bench_cases import write_free_problems
+from command import run
 from report_cases import line, read, write
-from test_cli import run
 
 import edmp
 from edmp.bench import make_planner, parse_specs

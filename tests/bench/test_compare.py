@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from command import run
 from report_cases import line, read, write
-from test_cli import run
 
 from edmp.bench import find_problems, read_records
 from edmp.bench.compare import BASELINE_KEYS, CompareSettings, compare, describe, write_baseline

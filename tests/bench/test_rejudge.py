@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from command import run
 from plan_cases import straight, write_problems
-from test_cli import run
 
 from edmp.bench import find_problems
 from edmp.bench.planners import PlannerSpec

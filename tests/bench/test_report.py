@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from command import run
 from report_cases import line, read, write
 from scipy import stats
-from test_cli import run
 
 from edmp.bench.report.build import build, write_report
 from edmp.bench.report.definitions import METRICS

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from test_cli import run
+from command import run
 
 from edmp.bench import find_problems
 from edmp.bench.expert import END_CLEARANCE, NEUTRAL, TASK, WORTH_PLANNING, kind_of, make_problem, scene_seed

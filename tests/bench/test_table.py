@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
+from command import run
 from report_cases import line, read
-from test_cli import run
 
 from edmp.bench.table import markdown, summarise
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from command import run
 from plan_cases import failed, solved
 
 import edmp
-from edmp.cli import main
 from edmp.problem import PoseGoal, Problem
 from edmp.result import PlanResult, Status
 
@@ -49,12 +49,6 @@ def scene_file(tmp_path: Path) -> Path:
     path = tmp_path / "in" / "empty.yaml"
     path.write_text(EMPTY)
     return path
-
-
-def run(*arguments: object) -> int:
-    with pytest.raises(SystemExit) as exit_:
-        main([str(argument) for argument in arguments])
-    return int(exit_.value.code or 0)
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
