@@ -14,6 +14,7 @@ from torch import Tensor
 
 from edmp.collision.poses import poses
 from edmp.collision.world import World
+from edmp.robots.arguments import checked, shown
 from edmp.robots.errors import InvalidInputError, unknown_name
 from edmp.robots.kinematics import pull_back
 from edmp.robots.motion import Motion
@@ -127,6 +128,8 @@ C = TypeVar("C", bound=type[Cost])
 
 def register_cost(cost: C) -> C:
     """Class decorator: make a `Cost` available to ensembles under its ``name``."""
+    if not isinstance(cost, type) or not issubclass(cost, Cost):
+        raise InvalidInputError(f"cost must be a subclass of edmp.costs.Cost, got {shown(cost)}")
     name = getattr(cost, "name", None)
     if not isinstance(name, str) or not name:
         raise InvalidInputError(f"{cost.__name__} needs a class attribute `name`, a non-empty string")
@@ -142,6 +145,7 @@ def cost_names() -> tuple[str, ...]:
     return tuple(sorted({*_registered, *(entry.name for entry in _entry_points())}))
 
 
+@checked
 def cost_by_name(name: str) -> type[Cost]:
     """The class of a cost: registered by the decorator, or advertised in the entry-point group ``edmp.costs``.
 
@@ -156,6 +160,7 @@ def cost_by_name(name: str) -> type[Cost]:
     return _registered[name]
 
 
+@checked
 def make_cost(name: str, parameters: Mapping[str, Any] | None = None) -> Cost:
     """A cost from plain data, as an ensemble file gives it.
 

@@ -12,6 +12,7 @@ from edmp.collision.launch import launch_rows
 from edmp.collision.world import World
 from edmp.costs.base import Cost, Margins, register_cost
 from edmp.costs.kernels import clearance as kernels
+from edmp.robots.arguments import checked
 from edmp.robots.motion import Motion
 from edmp.robots.robot import Robot
 from edmp.scenes.distance import signed_distance
@@ -70,6 +71,7 @@ def _sphere_pairs(robot: Robot, device: torch.device) -> tuple[Tensor, Tensor]:
 
 
 @register_cost
+@checked
 @dataclass(frozen=True)
 class SphereClearance(Cost):
     """Hinge of the gap between the arm's spheres and obstacles, and between its own links.
@@ -93,6 +95,7 @@ class SphereClearance(Cost):
 
 
 @register_cost
+@checked
 @dataclass(frozen=True)
 class SelfCollision(Cost):
     """Hinge of the gap between the arm's own links, whatever the scene.

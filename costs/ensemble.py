@@ -14,6 +14,7 @@ from torch import Tensor
 from edmp.collision.world import World
 from edmp.costs.base import Cost, Margins, make_cost
 from edmp.costs.schedule import Constant, Schedule, schedule_data, schedule_from
+from edmp.robots.arguments import checked
 from edmp.robots.errors import InvalidInputError, unknown_name
 
 _NONE = Constant(0.0)
@@ -48,13 +49,17 @@ class Member:
             raise InvalidInputError(f"cost {cost.name!r} has parameters that can change; make it a frozen dataclass")
         object.__setattr__(self, "cost", cost)
         for field in ("clearance", "expansion", "scale"):
-            object.__setattr__(self, field, schedule_from(getattr(self, field)))
+            try:
+                object.__setattr__(self, field, schedule_from(getattr(self, field)))
+            except InvalidInputError as error:
+                raise InvalidInputError(f"{field} of a member: {error}") from None
         if isinstance(self.num_seeds, bool) or not isinstance(self.num_seeds, int) or self.num_seeds < 1:
-            raise InvalidInputError(f"a member needs a whole number of seeds, at least 1, got {self.num_seeds!r}")
+            raise InvalidInputError(f"num_seeds of a member must be whole and at least 1, got {self.num_seeds!r}")
         if not isinstance(self.normalise, bool):
             raise InvalidInputError(f"normalise must be true or false, got {self.normalise!r}")
 
     @classmethod
+    @checked
     def from_dict(cls, data: Mapping[str, Any]) -> Member:
         """A member from plain data; ``cost`` is a name, or a mapping with ``name`` and the cost's parameters."""
         _check_keys("ensemble member", data, cls)
@@ -79,6 +84,7 @@ class Member:
         }
 
 
+@checked
 @dataclass(frozen=True)
 class Ensemble:
     """Members that share a batch of trajectories: the first ``members[0].num_seeds`` rows follow member 0, and so on.
@@ -100,6 +106,7 @@ class Ensemble:
             raise InvalidInputError(f"an ensemble needs at least one Member, got {self.members!r}")
 
     @classmethod
+    @checked
     def from_dict(cls, data: Mapping[str, Any]) -> Ensemble:
         """An ensemble from plain data, as read from YAML. Unknown keys raise, naming the valid ones."""
         _check_keys("ensemble", data, cls)
@@ -132,6 +139,7 @@ class Ensemble:
             kinds.setdefault(member.cost, []).append(i)
         return tuple((cost, tuple(members)) for cost, members in kinds.items())
 
+    @checked
     def with_seeds(self, num_seeds: int) -> Ensemble:
         """The same ensemble with ``num_seeds`` trajectories in all, shared out in proportion (largest remainder).
 
@@ -149,6 +157,7 @@ class Ensemble:
             self, members=tuple(dataclasses.replace(member, num_seeds=n) for member, n in members if n)
         )
 
+    @checked
     def of_members(self, chosen: Sequence[str], *, name: str) -> Ensemble:
         """The ensemble of some members only, counted from 0 and given as text; one that is named twice counts once.
 

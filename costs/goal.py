@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from edmp.costs.base import Cost, Margins, register_cost
+from edmp.robots.arguments import checked
 from edmp.robots.errors import InvalidInputError
 from edmp.robots.motion import Motion
 from edmp.robots.transforms import rotation_from_quaternion
@@ -16,6 +17,7 @@ from edmp.scenes.scene import Scene
 
 
 @register_cost
+@checked
 @dataclass(frozen=True)
 class GoalPose(Cost):
     """Squared position error plus squared rotation error of the tool frame at the last waypoint.

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from edmp.collision.world import World
 from edmp.costs.base import Cost, Margins, make_cost
+from edmp.robots.arguments import checked
 from edmp.robots.errors import InvalidInputError
 
 
@@ -44,6 +45,7 @@ class Term:
             raise InvalidInputError(f"cost {cost.name!r} has weight 0: leave it out")
 
 
+@checked
 @dataclass(frozen=True)
 class Objective:
     """J = length + sum of weight x cost over the terms, of motions that keep clear of obstacles and of themselves.

@@ -8,6 +8,7 @@ from edmp.costs.clearance import SphereClearance
 from edmp.costs.ensemble import Ensemble, Member
 from edmp.costs.schedule import Constant, Linear, Ramp, Schedule, Varying
 from edmp.costs.volume import IntersectionVolume, SweptVolume
+from edmp.robots.arguments import checked
 from edmp.robots.errors import unknown_name
 
 
@@ -55,6 +56,7 @@ def ensemble_names() -> tuple[str, ...]:
     return tuple(_PRESETS)
 
 
+@checked
 def ensemble_by_name(name: str) -> Ensemble:
     """A built-in ensemble, or some of its members: ``default@0+2`` is the first and the third of ``default``.
 

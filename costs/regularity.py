@@ -10,12 +10,14 @@ from torch import Tensor
 
 from edmp.collision.world import World
 from edmp.costs.base import Cost, Margins, differentiate, register_cost
+from edmp.robots.arguments import checked
 from edmp.robots.motion import Motion
 from edmp.robots.robot import Robot
 from edmp.scenes.scene import Scene
 
 
 @register_cost
+@checked
 @dataclass(frozen=True)
 class JointLimits(Cost):
     """Half the square of how far joints pass their position limits [rad^2 or m^2], summed over waypoints and joints.
@@ -41,6 +43,7 @@ class JointLimits(Cost):
 
 
 @register_cost
+@checked
 @dataclass(frozen=True)
 class Smoothness(Cost):
     """Half the integral of squared velocity, acceleration and jerk over a motion that takes one unit of time.

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from edmp.jsonfile import JsonNode, read_json
 from edmp.problem import SCALES, Goal, PoseGoal, Problem
 from edmp.result import PlanResult, Solution, Stage, Stats, Status
+from edmp.robots.arguments import checked
 from edmp.robots.errors import InvalidInputError, unknown_name
 from edmp.robots.robot import Robot
 from edmp.robots.transforms import FARTHEST
@@ -32,6 +33,7 @@ Document = dict[str, Any]
 VERSION = 1
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class PlanFile:
     """A problem and its result."""
@@ -40,6 +42,7 @@ class PlanFile:
     result: PlanResult
 
 
+@checked
 def save_plan(path: str | Path, problem: Problem, result: PlanResult) -> None:
     """Write a plan file, whole or not at all.
 
@@ -49,6 +52,7 @@ def save_plan(path: str | Path, problem: Problem, result: PlanResult) -> None:
     write_text(path, json.dumps(plan_document(problem, result), indent=1, allow_nan=False) + "\n")
 
 
+@checked
 def load_plan(path: str | Path) -> PlanFile:
     """Read a plan file. What it says fits together: joints, goals and motions are those of its robot, and finite.
 
@@ -63,6 +67,7 @@ def load_plan(path: str | Path) -> PlanFile:
     return plan_of(root)
 
 
+@checked
 def load_result(path: str | Path) -> PlanResult:
     """The result of a plan file, which knows its problem; `PlanResult.save` writes it.
 

@@ -13,7 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from edmp.ranges import Range, check_fields
 from edmp.robots import load_robot
-from edmp.robots.configuration import configuration, numbers
+from edmp.robots.arguments import checked, checked_but, numbers
+from edmp.robots.configuration import configuration
 from edmp.robots.errors import FileFormatError, InvalidInputError, unknown_name
 from edmp.robots.robot import Limits, Robot
 from edmp.scenes.files import example_path, parse_scene
@@ -64,6 +65,7 @@ StartLike = ArrayLike | Mapping[str, float]
 GoalLike = Goal | Mapping[str, float]
 
 
+@checked_but("start", "goal")
 @dataclass(frozen=True, eq=False)
 class Problem:
     """A question for the planner.
@@ -124,6 +126,7 @@ def as_problem(
     )
 
 
+@checked
 def load_problem(
     scene_path: str | Path, request_path: str | Path | None = None, *, robot: str | Robot | None = None
 ) -> Problem:
@@ -168,6 +171,7 @@ def load_setting(scene_path: str | Path, *, robot: str | Robot | None = None) ->
     return _placed(_entry(content), robot, Path(scene_path).parent, moveit=moveit), content.scene
 
 
+@checked
 def load_example(name: str) -> Problem:
     """A problem that comes with edmp, such as ``"bookshelf"``.
 
@@ -178,6 +182,7 @@ def load_example(name: str) -> Problem:
         return load_problem(path)
 
 
+@checked
 def save_problem(path: str | Path, problem: Problem) -> None:
     """Write a problem in edmp's own format. The robot goes by its name, with gripper opening and base pose.
 

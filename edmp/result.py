@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 import edmp  # what is above this module is reached through its front
 from edmp.problem import Problem
+from edmp.robots.arguments import checked
 from edmp.robots.errors import EdmpError, InvalidInputError
 from edmp.trajectory import Trajectory
 
@@ -44,6 +45,7 @@ class Stage(enum.Enum):
     FALLBACK = "fallback"
 
 
+@checked
 @dataclass(frozen=True)
 class Stats:
     """How the plan came about.
@@ -65,6 +67,7 @@ class Stats:
     edges_checked: int = 0
 
 
+@checked
 @dataclass(frozen=True)
 class Solution:
     """One certified motion.
@@ -101,6 +104,7 @@ class Solution:
         return self.trajectory.duration
 
 
+@checked
 @dataclass(frozen=True)
 class PlanResult:
     """The outcome of one call of `plan`.
@@ -141,6 +145,7 @@ class PlanResult:
         """The best motion, timed."""
         return self.best.trajectory if self.best else None
 
+    @checked
     def save(self, path: str | Path) -> None:
         """Write a plan file, which holds the problem, too, and stands alone; `edmp.load_result` reads it.
 

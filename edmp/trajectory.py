@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from edmp.robots.arguments import checked
+from edmp.robots.errors import InvalidInputError
+
 if TYPE_CHECKING:
     from scipy.interpolate import BSpline
 
 Array = NDArray[np.float64]
 
 
+@checked
 @dataclass(frozen=True)
 class Trajectory:
     """Joint motion over time, sampled.
@@ -46,6 +50,7 @@ class Trajectory:
         """Positions (..., dof) at ``times`` (...) [s]; see `sample`."""
         return self.sample(times)[0]
 
+    @checked
     def sample(self, times: ArrayLike) -> tuple[Array, Array, Array]:
         """Positions, velocities and accelerations, each (..., dof), at ``times`` (...) [s].
 
@@ -53,6 +58,8 @@ class Trajectory:
         after it, it rests at its ends.
         """
         given = np.asarray(times, dtype=np.float64)
+        if np.isnan(given).any():
+            raise InvalidInputError("times must be numbers [s], got NaN")
         t = np.clip(given, self.times[0], self.times[-1])
         k = np.clip(np.searchsorted(self.times, t, side="right") - 1, 0, len(self.times) - 2)
         h = (self.times[k + 1] - self.times[k])[..., None]

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from edmp.robots.arguments import numbers, shown
 from edmp.robots.errors import InvalidInputError, unknown_name
 from edmp.robots.geometry_fit import FitSettings, fit_box, fit_hull, fit_spheres
 from edmp.robots.robot import AllowedContact, Array, Link, LinkBox, Robot
@@ -16,6 +17,8 @@ from edmp.robots.transforms import apply, rigid
 
 ATTACHMENT_FIT = FitSettings(hull_stick_out=5e-4, sphere_stick_out=0.01, max_spheres=12, relocations=0, num_samples=250)
 """A quick fit: objects are attached while a person, or a task, waits."""
+THINNEST, LONGEST = 1e-4, 10.0
+"""Attached objects have at least, and at most, this extent in every direction [m]."""
 
 
 def attach(
@@ -108,15 +111,34 @@ def shape_points(shape: Any, name: str) -> Array:
     """
     place = f"attachment {name!r}"
     kind = type(shape).__name__.lower()
-    if kind in _SHAPES:
-        points = _SHAPES[kind](shape, place)
-    else:
-        points = np.asarray(getattr(shape, "vertices", shape), dtype=np.float64)
-    if points.ndim != 2 or points.shape[1:] != (3,) or len(points) < 4 or not np.isfinite(points).all():
+    vertices = getattr(shape, "vertices", shape)
+    points = _SHAPES[kind](shape, place) if kind in _SHAPES else numbers(vertices)
+    if (
+        points is None
+        or points.ndim != 2
+        or points.shape[1:] != (3,)
+        or len(points) < 4
+        or not np.isfinite(points).all()
+    ):
         raise InvalidInputError(
-            f"{place}: expected a Box, Cylinder, Capsule, Sphere or mesh, or finite vertices (n, 3) with n >= 4"
+            f"{place}: shape must be a Box, Cylinder, Capsule, Sphere or mesh, or finite vertices (n, 3) with n >= 4, "
+            f"got {shown(shape)}"
         )
+    _check_size(points, place)
     return points
+
+
+def _check_size(points: Array, place: str) -> None:
+    """An object has a volume that an arm of this size can feel, and hold."""
+    _, _, axes = np.linalg.svd(points - points.mean(axis=0), full_matrices=False)
+    size = np.ptp(points @ axes.T, axis=0)
+    words = " x ".join(f"{extent:.3g}" for extent in size)
+    if size.min() < THINNEST * (1 - 1e-6):
+        raise InvalidInputError(
+            f"{place}: shape is {words} m, which is no volume; an object is at least {THINNEST:g} m thick everywhere"
+        )
+    if size.max() > LONGEST:
+        raise InvalidInputError(f"{place}: shape is {words} m; an object is at most {LONGEST:g} m long")
 
 
 def _capsule_points(shape: Any, place: str) -> Array:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from edmp.robots.arguments import numbers, shown
 from edmp.robots.errors import InvalidInputError
 from edmp.robots.robot import Array, Robot
 
@@ -28,7 +29,7 @@ def configuration(robot: Robot, q: Any, name: str) -> Array:
     """
     values = _by_name(robot, q, name) if isinstance(q, Mapping) else numbers(q)
     if values is None or values.ndim == 0:
-        raise InvalidInputError(f"{name} must be {robot.dof} joint values of {robot.name}, got {_shown(q)}")
+        raise InvalidInputError(f"{name} must be {robot.dof} joint values of {robot.name}, got {shown(q)}")
     if values.shape != (robot.dof,):
         raise InvalidInputError(
             f"{name} must have shape ({robot.dof},) for {robot.name}, got {values.shape}: the values of "
@@ -43,23 +44,6 @@ def configuration(robot: Robot, q: Any, name: str) -> Array:
             f"{name}: {robot.joint_names[far[0]]} = {values[far[0]]:g} rad; at most {MAX_ANGLE:g} can be told apart"
         )
     return values
-
-
-def numbers(values: Any) -> Array | None:
-    """A float array of any shape, from lists, arrays or torch tensors; None if these are not numbers of one shape."""
-    try:
-        if hasattr(values, "detach"):  # numpy takes no tensor that is on a GPU or requires a gradient
-            values = values.detach().cpu()
-        array = np.asarray(values)
-        # Text is no number, even where it looks like one.
-        return None if array.dtype.kind not in "fiu" and not _objects(array) else array.astype(np.float64)
-    except (TypeError, ValueError, RuntimeError, OverflowError, AttributeError):
-        return None
-
-
-def _objects(array: np.ndarray[Any, Any]) -> bool:
-    """Whether an array of Python objects may hold numbers: single values that know how to become a float."""
-    return array.dtype.kind == "O" and all(hasattr(one, "__float__") for one in array.flat)
 
 
 def _by_name(robot: Robot, q: Mapping[Any, Any], name: str) -> Array:
@@ -77,10 +61,5 @@ def _by_name(robot: Robot, q: Mapping[Any, Any], name: str) -> Array:
     for joint in known:
         value = numbers(q[joint])
         if value is None or value.ndim != 0:
-            raise InvalidInputError(f"{name}: {joint} must be a number [rad or m], got {_shown(q[joint])}")
+            raise InvalidInputError(f"{name}: {joint} must be a number [rad or m], got {shown(q[joint])}")
     return np.array([float(numbers(q[joint])) for joint in known])  # type: ignore[arg-type]
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 200 else f"{text[:200]}... ({type(value).__name__})"

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edmp.robots.arguments import checked
 from edmp.robots.errors import FileFormatError, unknown_name
 from edmp.robots.files import is_file, is_urdf, read_text, shortened
 from edmp.robots.robot import Finger, Gripper, Joint, Limits, Link, LinkBox, Robot, ToolFrame
@@ -61,6 +62,7 @@ def built_in_robots() -> tuple[str, ...]:
     return tuple(sorted(entry.name[:-5] for entry in folder.iterdir() if entry.name.endswith(".yaml")))
 
 
+@checked
 def load_robot(name_or_path: str | Path, *, gripper_width: float | None = None) -> Robot:
     """A robot by name, or from a description file (`.yaml`).
 

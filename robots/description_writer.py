@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from edmp.robots.arguments import checked
 from edmp.robots.description import VERSION, Document, built_in_robots, load_robot
 from edmp.robots.robot import Array, Link, Robot
 from edmp.robots.transforms import apply, inverse, quaternion_from_rotation, rotation_from_rpy, rpy_from_rotation
 
 
+@checked
 def save_robot(robot: Robot, path: str | Path) -> None:
     """Write ``robot`` as a description file that `load_robot` reads; the file appears whole or not at all."""
     write_document(document_of(robot), path)

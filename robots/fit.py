@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from edmp.robots.arguments import checked
 from edmp.robots.description import Document, built_in_robots, read_built_in, read_document, robot_from_document
 from edmp.robots.description_writer import geometry_entry, write_document
 from edmp.robots.errors import EdmpWarning, FileFormatError, InvalidInputError
@@ -40,6 +41,7 @@ FAR_OUT = 0.1
 """Spheres that reach so far out of their link's box are told of [m]."""
 
 
+@checked
 def fit_description(
     source: str | Path,
     *,
@@ -96,6 +98,7 @@ def fit_description(
     return fitted
 
 
+@checked
 def load_urdf(
     path: str | Path,
     *,
@@ -164,7 +167,7 @@ def fit_document(
         if cache:
             write_fit(key, fit)
     for told in fit["notes"]:
-        warnings.warn(f"{fitted['name']}: {told}", EdmpWarning, stacklevel=3)
+        warnings.warn(f"{fitted['name']}: {told}", EdmpWarning, stacklevel=4)
     for entry in entries:
         entry.update(fit["links"].get(entry["name"], {}))
     fitted["collision_pairs"] = fit["collision_pairs"]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import HalfspaceIntersection
 
+from edmp.robots.arguments import checked
 from edmp.robots.hull_fit import halfspaces, outer_polytope
 from edmp.robots.pieces import convex_pieces
 from edmp.robots.robot import Array
@@ -16,6 +17,7 @@ from edmp.robots.sphere_fit import cover
 from edmp.robots.transforms import pose
 
 
+@checked
 @dataclass(frozen=True)
 class FitSettings:
     """How closely to fit.

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from edmp.robots.arguments import checked
 from edmp.robots.errors import InvalidInputError
 from edmp.robots.robot import Array, Robot
 from edmp.robots.threads import one_torch_thread
@@ -46,6 +47,7 @@ class IkResult:
         return len(self.q) > 0
 
 
+@checked
 def solve_ik(
     robot: Robot,
     X_WT: Array,

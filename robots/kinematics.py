@@ -8,9 +8,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from edmp.robots.arguments import checked
 from edmp.robots.robot import Robot
 
 
+@checked
 def body_poses(robot: Robot, q: Tensor) -> Tensor:
     """Poses of all bodies in the world.
 
@@ -40,11 +42,13 @@ def _joint_motion(kind: str, q: Tensor) -> Tensor:
     return torch.stack(rows, dim=-1).unflatten(-1, (4, 4))
 
 
+@checked
 def tool_pose(robot: Robot, q: Tensor) -> Tensor:
     """(..., 4, 4) pose ``X_WT`` of the tool frame in the world, for ``q`` (..., dof)."""
     return body_poses(robot, q)[..., robot.tool.body, :, :] @ torch.as_tensor(robot.tool.X_BT).to(q)
 
 
+@checked
 def jacobian(robot: Robot, q: Tensor) -> Tensor:
     """Geometric Jacobian of the tool frame, in world axes.
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from edmp.robots.arguments import checked
 from edmp.robots.kinematics import body_poses
 from edmp.robots.robot import Robot
 
@@ -27,5 +28,6 @@ class Motion:
     X_WB: Tensor
 
     @classmethod
+    @checked
     def of(cls, robot: Robot, q: Tensor) -> Motion:
         return cls(robot, q, body_poses(robot, q))

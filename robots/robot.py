@@ -10,6 +10,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from edmp.robots.arguments import checked, checked_but
 from edmp.robots.errors import InvalidInputError, unknown_name
 from edmp.robots.transforms import rigid
 
@@ -19,6 +20,7 @@ START_TOLERANCE = 1e-3
 """A path may begin beyond a limit by this, as encoders and single precision have it, if it leads inside [rad or m]."""
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class Joint:
     """One moving joint of an arm, or of a tree of arms.
@@ -41,6 +43,7 @@ class Joint:
     parent: int | None = None
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class Limits:
     """Joint limits, each array (dof,): position [rad or m], then its first three time derivatives.
@@ -66,6 +69,7 @@ class Limits:
         )
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class LinkBox:
     """The oriented bounding box of a link.
@@ -79,6 +83,7 @@ class LinkBox:
     size: Array
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class Link:
     """A named rigid piece of the arm with its collision geometry, everything expressed in the frame of its body.
@@ -106,7 +111,13 @@ class Link:
     mass: float | None = None
     com_B: Array | None = None
 
+    def __post_init__(self) -> None:
+        for hull in self.hulls_B:
+            if np.shape(hull)[1:] != (3,):
+                raise InvalidInputError(f"link {self.name}: each of hulls_B must be (V, 3), got {np.shape(hull)}")
 
+
+@checked
 @dataclass(frozen=True, eq=False)
 class ToolFrame:
     """The frame that pose goals speak of: ``X_BT`` (4, 4) is its pose in the frame of body ``body``."""
@@ -116,6 +127,7 @@ class ToolFrame:
     X_BT: Array
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class Finger:
     """One finger: ``link`` slides along ``axis`` (3,), unit, in its own frame, by half of the gripper's width."""
@@ -124,6 +136,7 @@ class Finger:
     axis: Array
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class Gripper:
     """A parallel gripper, held at one opening while the arm moves.
@@ -147,6 +160,7 @@ class AllowedContact:
     obstacle: str
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class Robot:
     """An arm, or a tree of them. Frozen: `with_base`, `with_tool`, `with_gripper`, `with_attachment` make copies.
@@ -200,6 +214,7 @@ class Robot:
         """(dof,) which joints turn without end."""
         return np.array([joint.continuous for joint in self.joints])
 
+    @checked
     def beyond_limits(self, path: Array, *, lead: float = 0.0) -> Array:
         """How far each joint of each waypoint of ``path`` (n, dof) is beyond its position limits (n, dof) [rad or m].
 
@@ -213,6 +228,7 @@ class Robot:
             beyond = np.where(nearer & (beyond[0] <= lead) & (beyond[-1] <= 1e-9), 0.0, beyond)
         return beyond
 
+    @checked
     def clipped(self, q: Array) -> Array:
         """``q`` (..., dof) within the position limits; continuous joints as they are."""
         return np.where(self.continuous, q, np.clip(q, self.limits.lower, self.limits.upper))
@@ -240,6 +256,7 @@ class Robot:
             moves[i, i + 1] = True
         return moves
 
+    @checked
     def common_body(self, a: int, b: int) -> int:
         """The last body that moves both bodies ``a`` and ``b``, or one of them if it moves the other."""
         both = np.flatnonzero(self.moves[:, a] & self.moves[:, b])
@@ -260,11 +277,13 @@ class Robot:
         """(S,) body index of each row of `spheres`."""
         return np.array([link.body for link in self.links], dtype=np.int32)[self.sphere_link]
 
+    @checked
     def link_index(self, name: str) -> int:
         if name not in self.link_names:
             raise unknown_name("link", name, self.link_names)
         return self.link_names.index(name)
 
+    @checked_but("X_W0")
     def with_base(self, X_W0: Array) -> Robot:
         """The same arm standing at ``X_W0`` (4, 4) in the world.
 
@@ -273,6 +292,7 @@ class Robot:
         """
         return dataclasses.replace(self, X_W0=rigid(X_W0, f"base pose of {self.name}: X_W0"))
 
+    @checked
     def with_tool(self, name: str) -> Robot:
         """The same arm with another of its `tools` as the frame of pose goals; link names stand for link frames."""
         frames = {link.name: ToolFrame(link.name, link.body, link.X_BL) for link in self.links}
@@ -281,6 +301,7 @@ class Robot:
             raise unknown_name("tool frame", name, frames)
         return dataclasses.replace(self, tool=frames[name])
 
+    @checked
     def with_gripper(self, width: float) -> Robot:
         """The same arm with its fingers ``width`` [m] apart.
 
@@ -299,6 +320,7 @@ class Robot:
         gripper = dataclasses.replace(self.gripper, width=float(width))
         return dataclasses.replace(self, links=tuple(links), gripper=gripper)
 
+    @checked_but("name", "shape", "X_LA")
     def with_attachment(
         self, name: str, shape: object, X_LA: Array, *, link: str, allowed_contacts: Sequence[str] = ()
     ) -> Robot:
@@ -322,6 +344,7 @@ class Robot:
 
         return attach(self, name, shape, X_LA, link=link, allowed_contacts=allowed_contacts)
 
+    @checked
     def with_allowed_contacts(self, *contacts: tuple[str, str]) -> Robot:
         """The same arm, of which some links may touch some obstacles until they have parted.
 
@@ -341,6 +364,7 @@ class Robot:
 
         return dataclasses.replace(self, allowed_contacts=(*self.allowed_contacts, *allowed(self, contacts)))
 
+    @checked
     def without_attachment(self, name: str) -> Robot:
         """The same arm after letting go of the object ``name``."""
         from edmp.robots.attachment import detach

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 
+from edmp.robots.arguments import checked
 from edmp.robots.errors import unknown_name
 from edmp.scenes.moveit import MoveItScene, is_moveit_scene, parse_moveit_scene
 from edmp.scenes.native import SceneFile, is_native, parse_scene_file, save_scene_file
@@ -14,6 +15,7 @@ from edmp.scenes.scene import Scene
 from edmp.scenes.yaml_nodes import YamlNode, read_yaml
 
 
+@checked
 def load_scene(path: str | Path) -> Scene:
     """The obstacles in a scene file: edmp's own YAML, or a MoveIt planning scene.
 
@@ -35,6 +37,7 @@ def parse_scene(root: YamlNode) -> SceneFile | MoveItScene:
     )
 
 
+@checked
 def save_scene(path: str | Path, scene: Scene, *, name: str = "") -> None:
     """Write a scene in edmp's own YAML; `edmp.scenes.moveit_write.save_moveit_scene` writes MoveIt's.
 

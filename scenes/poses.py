@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from edmp.robots.configuration import numbers
+from edmp.robots.arguments import numbers
 from edmp.robots.errors import InvalidInputError
 from edmp.robots.transforms import quaternion_from_rotation, rotation_from_quaternion, rotation_from_rpy
 

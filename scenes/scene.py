@@ -9,6 +9,7 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from edmp.robots.arguments import checked, numbers
 from edmp.robots.errors import InvalidInputError, unknown_name
 from edmp.robots.transforms import rigid
 from edmp.scenes.poses import pose
@@ -97,6 +98,7 @@ class Scene:
             )
         return cls(tuple(_obstacle(name, value) for name, value in obstacles.items()))
 
+    @checked
     def with_obstacle(
         self,
         name: str,
@@ -107,6 +109,7 @@ class Scene:
         """The same scene and one obstacle more, at ``position`` (3,) [m], ``quaternion`` (x, y, z, w)."""
         return Scene((*self.obstacles, Obstacle.at(name, shape, position, quaternion)))
 
+    @checked
     def without(self, *names: str) -> Scene:
         """The same scene with the named obstacles taken away."""
         for name in names:
@@ -139,7 +142,8 @@ def _obstacle(name: str, value: Sequence[Any]) -> Obstacle:
             f"obstacle {name!r}: expected (shape, position), (shape, position, quaternion) or (shape, X_WO), "
             f"got {value!r}"
         )
-    if len(value) == 2 and np.shape(value[1]) == (4, 4):
+    given = numbers(value[1])
+    if len(value) == 2 and given is not None and given.shape == (4, 4):
         return Obstacle(name, value[0], value[1])
     return Obstacle.at(name, *value)
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from edmp.collision.kernels import free as kernels
 from edmp.collision.launch import launch_rows
 from edmp.collision.world import World
+from edmp.robots.arguments import checked
 from edmp.robots.robot import Robot
 from edmp.scenes.scene import Scene
 from edmp.scenes.warp_start import wp
@@ -17,6 +18,7 @@ from edmp.scenes.warp_start import wp
 Array = NDArray[np.float64]
 
 
+@checked
 def edges_free(world: World, q: Tensor, *, step: float = 0.02, margin: float = 0.0) -> Tensor:
     """(batch, n - 1) which straight edges of polylines ``q`` (batch, n, dof) the sphere model finds free.
 
@@ -33,6 +35,7 @@ def edges_free(world: World, q: Tensor, *, step: float = 0.02, margin: float = 0
     return free
 
 
+@checked
 def free(world: World, q: Array, *, margin: float = 0.0) -> NDArray[np.bool_]:
     """(n,) which configurations ``q`` (n, dof) the sphere model finds free, ``margin`` [m] away from obstacles."""
     rows = pack_rows(q[:, None], world.device)
@@ -42,7 +45,10 @@ def free(world: World, q: Array, *, margin: float = 0.0) -> NDArray[np.bool_]:
     return result.numpy()[:, 0]
 
 
-def relaxed_world(robot: Robot, scene: Scene, configurations: Array, *, slack: float = 1e-3, device="cpu") -> World:
+@checked
+def relaxed_world(
+    robot: Robot, scene: Scene, configurations: Array, *, slack: float = 1e-3, device: str = "cpu"
+) -> World:
     """The world in which the given configurations are free of collision in the sphere model.
 
     Spheres stick out of the geometry that they cover, so a start or goal that truly is free may look as if it were
@@ -52,6 +58,7 @@ def relaxed_world(robot: Robot, scene: Scene, configurations: Array, *, slack: f
     """
     world = World.of(robot, scene, device=device, only_separable=True)
     n, num = len(configurations), len(robot.spheres)
+    device = world.device
     q = pack_rows(configurations, device)
     gaps = [wp.zeros((n, num), dtype=float, device=device) for _ in range(2)]
     wp.launch(kernels.sphere_gaps, dim=n, inputs=[world.chain, world.obstacles, q, *gaps], device=device)

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from edmp.collision.kernels import chain as k
+from edmp.robots.arguments import checked
 from edmp.robots.errors import InvalidInputError
 from edmp.robots.kinematics import body_poses
 from edmp.robots.robot import Robot
@@ -56,6 +57,7 @@ class World:
         return torch.device(self.device)
 
     @classmethod
+    @checked
     def of(cls, robot: Robot, scene: Scene, *, device: str = "cpu", only_separable: bool = False) -> World:
         """Pack ``robot`` and ``scene``.
 
@@ -65,6 +67,7 @@ class World:
             device: Warp device name.
             only_separable: leave out the collision pairs that spheres cannot tell apart, see `separable_pairs`.
         """
+        device = checked_device(device)
         obstacles, meshes = _pack_obstacles(scene, device)
         chains = _CHAINS.setdefault(robot, {})
         key = (device, only_separable)

@@ -18,6 +18,7 @@ from edmp.execution.monitor import Fault, Monitor, MonitorSettings, Violation
 from edmp.execution.recording import Recorder, Recording
 from edmp.execution.tube import Tube
 from edmp.ranges import Range, check_fields
+from edmp.robots.arguments import checked
 from edmp.robots.robot import START_TOLERANCE, Robot
 from edmp.timing import retime_waypoints
 from edmp.trajectory import Trajectory
@@ -64,6 +65,7 @@ class Execution:
         return self.outcome is Outcome.REACHED
 
 
+@checked
 @dataclass(frozen=True)
 class ExecutionSettings:
     """Settings of `run`.
@@ -90,6 +92,7 @@ class ExecutionSettings:
         check_fields(self, {"speed": Range(0, 1, above=True), **dict.fromkeys(names, positive)})
 
 
+@checked
 def run(
     trajectory: Trajectory,
     driver: ArmDriver,
@@ -138,6 +141,7 @@ def run(
     return loop.conclude(trajectory.positions[-1])
 
 
+@checked
 def refuse(trajectory: Trajectory, robot: Robot) -> str | None:
     """Why this robot must not run this trajectory; None if it may.
 

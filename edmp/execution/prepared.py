@@ -15,6 +15,7 @@ from edmp.execution.recording import Recorder
 from edmp.execution.tube import Tube, TubeSettings
 from edmp.planfile import PlanFile
 from edmp.result import PlanResult
+from edmp.robots.arguments import checked
 from edmp.robots.errors import InvalidInputError
 from edmp.robots.robot import Robot
 from edmp.scenes.scene import Scene
@@ -47,6 +48,7 @@ class Prepared:
     limit: EffortLimit
     tube: Tube | None
 
+    @checked
     def run(
         self,
         arm: ArmDriver,
@@ -71,6 +73,7 @@ class Prepared:
             )
 
 
+@checked
 def prepare(
     plan: PlanResult | PlanFile,
     *,
@@ -117,6 +120,7 @@ def prepare(
     return Prepared(robot, scene, trajectory, refusal, settings, limit, room)
 
 
+@checked
 def execute(
     plan: PlanResult | PlanFile,
     driver: ArmDriver | str = "drake-sim",

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edmp.execution.driver import ArmState, Command
+from edmp.robots.arguments import checked
 from edmp.robots.errors import InvalidInputError
 from edmp.robots.robot import Robot
 from edmp.scenes.scene import Scene
@@ -100,6 +101,7 @@ class Summary:
     torque_share: float | None = None
 
 
+@checked
 def summarise(recording: Recording, *, robot: Robot | None = None, scene: Scene | None = None) -> Summary:
     """The summary; with ``robot`` and ``scene`` also how near the measured motion came to an obstacle."""
     if len(recording.times) == 0:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from edmp.execution.driver import ArmState
 from edmp.ranges import Range, check_fields
+from edmp.robots.arguments import checked
 from edmp.robots.robot import Robot
 from edmp.scenes.scene import Scene
 from edmp.trajectory import Trajectory
@@ -62,6 +63,7 @@ class Tube:
         settings: see `TubeSettings`.
     """
 
+    @checked
     def __init__(
         self, robot: Robot, scene: Scene, trajectory: Trajectory, *, settings: TubeSettings | None = None
     ) -> None:

@@ -33,7 +33,7 @@ from edmp.prior.process import ProcessPrior, ProcessSettings
 from edmp.problem import GoalLike, Problem, StartLike, as_problem
 from edmp.result import PlanResult
 from edmp.robots import load_robot
-from edmp.robots.configuration import numbers
+from edmp.robots.arguments import checked, checked_but, numbers
 from edmp.robots.errors import InvalidInputError
 from edmp.robots.robot import Array, Limits, Robot
 from edmp.robots.threads import one_torch_thread
@@ -57,6 +57,7 @@ class Planner:
             and inverse kinematics stay on the CPU.
     """
 
+    @checked_but("device")
     def __init__(
         self,
         robot: Robot | str | Path = "panda",
@@ -83,6 +84,7 @@ class Planner:
         self.process = process.to(self.device)
         self._warm_up()
 
+    @checked_but("start", "goal", "costs", "warm", "time_budget")
     def plan(
         self,
         scene: Scene,
@@ -191,6 +193,7 @@ class Planner:
             tried = search(call, fallback=fallback, earlier=None if earlier is None else self._near(earlier, query))
         return success(call, tried, begin) if call.solved else no_path(call, tried, begin)
 
+    @checked
     def prepare(
         self,
         query: Query,
@@ -308,6 +311,7 @@ def _planner(
 _cached_planner = functools.lru_cache(maxsize=8)(_planner)
 
 
+@checked_but("start", "goal", "costs", "time_budget", "device")
 def plan(
     scene: Scene,
     start: StartLike,

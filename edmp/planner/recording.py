@@ -9,10 +9,12 @@ from collections.abc import Sequence
 from edmp.planfile import PlanFile
 from edmp.planner.planner import Planner
 from edmp.problem import GoalLike, StartLike
+from edmp.robots.arguments import checked_but
 from edmp.scenes.scene import Scene
 from edmp.trace import Batch, Trace
 
 
+@checked_but("start", "goal", "time_budget")
 def record_plan(
     planner: Planner,
     scene: Scene,

@@ -17,10 +17,12 @@ from torch import Tensor
 
 from edmp.prior.base import Context, Denoiser, Prior
 from edmp.prior.spline import Spline
+from edmp.robots.arguments import checked
 from edmp.robots.errors import InvalidInputError
 from edmp.robots.robot import Robot
 
 
+@checked
 @dataclass(frozen=True)
 class ProcessSettings:
     """Settings of `ProcessPrior`.
@@ -53,12 +55,14 @@ class ProcessPrior(Prior):
     amplitudes: Tensor
 
     @classmethod
+    @checked
     def for_robot(cls, robot: Robot, settings: ProcessSettings = ProcessSettings()) -> ProcessPrior:
         """The prior of ``robot``; only its name, dof and joint ranges matter."""
         joint_range = np.asarray(robot.limits.upper) - np.asarray(robot.limits.lower)
         return cls.for_ranges(joint_range, robot_name=robot.name, settings=settings)
 
     @classmethod
+    @checked
     def for_ranges(
         cls, joint_range: np.ndarray, *, robot_name: str = "", settings: ProcessSettings = ProcessSettings()
     ) -> ProcessPrior:

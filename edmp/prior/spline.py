@@ -21,11 +21,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from edmp.robots.arguments import checked
 from edmp.robots.errors import InvalidInputError
 
 Array = NDArray[np.float64]
 
 
+@checked
 @dataclass(frozen=True)
 class Spline:
     """The spline family; holds no trajectory.

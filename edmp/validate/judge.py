@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from edmp.robots.arguments import checked
 from edmp.robots.errors import InvalidInputError
 from edmp.robots.robot import START_TOLERANCE, Robot
 from edmp.scenes.scene import Scene
@@ -45,6 +46,7 @@ class Judge:
     may begin beyond a limit by ``start_tolerance`` [rad or m] if it leads inside.
     """
 
+    @checked
     def __init__(self, robot: Robot, scene: Scene, *, start_tolerance: float = START_TOLERANCE) -> None:
         self.robot, self.scene, self.start_tolerance = robot, scene, start_tolerance
         self._arm = Arm.of(robot)
@@ -55,12 +57,13 @@ class Judge:
 
     # -- questions --------------------------------------------------------------------------------------------
 
+    @checked
     def check(self, q: ArrayLike) -> Verdict:
         """All that is wrong with one configuration ``q`` (dof,), every contact with its depth.
 
         Contacts that a motion from there may begin with make it not invalid, see `Verdict.allowed`.
         """
-        path = self._path(q, 1)[None]
+        path = self._path(q, 1, "q")[None]
         if not np.isfinite(path).all():
             return Verdict(False, Cause.NOT_FINITE, detail=f"the configuration holds {_bad(path)}")
         known = self._checked.get(path.tobytes())
@@ -83,6 +86,7 @@ class Judge:
         self._checked[path.tobytes()] = verdict
         return verdict
 
+    @checked
     def check_path(
         self,
         path: ArrayLike,
@@ -101,22 +105,22 @@ class Judge:
         """
         if tightness is not None and not tightness >= 1e-6:
             raise InvalidInputError(f"tightness must be at least 1e-6 m, got {tightness}")
-        path = self._path(path, 2)
+        path = self._path(path, 2, "path")
         edges = len(path) - 1
         if not np.isfinite(path).all():
             return Verdict(False, Cause.NOT_FINITE, detail=f"the path holds {_bad(path)}")
         limits = tuple(self._limits(path))
         if limits:
             return Verdict(False, Cause.OUT_OF_LIMITS, limits=limits)
-        for cause, name, end, wanted in (
-            (Cause.START_MISSED, "begins", path[0], start),
-            (Cause.GOAL_MISSED, "ends", path[-1], goal),
+        for cause, name, does, end, wanted in (
+            (Cause.START_MISSED, "start", "begins", path[0], start),
+            (Cause.GOAL_MISSED, "goal", "ends", path[-1], goal),
         ):
             if wanted is None:
                 continue
-            miss = float(np.abs(end - self._path(wanted, 1)).max())
+            miss = float(np.abs(end - self._path(wanted, 1, name)).max())
             if not miss <= END_TOLERANCE:
-                return Verdict(False, cause, detail=f"the path {name} {miss:.3g} rad away from where it should")
+                return Verdict(False, cause, detail=f"the path {does} {miss:.3g} rad away from where it should")
         if self._base:
             contacts = tuple(dataclasses.replace(contact, q=path[0].copy(), edge=0) for contact in self._base)
             return Verdict(False, Cause.COLLISION, contacts, edges=edges)
@@ -136,6 +140,7 @@ class Judge:
         contacts = self._contacts(proof, [proof.touch], self._edge(path, proof.q[proof.touch.config]))
         return Verdict(False, _cause((), contacts), contacts, edges=edges, distance_queries=queries)
 
+    @checked
     def check_trajectory(
         self, trajectory: Trajectory, *, start: ArrayLike | None = None, goal: ArrayLike | None = None
     ) -> Verdict:
@@ -147,6 +152,7 @@ class Judge:
             return Verdict(False, Cause.TIMING, detail=fault)
         return self.check_path(trajectory.positions, start=start, goal=goal)
 
+    @checked
     def clearance(self, path: ArrayLike, *, tightness: float = 1e-3) -> float:
         """Minimum distance from the moving links to the obstacles along a path [m], from below, within ``tightness``.
 
@@ -156,11 +162,13 @@ class Judge:
 
     # -- parts ------------------------------------------------------------------------------------------------
 
-    def _path(self, values: ArrayLike, ndim: int) -> Array:
+    def _path(self, values: ArrayLike, ndim: int, name: str) -> Array:
         path = np.asarray(values, dtype=np.float64)
         wanted = f"({self.robot.dof},)" if ndim == 1 else f"(n, {self.robot.dof})"
         if path.ndim != ndim or path.shape[-1] != self.robot.dof or len(path) == 0:
-            raise InvalidInputError(f"expected {wanted} joint values of {self.robot.name}, got shape {path.shape}")
+            raise InvalidInputError(
+                f"{name}: expected {wanted} joint values of {self.robot.name}, got shape {path.shape}"
+            )
         return path
 
     def _bound(self, path: Array) -> MotionBound:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edmp.outfile import check_writable, written_whole
+from edmp.robots.arguments import checked
 from edmp.robots.errors import InvalidInputError
 from edmp.trace import Batch, Trace, load_trace
 from edmp.viz.models import placed
@@ -40,6 +41,7 @@ STEP_SECONDS = 0.55
 """How long a movie takes from one batch to the next [s]."""
 
 
+@checked
 def save_denoising(
     trace: Trace | str | Path,
     path: str | Path,

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edmp.outfile import check_writable, written_whole
+from edmp.robots.arguments import checked
 from edmp.robots.errors import InvalidInputError
 from edmp.viz.raster import depth_of
 from edmp.viz.renderers import renderer_by_name
@@ -31,6 +32,7 @@ DPI = 100
 
 
 @takes_setting
+@checked
 def save_image(
     source: Viewable | Subject,
     path: str | Path,

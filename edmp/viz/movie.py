@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from edmp.outfile import check_writable, written_whole
 from edmp.ranges import Range, check_fields
+from edmp.robots.arguments import checked
 from edmp.robots.errors import InvalidInputError, MissingDependencyError
 from edmp.viz.renderers import renderer_by_name
 from edmp.viz.setting import takes_setting
@@ -59,6 +60,7 @@ class Clip:
 
 
 @takes_setting
+@checked
 def save_movie(
     source: Viewable | Subject,
     path: str | Path,

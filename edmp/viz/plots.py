@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from edmp.outfile import check_writable, written_whole
 from edmp.result import Solution
+from edmp.robots.arguments import checked
 from edmp.robots.errors import InvalidInputError
 from edmp.robots.robot import Limits, Robot
 from edmp.scenes.scene import Obstacle, Scene
@@ -157,6 +158,7 @@ def _surface_points(hull: Array) -> Array:
 
 
 @takes_setting
+@checked
 def save_plots(
     source: Viewable | Subject | Trace,
     path: str | Path,

@@ -17,6 +17,7 @@ from edmp.planfile import PlanFile, load_plan
 from edmp.problem import PoseGoal, Problem, load_example, load_problem, load_setting
 from edmp.result import PlanResult, Solution, Status
 from edmp.robots import load_robot
+from edmp.robots.arguments import checked, checked_but
 from edmp.robots.errors import FileFormatError, InvalidInputError
 from edmp.robots.robot import Robot
 from edmp.scenes.files import parse_scene
@@ -31,6 +32,7 @@ Viewable = PlanFile | PlanResult | Problem | Scene | Robot | Trajectory | str | 
 """What `subject_of`, and so every verb of `edmp.viz`, takes."""
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class Subject:
     """A robot in a scene, and what there is to say about its motion.
@@ -101,6 +103,7 @@ class Subject:
         """(dof,) a configuration to show the robot in when nothing moves: start, goal or home."""
         return next(q for q in (self.start, self.goal, self.robot.home) if q is not None)
 
+    @checked
     def choosing(self, index: int) -> Subject:
         """The same with motion ``index`` (0 is the best) in front, and start and goal where it begins and ends.
 
@@ -120,6 +123,7 @@ class Subject:
         )
 
 
+@checked_but("source")
 def subject_of(
     source: Viewable | Subject,
     *,

@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 
 from edmp.outfile import check_writable, written_whole
+from edmp.robots.arguments import checked
 from edmp.robots.errors import EdmpError, InvalidInputError
 from edmp.viz.setting import takes_setting
 from edmp.viz.staging import Stage
@@ -42,6 +43,7 @@ LIGHTS = {"AmbientLight": 1.3, "PointLightPositiveX": 0.0, "PointLightNegativeX"
 
 
 @takes_setting
+@checked
 def save_page(
     source: Viewable | Subject,
     path: str | Path,
@@ -66,6 +68,7 @@ def save_page(
         temporary.write_text(page, encoding="utf-8")
 
 
+@checked
 def serve(
     subject: Subject,
     *,

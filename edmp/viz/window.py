@@ -12,6 +12,7 @@ import threading
 import traceback
 from pathlib import Path
 
+from edmp.robots.arguments import checked
 from edmp.robots.errors import EdmpError, MissingDependencyError
 from edmp.viz.models import robot_parts
 from edmp.viz.renderers import advice
@@ -25,6 +26,7 @@ BUG = 70
 
 
 @takes_setting
+@checked
 def show(
     source: Viewable | Subject,
     *,

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.spatial import ConvexHull
 
+from edmp.robots.description import load_robot
 from edmp.robots.errors import InvalidInputError, UnknownNameError
 from edmp.robots.hull_fit import halfspaces
 from edmp.robots.transforms import apply, pose, rotation_from_rpy
@@ -109,3 +110,18 @@ def test_poses_of_attachments_and_bases_are_rigid(panda, X, says):
         panda.with_attachment("can", Sphere(0.03), X, link="panda_hand")
     with pytest.raises(InvalidInputError, match=rf"base pose of panda: X_W0 .*({says})"):
         panda.with_base(X)
+
+
+@pytest.mark.parametrize(
+    ("shape", "size"),
+    [
+        (Box((1e-6, 1e-6, 1e-6)), "1e-06 x 1e-06 x 1e-06 m"),
+        (Box((0.1, 0.1, 1e-6)), "0.1 x 0.1 x 1e-06 m"),
+        (Sphere(1e-6), "1e-06|2e-06|e-06"),
+        (Box((100.0, 0.1, 0.1)), "at most 10 m long"),
+        (np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [1, 1, 0.0]]), "no volume"),
+    ],
+)
+def test_objects_that_no_arm_can_hold_are_refused_with_their_size(shape: object, size: str) -> None:
+    with pytest.raises(InvalidInputError, match=f"attachment 'crumb': shape is .*({size})"):
+        load_robot("panda").with_attachment("crumb", shape, np.eye(4), link="panda_hand")

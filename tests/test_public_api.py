@@ -1,0 +1,487 @@
+"""Every public function, called with a string, None, NaN, an object and a ragged list in every argument.
+
+A row of the table gives a call that works. Each of its arguments in turn is replaced by something that it cannot be:
+the answer must be an `EdmpError` that names the argument, whatever else the call would have done. What is public and
+has no row fails, so that new functions get one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import importlib
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from plan_cases import TETRAHEDRON, solved
+
+import edmp
+from edmp import costs, execution, planner, prior, robots, viz
+from edmp.collision import edges_free, free, relaxed_world
+from edmp.execution.kinematic import KinematicArm
+from edmp.execution.recording import Recorder
+from edmp.trace import Trace
+
+MODULES = ("", ".costs", ".robots", ".scenes", ".prior", ".planner", ".validate", ".execution", ".viz", ".collision")
+WRONG: Mapping[str, Any] = {
+    "text": "no such thing",
+    "None": None,
+    "nan": float("nan"),
+    "object": object(),
+    "ragged": [[1.0], [1.0, 2.0]],
+}
+
+HANDED_OUT = {
+    *("edmp.costs.Margins", "edmp.costs.World", "edmp.prior.Context", "edmp.prior.ProcessPrior", "edmp.Prior"),
+    *("edmp.robots.IkResult", "edmp.validate.Contact", "edmp.validate.LimitViolation", "edmp.validate.Verdict"),
+    *("edmp.execution.ArmState", "edmp.execution.Command", "edmp.execution.Execution", "edmp.execution.Prepared"),
+    *("edmp.execution.Recording", "edmp.execution.Summary", "edmp.execution.Violation", "edmp.Motion"),
+}
+"""Records that edmp makes and hands out, some of them a thousand times a second: users read them."""
+
+INNER = {
+    "edmp.costs.Margins.of",
+    "edmp.Ensemble.margins",
+    "edmp.Ensemble.value_and_gradient",
+    "edmp.costs.Objective.values",
+    "edmp.costs.Objective.weighted",
+    "edmp.costs.Objective.gradient",
+    "edmp.costs.World.shrunk",
+    *(
+        f"edmp.costs.{name}.value_and_gradient"
+        for name in ("Cost", "IntersectionVolume", "JointLimits", "SelfCollision")
+    ),
+    *(f"edmp.costs.{name}.value_and_gradient" for name in ("Smoothness", "SphereClearance", "SweptVolume")),
+    *("edmp.Prior.bind", "edmp.Prior.to", "edmp.Prior.denoise", "edmp.Prior.noise", "edmp.Prior.check"),
+    *("edmp.prior.ProcessPrior.bind", "edmp.prior.ProcessPrior.to", "edmp.prior.ProcessPrior.sample"),
+    *(f"edmp.prior.Spline.{name}" for name in ("dim", "basis_at", "basis", "straight_line", "control_points")),
+    *(f"edmp.prior.Spline.{name}" for name in ("deviation", "waypoints", "pull_back", "fit", "gram", "inverse_gram")),
+    *(f"edmp.prior.Spline.{name}" for name in ("smoothness_metric", "smoothing", "smoothing_tensor")),
+    *(f"edmp.execution.ArmDriver.{name}" for name in ("now", "connect", "wait", "command", "stop", "close")),
+    *("edmp.execution.Tube.check", "edmp.execution.Tube.used", "edmp.execution.Command.hold"),
+    "edmp.Robot.common_body",
+    "edmp.Planner.prepare",
+}
+"""Steps of inner loops, on tensors of one shape, and the methods that a driver's author writes."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """A call that works, and what else its arguments may be.
+
+    Attributes:
+        call: the function.
+        given: its arguments by name; those of ``*names`` as a list.
+        fine: which of `WRONG` an argument may be, after all.
+        known_as: what a message calls an argument, if not by its name.
+        runs: whether the call is tried as it is, too.
+    """
+
+    call: Callable[..., Any]
+    given: Mapping[str, Any]
+    fine: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    known_as: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    runs: bool = True
+
+
+def public() -> Iterator[tuple[str, Any]]:
+    """Name and value of every public function, class and method of a class, once."""
+    seen: set[int] = set()
+    for module in MODULES:
+        home = importlib.import_module(f"edmp{module}")
+        for name in home.__all__:
+            value = getattr(home, name)
+            if id(value) in seen or not (inspect.isfunction(value) or inspect.isclass(value)):
+                continue
+            seen.add(id(value))
+            if inspect.isclass(value) and issubclass(value, Exception | enum.Enum):
+                continue
+            yield f"edmp{module}.{name}", value
+            for key, method in vars(value).items() if inspect.isclass(value) else ():
+                method = getattr(method, "__func__", method)
+                if not key.startswith("_") and inspect.isfunction(method):
+                    yield f"edmp{module}.{name}.{key}", method
+
+
+NAMES = [name for name, value in public() if list(inspect.signature(value).parameters) not in ([], ["self"])]
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Row]:
+    folder = tmp_path_factory.mktemp("api")
+    problem = edmp.load_example("bookshelf")
+    robot, scene, start, goal = problem.robot, problem.scene, problem.start, problem.goal
+    result = solved(problem)
+    best = result.best
+    assert best is not None
+    result = edmp.PlanResult(result.status, result.message, best, result.alternatives, result.stats, problem)
+    trajectory = best.trajectory
+    box, pose = edmp.Box((0.1, 0.1, 0.1)), np.eye(4)
+    edmp.save_plan(folder / "plan.json", problem, result)
+    edmp.save_problem(folder / "problem.yaml", problem)
+    cost = costs.SphereClearance()
+    member = edmp.Member(cost)
+    planned = edmp.Planner("panda", prior="process")
+    judge = edmp.Judge(robot, scene)
+    configuration = torch.as_tensor(np.array(start), dtype=torch.float32)
+    world = costs.World.of(robot, scene)
+    subject = viz.subject_of(result)
+    arm = KinematicArm(robot, positions=np.array(start), real_time=False)
+    watched = {"interrupt": None, "on_tick": None, "recorder": None}
+    fitted = {
+        "tool": None,
+        "frozen": None,
+        "acceleration": None,
+        "jerk": None,
+        "packages": None,
+        "settings": None,
+        "progress": None,
+        "cache": True,
+    }
+    plan_arguments = {"scene": scene, "start": start, "goal": goal}
+    picture = folder / "picture.png"
+
+    rows: dict[str, Row] = {
+        "Box": Row(edmp.Box, {"size": (1.0, 1.0, 1.0)}),
+        "Capsule": Row(edmp.Capsule, {"radius": 1.0, "length": 1.0}),
+        "Cylinder": Row(edmp.Cylinder, {"radius": 1.0, "length": 1.0}),
+        "Sphere": Row(edmp.Sphere, {"radius": 1.0}),
+        "Mesh": Row(edmp.Mesh, {"vertices": TETRAHEDRON.vertices, "faces": TETRAHEDRON.faces}),
+        "Obstacle": Row(edmp.Obstacle, {"name": "a", "shape": box, "X_WO": pose}),
+        "Obstacle.at": Row(edmp.Obstacle.at, {"name": "a", "shape": box, "position": (0, 0, 0), "quaternion": None}),
+        "Scene": Row(edmp.Scene, {"obstacles": scene.obstacles}, known_as={"obstacles": "scene holds"}),
+        "Scene.of": Row(
+            edmp.Scene.of, {"obstacles": {"a": (box, (0, 0, 0))}}, known_as={"obstacles": "Scene.of takes"}
+        ),
+        "Scene.with_obstacle": Row(
+            scene.with_obstacle, {"name": "new", "shape": box, "position": (0, 0, 0), "quaternion": None}
+        ),
+        "Scene.without": Row(scene.without, {"names": [scene.names[0]]}, known_as={"names": "obstacle"}),
+        "load_example": Row(edmp.load_example, {"name": "bookshelf"}),
+        "load_plan": Row(edmp.load_plan, {"path": folder / "plan.json"}),
+        "load_result": Row(edmp.load_result, {"path": folder / "plan.json"}),
+        "load_problem": Row(
+            edmp.load_problem, {"scene_path": folder / "problem.yaml", "request_path": None, "robot": "panda"}
+        ),
+        "load_robot": Row(edmp.load_robot, {"name_or_path": "panda", "gripper_width": 0.02}),
+        "load_scene": Row(edmp.load_scene, {"path": folder / "problem.yaml"}),
+        "save_plan": Row(edmp.save_plan, {"path": folder / "out.json", "problem": problem, "result": result}),
+        "save_problem": Row(edmp.save_problem, {"path": folder / "out.yaml", "problem": problem}),
+        "save_scene": Row(edmp.save_scene, {"path": folder / "out.yaml", "scene": scene, "name": ""}),
+        "PoseGoal": Row(edmp.PoseGoal, {"position": (0, 0, 0), "quaternion": (0, 0, 0, 1)}),
+        "Problem": Row(edmp.Problem, {"robot": robot, "scene": scene, "start": start, "goal": goal, "name": ""}),
+        "PlanFile": Row(edmp.PlanFile, {"problem": problem, "result": result}),
+        "plan": Row(
+            edmp.plan,
+            {
+                **plan_arguments,
+                "robot": "panda",
+                "prior": None,
+                "ensemble": "default",
+                "num_seeds": None,
+                "num_alternatives": 0,
+                "seed": 0,
+                "time_budget": 1.0,
+                "fallback": True,
+                "costs": (),
+                "device": "cpu",
+            },
+            runs=False,
+        ),
+        "Planner": Row(
+            edmp.Planner,
+            {"robot": "panda", "prior": None, "ensemble": "default", "costs": (), "settings": None, "device": "cpu"},
+            runs=False,
+        ),
+        "Planner.plan": Row(
+            planned.plan,
+            {
+                **plan_arguments,
+                "seed": 0,
+                "time_budget": 1.0,
+                "fallback": True,
+                "costs": (),
+                "warm": None,
+                "on_batch": None,
+            },
+            runs=False,
+        ),
+        "planner.record_plan": Row(
+            planner.record_plan,
+            {"planner": planned, **plan_arguments, "seed": 0, "time_budget": 1.0, "fallback": True, "name": ""},
+            {"name": "text"},
+            runs=False,
+        ),
+        "PlanResult.save": Row(result.save, {"path": folder / "out.json"}),
+        "Trajectory.at": Row(trajectory.at, {"times": 0.5}),
+        "Trajectory.sample": Row(trajectory.sample, {"times": [0.0, 0.5]}),
+        "Judge": Row(edmp.Judge, {"robot": robot, "scene": scene, "start_tolerance": 1e-3}),
+        "Judge.check": Row(judge.check, {"q": start}),
+        "Judge.check_path": Row(judge.check_path, {"path": best.path, "start": None, "goal": None, "tightness": 1e-3}),
+        "Judge.check_trajectory": Row(judge.check_trajectory, {"trajectory": trajectory, "start": None, "goal": None}),
+        "Judge.clearance": Row(judge.clearance, {"path": best.path, "tightness": 1e-3}),
+        "Robot.with_base": Row(robot.with_base, {"X_W0": pose}),
+        "Robot.with_tool": Row(robot.with_tool, {"name": robot.tool.name}),
+        "Robot.with_gripper": Row(robot.with_gripper, {"width": 0.02}),
+        "Robot.with_attachment": Row(
+            robot.with_attachment,
+            {"name": "held", "shape": box, "X_LA": pose, "link": "panda_hand", "allowed_contacts": ()},
+        ),
+        "Robot.with_allowed_contacts": Row(
+            robot.with_allowed_contacts, {"contacts": [("panda_hand", "table")]}, known_as={"contacts": "contact"}
+        ),
+        "Robot.without_attachment": Row(
+            robot.with_attachment("held", box, pose, link="panda_hand").without_attachment, {"name": "held"}
+        ),
+        "Robot.link_index": Row(robot.link_index, {"name": "panda_hand"}),
+        "execution.prepare": Row(
+            execution.prepare,
+            {"plan": result, "motion": 0, "speed": 1.0, "effort": 0.75, "tube": None, "settings": None},
+            runs=False,
+        ),
+        "execution.execute": Row(
+            execution.execute,
+            {
+                "plan": result,
+                "driver": "drake-sim",
+                "options": None,
+                "motion": 0,
+                "speed": 1.0,
+                "effort": 0.75,
+                "tube": None,
+                "settings": None,
+                "interrupt": None,
+                "on_tick": None,
+                "recorder": None,
+            },
+            runs=False,
+        ),
+        "viz.subject_of": Row(
+            viz.subject_of,
+            {"source": result, "robot": None, "scene": None, "problem": None, "request": None, "q": None},
+            known_as={"source": "cannot show"},
+        ),
+        "save_image": Row(
+            edmp.save_image,
+            {
+                "source": subject,
+                "path": picture,
+                "geometry": "auto",
+                "show": (),
+                "renderer": None,
+                "azimuth": None,
+                "elevation": None,
+                "ghosts": 6,
+            },
+            runs=False,
+        ),
+        "viz.save_movie": Row(
+            viz.save_movie,
+            {
+                "source": subject,
+                "path": folder / "movie.gif",
+                "motion": 0,
+                "fps": 25.0,
+                "size": (960, 720),
+                "speed": 1.0,
+                "geometry": "auto",
+                "show": (),
+                "renderer": None,
+                "azimuth": None,
+                "elevation": None,
+                "progress": None,
+            },
+            runs=False,
+        ),
+        "viz.save_page": Row(
+            viz.save_page, {"source": subject, "path": folder / "page.html", "geometry": "auto"}, runs=False
+        ),
+        "viz.save_plots": Row(
+            viz.save_plots, {"source": subject, "path": folder / "plots.png", "motion": 0}, runs=False
+        ),
+        "viz.show": Row(viz.show, {"source": subject, "geometry": "auto"}, runs=False),
+        "viz.serve": Row(viz.serve, {"subject": subject, "port": None, "geometry": "auto", "ready": None}, runs=False),
+        "Ensemble": Row(edmp.Ensemble, {"members": (member,), "name": "mine", "as_published": False}),
+        "Ensemble.from_dict": Row(edmp.Ensemble.from_dict, {"data": edmp.Ensemble((member,)).to_dict()}),
+        "Ensemble.of_members": Row(edmp.Ensemble((member,)).of_members, {"chosen": ["0"], "name": "first"}),
+        "Ensemble.with_seeds": Row(edmp.Ensemble((member,)).with_seeds, {"num_seeds": 3}),
+        "Member": Row(
+            edmp.Member,
+            {"cost": cost, "clearance": 0.0, "expansion": 0.0, "scale": 1.0, "normalise": False, "num_seeds": 1},
+        ),
+        "Member.from_dict": Row(edmp.Member.from_dict, {"data": member.to_dict()}),
+        "GuidanceSettings": _settings(edmp.GuidanceSettings()),
+        "PlannerSettings": _settings(edmp.PlannerSettings()),
+        "planner.Round": _settings(planner.Round()),
+        "Motion.of": Row(edmp.Motion.of, {"robot": robot, "q": configuration[None, None]}),
+        "PlanResult": _settings(result),
+        "Solution": _settings(best),
+        "Stats": _settings(result.stats),
+        "Trajectory": _settings(trajectory),
+        "Robot": _settings(robot),
+        "Robot.beyond_limits": Row(robot.beyond_limits, {"path": best.path, "lead": 0.0}),
+        "Robot.clipped": Row(robot.clipped, {"q": start}),
+        "robots.Finger": _settings(robot.gripper.fingers[0]),
+        "robots.FitSettings": _settings(robots.FitSettings()),
+        "robots.Gripper": _settings(robot.gripper),
+        "robots.Joint": _settings(robot.joints[0]),
+        "robots.Limits": _settings(robot.limits),
+        "robots.Link": _settings(robot.links[1]),
+        "robots.LinkBox": _settings(robot.links[1].box),
+        "robots.ToolFrame": _settings(robot.tool),
+        "robots.body_poses": Row(robots.body_poses, {"robot": robot, "q": configuration[None]}),
+        "robots.jacobian": Row(robots.jacobian, {"robot": robot, "q": configuration[None]}),
+        "robots.tool_pose": Row(robots.tool_pose, {"robot": robot, "q": configuration[None]}),
+        "robots.save_robot": Row(robots.save_robot, {"robot": robot, "path": folder / "robot.yaml"}),
+        "robots.solve_ik": Row(
+            robots.solve_ik,
+            {
+                "robot": robot,
+                "X_WT": robots.tool_pose(robot, torch.as_tensor(np.array(start))).numpy(),
+                "near": None,
+                "num_near": 0,
+                "num_seeds": 4,
+                "max_iterations": 60,
+                "position_tolerance": 1e-4,
+                "rotation_tolerance": 1e-3,
+                "enough": 0.3,
+                "distinct": 0.1,
+                "seed": 0,
+                "generator": None,
+            },
+        ),
+        "load_urdf": Row(edmp.load_urdf, {"path": folder / "arm.urdf", **fitted}, {"tool": "text"}, runs=False),
+        "robots.fit_description": Row(
+            robots.fit_description,
+            {"source": folder / "arm.urdf", "output": None, **fitted},
+            {"tool": "text", "output": "text"},
+            runs=False,
+        ),
+        "collision.edges_free": Row(
+            edges_free, {"world": world, "q": configuration.expand(1, 2, 7), "step": 0.02, "margin": 0.0}
+        ),
+        "collision.free": Row(free, {"world": world, "q": best.path, "margin": 0.0}),
+        "collision.relaxed_world": Row(
+            relaxed_world,
+            {"robot": robot, "scene": scene, "configurations": best.path, "slack": 1e-3, "device": "cpu"},
+        ),
+        "costs.World.of": Row(
+            costs.World.of, {"robot": robot, "scene": scene, "device": "cpu", "only_separable": False}
+        ),
+        "costs.Constant": _settings(costs.Constant()),
+        "costs.Linear": _settings(costs.Linear()),
+        "costs.Ramp": _settings(costs.Ramp()),
+        "costs.Varying": _settings(costs.Varying()),
+        "costs.JointLimits": _settings(costs.JointLimits()),
+        "costs.SelfCollision": _settings(costs.SelfCollision()),
+        "costs.Smoothness": _settings(costs.Smoothness()),
+        "costs.SphereClearance": _settings(cost),
+        "costs.GoalPose": _settings(costs.GoalPose((0, 0, 0), (0, 0, 0, 1))),
+        "costs.Term": _settings(costs.Term(cost)),
+        "costs.Objective": _settings(costs.Objective()),
+        "costs.Objective.of": Row(costs.Objective.of, {"costs": [cost], "num_waypoints": 40}),
+        "costs.cost_by_name": Row(costs.cost_by_name, {"name": cost.name}),
+        "costs.ensemble_by_name": Row(costs.ensemble_by_name, {"name": "default"}),
+        "costs.make_cost": Row(costs.make_cost, {"name": cost.name, "parameters": None}),
+        "costs.register_cost": Row(costs.register_cost, {"cost": costs.SphereClearance}),
+        "execution.ExecutionSettings": _settings(execution.ExecutionSettings()),
+        "execution.MonitorSettings": _settings(execution.MonitorSettings()),
+        "execution.TubeSettings": _settings(execution.TubeSettings()),
+        "execution.Tube": Row(
+            execution.Tube, {"robot": robot, "scene": scene, "trajectory": trajectory, "settings": None}, runs=False
+        ),
+        "execution.refuse": Row(execution.refuse, {"trajectory": trajectory, "robot": robot}),
+        "execution.run": Row(
+            execution.run,
+            {"trajectory": trajectory, "driver": arm, "settings": None, "tube": None, **watched},
+            runs=False,
+        ),
+        "execution.Prepared.run": Row(execution.prepare(result, tube=None).run, {"arm": arm, **watched}, runs=False),
+        "execution.summarise": Row(
+            execution.summarise, {"recording": Recorder(robot).recording(), "robot": None, "scene": None}, runs=False
+        ),
+        "prior.ProcessPrior.for_ranges": Row(
+            prior.ProcessPrior.for_ranges,
+            {"joint_range": np.ones(7), "robot_name": "", "settings": prior.ProcessSettings()},
+        ),
+        "prior.ProcessPrior.for_robot": Row(
+            prior.ProcessPrior.for_robot, {"robot": robot, "settings": prior.ProcessSettings()}
+        ),
+        "prior.ProcessSettings": _settings(prior.ProcessSettings()),
+        "prior.Spline": _settings(prior.Spline()),
+        "viz.Subject": _settings(subject),
+        "viz.Subject.choosing": Row(subject.choosing, {"index": 0}),
+        "viz.save_denoising": Row(
+            viz.save_denoising,
+            {
+                "trace": Trace(edmp.PlanFile(problem, result), ()),
+                "path": folder / "movie.gif",
+                "panels": 6,
+                "fps": 20.0,
+                "size": (960, 720),
+                "azimuth": None,
+                "elevation": None,
+                "progress": None,
+            },
+            runs=False,
+        ),
+    }
+    return {f"edmp.{name}": row for name, row in rows.items()}
+
+
+@pytest.mark.parametrize("name", sorted({*NAMES} - HANDED_OUT - INNER))
+def test_wrong_arguments_are_told_by_name(
+    name: str, table: dict[str, Row], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # a string may be the name of a file to write
+    assert name in table, f"{name} is public: give it a row, so that its arguments are tried"
+    row = table[name]
+    parameters = inspect.signature(row.call).parameters
+    assert set(row.given) == set(parameters), f"{name}: the row must give every argument"
+    if row.runs:
+        _call(row, {})
+    faults = [fault for argument in row.given for fault in _faults(row, parameters[argument])]
+    assert not faults, "\n".join(faults)
+
+
+def _settings(example: Any) -> Row:
+    """A row for the class of a record, from one that is valid."""
+    return Row(type(example), {field.name: getattr(example, field.name) for field in dataclasses.fields(example)})
+
+
+def _call(row: Row, changed: Mapping[str, Any]) -> None:
+    parameters = inspect.signature(row.call).parameters
+    given, several = {**row.given, **changed}, ()
+    positional = []
+    for name, parameter in parameters.items():
+        if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
+            several = given.pop(name)
+        elif parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
+            positional.append(given.pop(name))
+    row.call(*positional, *several, **given)
+
+
+def _faults(row: Row, parameter: inspect.Parameter) -> Iterator[str]:
+    for kind, value in WRONG.items():
+        several = parameter.kind is inspect.Parameter.VAR_POSITIONAL
+        call = f"{parameter.name}={value!r}"
+        annotation = str(parameter.annotation)
+        fine = row.fine.get(parameter.name, "").split()
+        if kind in fine or (kind == "None" and "None" in annotation):
+            continue
+        try:
+            _call(row, {parameter.name: [value] if several else value})
+        except edmp.EdmpError as error:
+            words = [parameter.name, parameter.name.replace("_", " "), row.known_as.get(parameter.name, parameter.name)]
+            if not any(word.lower() in str(error).lower() for word in [*words, *([value] if kind == "text" else [])]):
+                yield f"{call}: the message does not name the argument: {error}"
+        except Exception as error:
+            yield f"{call}: {type(error).__name__}: {error}"
+        else:
+            if not (kind == "text" and "str" in annotation):
+                yield f"{call}: taken"
