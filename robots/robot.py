@@ -62,6 +62,7 @@ class Limits:
         if self.effort is None:
             object.__setattr__(self, "effort", np.full(len(self.velocity), np.inf))
 
+    @checked
     def scaled(self, *, velocity: float, acceleration: float) -> Limits:
         """Limits with these shares of velocity and acceleration; jerk and all else stay."""
         return dataclasses.replace(
