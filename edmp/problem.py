@@ -12,22 +12,23 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from edmp.ranges import Range, check_fields
-from edmp.robots import load_robot
+from edmp.robots import built_in_robots, load_robot
 from edmp.robots.arguments import checked, checked_but, numbers
 from edmp.robots.configuration import configuration
 from edmp.robots.errors import FileFormatError, InvalidInputError, unknown_name
 from edmp.robots.robot import Limits, Robot
-from edmp.scenes.files import example_path, parse_scene
-from edmp.scenes.moveit import MoveItRequest, MoveItScene, load_moveit_request
-from edmp.scenes.native import JointValues, RobotEntry, SceneFile, save_scene_file
-from edmp.scenes.poses import finite_vector, pose, pose_rpy, quaternion_of, unit_quaternion
+from edmp.scenes.files import example_path, open_scene, parse_scene
+from edmp.scenes.moveit import MOVEIT_BASES, MoveItScene, is_moveit_scene, parse_moveit_scene, robot_model
+from edmp.scenes.moveit_nodes import joint_state, virtual_joint_pose
+from edmp.scenes.moveit_objects import note
+from edmp.scenes.moveit_request import LinkPose, MoveItRequest, load_moveit_request
+from edmp.scenes.moveit_robot import equipped, frames_of, pose_of_tool
+from edmp.scenes.native import JointValues, RobotEntry, SceneFile, is_native, save_scene_file
+from edmp.scenes.poses import finite_vector, pose, quaternion_of, unit_quaternion
 from edmp.scenes.scene import Scene
-from edmp.scenes.yaml_nodes import YamlNode, read_yaml
+from edmp.scenes.yaml_nodes import YamlNode
 
 Array = NDArray[np.float64]
-
-MOVEIT_BASES: Mapping[str, Array] = {"ur5": pose_rpy((0.0, 0.0, 0.9144), (0.0, 0.0, 1.57))}
-"""(4, 4) pose of the base in the world, by robot name, where MoveIt's files leave it to the robot's own URDF."""
 
 PANDA_FINGER_JOINT = "panda_finger_joint1"
 
@@ -142,33 +143,53 @@ def load_problem(
     Raises:
         FileFormatError: with file and line, for files that are not such a problem.
     """
-    root = read_yaml(scene_path)
     path = Path(scene_path)
     name = f"{path.parent.name}/{path.stem}" if path.parent.name else path.stem
-    content = parse_scene(root)
-    entry = _entry(content)
+    request = None if request_path is None else load_moveit_request(request_path)
+    arm, content, root = _read(path, robot, request)
     if isinstance(content, SceneFile):
         name = content.name or path.stem
-    if request_path is None:
-        if not isinstance(content, SceneFile):
-            root.fail("a MoveIt planning scene has neither start nor goal: give its motion plan request as well")
-        arm = _arm(entry, robot, path.parent)
+    if request is None:
+        if not isinstance(content, SceneFile) or root is None:
+            raise FileFormatError(
+                f"{path}: a MoveIt planning scene has neither start nor goal: give its motion plan request as well"
+            )
         scales = (content.velocity_scale, content.acceleration_scale)
         return Problem(arm, content.scene, *_native_ends(root, content, arm), name, *scales)
-    request = load_moveit_request(request_path)
-    entry = _as_requested(entry, request)
-    arm = _placed(entry, robot, path.parent, moveit=True)
     start = _by_name(request.start, arm, f"{request_path}: start_state")
-    goals = tuple(_by_name(goal, arm, f"{request_path}: goal_constraints") for goal in request.goals)
+    goals = tuple(
+        PoseGoal(*pose_of_tool(arm, goal))
+        if isinstance(goal, LinkPose)
+        else _by_name(goal, arm, f"{request_path}: goal_constraints")
+        for goal in request.goals
+    )
     scales = (request.velocity_scale, request.acceleration_scale)
     return Problem(arm, content.scene, start, _one_or_all(goals), name, *scales)
 
 
 def load_setting(scene_path: str | Path, *, robot: str | Robot | None = None) -> tuple[Robot, Scene]:
     """Robot and obstacles of a file as `load_problem` takes them, whether or not it says where to start and end."""
-    content = parse_scene(read_yaml(scene_path))
-    moveit = not isinstance(content, SceneFile)
-    return _placed(_entry(content), robot, Path(scene_path).parent, moveit=moveit), content.scene
+    arm, content, _ = _read(Path(scene_path), robot, None)
+    return arm, content.scene
+
+
+def _read(
+    path: Path, robot: str | Robot | None, request: MoveItRequest | None
+) -> tuple[Robot, SceneFile | MoveItScene, YamlNode | None]:
+    """The robot, opened, placed and equipped as the files say; what the scene's file says; its root if it is YAML."""
+    source = open_scene(path)
+    root = source if isinstance(source, YamlNode) else None
+    if isinstance(source, Scene):
+        content: SceneFile | MoveItScene = MoveItScene(source)
+    elif is_native(source) or not is_moveit_scene(source):
+        content = parse_scene(source)
+    else:
+        arm = _placed(_as_requested(_moveit_entry(source, robot), request), robot, path.parent, moveit=True)
+        standing = virtual_joint_pose(source.get("robot_state"))
+        content = parse_moveit_scene(source, frames_of(arm, joint_state(source.get("robot_state")), X_WR=standing))
+        return equipped(arm, content, path), content, root
+    moveit = request is not None or not isinstance(content, SceneFile)
+    return _placed(_as_requested(_entry(content), request), robot, path.parent, moveit=moveit), content, root
 
 
 @checked
@@ -246,9 +267,16 @@ def _split(robot: Robot, goal: Any) -> list[Any]:
 
 def _entry(content: SceneFile | MoveItScene) -> RobotEntry:
     """The robot that a scene names, else the Panda."""
-    if isinstance(content, SceneFile):
-        return content.robot or RobotEntry("panda")
-    return RobotEntry("panda", X_WR=content.X_WR)
+    return (content.robot if isinstance(content, SceneFile) else None) or RobotEntry("panda")
+
+
+def _moveit_entry(root: YamlNode, override: str | Robot | None) -> RobotEntry:
+    """The robot that a planning scene names, if edmp comes with it; else the Panda."""
+    model, X_WR = robot_model(root), virtual_joint_pose(root.get("robot_state"))
+    known = model in built_in_robots()
+    if model and not known and override is None:
+        note(root.need("robot_model_name"), f"edmp comes with no robot {model!r}: the Panda is taken; give the robot")
+    return RobotEntry(model if known else "panda", X_WR=X_WR)
 
 
 def _arm(entry: RobotEntry, override: str | Robot | None, folder: Path) -> Robot:
@@ -279,8 +307,10 @@ def _standing_at(robot: Robot, X_WR: bytes) -> Robot:
     return robot.with_base(np.frombuffer(X_WR).reshape(4, 4).copy())
 
 
-def _as_requested(entry: RobotEntry, request: MoveItRequest) -> RobotEntry:
+def _as_requested(entry: RobotEntry, request: MoveItRequest | None) -> RobotEntry:
     """The entry with the gripper opening and the base pose of a MoveIt request, where it gives them."""
+    if request is None:
+        return entry
     finger = request.start.get(PANDA_FINGER_JOINT)
     # The joint value is the travel of one finger; the opening is the gap between both.
     width = entry.gripper_width if finger is None else 2.0 * finger

@@ -1,13 +1,13 @@
-"""MoveIt's planning scene and motion plan request, as YAML: read into plain data, and written back.
+"""MoveIt's planning scene as YAML, read into plain data; `edmp.scenes.moveit_write` writes it back.
 
-Only what concerns geometry, joint values and the base pose is kept. In a planning scene the pose of a primitive is the
-object's ``pose`` (identity where there is none) times ``primitive_poses[i]``; box dimensions are full extents, cylinder
-dimensions are [length, radius] along z, quaternions are (x, y, z, w).
+Only what concerns geometry, joint values, the base pose and contacts is kept. The pose of a primitive is the object's
+``pose`` (identity where there is none) times ``primitive_poses[i]``, in the frame of the object's header; dimensions of
+boxes are full extents, cylinder and cone dimensions [length, radius] along z, quaternions (x, y, z, w).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,12 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edmp.robots.errors import InvalidInputError
-from edmp.scenes.poses import pose
-from edmp.scenes.scene import Obstacle, Scene
-from edmp.scenes.shapes import Box, Cylinder, Mesh, Shape, Sphere
+from edmp.scenes.moveit_nodes import joint_state, virtual_joint_pose
+from edmp.scenes.moveit_objects import HeldObject, Objects
+from edmp.scenes.poses import pose_rpy
+from edmp.scenes.scene import Scene
 from edmp.scenes.yaml_nodes import YamlNode, read_yaml
 
 Array = NDArray[np.float64]
+
+MOVEIT_BASES: Mapping[str, Array] = {"ur5": pose_rpy((0.0, 0.0, 0.9144), (0.0, 0.0, 1.57))}
+"""(4, 4) pose of the base in the world, by robot name, where MoveIt's files leave it to the robot's own URDF."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,32 +36,19 @@ class MoveItScene:
         robot_model: ``robot_model_name``, empty if there is none.
         joint_positions: ``robot_state.joint_state`` by joint name [rad or m].
         X_WR: (4, 4) pose of the robot's root in the world from a virtual joint, None if the file has none.
+        held: pieces of attached objects.
+        pieces: names of the obstacles that an object became, by its id.
+        allowed: the allowed-collision matrix. Only what it says of links and objects counts: which links can touch each
+            other is for the robot's description to say.
     """
 
     scene: Scene
     robot_model: str = ""
     joint_positions: Mapping[str, float] = field(default_factory=dict)
     X_WR: Array | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class MoveItRequest:
-    """What a motion plan request file says.
-
-    Attributes:
-        start: start joint values by joint name, fingers included [rad or m].
-        goals: joint-space goals by joint name; reaching one of them is enough.
-        group: the planning group, empty if there is none.
-        X_WR: (4, 4) pose of the robot's root in the world from a virtual joint, None if the file has none.
-        velocity_scale, acceleration_scale: shares of the robot's limits that a motion may use, in (0, 1].
-    """
-
-    start: Mapping[str, float]
-    goals: tuple[Mapping[str, float], ...]
-    group: str = ""
-    X_WR: Array | None = None
-    velocity_scale: float = 1.0
-    acceleration_scale: float = 1.0
+    held: tuple[HeldObject, ...] = ()
+    pieces: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    allowed: AllowedCollisions = field(default_factory=lambda: AllowedCollisions())
 
 
 def is_moveit_scene(root: YamlNode) -> bool:
@@ -74,171 +65,86 @@ def load_moveit_scene(path: str | Path) -> MoveItScene:
     return parse_moveit_scene(read_yaml(path))
 
 
-def parse_moveit_scene(root: YamlNode) -> MoveItScene:
-    """`load_moveit_scene` of a file that has been parsed already."""
+def parse_moveit_scene(root: YamlNode, frames: Mapping[str, Array] | None = None) -> MoveItScene:
+    """`load_moveit_scene` of a file that has been parsed already.
+
+    Args:
+        root: of the file.
+        frames: (4, 4) poses in the world of the robot's frames by name; if None, those of the base of the robot that
+            ``robot_model_name`` names, if edmp comes with it.
+    """
     if not is_moveit_scene(root):
         root.fail("not a MoveIt planning scene: it has none of the keys world, robot_state, robot_model_name")
-    world = root.get("world")
-    objects = world.get("collision_objects") if world else None
+    _refuse_padding(root)
+    world, state = root.get("world"), root.get("robot_state")
+    listed = world.get("collision_objects") if world else None
     octomap = world.get("octomap") if world else None
     if octomap is not None and _has_octomap_data(octomap):
         octomap.fail("octomaps are not supported; convert the occupied cells to boxes")
-    obstacles: list[Obstacle] = []
-    if objects is not None:
-        frames = _Frames.of(root, objects)
-        for item in objects:
-            obstacles += _collision_object(item, frames)
-    state = root.get("robot_state")
-    attached = state.get("attached_collision_objects") if state else None
-    if attached is not None and attached.items():
-        attached.fail("attached objects are not read from scene files; attach them with robot.with_attachment")
+    model = robot_model(root)
+    X_WR = virtual_joint_pose(state)
+    objects = Objects(_base_frames(model, X_WR) if frames is None else frames)
+    for item in root.get("fixed_frame_transforms") or ():
+        objects.add_fixed(item)
+    for item in listed or ():
+        objects.apply(item)
+    held = [piece for item in attached_objects(state) for piece in objects.hold(item)]
+    known = objects.known.values()
     try:
-        scene = Scene(tuple(obstacles))
+        scene = Scene(tuple(obstacle for one in known for obstacle in one.obstacles()))
     except InvalidInputError as error:
-        (objects or root).refuse(error)
-    model = root.get("robot_model_name")
+        (listed or root).refuse(error)
     return MoveItScene(
-        scene, model.text() if model else "", _joint_state(state, required=False), _virtual_joint_pose(state)
+        scene,
+        model,
+        joint_state(state, required=False),
+        X_WR,
+        tuple(held),
+        {one.name: one.piece_names for one in known},
+        AllowedCollisions.of(root.get("allowed_collision_matrix")),
     )
 
 
-def load_moveit_request(path: str | Path) -> MoveItRequest:
-    """Read a motion plan request file.
-
-    Raises:
-        FileFormatError: with file and line, for malformed YAML or when start or joint-space goal are missing.
-    """
-    root = read_yaml(path)
-    state = root.need("start_state")
-    start = _joint_state(state, required=True)
-    constraints = root.need("goal_constraints")
-    goals = tuple(_joint_goal(goal) for goal in constraints)
-    if not goals:
-        constraints.fail("there is no goal; expected a list of joint_constraints")
-    group = root.get("group_name")
-    return MoveItRequest(
-        start,
-        goals,
-        group.text() if group else "",
-        _virtual_joint_pose(state),
-        *(_scale(root.get(f"max_{kind}_scaling_factor")) for kind in ("velocity", "acceleration")),
-    )
+def robot_model(root: YamlNode) -> str:
+    """``robot_model_name``, empty if there is none."""
+    model = root.get("robot_model_name")
+    return model.text() if model else ""
 
 
-def _scale(node: YamlNode | None) -> float:
-    """A scaling factor; 0 is ROS' way of saying that there is none."""
-    scale = node.number() if node else 0.0
-    if node and not 0.0 <= scale <= 1.0:
-        node.fail(f"expected a share of the robot's limits, from 0 (not set) to 1, got {scale:g}")
-    return scale or 1.0
+def attached_objects(state: YamlNode | None) -> list[YamlNode]:
+    """The entries of ``attached_collision_objects`` of a robot state."""
+    attached = state.get("attached_collision_objects") if state else None
+    return attached.items() if attached else []
 
 
-# --- collision objects -----------------------------------------------------------------------------------------------
+def _base_frames(model: str, X_WR: Array | None) -> dict[str, Array]:
+    """Frames of the base of a robot that edmp comes with."""
+    from edmp.robots import built_in_robots, load_robot
+
+    if model not in built_in_robots():
+        return {}
+    robot = load_robot(model)
+    if X_WR is None:
+        X_WR = MOVEIT_BASES.get(model, robot.X_W0)
+    return {link.name: X_WR @ link.X_BL for link in robot.links if link.body == 0}
 
 
-def _box(dimensions: YamlNode) -> Shape:
-    x, y, z = dimensions.numbers(3)
-    return Box((x, y, z))
-
-
-def _cylinder(dimensions: YamlNode) -> Shape:
-    length, radius = dimensions.numbers(2)
-    return Cylinder(radius=radius, length=length)
-
-
-def _sphere(dimensions: YamlNode) -> Shape:
-    return Sphere(radius=dimensions.numbers(1)[0])
-
-
-PRIMITIVES: dict[str, Callable[[YamlNode], Shape]] = {"box": _box, "sphere": _sphere, "cylinder": _cylinder}
-# shape_msgs/SolidPrimitive numbers the types
-PRIMITIVE_NUMBERS = {"1": "box", "2": "sphere", "3": "cylinder"}
-
-
-@dataclass(frozen=True)
-class _Frames:
-    """The frames that objects may be given in: ``fixed`` by name; others only if all objects share one."""
-
-    fixed: Mapping[str, Array]
-
-    @classmethod
-    def of(cls, root: YamlNode, objects: YamlNode) -> _Frames:
-        fixed = {"": np.eye(4), "world": np.eye(4)}
-        for item in root.get("fixed_frame_transforms") or ():
-            if (child := item.get("child_frame_id")) and (transform := item.get("transform")):
-                fixed[child.text()] = _pose(transform)
-        used = {_frame_id(item) for item in objects}
-        if len(used) == 1:  # MoveIt then plans in that frame: it is our world
-            fixed.setdefault(used.pop(), np.eye(4))
-        return cls(fixed)
-
-    def pose(self, item: YamlNode) -> Array:
-        frame = _frame_id(item)
-        if frame not in self.fixed:
-            known = ", ".join(repr(name) for name in sorted(self.fixed) if name)
-            item.fail(f"unknown frame {frame!r}; known: {known} (see fixed_frame_transforms)")
-        return self.fixed[frame]
-
-
-def _frame_id(item: YamlNode) -> str:
-    header = item.get("header")
-    frame = header.get("frame_id") if header else None
-    return frame.text().lstrip("/") if frame else ""
-
-
-def _collision_object(item: YamlNode, frames: _Frames) -> list[Obstacle]:
-    """The obstacles of one collision object, named ``id`` if there is one, else ``id[0]``, ``id[1]``, ..."""
-    name = item.need("id").text()
-    X_WB = frames.pose(item)
-    if own_pose := item.get("pose"):
-        X_WB = X_WB @ _pose(own_pose)
-    planes = item.get("planes")
-    if planes is not None and planes.items():
-        planes.fail(f"object {name!r}: planes are not supported (they are infinite); use a large thin box instead")
-    pieces = _pieces(item, "primitives", "primitive_poses", _primitive)
-    pieces += _pieces(item, "meshes", "mesh_poses", _mesh)
-    if not pieces:
-        item.fail(f"object {name!r} has neither primitives nor meshes")
-    names = [name] if len(pieces) == 1 else [f"{name}[{i}]" for i in range(len(pieces))]
-    return [Obstacle(piece, shape, X_WB @ X_BO) for piece, (shape, X_BO) in zip(names, pieces, strict=True)]
-
-
-def _pieces(
-    item: YamlNode, shapes_key: str, poses_key: str, parse: Callable[[YamlNode], Shape]
-) -> list[tuple[Shape, Array]]:
-    """(shape, pose in the object's frame) of every primitive, or every mesh, of an object."""
-    shapes = item.get(shapes_key)
-    if shapes is None or not shapes.items():
-        return []
-    poses = item.need(poses_key)
-    if len(poses.items()) != len(shapes.items()):
-        poses.fail(f"{len(shapes.items())} {shapes_key} need as many {poses_key}, got {len(poses.items())}")
-    return [(parse(shape), _pose(X)) for shape, X in zip(shapes, poses, strict=True)]
-
-
-def _primitive(node: YamlNode) -> Shape:
-    kind = node.need("type")
-    name = PRIMITIVE_NUMBERS.get(kind.text(), kind.text().lower())
-    if name not in PRIMITIVES:
-        kind.fail(f"unknown primitive type {kind.text()!r}; valid: {', '.join(PRIMITIVES)}")
-    dimensions = node.need("dimensions")
-    try:
-        return PRIMITIVES[name](dimensions)
-    except InvalidInputError as error:
-        dimensions.refuse(error)
-
-
-def _mesh(node: YamlNode) -> Shape:
-    """shape_msgs/Mesh: vertices as [x, y, z] or {x, y, z}; triangles as [i, j, k] or {vertex_indices: [i, j, k]}."""
-    vertices = [_vector(vertex) for vertex in node.need("vertices")]
-    faces = []
-    for triangle in node.need("triangles"):
-        corners = triangle.need("vertex_indices") if triangle.is_mapping else triangle
-        faces.append(corners.indices(3))
-    try:
-        return Mesh(np.array(vertices), np.array(faces))
-    except InvalidInputError as error:
-        node.refuse(error)
+def _refuse_padding(root: YamlNode) -> None:
+    """Links as they are pass; larger or smaller ones are refused."""
+    for key, value_key, neutral in (("link_padding", "padding", 0.0), ("link_scale", "scale", 1.0)):
+        listed = root.get(key)
+        if listed is None:
+            continue
+        if listed.is_mapping:
+            values = dict(listed.mapping())
+        else:
+            values = {item.need("link_name").text(): item.need(value_key) for item in listed}
+        for link, value in values.items():
+            if value.number() != neutral:
+                value.fail(
+                    f"{key} {value.number():g} of link {link!r} is not supported; remove it, and make obstacles larger "
+                    "or set PlannerSettings(margin=...) where a distance is to be kept"
+                )
 
 
 def _has_octomap_data(octomap: YamlNode) -> bool:
@@ -247,62 +153,59 @@ def _has_octomap_data(octomap: YamlNode) -> bool:
     return bool(data is not None and data.is_list and data.items())
 
 
-# --- poses and joints ------------------------------------------------------------------------------------------------
+# --- allowed collisions ----------------------------------------------------------------------------------------------
 
 
-def _vector(node: YamlNode, names: str = "xyz") -> list[float]:
-    """Numbers written as a list, or as ROS does by name ({x: ..., y: ..., z: ...})."""
-    if node.is_mapping:
-        return [node.need(name).number() for name in names]
-    return node.numbers(len(names))
+@dataclass(frozen=True)
+class AllowedCollisions:
+    """What an ``allowed_collision_matrix`` says of pairs of names.
+
+    Attributes:
+        pairs: whether a pair may touch, by both names in alphabetical order.
+        defaults: the same for all pairs with a name that are not in ``pairs``.
+    """
+
+    pairs: Mapping[tuple[str, str], bool] = field(default_factory=dict)
+    defaults: Mapping[str, bool] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, node: YamlNode | None) -> AllowedCollisions:
+        if node is None:
+            return cls()
+        names, rows = _names(node, "entry_names"), node.get("entry_values")
+        values = rows.items() if rows else []
+        if len(values) != len(names):
+            (rows or node).fail(f"{len(names)} entry_names need as many entry_values, got {len(values)}")
+        pairs: dict[tuple[str, str], bool] = {}
+        for name, row in zip(names, values, strict=True):
+            enabled = (row.need("enabled") if row.is_mapping else row).items()
+            if len(enabled) != len(names):
+                row.fail(f"expected a value for each of the {len(names)} entry_names, got {len(enabled)}")
+            for other, value in zip(names, enabled, strict=True):
+                pair = min(name, other), max(name, other)
+                pairs[pair] = _flag(value) and pairs.get(pair, True)
+        flags = node.get("default_entry_values")
+        default_names, defaults = _names(node, "default_entry_names"), flags.items() if flags else []
+        if len(default_names) != len(defaults):
+            (flags or node).fail(f"{len(default_names)} default_entry_names need as many default_entry_values")
+        return cls(pairs, dict(zip(default_names, map(_flag, defaults), strict=True)))
+
+    def allow(self, a: str, b: str) -> bool:
+        """May ``a`` and ``b`` touch? As MoveIt: what is said of the pair counts, else what is said of each."""
+        pair = min(a, b), max(a, b)
+        if pair in self.pairs:
+            return self.pairs[pair]
+        said = [self.defaults[name] for name in pair if name in self.defaults]
+        return bool(said) and all(said)
 
 
-def _pose(node: YamlNode) -> Array:
-    """(4, 4) of position and orientation, or of translation and rotation; a missing part is zero or identity."""
-    entries = node.mapping()
-    position = entries.get("position", entries.get("translation"))
-    rotation = entries.get("orientation", entries.get("rotation"))
-    if position is None and rotation is None:
-        node.fail("a pose needs position and orientation (or translation and rotation)")
-    try:
-        return pose(_vector(position) if position else (0, 0, 0), _vector(rotation, "xyzw") if rotation else None)
-    except InvalidInputError as error:
-        (rotation or node).refuse(error)
+def _names(node: YamlNode, key: str) -> list[str]:
+    listed = node.get(key)
+    return [name.text() for name in listed] if listed else []
 
 
-def _joint_state(state: YamlNode | None, *, required: bool) -> dict[str, float]:
-    joints = (state.need("joint_state") if required else state.get("joint_state")) if state else None
-    if joints is None:
-        return {}
-    names, positions = joints.need("name"), joints.need("position")
-    values = positions.numbers()
-    if len(names.items()) != len(values):
-        positions.fail(f"{len(names.items())} joint names need as many positions, got {len(values)}")
-    return {name.text(): value for name, value in zip(names, values, strict=True)}
-
-
-def _virtual_joint_pose(state: YamlNode | None) -> Array | None:
-    multi = state.get("multi_dof_joint_state") if state else None
-    transforms = multi.get("transforms") if multi else None
-    if transforms is None or not transforms.items():
-        return None
-    if len(transforms.items()) != 1:
-        transforms.fail(f"expected one virtual joint that places the robot, got {len(transforms.items())}")
-    return _pose(transforms.items()[0])
-
-
-def _joint_goal(node: YamlNode) -> dict[str, float]:
-    for kind in ("position_constraints", "orientation_constraints", "visibility_constraints"):
-        other = node.get(kind)
-        if other is not None and other.items():
-            other.fail(f"{kind} are not supported; expected joint_constraints (a joint-space goal)")
-    constraints = node.need("joint_constraints")
-    goal: dict[str, float] = {}
-    for item in constraints:
-        name = item.need("joint_name").text()
-        if name in goal:
-            item.fail(f"joint {name!r} is constrained twice")
-        goal[name] = item.need("position").number()
-    if not goal:
-        constraints.fail("there is no joint constraint; expected one for every joint of the arm")
-    return goal
+def _flag(node: YamlNode) -> bool:
+    text = node.text().lower()
+    if text not in ("true", "false", "0", "1"):
+        node.fail(f"expected true or false, got {node.text()!r:.40}")
+    return text in ("true", "1")

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edmp.robots.errors import InvalidInputError
-from edmp.scenes.moveit import MoveItRequest, MoveItScene
+from edmp.scenes.moveit import MoveItScene
+from edmp.scenes.moveit_request import LinkPose, MoveItRequest
 from edmp.scenes.poses import quaternion_of
 from edmp.scenes.scene import Obstacle, Scene
 from edmp.scenes.shapes import Box, Capsule, Cylinder, Mesh, Shape, Sphere
@@ -44,9 +45,12 @@ def save_moveit_request(path: str | Path, request: MoveItRequest) -> None:
     """
     if not request.goals:
         raise InvalidInputError("a motion plan request needs at least one goal")
+    if any(isinstance(goal, LinkPose) for goal in request.goals):
+        raise InvalidInputError("poses as goals of a request are not written; expected joint values by name")
     goals = [
         {"joint_constraints": [{"joint_name": name, "position": float(value)} for name, value in goal.items()]}
         for goal in request.goals
+        if not isinstance(goal, LinkPose)
     ]
     document = {
         "start_state": _robot_state(request.start, request.X_WR),

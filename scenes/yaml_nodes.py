@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any, NoReturn
 
 import yaml
 
-from edmp.robots.errors import EdmpError, FileFormatError
+from edmp.robots.errors import EdmpError, EdmpWarning, FileFormatError
 
 # libyaml's parser is about ten times as fast; PyYAML may have been built without it.
 Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -148,24 +149,37 @@ class YamlNode:
 
 
 def read_yaml(path: str | Path) -> YamlNode:
-    """The root of the one document in a YAML file.
+    """The root of the first document in a YAML file, see `parse_yaml`.
 
     Raises:
         FileFormatError: if the file cannot be read, is not YAML, or is empty.
     """
+    return parse_yaml(read_text(path), str(path))
+
+
+def read_text(path: str | Path) -> str:
+    """A text file.
+
+    Raises:
+        FileFormatError: it cannot be read, or is no text.
+    """
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        return Path(path).read_text(encoding="utf-8")
     except OSError as error:
         raise FileFormatError(f"{path}: cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
         raise FileFormatError(f"{path}: is not a text file (UTF-8 expected): {error}") from error
-    return parse_yaml(text, str(path))
 
 
 def parse_yaml(text: str, file: str) -> YamlNode:
-    """The root of the one document in ``text``; ``file`` is its name in messages."""
+    """The root of the first document in ``text``, with a warning if there are more; ``file`` is its name in messages.
+
+    ``ros2 topic echo`` ends each document with ``---``.
+    """
     try:
-        root = yaml.compose(text, Loader=Loader)
+        loader = Loader(text)
+        root = loader.get_node() if loader.check_node() else None
+        further = root is not None and loader.check_node()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = f":{mark.line + 1}" if mark else ""
@@ -174,6 +188,8 @@ def parse_yaml(text: str, file: str) -> YamlNode:
         raise FileFormatError(f"{file}: malformed YAML: {error}") from None
     if root is None:
         raise FileFormatError(f"{file}:1: the file is empty; expected a YAML mapping")
+    if further:
+        warnings.warn(f"{file}: only the first of its documents, which --- divides, is read", EdmpWarning, stacklevel=3)
     node = YamlNode(file, "", root)
     if not node.is_mapping:
         node.fail(f"expected a YAML mapping at the top, got {node._kind()}")

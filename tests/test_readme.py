@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from edmp.problem import load_example
-from edmp.scenes.moveit import MoveItRequest
+from edmp.scenes.moveit_request import MoveItRequest
 from edmp.scenes.moveit_write import save_moveit_request, save_moveit_scene
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -20,10 +20,10 @@ from edmp.robots import load_robot
 from edmp.robots.arguments import checked, checked_but
 from edmp.robots.errors import FileFormatError, InvalidInputError
 from edmp.robots.robot import Robot
-from edmp.scenes.files import parse_scene
-from edmp.scenes.native import SceneFile
+from edmp.scenes.files import open_scene
+from edmp.scenes.native import is_native, parse_scene_file
 from edmp.scenes.scene import Scene
-from edmp.scenes.yaml_nodes import read_yaml
+from edmp.scenes.yaml_nodes import YamlNode
 from edmp.trajectory import Trajectory
 
 Array = NDArray[np.float64]
@@ -265,8 +265,9 @@ def _read(path: str | Path, robot: Robot | str | Path | None, request: str | Pat
     if not file.is_file():
         raise FileFormatError(f"{file}: no such file")
     arm = str(robot) if isinstance(robot, Path) else robot
-    content = parse_scene(read_yaml(file))
-    if request is not None or (isinstance(content, SceneFile) and content.start is not None and content.goals):
+    source = open_scene(file)
+    content = parse_scene_file(source) if isinstance(source, YamlNode) and is_native(source) else None
+    if request is not None or (content is not None and content.start is not None and content.goals):
         return _of_problem(load_problem(file, request, robot=arm), None, None, None)
     standing, scene = load_setting(file, robot=arm)
     return Subject(standing, scene, standing.home, name=file.stem)

@@ -223,7 +223,7 @@ def _write_moveit_scene(path: Path) -> None:
 
 
 def _write_moveit_request(path: Path) -> None:
-    from edmp.scenes.moveit import MoveItRequest
+    from edmp.scenes.moveit_request import MoveItRequest
     from edmp.scenes.moveit_write import save_moveit_request
 
     joints = {f"panda_joint{i + 1}": 0.1 * i - (1.5 if i == 3 else 0.0) for i in range(7)}

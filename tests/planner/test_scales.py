@@ -15,13 +15,13 @@ from edmp.planner import Planner, record_plan
 from edmp.problem import load_problem, save_problem
 from edmp.robots import load_robot
 from edmp.robots.errors import FileFormatError, InvalidInputError
-from edmp.scenes.moveit import MoveItRequest
+from edmp.scenes.moveit_request import MoveItRequest
 from edmp.scenes.moveit_write import save_moveit_request, save_moveit_scene
 
 PANDA = load_robot("panda")
 BALL = edmp.Scene.of({"ball": (edmp.Sphere(0.05), (0.5, 0.0, 0.9))})
 START = PANDA.home
-GOAL = (*START, 0.8, 0.1, 0.0, 0.1, 0.0, 0.0, 0.3)
+GOAL = START + np.array([0.8, 0.1, 0.0, 0.1, 0.0, 0.0, 0.3])
 JOINTS = PANDA.joint_names
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from edmp.problem import load_problem
-from edmp.scenes.moveit import load_moveit_request, load_moveit_scene
+from edmp.scenes.moveit import load_moveit_scene
+from edmp.scenes.moveit_request import load_moveit_request
 
 FOLDER = Path(__file__).parents[3] / "shared" / "data" / "mbm"
 
