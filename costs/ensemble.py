@@ -14,11 +14,13 @@ from torch import Tensor
 from edmp.collision.world import World
 from edmp.costs.base import Cost, Margins, make_cost
 from edmp.costs.schedule import Constant, Schedule, schedule_data, schedule_from
-from edmp.robots.arguments import checked
+from edmp.robots.arguments import checked, shown
 from edmp.robots.errors import InvalidInputError, unknown_name
 
 _NONE = Constant(0.0)
 _UNCHANGED = Constant(1.0)
+MOST_SEEDS = 100_000
+"""Trajectories side by side: more than this no machine holds."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +55,14 @@ class Member:
                 object.__setattr__(self, field, schedule_from(getattr(self, field)))
             except InvalidInputError as error:
                 raise InvalidInputError(f"{field} of a member: {error}") from None
-        if isinstance(self.num_seeds, bool) or not isinstance(self.num_seeds, int) or self.num_seeds < 1:
-            raise InvalidInputError(f"num_seeds of a member must be whole and at least 1, got {self.num_seeds!r}")
+        if (
+            isinstance(self.num_seeds, bool)
+            or not isinstance(self.num_seeds, int)
+            or not 1 <= self.num_seeds <= MOST_SEEDS
+        ):
+            raise InvalidInputError(
+                f"num_seeds of a member must be whole and in 1 to {MOST_SEEDS}, got {shown(self.num_seeds)}"
+            )
         if not isinstance(self.normalise, bool):
             raise InvalidInputError(f"normalise must be true or false, got {self.normalise!r}")
 
@@ -145,8 +153,10 @@ class Ensemble:
 
         With fewer trajectories than members, those left without one are dropped.
         """
-        if num_seeds < 1:
-            raise InvalidInputError(f"an ensemble needs at least one seed, got {num_seeds}")
+        if not 1 <= num_seeds <= MOST_SEEDS:
+            raise InvalidInputError(
+                f"an ensemble needs at least one seed: num_seeds in 1 to {MOST_SEEDS}, not {num_seeds}"
+            )
         shares = [member.num_seeds * num_seeds / self.num_seeds for member in self.members]
         counts = [int(share) for share in shares]
         by_remainder = sorted(range(len(shares)), key=lambda i: counts[i] - shares[i])

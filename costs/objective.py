@@ -11,7 +11,7 @@ from torch import Tensor
 
 from edmp.collision.world import World
 from edmp.costs.base import Cost, Margins, make_cost
-from edmp.robots.arguments import checked
+from edmp.robots.arguments import checked, numbers, shown
 from edmp.robots.errors import InvalidInputError
 
 
@@ -38,9 +38,11 @@ class Term:
         if not isinstance(getattr(cost, "name", None), str) or not cost.name:
             raise InvalidInputError(f"{type(cost).__name__} needs a class attribute `name`, a non-empty string")
         for field in ("weight", "clearance", "expansion"):
-            value = getattr(self, field)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
-                raise InvalidInputError(f"{field} of cost {cost.name!r} must be a number >= 0, got {value!r}")
+            value = numbers(getattr(self, field))
+            if value is None or value.ndim or not 0 <= value < math.inf:
+                raise InvalidInputError(
+                    f"{field} of cost {cost.name!r} must be a number >= 0, got {shown(getattr(self, field))}"
+                )
         if self.weight == 0:
             raise InvalidInputError(f"cost {cost.name!r} has weight 0: leave it out")
 

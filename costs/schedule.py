@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from edmp.robots.arguments import numbers, shown
 from edmp.robots.errors import InvalidInputError, unknown_name
 
 EDMP_STEPS = 255
@@ -30,8 +31,9 @@ class Schedule(ABC):
 
     def __post_init__(self) -> None:
         for key, value in dataclasses.asdict(self).items():  # type: ignore[call-overload]
-            if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-                raise InvalidInputError(f"schedule {self.kind!r}: {key} must be a finite number, got {value!r}")
+            given = numbers(value)
+            if given is None or given.ndim or not math.isfinite(given):
+                raise InvalidInputError(f"schedule {self.kind!r}: {key} must be a finite number, got {shown(value)}")
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,7 @@ def schedule_from(data: Schedule | float | str | Mapping[str, Any]) -> Schedule:
     if isinstance(data, Schedule):
         return data
     if isinstance(data, int | float) and not isinstance(data, bool):
-        return Constant(float(data))
+        return Constant(data)
     if isinstance(data, str):
         data = {"kind": data}
     if not isinstance(data, Mapping) or "kind" not in data:

@@ -119,14 +119,14 @@ def _objects(array: np.ndarray[Any, Any]) -> bool:
     return array.dtype.kind == "O" and all(hasattr(one, "__float__") for one in array.flat)
 
 
-def _fits_collection(value: Any, kind: type, members: tuple[Any, ...]) -> bool:
+def _fits_collection(value: Any, kind: Any, members: tuple[Any, ...]) -> bool:
     """An array counts as a collection: of its rows."""
     wanted = (list, tuple, np.ndarray) if kind is tuple else (kind, np.ndarray)
     if isinstance(value, str | bytes) or not isinstance(value, wanted):
         return False
     if isinstance(value, np.ndarray) and value.ndim == 0:
         return False
-    entries: list[Any] = list(value)
+    entries = [*value]
     if kind is tuple and members and members[-1] is not Ellipsis:
         return len(entries) == len(members) and all(map(fits, entries, members))
     return not members or all(fits(one, members[0]) for one in entries)
@@ -141,7 +141,7 @@ _SIMPLE: dict[Any, Callable[[Any], bool]] = {
     types.NoneType: lambda value: value is None,
     str: lambda value: isinstance(value, str),
     bool: lambda value: isinstance(value, bool | np.bool_),
-    int: lambda value: isinstance(value, Integral) and not isinstance(value, bool),
+    int: lambda value: isinstance(value, Integral) and not isinstance(value, bool) and abs(int(value)) < 2**63,
     float: _is_number,
     Path: lambda value: isinstance(value, os.PathLike),
 }

@@ -47,6 +47,10 @@ class IkResult:
         return len(self.q) > 0
 
 
+MOST_SEEDS = 100_000
+"""More seeds, or steps, than this no machine holds, or has the time for."""
+
+
 @checked
 def solve_ik(
     robot: Robot,
@@ -84,6 +88,9 @@ def solve_ik(
         generator: source of the random seeds; takes precedence.
     """
     X_WT = _checked_pose(X_WT)
+    for name, count in (("num_seeds", num_seeds), ("num_near", num_near), ("max_iterations", max_iterations)):
+        if not 0 <= count <= MOST_SEEDS:
+            raise InvalidInputError(f"{name} must be in 0 to {MOST_SEEDS}, got {count}")
     near = robot.home if near is None else np.asarray(near, dtype=np.float64)
     if near.shape != (robot.dof,) or not np.isfinite(near).all():
         raise InvalidInputError(f"near: expected {robot.dof} finite numbers, got shape {near.shape}")

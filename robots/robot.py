@@ -345,7 +345,6 @@ class Robot:
 
         return attach(self, name, shape, X_LA, link=link, allowed_contacts=allowed_contacts)
 
-    @checked
     def with_allowed_contacts(self, *contacts: tuple[str, str]) -> Robot:
         """The same arm, of which some links may touch some obstacles until they have parted.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from edmp.robots.arguments import numbers, shown
 from edmp.robots.errors import InvalidInputError
 
 Array = NDArray[np.float64]
@@ -101,10 +102,9 @@ def rotation_to_z(axis: ArrayLike) -> Array:
 
 def rigid(X: ArrayLike, what: str) -> Array:
     """A copy of ``X`` as a float (4, 4) array, or an `InvalidInputError` that says why ``what`` is not a rigid pose."""
-    try:
-        X = np.array(X, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise InvalidInputError(f"{what} must be a (4, 4) array of numbers, got {X!r}") from None
+    given, X = X, numbers(X)
+    if X is None:
+        raise InvalidInputError(f"{what} must be a (4, 4) pose of numbers, got {shown(given)}")
     if X.shape != (4, 4):
         raise InvalidInputError(f"{what} must be a (4, 4) pose, got shape {X.shape}")
     if not np.isfinite(X).all():

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edmp.robots.arguments import numbers, shown
 from edmp.robots.errors import InvalidInputError
 from edmp.robots.transforms import FARTHEST
 
@@ -24,12 +25,10 @@ class Box:
     size: tuple[float, float, float]
 
     def __post_init__(self) -> None:
-        try:
-            size = tuple(float(extent) for extent in self.size)
-        except (TypeError, ValueError):
-            raise InvalidInputError(f"Box size must be three numbers [m], got {self.size!r}") from None
-        if len(size) != 3:
-            raise InvalidInputError(f"Box size must be three numbers [m], got {len(size)}: {size}")
+        given = numbers(self.size)
+        if given is None or given.shape != (3,):
+            raise InvalidInputError(f"Box size must be three numbers [m], got {shown(self.size)}")
+        size = tuple(given.tolist())
         if not all(math.isfinite(extent) and extent > 0 for extent in size):
             raise InvalidInputError(f"Box size must be positive and finite in all three extents [m], got {size}")
         if max(size) > FARTHEST:
@@ -113,10 +112,10 @@ def _positive(shape: Any, *fields: str) -> None:
     """Replace the named fields by positive finite floats, or say which one is not."""
     for field in fields:
         value = getattr(shape, field)
-        try:
-            number = float(value)
-        except (TypeError, ValueError):
-            raise InvalidInputError(f"{type(shape).__name__} {field} must be a number [m], got {value!r}") from None
+        given = numbers(value)
+        if given is None or given.ndim:
+            raise InvalidInputError(f"{type(shape).__name__} {field} must be a number [m], got {shown(value)}")
+        number = float(given)
         if not (math.isfinite(number) and number > 0):
             raise InvalidInputError(f"{type(shape).__name__} {field} must be positive and finite [m], got {number}")
         if number > FARTHEST:
@@ -128,7 +127,7 @@ def _mesh_arrays(vertices: Any, faces: Any) -> tuple[Array, NDArray[np.int32]]:
     try:
         vertices = np.array(vertices, dtype=np.float64)
         indices = np.array(faces)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise InvalidInputError("Mesh needs vertices (V, 3) of numbers and faces (F, 3) of vertex indices") from None
     if vertices.ndim != 2 or vertices.shape[1:] != (3,):
         raise InvalidInputError(f"Mesh vertices must be an array (V, 3), got shape {vertices.shape}")

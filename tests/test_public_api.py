@@ -32,6 +32,7 @@ WRONG: Mapping[str, Any] = {
     "text": "no such thing",
     "None": None,
     "nan": float("nan"),
+    "huge": 10**400,
     "object": object(),
     "ragged": [[1.0], [1.0, 2.0]],
 }
@@ -338,7 +339,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Row]:
         "prior.ProcessSettings": _settings(prior.ProcessSettings()),
         "prior.Spline": _settings(prior.Spline()),
         "viz.Subject": _settings(subject),
-        "viz.Subject.choosing": Row(subject.choosing, {"index": 0}),
+        "viz.Subject.choosing": Row(subject.choosing, {"index": 0}, known_as={"index": "motion"}),
         "viz.save_denoising": Row(
             viz.save_denoising,
             {
@@ -384,7 +385,7 @@ def _call(row: Row, changed: Mapping[str, Any]) -> None:
 def _faults(row: Row, parameter: inspect.Parameter) -> Iterator[str]:
     for kind, value in WRONG.items():
         several = parameter.kind is inspect.Parameter.VAR_POSITIONAL
-        call = f"{parameter.name}={value!r}"
+        call = f"{parameter.name}={str(value)[:80]}"
         annotation = str(parameter.annotation)
         fine = row.fine.get(parameter.name, "").split()
         if kind in fine or (kind == "None" and "None" in annotation):
@@ -400,3 +401,23 @@ def _faults(row: Row, parameter: inspect.Parameter) -> Iterator[str]:
         else:
             if not (kind == "text" and "str" in annotation):
                 yield f"{call}: taken"
+
+
+@pytest.mark.parametrize("size", ["num_seeds", "polish_candidates", "num_waypoints", "path_waypoints"])
+def test_sizes_that_no_machine_holds_are_refused(size: str) -> None:
+    with pytest.raises(edmp.InvalidInputError, match=size):
+        edmp.PlannerSettings(**{size: 10**9})
+
+
+@pytest.mark.parametrize("count", ["num_seeds", "num_near", "max_iterations"])
+def test_more_seeds_than_inverse_kinematics_takes(count: str) -> None:
+    with pytest.raises(edmp.InvalidInputError, match=count):
+        robots.solve_ik(edmp.load_robot("panda"), np.eye(4), **{count: 10**9})
+
+
+def test_text_is_no_number_even_where_it_looks_like_one() -> None:
+    for wrong in ("123", ("1", "1", "1"), (1, 1), True):
+        with pytest.raises(edmp.InvalidInputError, match="Box size must be three numbers"):
+            edmp.Box(wrong)  # type: ignore[arg-type]
+    with pytest.raises(edmp.InvalidInputError, match="Sphere radius must be a number"):
+        edmp.Sphere("1.0")  # type: ignore[arg-type]

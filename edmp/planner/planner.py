@@ -6,7 +6,6 @@ import dataclasses
 import functools
 import time
 from collections.abc import Sequence
-from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +32,7 @@ from edmp.prior.process import ProcessPrior, ProcessSettings
 from edmp.problem import GoalLike, Problem, StartLike, as_problem
 from edmp.result import PlanResult
 from edmp.robots import load_robot
-from edmp.robots.arguments import checked, checked_but, numbers
+from edmp.robots.arguments import checked, checked_but, numbers, shown
 from edmp.robots.errors import InvalidInputError
 from edmp.robots.robot import Array, Limits, Robot
 from edmp.robots.threads import one_torch_thread
@@ -130,8 +129,9 @@ class Planner:
         begin = time.perf_counter()
         if not isinstance(scene, Scene):
             raise InvalidInputError(f"scene must be a Scene, not {type(scene).__name__}")
-        if not isinstance(time_budget, Real) or not time_budget > 0:
-            raise InvalidInputError(f"time_budget must be a positive number of seconds, got {time_budget!r}")
+        budget = numbers(time_budget)
+        if budget is None or budget.ndim or not budget > 0:
+            raise InvalidInputError(f"time_budget must be a positive number of seconds, got {shown(time_budget)}")
         if not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**31:
             raise InvalidInputError(f"seed must be an integer from 0 to 2**31 - 1, got {seed!r}")
         objective = Objective.of([*self.costs, *Objective.of(costs).terms], num_waypoints=self.settings.num_waypoints)

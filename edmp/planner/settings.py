@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from edmp.costs.ensemble import MOST_SEEDS
 from edmp.guidance import GuidanceSettings
 from edmp.ranges import Range, check_fields
 from edmp.robots.errors import InvalidInputError
 from edmp.robots.robot import START_TOLERANCE
 
-_COUNT = Range(1, whole=True)
+_COUNT = Range(1, MOST_SEEDS, whole=True)
 _NONE_OR_MORE = Range(0, whole=True)
 _SHARE = Range(0, 1)
 _LENGTH = Range(0)
@@ -164,7 +165,7 @@ class PlannerSettings(Round):
 
 
 _RANGES = {
-    "num_waypoints": Range(2, whole=True),
+    "num_waypoints": Range(2, 10_000, whole=True),
     "repair_clearances": Range(0, several=True),
     "repair_pulls": Range(0, 1, several=True),
     "repair_max_move": _STEP,
@@ -178,6 +179,6 @@ _RANGES = {
     "fallback_iterations": _NONE_OR_MORE,
     "num_alternatives": _NONE_OR_MORE,
     "distinct": _LENGTH,
-    "path_waypoints": Range(2, whole=True),
+    "path_waypoints": Range(2, 100_000, whole=True),
     "start_tolerance": Range(0, 0.1),
 }

@@ -26,6 +26,9 @@ from edmp.robots.errors import InvalidInputError
 
 Array = NDArray[np.float64]
 
+MOST_CONTROL_POINTS = 1000
+"""Matrices of this many rows and columns are inverted."""
+
 
 @checked
 @dataclass(frozen=True)
@@ -42,10 +45,10 @@ class Spline:
 
     def __post_init__(self) -> None:
         fewest = max(self.degree + 1, 3)
-        if self.degree < 1 or self.num_control_points < fewest:
+        if self.degree < 1 or not fewest <= self.num_control_points <= MOST_CONTROL_POINTS:
             raise InvalidInputError(
-                f"a spline needs degree >= 1 and at least {fewest} control points, got {self.degree} and "
-                f"{self.num_control_points}"
+                f"a spline needs degree >= 1 and {fewest} to {MOST_CONTROL_POINTS} control points, got degree "
+                f"{self.degree} and num_control_points {self.num_control_points}"
             )
 
     @property
