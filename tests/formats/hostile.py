@@ -222,6 +222,78 @@ def _write_moveit_scene(path: Path) -> None:
     save_moveit_scene(path, MoveItScene(scene, "panda", joints, pose_rpy((0.1, 0.2, 0.9), (0, 0, 1.57))))
 
 
+def _write_moveit_diff(path: Path) -> None:
+    """A planning scene with operations, frames, held objects and a matrix."""
+    import yaml
+
+    pose = {"position": {"x": 0.5, "y": 0.1, "z": 0.3}, "orientation": {"x": 0.0, "y": 0.0, "z": 0.0, "w": 1.0}}
+    shape = {"primitives": [{"type": 4, "dimensions": [0.1, 0.05]}], "primitive_poses": [pose]}
+    objects = [
+        {"id": "a", "header": {"frame_id": "panda_link0"}, **shape, "operation": 0},
+        {"id": "a", "header": {"frame_id": "camera"}, **shape, "operation": 2},
+        {"id": "a", "pose": pose, "operation": 3},
+        {"id": "b", **shape, "subframe_names": ["rim"], "subframe_poses": [pose]},
+        {"id": "c", "header": {"frame_id": "b/rim"}, **shape},
+        {"id": "b", "operation": 1},
+    ]
+    held = {"link_name": "panda_hand", "object": {"id": "mug", "header": {"frame_id": "panda_hand"}, **shape}}
+    document = {
+        "robot_model_name": "panda",
+        "fixed_frame_transforms": [{"child_frame_id": "camera", "transform": {"translation": [0, 0, 1]}}],
+        "world": {"collision_objects": objects},
+        "robot_state": {"attached_collision_objects": [{**held, "touch_links": ["panda_leftfinger"]}]},
+        "allowed_collision_matrix": {
+            "entry_names": ["a", "panda_hand"],
+            "entry_values": [{"enabled": [False, True]}, {"enabled": [True, False]}],
+            "default_entry_names": ["c"],
+            "default_entry_values": [True],
+        },
+        "link_padding": [{"link_name": "panda_hand", "padding": 0.0}],
+    }
+    path.write_text(yaml.safe_dump(document))
+
+
+RVIZ = b"""name
+* desk
+0.6 0 0.2
+0 0 0 1
+2
+box
+0.8 1.2 0.04
+0 0 0
+0 0 0 1
+0 0 0 0
+cone
+0.1 0.2
+0 0 0.1
+0 0 0 1
+0 0 0 0
+1
+corner
+0.4 0.6 0.02
+0 0 0 1
+* wedge
+0 0 0
+0 0 0 1
+1
+mesh
+4 4
+0 0 0
+0.1 0 0
+0 0.1 0
+0 0 0.1
+0 2 1
+0 1 3
+1 2 3
+0 3 2
+0.5 0 0.5
+0 0 0 1
+0 0 0 0
+0
+.
+"""
+
+
 def _write_moveit_request(path: Path) -> None:
     from edmp.scenes.moveit_request import MoveItRequest
     from edmp.scenes.moveit_write import save_moveit_request
@@ -458,6 +530,8 @@ FORMATS: dict[str, Format] = {
     "scene": Format(".yaml", _write_scene, _named("edmp.scenes", "load_scene"), as_yaml),
     "problem": Format(".yaml", _write_problem, _named("edmp.problem", "load_problem"), as_yaml),
     "moveit-scene": Format(".yaml", _write_moveit_scene, _named("edmp.problem", "load_setting"), as_yaml),
+    "moveit-diff": Format(".yaml", _write_moveit_diff, _named("edmp.problem", "load_setting"), as_yaml),
+    "rviz-scene": Format(".scene", lambda path: path.write_bytes(RVIZ), _named("edmp.scenes", "load_scene"), as_text),
     "moveit-request": Format(".yaml", _write_moveit_request, _read_moveit_request, as_yaml),
     "robometrics": Format(".yaml", _write_robometrics, _read_problem_file, as_yaml),
     "mpinets-hdf5": Format(".hdf5", _named("dataset_cases", "write_mpinets_hdf5"), _read_problem_file, as_hdf5),
