@@ -236,7 +236,9 @@ def _write_moveit_diff(path: Path) -> None:
         {"id": "c", "header": {"frame_id": "b/rim"}, **shape},
         {"id": "b", "operation": 1},
     ]
-    held = {"link_name": "panda_hand", "object": {"id": "mug", "header": {"frame_id": "panda_hand"}, **shape}}
+    # Held as a ball: other shapes are fitted, which takes longer than reading.
+    ball = {"primitives": [{"type": 2, "dimensions": [0.05]}], "primitive_poses": [pose]}
+    held = {"link_name": "panda_hand", "object": {"id": "mug", "header": {"frame_id": "panda_hand"}, **ball}}
     document = {
         "robot_model_name": "panda",
         "fixed_frame_transforms": [{"child_frame_id": "camera", "transform": {"translation": [0, 0, 1]}}],
