@@ -17,7 +17,7 @@ from edmp.viz.raster import depth_of
 from edmp.viz.renderers import renderer_by_name
 from edmp.viz.setting import takes_setting
 from edmp.viz.shot import Renderer, Shot
-from edmp.viz.staging import BOXES, CLEARANCE_SCALE, FAULT, PATH, SPHERES, SWEPT, Stage, blend
+from edmp.viz.staging import AXES, AXIS_LENGTH, BOXES, CLEARANCE_SCALE, FAULT, GOAL, PATH, SPHERES, SWEPT, Stage, blend
 from edmp.viz.subject import Subject, Viewable, subject_of
 
 if TYPE_CHECKING:
@@ -107,6 +107,7 @@ def _draw_scene(axes: Axes, stage: Stage, renderer: Renderer, ghosts: int) -> No
     axes.set_ylim(height, 0)
     if len(stage.tool_path):
         _draw_tool_path(axes, shot, stage.tool_path)
+    _draw_hidden_goal(axes, shot, stage)
     _draw_legend(axes, stage, ghosts)
 
 
@@ -121,6 +122,16 @@ def _draw_tool_path(axes: Axes, shot: Shot, tool: Array) -> None:
     axes.plot(*shown.T, color=PATH, linewidth=2.8, solid_capstyle="round")
 
 
+def _draw_hidden_goal(axes: Axes, shot: Shot, stage: Stage) -> None:
+    """The axes of a pose goal, faint and dotted on top: it may be inside an obstacle, which is then what is wrong."""
+    goal = stage.subject.pose_goal
+    if goal is None or not stage.goal_in_sight:
+        return
+    for k, color in enumerate(AXES):
+        line = goal.position + AXIS_LENGTH * np.outer([0.0, 1.0], goal.X_WT[:3, k])
+        axes.plot(*shot.camera.project(line)[0].T, color=color, linewidth=1.3, linestyle=(0, (1, 1)), alpha=0.8)
+
+
 def _draw_legend(axes: Axes, stage: Stage, ghosts: int) -> None:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
@@ -129,6 +140,8 @@ def _draw_legend(axes: Axes, stage: Stage, ghosts: int) -> None:
     entries: list[Any] = []
     if len(stage.ends) > 1 or subject.result is not None:
         entries += [Patch(color=color, label=name) for name, _, color in stage.ends if tinted]
+    if subject.pose_goal is not None:
+        entries.append(Patch(color=GOAL, label="goal pose" if stage.goal_in_sight else "goal pose: out of sight"))
     if subject.motions:
         if ghosts and tinted:
             entries.append(Patch(color=blend(0.5), alpha=0.6, label="on the way"))

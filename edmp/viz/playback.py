@@ -40,6 +40,7 @@ OVERLAYS: tuple[Overlay, ...] = (
     Overlay("robot", "r", shown=True),
     Overlay("start", "a", shown=True),
     Overlay("goal", "g", shown=True),
+    Overlay("goal pose", "f", shown=True),
     Overlay("tool path", "t", shown=True, moving=True),
     Overlay("obstacles", "o", shown=True),
     Overlay("spheres", "s", shown=False),
@@ -211,4 +212,6 @@ def _has(subject: Subject, overlay: Overlay) -> bool:
         return len(subject.scene) > 0
     if overlay.name == "start":  # a robot that stands at the start needs no ghost there
         return bool(subject.motions)
+    if overlay.name == "goal pose":
+        return subject.pose_goal is not None
     return overlay.name != "goal" or subject.goal is not None

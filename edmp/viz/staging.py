@@ -36,6 +36,7 @@ THINGS: tuple[Color, ...] = ((0.55, 0.72, 0.60), (0.64, 0.62, 0.78), (0.80, 0.62
 
 GHOST_OPACITY = 0.15
 END_OPACITY = 0.35
+GOAL_OPACITY = 0.6
 VEIL_OPACITY = 0.35
 SWEPT_OPACITY = 0.4
 COINCIDING = 1.5e-3
@@ -44,6 +45,12 @@ TUBE_RADIUS = 0.005
 SWEPT_POSES = 60
 FIELD_OF_VIEW = 40.0
 """Of a camera that can be turned, from top to bottom [deg]."""
+
+AXES: tuple[Color, ...] = ((0.82, 0.16, 0.16), (0.15, 0.60, 0.22), (0.13, 0.35, 0.85))
+AXIS_LENGTH, AXIS_RADIUS = 0.12, 0.005
+"""How the frame of a pose goal is drawn: x red, y green, z blue [m]."""
+FARTHEST_GOAL = 5.0
+"""A pose goal farther from the base than this [m] is not fitted into the picture: the robot would be a dot."""
 
 OVERLAYS = ("spheres", "boxes", "swept", "clearance")
 """What can be shown on top: the optimiser's spheres, the links' boxes, the volume that the arm sweeps, and the distance
@@ -91,6 +98,12 @@ class Stage:
         ends = [("start", subject.start, START), ("goal", subject.goal, GOAL)]
         known = [(name, q, color) for name, q, color in ends if q is not None]
         return known or [("start", subject.standing, START)]
+
+    @property
+    def goal_in_sight(self) -> bool:
+        """Whether there is a pose goal that pictures are fitted to."""
+        goal = self.subject.pose_goal
+        return goal is not None and float(np.linalg.norm(goal.position - self.robot.X_W0[:3, 3])) <= FARTHEST_GOAL
 
     @cached_property
     def tool_path(self) -> Array:
@@ -142,6 +155,33 @@ class Stage:
         }
         return placed(parts, self.robot, q, colors)
 
+    def goal_frame(self) -> list[Surface]:
+        """The axes of the tool frame where a pose goal wants it."""
+        goal = self.subject.pose_goal
+        if goal is None:
+            return []
+        at, turned = goal.X_WT[:3, 3], goal.X_WT[:3, :3]
+        tips = (np.stack([at, at + AXIS_LENGTH * turned[:, k]]) for k in range(3))
+        return [tube(line, AXIS_RADIUS, color) for line, color in zip(tips, AXES, strict=True)]
+
+    def goal_ghost(self) -> list[Surface]:
+        """What the tool is fixed to, where a pose goal wants it; red if at fault. Nothing where the arm's own
+        configuration at the goal is known."""
+        subject, tool = self.subject, self.robot.tool
+        if subject.pose_goal is None or subject.goal is not None or tool.body == 0:
+            return []
+        X_WB = subject.pose_goal.X_WT @ np.linalg.inv(tool.X_BT)
+        faults = subject.faults if subject.at_fault["goal"] else frozenset()
+        carried = (part for part in self.parts if part.body == tool.body)
+        return [part.tinted(FAULT if part.link in faults else GOAL).at(X_WB) for part in carried]
+
+    def _points_shown(self, shown: Array) -> Array:
+        """(n, 3) what a picture has to show: the robot at ``shown`` (n, dof), and the pose goal."""
+        points = [points_on(self.robot, shown)]
+        if self.goal_in_sight:
+            points += [surface.vertices for surface in (*self.goal_frame(), *self.goal_ghost())]
+        return np.concatenate(points)
+
     def veils_at(self, q: Array) -> list[Layer]:
         """Translucent spheres and boxes round the links at ``q`` (dof,), as far as `show` asks for them."""
         layers = []
@@ -187,7 +227,7 @@ class Stage:
     def camera(self, shown: Array, size: tuple[int, int] | None = None) -> Camera:
         """Fitted to the robot at the configurations ``shown`` (n, dof) and to what of the scene is near it."""
         robot, scene = self.robot, self.subject.scene
-        on_robot = points_on(robot, shown)
+        on_robot = self._points_shown(shown)
         if self.azimuth is None:
             path = _some(self.tool_path if len(self.tool_path) else on_robot, 100)
             links = _link_boxes(robot, [q for _, q, _ in self.ends])
@@ -203,7 +243,7 @@ class Stage:
         where a ball round the robot's motion fills `FIELD_OF_VIEW`.
         """
         shown = np.concatenate([np.stack([q for _, q, _ in self.ends]), self.between(8)])
-        points = points_on(self.robot, shown)
+        points = self._points_shown(shown)
         target = 0.5 * (points.min(axis=0) + points.max(axis=0))
         radius = float(np.linalg.norm(points - target, axis=1).max()) + (0.15 if len(self.subject.scene) else 0.0)
         target[2] -= 0.12 * radius  # the controls cover the bottom
@@ -219,6 +259,9 @@ class Stage:
             surfaces = self.robot_at(q, None if alone else color, end=name, fixed=k == 0)
             still += [dataclasses.replace(surface, recede=k * COINCIDING) for surface in surfaces]
             layers += self.veils_at(q)
+        if ghost := self.goal_ghost():
+            layers.append(Layer(ghost, GOAL_OPACITY))
+        still += self.goal_frame()
         return Shot(self.camera(shown), still, layers, (), _floor(still))
 
     def motion(self) -> Shot:
@@ -231,7 +274,7 @@ class Stage:
     def backdrop(self) -> Shot:
         """The scene, with the arm pale at start and goal."""
         shown = np.concatenate([np.stack([q for _, q, _ in self.ends]), self.between(8)])
-        still = self.scene_surfaces()
+        still = [*self.scene_surfaces(), *self.goal_frame()]
         moving = tuple(part for part in self.parts if part.body > 0)
         tints = [(q, dict.fromkeys(self.robot.link_names, color)) for _, q, color in self.ends]
         ends = [Layer(placed(moving, self.robot, q, colors), END_OPACITY) for q, colors in tints]

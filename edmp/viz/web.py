@@ -106,7 +106,7 @@ def page_of(subject: Subject, *, geometry: str = "auto") -> str:
     # "<" is written as an escape, so that no name in the scene can end the script element that holds it.
     scene = json.dumps(document, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
     camera = document["camera"]
-    viewer = _viewer(tuple(camera["eye"]), tuple(camera["target"]), camera["field_of_view"])
+    viewer = _viewer(tuple(camera["eye"]), tuple(camera["target"]))
     here = files("edmp.viz")
     panels = here.joinpath("web_page.html").read_text(encoding="utf-8")
     script = here.joinpath("web_page.js").read_text(encoding="utf-8")
@@ -114,6 +114,7 @@ def page_of(subject: Subject, *, geometry: str = "auto") -> str:
     if not end or "var viewer = new MeshCat.Viewer" not in viewer:
         raise EdmpError("the page of this version of Drake's Meshcat is unknown; edmp was tested with drake 1.51")
     head, _, tail = panels.partition("@SCENE@")
+    body = body.replace("<head>", '<head><meta name="viewport" content="width=device-width, initial-scale=1">', 1)
     return body + head + scene + tail.replace("@SCRIPT@", script) + end + rest
 
 
@@ -121,8 +122,9 @@ def page_of(subject: Subject, *, geometry: str = "auto") -> str:
 
 
 @lru_cache(maxsize=4)
-def _viewer(eye: tuple[float, ...], target: tuple[float, ...], field_of_view: float) -> str:
-    """Drake's Meshcat page with its camera and background set, and nothing in the scene."""
+def _viewer(eye: tuple[float, ...], target: tuple[float, ...]) -> str:
+    """Drake's Meshcat page with its camera set, and nothing in the scene. What the page itself sets (background, field
+    of view) is left out: this viewer applies its settings late, over those of the page."""
     from pydrake.geometry import Meshcat, MeshcatParams
 
     logger = logging.getLogger("drake")
@@ -132,13 +134,10 @@ def _viewer(eye: tuple[float, ...], target: tuple[float, ...], field_of_view: fl
         meshcat: Any = Meshcat(MeshcatParams(host="localhost", port=0))
     finally:
         logger.setLevel(level)
-    meshcat.SetProperty("/Background/<object>", "top_color", [0.95, 0.96, 0.97])
-    meshcat.SetProperty("/Background/<object>", "bottom_color", [0.72, 0.76, 0.80])
     for name in ("Axes", "Grid"):
         meshcat.SetProperty(f"/{name}", "visible", False)
     for light, intensity in LIGHTS.items():
         meshcat.SetProperty(f"/Lights/{light}/<object>", "intensity", intensity)
-    meshcat.SetProperty("/Cameras/default/rotated/<object>", "fov", field_of_view)
     meshcat.SetCameraPose(np.array(eye), np.array(target))
     return meshcat.StaticHtml()
 

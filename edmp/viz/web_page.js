@@ -138,6 +138,13 @@ const edmp = (() => {
     }
     place([name], q);
   };
+  const build_goal_pose = () => {
+    // Seen through everything: it may be inside an obstacle, which is then what is wrong.
+    const through = material({ vertexColors: true, depthTest: false, transparent: true });
+    const pale = material({ vertexColors: true, opacity: 0.6, transparent: true });
+    scene.goal_pose.ghost.forEach((mesh, k) => put(["goal pose", `tool ${k}`], geometries[mesh], pale));
+    scene.goal_pose.frame.forEach((mesh, k) => put(["goal pose", `axis ${"xyz"[k]}`], geometries[mesh], through));
+  };
   const build_spheres = () => {
     for (const link of scene.robot.links) {
       link.spheres.forEach(([x, y, z, radius], k) => {
@@ -199,14 +206,14 @@ const edmp = (() => {
     viewer.set_object([...ROOT, "sun"], sun);
   };
   const build_floor = () => {  // cells of 25 cm
-    const floor = new THREE.GridHelper(4, 16, 0x8f98a3, 0xaab2bb);
+    const floor = dark.matches ? new THREE.GridHelper(4, 16, 0x59626d, 0x3f464f)
+                               : new THREE.GridHelper(4, 16, 0x8f98a3, 0xaab2bb);
     floor.rotateX(Math.PI / 2);
     floor.position.z = scene.floor - 0.001;
     viewer.set_object([...ROOT, "floor"], floor);
   };
   const build = () => {
     build_sun();
-    build_floor();
     for (const { name, mesh, fault: at_fault } of scene.obstacles) {
       put(["obstacles", name], geometries[mesh], at_fault ? fault : own_colors);
     }
@@ -218,6 +225,10 @@ const edmp = (() => {
       build_ghost(name, scene[name]);
       toggle(name, true, whole(name));
     }
+    if (scene.goal_pose.frame.length) {
+      build_goal_pose();
+      toggle("goal pose", true, whole("goal pose"));
+    }
     if (scene.motions.length) {
       scene.motions.forEach((motion, k) => put(["tool path", `motion ${k}`], geometries[motion.path], own_colors));
       toggle("tool path", true, whole("tool path"));
@@ -226,6 +237,31 @@ const edmp = (() => {
     toggle("spheres", false, of_links("spheres"), build_spheres);
     toggle("boxes", false, of_links("box"), build_boxes);
     if (scene.motions.length) toggle("swept volume", false, whole("swept"), build_swept);
+  };
+
+  // --- dark and small screens ---
+
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  const small = matchMedia("(max-width: 600px)");
+  const paint = () => {
+    const [top, bottom] = dark.matches ? [[0.17, 0.19, 0.22], [0.08, 0.09, 0.11]]
+                                       : [[0.95, 0.96, 0.97], [0.72, 0.76, 0.80]];
+    viewer.set_property(["Background", "<object>"], "top_color", top);
+    viewer.set_property(["Background", "<object>"], "bottom_color", bottom);
+    build_floor();
+    viewer.set_dirty();
+  };
+  const fit = () => {  // the field of view is from top to bottom: on upright screens the scene must fit from side to side
+    const half = scene.camera.field_of_view / 2 * Math.PI / 180;
+    const wider = Math.atan(Math.tan(half) / Math.min(1, innerWidth / innerHeight));
+    viewer.set_property(["Cameras", "default", "rotated", "<object>"], "fov", 2 * wider * 180 / Math.PI);
+  };
+  const adapt = () => {
+    paint();
+    fit();
+    by_id("show").open = !small.matches;
+    dark.addEventListener("change", paint);
+    addEventListener("resize", fit);
   };
 
   const write = () => {
@@ -257,6 +293,7 @@ const edmp = (() => {
   try {
     write();
     build();
+    adapt();
     connect();
     state.ready = true;
   } catch (error) {

@@ -44,6 +44,10 @@ def scene_document(stage: Stage) -> Document:
         "obstacles": obstacles,
         "start": _numbers(subject.start),
         "goal": _numbers(subject.goal),
+        "goal_pose": {
+            "frame": [_add(meshes, surface) for surface in stage.goal_frame()],
+            "ghost": [_add(meshes, surface) for surface in stage.goal_ghost()],
+        },
         "standing": _numbers(subject.standing),
         "faults": sorted(subject.faults),
         "at_fault": dict(subject.at_fault),

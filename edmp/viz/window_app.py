@@ -151,6 +151,9 @@ class SceneModel:
         stage, subject = self.stage, self.playback.subject
         if name == "obstacles":
             return Group.of([(0, surface.at(self._X_0W)) for surface in stage.scene_surfaces()])
+        if name == "goal pose":
+            marks = (*stage.goal_frame(), *stage.goal_ghost())
+            return Group.of([(0, surface.at(self._X_0W)) for surface in marks])
         if name == "tool path":
             motion = subject.motions[self.playback.motion]
             points = tool_positions(stage.robot, motion.at(np.linspace(0.0, motion.duration, 160)))
