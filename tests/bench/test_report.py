@@ -267,3 +267,8 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     (tmp_path / "file").write_text("")
     assert run("bench", "report", path, "--out", tmp_path / "file") == 2
     assert "cannot make folder" in capsys.readouterr().err
+
+
+def test_the_page_follows_dark_mode_and_figures_keep_their_paper(results):
+    dark = as_html(build(results)).split("prefers-color-scheme: dark", 1)[1]
+    assert "figure img { background: #fff" in dark

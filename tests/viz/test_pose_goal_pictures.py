@@ -82,7 +82,7 @@ def test_no_words_lie_on_the_curve_of_the_clearance(clearance: float) -> None:
     figure.canvas.draw()  # type: ignore[attr-defined]
     axes = figure.axes[-1]
     box = axes.get_window_extent()
-    assert axes.texts == []
+    assert len(axes.texts) == 0
     left, right = axes.title.get_window_extent(), axes.get_title(loc="right")
     assert right == f"dotted: {1e3 * clearance:.1f} mm proved"
     assert left.y0 > box.y1 - 1

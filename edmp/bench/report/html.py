@@ -11,7 +11,7 @@ from edmp.bench.report.content import Block, Paragraph, Picture, Report, Table
 from edmp.bench.report.style import svg
 
 _STYLE = """
-:root { color-scheme: light; }
+:root { color-scheme: light dark; }
 body { font: 15px/1.5 system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; color: #2b2f36;
        background: #fff; max-width: 62rem; margin: 2rem auto; padding: 0 1.25rem; }
 h1 { font-size: 1.6rem; line-height: 1.25; margin-bottom: .3rem; }
@@ -27,6 +27,14 @@ tr.s td { font-weight: 600; border-bottom: 1.5px solid #c5cad1; }
 figure { margin: 1rem 0 1.6rem; }
 figure img { width: 100%; max-width: 52rem; height: auto; display: block; }
 figcaption { font-size: .86rem; color: #565d68; max-width: 50rem; margin-top: .3rem; }
+@media screen and (prefers-color-scheme: dark) {
+  body { color: #e4e7eb; background: #16181c; }
+  h2 { border-color: #3a4048; }
+  td { border-color: #2b3037; }
+  tr.s td { border-color: #59616c; }
+  figcaption { color: #a5adb8; }
+  figure img { background: #fff; border-radius: 6px; }  /* figures are drawn in dark ink: they keep their paper */
+}
 @page { size: A4; margin: 14mm; }
 @media print {
   body { font-size: 10pt; max-width: none; margin: 0; padding: 0; }
