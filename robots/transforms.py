@@ -100,9 +100,9 @@ def rotation_to_z(axis: ArrayLike) -> Array:
     return np.eye(3) + skew + skew @ skew / (1 + z[2])
 
 
-def rigid(X: ArrayLike, what: str) -> Array:
-    """A copy of ``X`` as a float (4, 4) array, or an `InvalidInputError` that says why ``what`` is not a rigid pose."""
-    given, X = X, numbers(X)
+def rigid(given: ArrayLike, what: str) -> Array:
+    """``given`` copied to a float (4, 4) array, or an `InvalidInputError` that says why ``what`` is no rigid pose."""
+    X = numbers(given)
     if X is None:
         raise InvalidInputError(f"{what} must be a (4, 4) pose of numbers, got {shown(given)}")
     if X.shape != (4, 4):
