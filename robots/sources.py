@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from edmp.robots.description import entry_numbers, entry_pose
 from edmp.robots.errors import FileFormatError
+from edmp.robots.mesh_files import load_mesh
 from edmp.robots.mesh_paths import resolve
 from edmp.robots.robot import Array
 from edmp.robots.transforms import apply
@@ -55,24 +56,6 @@ def load_source(
         return SourceGeometry(apply(entry_pose(entry, place), points * scale), triangles)
     points = _POINTS[kinds[0]](entry[kinds[0]], f"{place}: {kinds[0]}")
     return SourceGeometry(apply(entry_pose(entry, place), points), None)
-
-
-def load_mesh(path: Path) -> tuple[Array, NDArray[np.int64]]:
-    """Vertices (n, 3) and triangles (F, 3) of a mesh file [its own unit]."""
-    import trimesh
-
-    try:
-        mesh: Any = trimesh.load(path, force="mesh", process=False)
-    except Exception as error:  # trimesh and its readers raise whatever they like
-        raise FileFormatError(f"{path}: trimesh cannot read this mesh: {error}") from error
-    vertices = np.asarray(mesh.vertices, dtype=np.float64)
-    if len(vertices) < 4 or not np.isfinite(vertices).all():
-        raise FileFormatError(f"{path}: a mesh of {len(vertices)} vertices, or with non-finite ones")
-    faces = np.asarray(mesh.faces, dtype=np.int64)
-    if len(faces) and not (faces.min() >= 0 and faces.max() < len(vertices)):
-        raise FileFormatError(f"{path}: its triangles name vertices {faces.min()} to {faces.max()} of {len(vertices)}")
-    unique, index = np.unique(vertices, axis=0, return_inverse=True)
-    return unique, index.reshape(-1)[faces].astype(np.int64)
 
 
 def box_points(size: Any, place: str) -> Array:

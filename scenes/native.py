@@ -12,6 +12,7 @@
       pipe: {type: capsule, radius: 0.02, length: 0.5, position: [0.4, 0.4, 0.3]}
       ball: {type: sphere, radius: 0.05, position: [0.3, 0.3, 0.1]}
       bowl: {type: mesh, file: bowl.stl, scale: 0.001, position: [0.5, -0.2, 0.4]}   # relative to this file
+      sheet: {type: mesh, file: sheet.stl, thickness: 0.002, position: [0.2, 0.2, 0]}   # open: a thin solid
       wedge: {type: mesh, vertices: [[0, 0, 0], ...], faces: [[0, 1, 2], ...]}
 
 Lengths in [m], angles in [rad], quaternions (x, y, z, w); ``position`` is zero and rotation identity where left out.
@@ -19,6 +20,7 @@ Lengths in [m], angles in [rad], quaternions (x, y, z, w); ``position`` is zero 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,11 +29,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edmp.robots.errors import InvalidInputError
-from edmp.robots.files import is_file
+from edmp.robots.errors import EdmpWarning, FileFormatError, InvalidInputError
+from edmp.robots.mesh_files import load_mesh
+from edmp.scenes.mesh_repair import solid
 from edmp.scenes.poses import pose, pose_rpy, quaternion_of
 from edmp.scenes.scene import Obstacle, Scene
-from edmp.scenes.shapes import Box, Capsule, Cylinder, Mesh, Shape, Sphere
+from edmp.scenes.shapes import Box, Capsule, Cylinder, Mesh, Shape, Sphere, mesh_arrays
 from edmp.scenes.yaml_nodes import YamlNode, read_yaml
 from edmp.scenes.yaml_write import write_yaml
 
@@ -149,34 +152,30 @@ def _sphere(item: YamlNode) -> Shape:
 
 
 def _mesh(item: YamlNode) -> Shape:
-    scale = item.get("scale")
+    scale, thickness = item.get("scale"), item.get("thickness")
     factor = scale.number() if scale else 1.0
     if scale and factor <= 0:
         scale.fail(f"scale must be positive, got {factor}")
     vertices: Array
     faces: NDArray[Any]
     if file := item.get("file"):
-        vertices, faces = _mesh_file(file)
+        try:
+            vertices, faces = load_mesh(Path(file.file).parent / file.text())
+        except FileFormatError as error:
+            file.refuse(error)
     else:
         if item.get("vertices") is None:
             item.fail("a mesh needs either file, or vertices and faces")
         vertices = np.array([vertex.numbers(3) for vertex in item.need("vertices")])
         faces = np.array([face.indices(3) for face in item.need("faces")])
-    return Mesh(vertices * factor, faces)
-
-
-def _mesh_file(file: YamlNode) -> tuple[Array, NDArray[Any]]:
-    """Vertices and faces of a mesh file (obj, stl, ply, ...) named relative to the YAML file."""
-    import trimesh
-
-    path = Path(file.file).parent / file.text()
-    if not is_file(path):
-        file.fail(f"mesh file {path} does not exist")
-    try:
-        mesh: Any = trimesh.load(path, force="mesh")
-    except Exception as error:  # trimesh's readers raise whatever they stumble over
-        file.fail(f"mesh file {path} cannot be read: {error}")
-    return np.asarray(mesh.vertices, np.float64), np.asarray(mesh.faces, np.int64)
+    if thickness and thickness.number() <= 0:
+        thickness.fail(f"thickness must be positive [m], got {thickness.number()}")
+    surface, triangles, told = solid(
+        *mesh_arrays(vertices * factor, faces), thickness=thickness.number() if thickness else None
+    )
+    if told:
+        warnings.warn(f"{item.file}:{item.line}: {item.place}: {told}", EdmpWarning, stacklevel=2)
+    return Mesh(surface, triangles)
 
 
 TYPES: Mapping[str, tuple[tuple[str, ...], Callable[[YamlNode], Shape]]] = {
@@ -184,7 +183,7 @@ TYPES: Mapping[str, tuple[tuple[str, ...], Callable[[YamlNode], Shape]]] = {
     "cylinder": (("radius", "length"), _cylinder),
     "capsule": (("radius", "length"), _capsule),
     "sphere": (("radius",), _sphere),
-    "mesh": (("file", "scale", "vertices", "faces"), _mesh),
+    "mesh": (("file", "scale", "thickness", "vertices", "faces"), _mesh),
 }
 """Obstacle types by name: the keys each may have, and how it is read."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -12,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edmp.robots.arguments import numbers, shown
-from edmp.robots.errors import InvalidInputError
+from edmp.robots.errors import EdmpWarning, InvalidInputError
 from edmp.robots.transforms import FARTHEST
+from edmp.scenes.mesh_repair import SHELL, solid
 
 Array = NDArray[np.float64]
 
@@ -72,20 +74,37 @@ class Sphere:
 class Mesh:
     """Closed triangle mesh: ``vertices`` (V, 3), ``faces`` (F, 3) with outward normals.
 
-    Vertices that coincide count as one, so that a triangle soup (an STL file) is closed if its surface is. The arrays
-    cannot be written to: what was made from a mesh is kept for the next that equals it.
+    Vertices that coincide count as one, so that a triangle soup (an STL file) is closed if its surface is. What keeps
+    it from being closed without being a part of its shape (doubled facets, facets without area, gaps up to 1e-5 m) is
+    mended, with an `EdmpWarning`; `shell` makes a solid of a surface that is open. The arrays cannot be written to:
+    what was made from a mesh is kept for the next that equals it.
     """
 
     vertices: Array
     faces: NDArray[np.int32]
 
     def __post_init__(self) -> None:
-        vertices, faces = _mesh_arrays(self.vertices, self.faces)
-        _require_closed(vertices, faces)
+        vertices, faces = mesh_arrays(self.vertices, self.faces)
+        vertices, faces, told = solid(vertices, faces)
+        if told:
+            warnings.warn(f"Mesh: {told}", EdmpWarning, stacklevel=3)
+        _require_volume(vertices, faces)
         vertices.setflags(write=False)
         faces.setflags(write=False)
         object.__setattr__(self, "vertices", vertices)
         object.__setattr__(self, "faces", faces)
+
+    @classmethod
+    def shell(cls, vertices: Any, faces: Any, *, thickness: float) -> Mesh:
+        """A thin solid around an open surface, half of ``thickness`` [m] on either side of every triangle.
+
+        A surface that is closed needs none: it is returned as the solid that it is, with an `EdmpWarning`.
+        """
+        number = _length("Mesh.shell", "thickness", thickness)
+        surface, triangles, told = solid(*mesh_arrays(vertices, faces), thickness=number)
+        if told:
+            warnings.warn(f"Mesh.shell: {told}", EdmpWarning, stacklevel=2)
+        return cls(surface, triangles)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Mesh):
@@ -111,19 +130,24 @@ Shape = Box | Cylinder | Capsule | Sphere | Mesh
 def _positive(shape: Any, *fields: str) -> None:
     """Replace the named fields by positive finite floats, or say which one is not."""
     for field in fields:
-        value = getattr(shape, field)
-        given = numbers(value)
-        if given is None or given.ndim:
-            raise InvalidInputError(f"{type(shape).__name__} {field} must be a number [m], got {shown(value)}")
-        number = float(given)
-        if not (math.isfinite(number) and number > 0):
-            raise InvalidInputError(f"{type(shape).__name__} {field} must be positive and finite [m], got {number}")
-        if number > FARTHEST:
-            raise InvalidInputError(f"{type(shape).__name__} {field} must be at most {FARTHEST:.0e} m, got {number}")
-        object.__setattr__(shape, field, number)
+        object.__setattr__(shape, field, _length(type(shape).__name__, field, getattr(shape, field)))
 
 
-def _mesh_arrays(vertices: Any, faces: Any) -> tuple[Array, NDArray[np.int32]]:
+def _length(what: str, field: str, value: Any) -> float:
+    """A positive number [m]."""
+    given = numbers(value)
+    if given is None or given.ndim:
+        raise InvalidInputError(f"{what} {field} must be a number [m], got {shown(value)}")
+    number = float(given)
+    if not (math.isfinite(number) and number > 0):
+        raise InvalidInputError(f"{what} {field} must be positive and finite [m], got {number}")
+    if number > FARTHEST:
+        raise InvalidInputError(f"{what} {field} must be at most {FARTHEST:.0e} m, got {number}")
+    return number
+
+
+def mesh_arrays(vertices: Any, faces: Any) -> tuple[Array, NDArray[np.int32]]:
+    """Vertices (V, 3) and faces (F, 3) that belong together."""
     try:
         vertices = np.array(vertices, dtype=np.float64)
         indices = np.array(faces)
@@ -153,26 +177,8 @@ def _mesh_arrays(vertices: Any, faces: Any) -> tuple[Array, NDArray[np.int32]]:
     return vertices, indices.astype(np.int32)
 
 
-def _require_closed(vertices: Array, faces: NDArray[np.int32]) -> None:
-    """Every edge is walked as often one way as the other (closed, consistently wound), and the volume is positive."""
-    _, merged = np.unique(vertices, axis=0, return_inverse=True)
-    corners = merged.reshape(-1)[faces].astype(np.int64)
-    tail, head = corners.reshape(-1), np.roll(corners, -1, axis=1).reshape(-1)
-    edge = np.minimum(tail, head) * len(vertices) + np.maximum(tail, head)
-    edges, index = np.unique(edge, return_inverse=True)
-    uses = np.bincount(index.reshape(-1), minlength=len(edges))
-    balance = np.bincount(index.reshape(-1), weights=np.sign(head - tail), minlength=len(edges))
-    open_edges = int(np.count_nonzero(uses % 2))
-    if open_edges:
-        raise InvalidInputError(
-            f"Mesh is not closed (watertight): {open_edges} of its {len(edges)} edges bound an odd number of faces; "
-            "an open surface has no inside to measure a distance to"
-        )
-    flipped = int(np.count_nonzero(balance))
-    if flipped:
-        raise InvalidInputError(
-            f"Mesh faces are wound inconsistently: {flipped} of its {len(edges)} edges are walked twice the same way"
-        )
+def _require_volume(vertices: Array, faces: NDArray[np.int32]) -> None:
+    """The normals of a closed surface point outward, and there is something inside."""
     corners_O = vertices[faces] - vertices.mean(axis=0)
     volume = float(np.einsum("fi,fi->f", corners_O[:, 0], np.cross(corners_O[:, 1], corners_O[:, 2])).sum() / 6)
     if volume < 0:
@@ -180,4 +186,4 @@ def _require_closed(vertices: Array, faces: NDArray[np.int32]) -> None:
             f"Mesh normals point inward (signed volume {volume:.3g} m^3); reverse the winding: faces[:, ::-1]"
         )
     if volume < 1e-15:
-        raise InvalidInputError(f"Mesh encloses no volume ({volume:.3g} m^3)")
+        raise InvalidInputError(f"Mesh encloses no volume ({volume:.3g} m^3); is it in the wrong unit? {SHELL}")

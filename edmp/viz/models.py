@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from edmp.robots.description import built_in_robots, entry_numbers, entry_pose, read_built_in
 from edmp.robots.errors import EdmpError, UnknownNameError, unknown_name
+from edmp.robots.mesh_files import unit_of
 from edmp.robots.mesh_paths import resolve
 from edmp.robots.robot import Link, Robot
 from edmp.robots.sources import load_source
@@ -198,13 +199,14 @@ def _read_visual(path: Path) -> list[tuple[Array, NDArray[np.int64], Array]]:
     try:
         scene: Any = trimesh.load(path, force="scene")
         meshes = scene.dump()  # pieces, each where the file puts it
+        unit = unit_of(path.read_bytes())
     except Exception as error:  # trimesh and its readers raise whatever they like
         log.info("%s cannot be read: %s", path.name, error)
         return []
     pieces = []
     for mesh in meshes:
         color = np.array(getattr(getattr(mesh.visual, "material", None), "main_color", [220, 224, 230, 255]))
-        vertices, faces = np.asarray(mesh.vertices, dtype=np.float64), np.asarray(mesh.faces, dtype=np.int64)
+        vertices, faces = unit * np.asarray(mesh.vertices, dtype=np.float64), np.asarray(mesh.faces, dtype=np.int64)
         # Black stays readable, and white leaves room for highlights.
         vertices, faces = _thinned(vertices, faces)
         if len(faces):

@@ -320,7 +320,7 @@ def _write_mesh(path: Path) -> None:
 
 
 def _read_mesh(path: Path) -> None:
-    from edmp.robots.sources import load_mesh
+    from edmp.robots.mesh_files import load_mesh
     from edmp.scenes import load_scene
 
     scene = path.with_name("scene.yaml")

@@ -241,7 +241,7 @@ def primitive(body: str, pose_line: str = "{position: [0, 0, 0], orientation: [0
             3,
             "not both",
         ),
-        ("edmp_scene: 1\nobstacles:\n  a: {type: mesh, file: gone.stl}\n", 3, "does not exist"),
+        ("edmp_scene: 1\nobstacles:\n  a: {type: mesh, file: gone.stl}\n", 3, "no such mesh file"),
         ("edmp_scene: 1\nobstacles:\n  a: {type: mesh}\n", 3, "either file, or vertices"),
         (
             "edmp_scene: 1\nobstacles:\n  a:\n    type: mesh\n    vertices: [[0, 0, 0], [1, 0, 0], [0, 1, 0]]\n"
