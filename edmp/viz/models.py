@@ -30,6 +30,8 @@ GEOMETRIES = ("auto", "meshes", "hulls", "spheres", "boxes")
 
 PLAIN: Color = (0.86, 0.88, 0.90)
 """Colour of links whose geometry says nothing about colour."""
+CARRIED: Color = (0.50, 0.36, 0.72)
+"""Colour of what is no part of the arm: what it holds, and what moves beside it."""
 _SAME_PLACE = 0.03
 """A mesh that reaches this far [m] out of a link's hulls, or leaves as much of them empty, is not that link."""
 _DETAIL = 0.004
@@ -93,7 +95,7 @@ def _parts(robot: Robot, geometry: str) -> tuple[Part, ...]:
         return _mesh_parts(robot)
     make = _FITTED[geometry]
     pieces = ((link, make(link)) for link in robot.links)
-    return tuple(Part(link.name, link.body, _joined(some)) for link, some in pieces if some)
+    return tuple(Part(link.name, link.body, _own(link, some)) for link, some in pieces if some)
 
 
 # --- fitted geometry -------------------------------------------------------------------------------------------------
@@ -124,6 +126,11 @@ def _boxes(link: Link) -> list[Piece]:
 _FITTED: Mapping[str, Callable[[Link], list[Piece]]] = {"hulls": _hulls, "spheres": _spheres, "boxes": _boxes}
 
 
+def _own(link: Link, pieces: list[Piece]) -> Surface:
+    """The link's pieces in its own colour."""
+    return _joined(pieces).colored(CARRIED if link.attached else PLAIN)
+
+
 def _joined(pieces: list[Piece], face_colors: Array | None = None) -> Surface:
     offsets = np.cumsum([0, *(len(points) for points, _ in pieces[:-1])])
     vertices = np.concatenate([points for points, _ in pieces])
@@ -146,7 +153,7 @@ def _mesh_parts(robot: Robot) -> tuple[Part, ...]:
         if not link.hulls_B:
             continue
         surface = None if link.attached else _mesh_surface(link, entries.get(link.name, []))
-        parts.append(Part(link.name, link.body, surface or _joined(_hulls(link))))
+        parts.append(Part(link.name, link.body, surface or _own(link, _hulls(link))))
     return tuple(parts)
 
 

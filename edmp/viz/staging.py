@@ -16,7 +16,7 @@ from edmp.robots.robot import Robot
 from edmp.scenes.scene import Scene
 from edmp.scenes.shapes import Box
 from edmp.viz.camera import Box3, Camera, best_direction, direction, fitted
-from edmp.viz.models import Part, placed, robot_parts
+from edmp.viz.models import CARRIED, Part, placed, robot_parts
 from edmp.viz.shot import Body, Layer, Shot
 from edmp.viz.subject import Subject
 from edmp.viz.surfaces import Color, Surface, body_poses, moved, scene_surfaces, tool_positions, tube
@@ -149,8 +149,13 @@ class Stage:
             return clearance_colored(placed(parts, self.robot, q), self.subject.scene)
         if color is None and not faults:
             return placed(parts, self.robot, q)
+        carried = {link.name for link in self.robot.links if link.attached}
         colors = {
-            part.link: FAULT if part.link in faults else (BASE if part.body == 0 or color is None else color)
+            part.link: FAULT
+            if part.link in faults
+            else CARRIED
+            if part.link in carried
+            else (BASE if part.body == 0 or color is None else color)
             for part in parts
         }
         return placed(parts, self.robot, q, colors)
