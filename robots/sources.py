@@ -12,6 +12,7 @@ and, optionally, where it sits in the link frame: xyz, and rpy or quaternion.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,13 +22,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edmp.robots.description import entry_numbers, entry_pose
-from edmp.robots.errors import FileFormatError
+from edmp.robots.errors import EdmpWarning, FileFormatError
 from edmp.robots.mesh_files import load_mesh
 from edmp.robots.mesh_paths import resolve
 from edmp.robots.robot import Array
 from edmp.robots.transforms import apply
 
 _SEGMENTS = 24
+
+FLAT = 1e-7
+"""A mesh whose vertices leave a plane by less than this, on average, is flat [m]."""
+
+FLAT_THICKNESS = 1e-3
+"""What a flat collision mesh is taken to measure across [m]."""
 
 
 @dataclass(frozen=True)
@@ -53,9 +60,23 @@ def load_source(
     if kinds[0] == "mesh":
         scale = entry_numbers(entry.get("scale", (1, 1, 1)), (3,), f"{place}: scale")
         points, triangles = load_mesh(resolve(str(entry["mesh"]), folder=folder, packages=packages, place=place))
-        return SourceGeometry(apply(entry_pose(entry, place), points * scale), triangles)
+        solid = _thickened(points * scale)
+        if len(solid) > len(points):
+            note = f"{place}: mesh {entry['mesh']} is flat: taken as a body of {1000 * FLAT_THICKNESS:g} mm"
+            warnings.warn(note, EdmpWarning, stacklevel=2)
+            return SourceGeometry(apply(entry_pose(entry, place), solid), None)
+        return SourceGeometry(apply(entry_pose(entry, place), solid), triangles)
     points = _POINTS[kinds[0]](entry[kinds[0]], f"{place}: {kinds[0]}")
     return SourceGeometry(apply(entry_pose(entry, place), points), None)
+
+
+def _thickened(points: Array) -> Array:
+    """The points (n, 3) as they are; those of a flat mesh twice, or more often, so that their hull has a volume."""
+    _, spread, axes = np.linalg.svd(points - points.mean(axis=0), full_matrices=False)
+    for size, axis in zip(spread / np.sqrt(len(points)), axes, strict=True):
+        if size < FLAT:
+            points = np.concatenate([points + sign * axis * FLAT_THICKNESS / 2 for sign in (1, -1)])
+    return points
 
 
 def box_points(size: Any, place: str) -> Array:

@@ -142,6 +142,9 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Row]:
         "Cylinder": Row(edmp.Cylinder, {"radius": 1.0, "length": 1.0}),
         "Sphere": Row(edmp.Sphere, {"radius": 1.0}),
         "Mesh": Row(edmp.Mesh, {"vertices": TETRAHEDRON.vertices, "faces": TETRAHEDRON.faces}),
+        "Mesh.shell": Row(
+            edmp.Mesh.shell, {"vertices": TETRAHEDRON.vertices, "faces": TETRAHEDRON.faces[1:], "thickness": 0.01}
+        ),
         "Obstacle": Row(edmp.Obstacle, {"name": "a", "shape": box, "X_WO": pose}),
         "Obstacle.at": Row(edmp.Obstacle.at, {"name": "a", "shape": box}),
         "Scene": Row(edmp.Scene, {"obstacles": scene.obstacles}, known_as={"obstacles": "scene holds"}),

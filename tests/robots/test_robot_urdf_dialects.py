@@ -95,6 +95,7 @@ def changed(old: str, new: str) -> str:
 
 
 SIDE = link("side")
+FIXED = joint("f", "four", "side", "fixed")
 VARIANTS: dict[str, tuple[str, str | None]] = {
     "a fixed joint without an axis": (
         robot(SIDE, joint("bolt", "four", "side", "fixed", '<axis xyz="0 0 0"/>')),
@@ -443,3 +444,15 @@ def test_the_command_line_holds_joints_still(tmp_path: Path, capsys: pytest.Capt
             main(["robot", "fit", str(path), "--out", str(tmp_path / "arm.yaml"), "--frozen", frozen])
         assert raised.value.code == 2
         assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("height", [0.0, 0.2])
+def test_a_flat_collision_mesh_is_a_thin_body(height: float, tmp_path: Path) -> None:
+    corners = [(0, 0, 0), (0.1, 0, 0), (0.1, 0.1, height), (0, 0.1, height)]
+    rows = [f"v {x} {y} {z}" for x, y, z in corners] + ["f 1 2 3", "f 1 3 4"]
+    (tmp_path / "sheet.obj").write_text("\n".join(rows) + "\n")
+    (tmp_path / "arm.urdf").write_text(robot(link("side", shaped("<mesh filename='sheet.obj'/>")), FIXED))
+    with noting(r"link side.*mesh sheet\.obj is flat: taken as a body of 1 mm", beside="URDF has no"):
+        arm = edmp.load_urdf(tmp_path / "arm.urdf", settings=QUICK)
+    size = sorted(arm.links[arm.link_index("side")].box.size)
+    np.testing.assert_allclose(size, [1e-3, 0.1, np.hypot(0.1, height)], atol=2e-3)
