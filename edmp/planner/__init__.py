@@ -1,6 +1,7 @@
 """`Planner`: sample, repair, stitch, polish, judge, time."""
 
-from edmp.planner.planner import Planner, plan
+from edmp.planner.front import plan
+from edmp.planner.planner import Planner
 from edmp.planner.recording import record_plan
 from edmp.planner.settings import FIRST_LOOK, WARM_START, PlannerSettings, Round
 

@@ -7,7 +7,6 @@ import functools
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -297,55 +296,3 @@ def _prior(prior: Prior | str | Path | None, robot: Robot) -> Prior:
     if found.dof != robot.dof:
         raise InvalidInputError(f"the prior is for {found.dof} joints, {robot.name} has {robot.dof}")
     return found
-
-
-def _planner(
-    robot: Any, prior: Any, ensemble: Any, num_seeds: int | None, num_alternatives: int, device: str
-) -> Planner:
-    settings = PlannerSettings(num_alternatives=num_alternatives)
-    if num_seeds is not None:
-        settings = dataclasses.replace(settings, num_seeds=num_seeds)
-    return Planner(robot, prior=prior, ensemble=ensemble, settings=settings, device=device)
-
-
-_cached_planner = functools.lru_cache(maxsize=8)(_planner)
-
-
-@checked_but("start", "goal", "costs", "time_budget", "device")
-def plan(
-    scene: Scene,
-    start: StartLike,
-    goal: GoalLike | Sequence[GoalLike],
-    *,
-    robot: Robot | str | Path = "panda",
-    prior: Prior | str | Path | None = None,
-    ensemble: Ensemble | str = "default",
-    num_seeds: int | None = None,
-    num_alternatives: int = 0,
-    seed: int = 0,
-    time_budget: float = 10.0,
-    fallback: bool = True,
-    costs: Sequence[Cost | Term | str] = (),
-    velocity_scale: float = 1.0,
-    acceleration_scale: float = 1.0,
-    device: str = "cpu",
-) -> PlanResult:
-    """Plan a motion with a `Planner` that is kept for the next call.
-
-    See `PlannerSettings` for ``num_seeds`` and ``num_alternatives``, `Planner` and `Planner.plan` for the rest.
-    """
-    try:
-        planner = _cached_planner(robot, prior, ensemble, num_seeds, num_alternatives, device)
-    except TypeError:  # something that cannot be a key, such as a dict: let the planner say what is wrong with it
-        planner = _planner(robot, prior, ensemble, num_seeds, num_alternatives, device)
-    return planner.plan(
-        scene,
-        start,
-        goal,
-        seed=seed,
-        time_budget=time_budget,
-        fallback=fallback,
-        costs=costs,
-        velocity_scale=velocity_scale,
-        acceleration_scale=acceleration_scale,
-    )
