@@ -270,7 +270,7 @@ def test_no_process_is_left_behind(problems: Path, tmp_path: Path, by: signal.Si
         (("--ensemble", "edmp13"), "unknown ensemble 'edmp13'; valid: default, edmp12"),
         (("--prior", "nosuch"), "unknown prior 'nosuch'"),
         (("--prior", "nosuch.safetensors"), "no such file"),
-        (("--num-seeds", 0), "num_seeds must be at least 1"),
+        (("--num-seeds", 0), "num_seeds must be in [1, 100000]"),
         (("--time-budget", -1), "time_budget must be positive"),
         (("--timeout", 0), "timeout must be positive"),
         (("--sets", "shelv"), "unknown problem set 'shelv'; valid: shelf, table. Did you mean 'shelf'?"),

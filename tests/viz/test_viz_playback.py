@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from plan_cases import failed, solved
 
-from edmp.problem import Problem, load_example
+from edmp.problem import PoseGoal, Problem, load_example
 from edmp.result import Status
 from edmp.robots.errors import EdmpError, InvalidInputError, UnknownNameError
 from edmp.viz.playback import KEY_OF, SPEEDS, STEP, Playback
@@ -96,7 +96,9 @@ def test_alternatives_are_chosen_by_key(subject: Subject) -> None:
 
 
 def test_every_overlay_has_its_key_and_every_key_its_help(subject: Subject) -> None:
-    playback = Playback(subject)
+    assert set(Playback(subject).visible) == set(KEY_OF) - {"goal pose"}  # nobody asked for one
+    asked = dataclasses.replace(subject, pose_goal=PoseGoal((0.4, 0.0, 0.5), (1.0, 0.0, 0.0, 0.0)))
+    playback = Playback(asked)
     assert set(playback.visible) == set(KEY_OF)
     assert len(set(KEY_OF.values())) == len(KEY_OF)
     for name, key in KEY_OF.items():
