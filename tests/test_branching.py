@@ -223,3 +223,13 @@ def test_joints_come_from_the_base_outwards(robot: Robot) -> None:
     joints[0] = Joint("torso", "revolute", np.eye(4), parent=3)
     with pytest.raises(InvalidInputError, match="torso is carried by body 3"):
         dataclasses.replace(robot, joints=tuple(joints))
+
+
+def test_a_body_is_led_away_by_the_joints_that_move_it(robot: Robot) -> None:
+    """What leaves a contact goes by the Jacobian of its own branch: against finite differences."""
+    from edmp.planner.contacts import _jacobian
+
+    chain, q, body, step = Arm(robot).chain, configurations(robot, 1, 8)[0], 7, 1e-6
+    poses = chain.poses(np.vstack([q, q + step * np.eye(robot.dof), q - step * np.eye(robot.dof)]))
+    expected = (poses.p[1 : 1 + robot.dof, body] - poses.p[1 + robot.dof :, body]).T / (2 * step)
+    np.testing.assert_allclose(_jacobian(chain, poses.R[0], poses.p[0], body)[:3], expected, atol=1e-7)

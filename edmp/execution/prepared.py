@@ -98,15 +98,13 @@ def prepare(
             needs more than ``effort`` allows.
     """
     result = plan.result if isinstance(plan, PlanFile) else plan
-    if not isinstance(result, PlanResult):
-        raise InvalidInputError(f"plan must be a PlanResult or a PlanFile, not {type(plan).__name__}")
     problem = plan.problem if isinstance(plan, PlanFile) else result.problem
     if problem is None:
         raise InvalidInputError("the result does not know its problem: give edmp.PlanFile(problem, result)")
     if result.best is None:
         raise InvalidInputError(f"holds no motion: {result.status.value} {result.message}")
     motions = (result.best, *result.alternatives)
-    if isinstance(motion, bool) or not isinstance(motion, int) or not 0 <= motion < len(motions):
+    if not 0 <= motion < len(motions):
         raise InvalidInputError(f"motion {motion!r}: the plan holds {len(motions)}, numbered from 0")
     trajectory = motions[motion].trajectory
     robot, scene = problem.robot, problem.scene

@@ -119,7 +119,7 @@ def _straight(robot: Robot, q: Array, body: int, shift_W: Array, *, turning: boo
 def _jacobian(chain: Chain, R: Array, p: Array, body: int) -> Array:
     """(6, dof) velocity of the origin of a body, and its turning, in the base frame."""
     J = np.zeros((6, chain.dof))
-    for j in range(body):
+    for j in np.flatnonzero(chain.moves[:, body]):
         axis = R[j + 1][:, 2]
         J[:3, j] = np.cross(axis, p[body] - p[j + 1]) if chain.revolute[j] else axis
         J[3:, j] = axis if chain.revolute[j] else 0.0
