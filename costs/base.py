@@ -12,10 +12,10 @@ from typing import Any, ClassVar, TypeVar
 import torch
 from torch import Tensor
 
+from edmp.arguments import checked, shown
 from edmp.collision.poses import poses
 from edmp.collision.world import World
-from edmp.robots.arguments import checked, shown
-from edmp.robots.errors import InvalidInputError, unknown_name
+from edmp.errors import InvalidInputError, unknown_name
 from edmp.robots.kinematics import pull_back
 from edmp.robots.motion import Motion
 from edmp.scenes.scene import Scene

@@ -15,11 +15,11 @@ from edmp.collision.world import World
 from edmp.costs.base import Cost, Margins
 from edmp.costs.clearance import SelfCollision, SphereClearance
 from edmp.costs.volume import IntersectionVolume, SweptVolume
+from edmp.geometry.shapes import Box
 from edmp.robots.description import load_robot
 from edmp.robots.robot import Robot
-from edmp.robots.threads import kernel_threads, num_threads
 from edmp.scenes.scene import Scene
-from edmp.scenes.shapes import Box
+from edmp.threads import kernel_threads, num_threads
 
 FUSED: tuple[Cost, ...] = (SphereClearance(), SelfCollision(), IntersectionVolume(), SweptVolume())
 WAYPOINTS = 64

@@ -8,16 +8,16 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from edmp.arguments import checked
 from edmp.collision.launch import launch_rows
 from edmp.collision.world import World
 from edmp.costs.base import Cost, Margins, register_cost
 from edmp.costs.kernels import clearance as kernels
-from edmp.robots.arguments import checked
+from edmp.geometry.distance import signed_distance
 from edmp.robots.motion import Motion
 from edmp.robots.robot import Robot
-from edmp.scenes.distance import signed_distance
 from edmp.scenes.scene import Scene
-from edmp.scenes.warp_start import wp
+from edmp.warp_start import wp
 
 
 def hinge(d: Tensor, margin: Tensor) -> Tensor:

@@ -11,11 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from edmp.arguments import checked, shown
 from edmp.collision.world import World
 from edmp.costs.base import Cost, Margins, make_cost
 from edmp.costs.schedule import Constant, Schedule, schedule_data, schedule_from
-from edmp.robots.arguments import checked, shown
-from edmp.robots.errors import InvalidInputError, unknown_name
+from edmp.errors import InvalidInputError, unknown_name
 
 _NONE = Constant(0.0)
 _UNCHANGED = Constant(1.0)

@@ -8,11 +8,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from edmp.arguments import checked
 from edmp.costs.base import Cost, Margins, register_cost
-from edmp.robots.arguments import checked
-from edmp.robots.errors import InvalidInputError
+from edmp.errors import InvalidInputError
+from edmp.geometry.poses import rotation_from_quaternion
 from edmp.robots.motion import Motion
-from edmp.robots.transforms import rotation_from_quaternion
 from edmp.scenes.scene import Scene
 
 

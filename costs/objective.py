@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from edmp.arguments import checked, numbers, shown
 from edmp.collision.world import World
 from edmp.costs.base import Cost, Margins, make_cost
-from edmp.robots.arguments import checked, numbers, shown
-from edmp.robots.errors import InvalidInputError
+from edmp.errors import InvalidInputError
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from functools import cache
 
+from edmp.arguments import checked
 from edmp.costs.clearance import SphereClearance
 from edmp.costs.ensemble import Ensemble, Member
 from edmp.costs.schedule import Constant, Linear, Ramp, Schedule, Varying
 from edmp.costs.volume import IntersectionVolume, SweptVolume
-from edmp.robots.arguments import checked
-from edmp.robots.errors import unknown_name
+from edmp.errors import unknown_name
 
 
 @cache

@@ -8,9 +8,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from edmp.arguments import checked
 from edmp.collision.world import World
 from edmp.costs.base import Cost, Margins, differentiate, register_cost
-from edmp.robots.arguments import checked
 from edmp.robots.motion import Motion
 from edmp.robots.robot import Robot
 from edmp.scenes.scene import Scene

@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from edmp.robots.arguments import numbers, shown
-from edmp.robots.errors import InvalidInputError, unknown_name
+from edmp.arguments import numbers, shown
+from edmp.errors import InvalidInputError, unknown_name
 
 EDMP_STEPS = 255
 _ROUNDING = 1e-6  # an index that went through remaining = index / 255 comes back up to rounding

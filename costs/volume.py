@@ -20,7 +20,7 @@ from edmp.costs.base import Cost, Margins, register_cost
 from edmp.costs.kernels import volume as kernels
 from edmp.robots.motion import Motion
 from edmp.scenes.scene import Scene
-from edmp.scenes.warp_start import wp
+from edmp.warp_start import wp
 
 
 def link_bounds(motion: Motion) -> tuple[Tensor, Tensor]:

@@ -24,7 +24,7 @@ _HOMES = {
     "edmp.problem": ("PoseGoal", "Problem", "load_example", "load_problem", "save_problem"),
     "edmp.result": ("PlanResult", "Solution", "Stage", "Stats", "Status"),
     "edmp.robots": ("Motion", "Robot", "load_robot", "load_urdf"),
-    "edmp.robots.errors": (
+    "edmp.errors": (
         "EdmpError",
         "EdmpWarning",
         "FileFormatError",
@@ -51,14 +51,7 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 if TYPE_CHECKING:
     from edmp.costs import Ensemble, Member
-    from edmp.guidance import GuidanceSettings
-    from edmp.planfile import PlanFile, load_plan, load_result, save_plan
-    from edmp.planner import Planner, PlannerSettings, plan
-    from edmp.prior import Prior
-    from edmp.problem import PoseGoal, Problem, load_example, load_problem, save_problem
-    from edmp.result import PlanResult, Solution, Stage, Stats, Status
-    from edmp.robots import Motion, Robot, load_robot, load_urdf
-    from edmp.robots.errors import (
+    from edmp.errors import (
         EdmpError,
         EdmpWarning,
         FileFormatError,
@@ -66,6 +59,13 @@ if TYPE_CHECKING:
         MissingDependencyError,
         UnknownNameError,
     )
+    from edmp.guidance import GuidanceSettings
+    from edmp.planfile import PlanFile, load_plan, load_result, save_plan
+    from edmp.planner import Planner, PlannerSettings, plan
+    from edmp.prior import Prior
+    from edmp.problem import PoseGoal, Problem, load_example, load_problem, save_problem
+    from edmp.result import PlanResult, Solution, Stage, Stats, Status
+    from edmp.robots import Motion, Robot, load_robot, load_urdf
     from edmp.scenes import Box, Capsule, Cylinder, Mesh, Obstacle, Scene, Sphere, load_scene, save_scene
     from edmp.trajectory import Trajectory
     from edmp.validate import Judge

@@ -19,7 +19,7 @@ from edmp.collision.world import World
 from edmp.costs.kernels import clearance as kernels
 from edmp.costs.objective import Objective
 from edmp.prior.spline import Spline
-from edmp.scenes.warp_start import wp
+from edmp.warp_start import wp
 
 REPAIR_METRIC = (0.2, 1.0, 0.0)
 SHORTEN_METRIC = (1.0, 0.0, 0.0)

@@ -5,7 +5,6 @@ Non-finite numbers (the clearance in an empty scene) are written as null, so tha
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,16 +14,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edmp.jsonfile import JsonNode, read_json
+from edmp.arguments import checked
+from edmp.errors import InvalidInputError, unknown_name
+from edmp.files.json_nodes import JsonNode, read_json
+from edmp.files.writing import write_json
+from edmp.geometry.poses import FARTHEST
+from edmp.geometry.shapes import Box, Capsule, Cylinder, Mesh, Shape, Sphere
 from edmp.problem import SCALES, Goal, PoseGoal, Problem
 from edmp.result import PlanResult, Solution, Stage, Stats, Status
-from edmp.robots.arguments import checked
-from edmp.robots.errors import InvalidInputError, unknown_name
 from edmp.robots.robot import Robot
-from edmp.robots.transforms import FARTHEST
 from edmp.scenes.scene import Obstacle, Scene
-from edmp.scenes.shapes import Box, Capsule, Cylinder, Mesh, Shape, Sphere
-from edmp.scenes.yaml_write import write_text
 from edmp.trajectory import Trajectory
 
 Array = NDArray[np.float64]
@@ -49,7 +48,7 @@ def save_plan(path: str | Path, problem: Problem, result: PlanResult) -> None:
     Raises:
         InvalidInputError: if the file cannot be written; an older file of that name is then left as it was.
     """
-    write_text(path, json.dumps(plan_document(problem, result), indent=1, allow_nan=False) + "\n")
+    write_json(path, plan_document(problem, result))
 
 
 @checked

@@ -11,12 +11,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from edmp.arguments import checked, checked_but, numbers
+from edmp.errors import FileFormatError, InvalidInputError, unknown_name
+from edmp.files.yaml_nodes import YamlNode
+from edmp.geometry.poses import finite_vector, pose, quaternion_of, unit_quaternion
 from edmp.ranges import Range, check_fields
 from edmp.robots import built_in_robots, load_robot
-from edmp.robots.arguments import checked, checked_but, numbers
 from edmp.robots.configuration import configuration
-from edmp.robots.errors import FileFormatError, InvalidInputError, unknown_name
-from edmp.robots.robot import Limits, Robot
+from edmp.robots.parts import Limits
+from edmp.robots.robot import Robot
 from edmp.scenes.files import example_path, open_scene, parse_scene
 from edmp.scenes.moveit import MOVEIT_BASES, MoveItScene, is_moveit_scene, parse_moveit_scene, robot_model
 from edmp.scenes.moveit_nodes import joint_state, virtual_joint_pose
@@ -24,9 +27,7 @@ from edmp.scenes.moveit_objects import note
 from edmp.scenes.moveit_request import LinkPose, MoveItRequest, load_moveit_request
 from edmp.scenes.moveit_robot import equipped, frames_of, pose_of_tool
 from edmp.scenes.native import JointValues, RobotEntry, SceneFile, is_native, save_scene_file
-from edmp.scenes.poses import finite_vector, pose, quaternion_of, unit_quaternion
 from edmp.scenes.scene import Scene
-from edmp.scenes.yaml_nodes import YamlNode
 
 Array = NDArray[np.float64]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
 
-from edmp.robots.errors import InvalidInputError
+from edmp.errors import InvalidInputError
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 import edmp  # what is above this module is reached through its front
+from edmp.arguments import checked
+from edmp.errors import EdmpError, InvalidInputError
 from edmp.problem import Problem
-from edmp.robots.arguments import checked
-from edmp.robots.errors import EdmpError, InvalidInputError
 from edmp.trajectory import Trajectory
 
 Array = NDArray[np.float64]

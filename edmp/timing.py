@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.interpolate import BSpline
 
+from edmp.errors import InvalidInputError
 from edmp.ranges import Range
-from edmp.robots.errors import InvalidInputError
-from edmp.robots.robot import Limits
+from edmp.robots.parts import Limits
 from edmp.toppra import time_path
 from edmp.trajectory import Trajectory, clamped_spline
 

@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edmp.jsonfile import JsonNode, parse_json
-from edmp.outfile import check_writable, written_whole
+from edmp.errors import FileFormatError
+from edmp.files.json_nodes import JsonNode, parse_json
+from edmp.files.reading import MAX_BYTES, read_bytes
+from edmp.files.writing import check_writable, written_whole
 from edmp.planfile import PlanFile, plan_document, plan_of
-from edmp.robots.errors import FileFormatError
-from edmp.robots.files import MAX_BYTES, read_bytes
 from edmp.trajectory import clamped_spline
 
 Array = NDArray[np.float32]

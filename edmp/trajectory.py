@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from edmp.robots.arguments import checked
-from edmp.robots.errors import InvalidInputError
+from edmp.arguments import checked
+from edmp.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from scipy.interpolate import BSpline

@@ -16,7 +16,8 @@ _HOMES = {
     "edmp.robots.ik": ("IkResult", "solve_ik"),
     "edmp.robots.kinematics": ("body_poses", "jacobian", "tool_pose"),
     "edmp.robots.motion": ("Motion",),
-    "edmp.robots.robot": ("Finger", "Gripper", "Joint", "Limits", "Link", "LinkBox", "Robot", "ToolFrame"),
+    "edmp.robots.parts": ("Finger", "Gripper", "Joint", "Limits", "Link", "LinkBox", "ToolFrame"),
+    "edmp.robots.robot": ("Robot",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
     from edmp.robots.ik import IkResult, solve_ik
     from edmp.robots.kinematics import body_poses, jacobian, tool_pose
     from edmp.robots.motion import Motion
-    from edmp.robots.robot import Finger, Gripper, Joint, Limits, Link, LinkBox, Robot, ToolFrame
+    from edmp.robots.parts import Finger, Gripper, Joint, Limits, Link, LinkBox, ToolFrame
+    from edmp.robots.robot import Robot
 
 __all__ = [
     "Finger",

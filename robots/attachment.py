@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edmp.robots.arguments import numbers, shown
-from edmp.robots.errors import InvalidInputError, unknown_name
+from edmp.arguments import numbers, shown
+from edmp.errors import InvalidInputError, unknown_name
+from edmp.geometry.hull_points import hull_points
+from edmp.geometry.poses import apply, rigid
+from edmp.geometry.shapes import Shape, Sphere
 from edmp.robots.geometry_fit import FitSettings, fit_box, fit_hull, fit_spheres
-from edmp.robots.robot import AllowedContact, Array, Link, LinkBox, Robot
-from edmp.robots.sources import box_points, cylinder_points, sphere_points
-from edmp.robots.transforms import apply, rigid
+from edmp.robots.parts import AllowedContact, Array, Link, LinkBox
+
+if TYPE_CHECKING:
+    from edmp.robots.robot import Robot
 
 ATTACHMENT_FIT = FitSettings(hull_stick_out=5e-4, sphere_stick_out=0.01, max_spheres=12, relocations=0, num_samples=250)
 """A quick fit: objects are attached while a person, or a task, waits."""
@@ -45,7 +49,7 @@ def attach(
     obstacles = [AllowedContact(name, other) for other in allowed_contacts if other not in robot.link_names]
     X_LA = rigid(X_LA, f"attachment {name!r}: X_LA")
     hull_A = fit_hull(shape_points(shape, name), settings)
-    spheres_A = exact_spheres(shape)
+    spheres_A = _exact_spheres(shape)
     if spheres_A is None:
         spheres_A = fit_spheres([hull_A], [], settings)
     X_AX, size = fit_box([hull_A])
@@ -103,16 +107,12 @@ def _gripper_links(robot: Robot, carrier: Link) -> set[str]:
 
 
 def shape_points(shape: Any, name: str) -> Array:
-    """(n, 3) points whose convex hull contains the shape, in its own frame [m].
+    """(n, 3) points whose convex hull contains an object, in its own frame [m].
 
-    Accepted: an array of vertices (n, 3); a mesh (anything with ``vertices``, such as a trimesh or a scene's `Mesh`);
-    and anything with the fields of a scene's `Box` (size), `Cylinder` or `Capsule` (radius, length) or `Sphere`
-    (radius). Told apart by the class's name, so that this layer needs to know none of them.
+    Accepted: a shape of a scene; a mesh (anything with ``vertices``, such as a trimesh); an array of vertices (n, 3).
     """
     place = f"attachment {name!r}"
-    kind = type(shape).__name__.lower()
-    vertices = getattr(shape, "vertices", shape)
-    points = _SHAPES[kind](shape, place) if kind in _SHAPES else numbers(vertices)
+    points = hull_points(shape) if isinstance(shape, Shape) else numbers(getattr(shape, "vertices", shape))
     if (
         points is None
         or points.ndim != 2
@@ -141,23 +141,9 @@ def _check_size(points: Array, place: str) -> None:
         raise InvalidInputError(f"{place}: shape is {words} m; an object is at most {LONGEST:g} m long")
 
 
-def _capsule_points(shape: Any, place: str) -> Array:
-    ball = sphere_points(shape.radius, place)
-    half = np.array([0.0, 0.0, shape.length / 2])
-    return np.concatenate([ball + half, ball - half])
-
-
-_SHAPES: dict[str, Callable[[Any, str], Array]] = {
-    "box": lambda shape, place: box_points(shape.size, place),
-    "cylinder": lambda shape, place: cylinder_points((shape.radius, shape.length), place),
-    "capsule": _capsule_points,
-    "sphere": lambda shape, place: sphere_points(shape.radius, place),
-}
-
-
-def exact_spheres(shape: Any) -> Array | None:
+def _exact_spheres(shape: Any) -> Array | None:
     """(1, 4) for a ball, which needs no fit beyond covering its own polytope; None for anything else."""
-    if type(shape).__name__.lower() != "sphere":
+    if not isinstance(shape, Sphere):
         return None
-    reach = np.linalg.norm(sphere_points(shape.radius, "sphere"), axis=1).max()
+    reach = np.linalg.norm(hull_points(shape), axis=1).max()
     return np.array([[0.0, 0.0, 0.0, reach + 1e-3 * shape.radius]])

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from edmp.robots.arguments import numbers, shown
-from edmp.robots.errors import InvalidInputError
-from edmp.robots.robot import Array, Robot
+from edmp.arguments import numbers, shown
+from edmp.errors import InvalidInputError
+from edmp.robots.parts import Array
+from edmp.robots.robot import Robot
 
 MAX_ANGLE = 1e6
 """A continuous joint that reports more than this has turned 160,000 times, or is broken [rad]."""

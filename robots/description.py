@@ -16,12 +16,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edmp.robots.arguments import checked
-from edmp.robots.errors import FileFormatError, unknown_name
-from edmp.robots.files import is_file, is_urdf, read_text, shortened
-from edmp.robots.robot import Finger, Gripper, Joint, Limits, Link, LinkBox, Robot, ToolFrame
-from edmp.robots.transforms import apply, pose, rotation_from_quaternion, rotation_from_rpy
-from edmp.robots.yaml_document import parse_yaml_document
+from edmp.arguments import checked
+from edmp.errors import FileFormatError, unknown_name
+from edmp.files.reading import is_file, is_urdf, read_text, shortened
+from edmp.files.yaml_document import parse_yaml_document
+from edmp.geometry.poses import apply, pose, rotation_from_quaternion, rotation_from_rpy
+from edmp.robots.parts import Finger, Gripper, Joint, Limits, Link, LinkBox, ToolFrame
+from edmp.robots.robot import Robot
 
 Array = NDArray[np.float64]
 Document = dict[str, Any]

@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from edmp.robots.arguments import checked
+from edmp.arguments import checked
+from edmp.files.writing import write_text
+from edmp.geometry.poses import apply, inverse, quaternion_from_rotation, rotation_from_rpy, rpy_from_rotation
 from edmp.robots.description import VERSION, Document, built_in_robots, load_robot
-from edmp.robots.robot import Array, Link, Robot
-from edmp.robots.transforms import apply, inverse, quaternion_from_rotation, rotation_from_rpy, rpy_from_rotation
+from edmp.robots.parts import Array, Link
+from edmp.robots.robot import Robot
 
 
 @checked
@@ -21,10 +23,8 @@ def save_robot(robot: Robot, path: str | Path) -> None:
 
 
 def write_document(document: Document, path: str | Path) -> None:
-    path = Path(path)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(format_document(document))
-    partial.replace(path)
+    """Write a description file, whole or not at all."""
+    write_text(path, format_document(document))
 
 
 def document_of(robot: Robot) -> Document:

@@ -12,18 +12,19 @@ from typing import Any
 
 import numpy as np
 
-from edmp.robots.arguments import checked
+from edmp.arguments import checked
+from edmp.errors import EdmpWarning, FileFormatError, InvalidInputError
+from edmp.files.reading import is_file, is_urdf
+from edmp.geometry.poses import apply, inverse
 from edmp.robots.description import Document, built_in_robots, read_built_in, read_document, robot_from_document
 from edmp.robots.description_writer import geometry_entry, write_document
-from edmp.robots.errors import EdmpWarning, FileFormatError, InvalidInputError
-from edmp.robots.files import is_file, is_urdf
 from edmp.robots.fit_cache import Fit, fit_key, read_fit, write_fit
-from edmp.robots.geometry_fit import FitSettings, Interface, fit_box, fit_hull, fit_spheres, pieces_of
+from edmp.robots.geometry_fit import FitSettings, Interface, SourceGeometry, fit_box, fit_hull, fit_spheres, pieces_of
+from edmp.robots.parts import Array, Link
 from edmp.robots.rest_contacts import part_at_home
-from edmp.robots.robot import Array, Link, Robot
+from edmp.robots.robot import Robot
 from edmp.robots.self_collision import collision_pairs, sample_pairs
-from edmp.robots.sources import SourceGeometry, load_sources
-from edmp.robots.transforms import apply, inverse
+from edmp.robots.sources import load_sources
 from edmp.robots.urdf import urdf_document
 
 log = logging.getLogger(__name__)

@@ -11,16 +11,15 @@ import dataclasses
 import hashlib
 import json
 import os
-import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from edmp.errors import EdmpWarning, InvalidInputError
+from edmp.files.writing import write_text
 from edmp.robots.description import Document
-from edmp.robots.errors import EdmpWarning
-from edmp.robots.geometry_fit import FitSettings
-from edmp.robots.sources import SourceGeometry
+from edmp.robots.geometry_fit import FitSettings, SourceGeometry
 
 FIT_VERSION = 1
 """To be raised whenever the same input is fitted otherwise than before."""
@@ -86,10 +85,8 @@ def write_fit(key: str, fit: Fit) -> None:
     try:
         folder = cache_folder()
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=folder, suffix=".partial", encoding="utf-8", delete=False) as partial:
-            partial.write(f"{_digest(text)}\n{text}")
-        Path(partial.name).replace(folder / f"{key}.json")
-    except (OSError, RuntimeError) as error:  # RuntimeError: there is no home
+        write_text(folder / f"{key}.json", f"{_digest(text)}\n{text}")
+    except (OSError, RuntimeError, InvalidInputError) as error:  # RuntimeError: there is no home
         why = getattr(error, "strerror", None) or error
         warnings.warn(
             f"the fit cannot be kept in {folder} ({why}) and will be made anew next time; "

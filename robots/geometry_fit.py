@@ -6,15 +6,28 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.spatial import HalfspaceIntersection
 
-from edmp.robots.arguments import checked
+from edmp.arguments import checked
+from edmp.geometry.poses import pose
 from edmp.robots.hull_fit import halfspaces, outer_polytope
+from edmp.robots.parts import Array
 from edmp.robots.pieces import convex_pieces
-from edmp.robots.robot import Array
-from edmp.robots.sources import SourceGeometry
 from edmp.robots.sphere_fit import cover
-from edmp.robots.transforms import pose
+
+
+@dataclass(frozen=True)
+class SourceGeometry:
+    """Geometry in the link frame.
+
+    Attributes:
+        points: (n, 3), whose convex hull contains it [m].
+        triangles: (F, 3) rows of ``points`` for a mesh; None for a primitive, which is convex.
+    """
+
+    points: Array
+    triangles: NDArray[np.int64] | None
 
 
 @checked

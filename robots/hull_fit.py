@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.optimize import nnls
 from scipy.spatial import ConvexHull, QhullError
 
-from edmp.robots.errors import InvalidInputError
+from edmp.errors import InvalidInputError
 
 Array = NDArray[np.float64]
 

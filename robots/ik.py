@@ -8,10 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from edmp.robots.arguments import checked
-from edmp.robots.errors import InvalidInputError
-from edmp.robots.robot import Array, Robot
-from edmp.robots.threads import one_torch_thread
+from edmp.arguments import checked
+from edmp.errors import InvalidInputError
+from edmp.robots.parts import Array
+from edmp.robots.robot import Robot
+from edmp.threads import one_torch_thread
 
 POSITION_WEIGHT = 1.0
 ROTATION_WEIGHT = 0.2

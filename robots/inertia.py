@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edmp.robots.robot import Link
+from edmp.robots.parts import Link
 
 Array = NDArray[np.float64]
 

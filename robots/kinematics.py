@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from edmp.robots.arguments import checked
+from edmp.arguments import checked
 from edmp.robots.robot import Robot
 
 

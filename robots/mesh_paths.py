@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from urllib.parse import unquote
 
-from edmp.robots.errors import EdmpWarning, FileFormatError, MissingDependencyError
-from edmp.robots.files import is_file, is_folder
+from edmp.errors import EdmpWarning, FileFormatError, MissingDependencyError
+from edmp.files.reading import is_file, is_folder
 
 _INSTALLED = "example-robot-data"
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from edmp.robots.arguments import checked
+from edmp.arguments import checked
 from edmp.robots.kinematics import body_poses
 from edmp.robots.robot import Robot
 

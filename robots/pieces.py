@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import ConvexHull, QhullError
 
-from edmp.robots.robot import Array
+from edmp.robots.parts import Array
 
 _CUTS = 16
 """Cuts are tried at this many even steps along each axis."""

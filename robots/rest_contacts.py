@@ -13,10 +13,11 @@ import numpy as np
 import torch
 from scipy.spatial import HalfspaceIntersection, QhullError
 
+from edmp.geometry.poses import apply
 from edmp.robots.hull_fit import halfspaces, rounded_outward
 from edmp.robots.kinematics import body_poses
-from edmp.robots.robot import Array, Robot
-from edmp.robots.transforms import apply
+from edmp.robots.parts import Array
+from edmp.robots.robot import Robot
 
 DEEPEST = 2e-3
 """Meshes that overlap by more than this at home do not just touch [m]."""

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from scipy.spatial import ConvexHull
 
 from edmp.robots.kinematics import body_poses
-from edmp.robots.robot import Array, Link, Robot
+from edmp.robots.parts import Array, Link
+from edmp.robots.robot import Robot
 
 
 class Verdict(enum.Enum):

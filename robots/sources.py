@@ -14,21 +14,20 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from edmp.errors import EdmpWarning, FileFormatError
+from edmp.geometry.hull_points import hull_points
+from edmp.geometry.mesh_files import load_mesh
+from edmp.geometry.poses import apply
+from edmp.geometry.shapes import Box, Cylinder, Shape, Sphere
 from edmp.robots.description import entry_numbers, entry_pose
-from edmp.robots.errors import EdmpWarning, FileFormatError
-from edmp.robots.mesh_files import load_mesh
+from edmp.robots.geometry_fit import SourceGeometry
 from edmp.robots.mesh_paths import resolve
-from edmp.robots.robot import Array
-from edmp.robots.transforms import apply
-
-_SEGMENTS = 24
+from edmp.robots.parts import Array
 
 FLAT = 1e-7
 """A mesh whose vertices leave a plane by less than this, on average, is flat [m]."""
@@ -37,26 +36,13 @@ FLAT_THICKNESS = 1e-3
 """What a flat collision mesh is taken to measure across [m]."""
 
 
-@dataclass(frozen=True)
-class SourceGeometry:
-    """Geometry in the link frame.
-
-    Attributes:
-        points: (n, 3), whose convex hull contains it [m].
-        triangles: (F, 3) rows of ``points`` for a mesh; None for a primitive, which is convex.
-    """
-
-    points: Array
-    triangles: NDArray[np.int64] | None
-
-
 def load_source(
     entry: Mapping[str, Any], *, folder: Path | None, packages: Mapping[str, Path], place: str
 ) -> SourceGeometry:
     """The geometry that one `source` entry names."""
-    kinds = [kind for kind in _POINTS if kind in entry]
+    kinds = [kind for kind in ("mesh", *_PRIMITIVES) if kind in entry]
     if len(kinds) != 1:
-        raise FileFormatError(f"{place}: expected one of {', '.join(_POINTS)}")
+        raise FileFormatError(f"{place}: expected one of mesh, {', '.join(_PRIMITIVES)}")
     if kinds[0] == "mesh":
         scale = entry_numbers(entry.get("scale", (1, 1, 1)), (3,), f"{place}: scale")
         points, triangles = load_mesh(resolve(str(entry["mesh"]), folder=folder, packages=packages, place=place))
@@ -66,8 +52,16 @@ def load_source(
             warnings.warn(note, EdmpWarning, stacklevel=2)
             return SourceGeometry(apply(entry_pose(entry, place), solid), None)
         return SourceGeometry(apply(entry_pose(entry, place), solid), triangles)
-    points = _POINTS[kinds[0]](entry[kinds[0]], f"{place}: {kinds[0]}")
-    return SourceGeometry(apply(entry_pose(entry, place), points), None)
+    shape = _primitive(kinds[0], entry[kinds[0]], f"{place}: {kinds[0]}")
+    return SourceGeometry(apply(entry_pose(entry, place), hull_points(shape)), None)
+
+
+def _primitive(kind: str, sizes: Any, place: str) -> Shape:
+    count, make = _PRIMITIVES[kind]
+    numbers = entry_numbers(sizes, count, place)
+    if (numbers <= 0).any():
+        raise FileFormatError(f"{place}: every size must be positive")
+    return make(numbers)
 
 
 def _thickened(points: Array) -> Array:
@@ -79,43 +73,12 @@ def _thickened(points: Array) -> Array:
     return points
 
 
-def box_points(size: Any, place: str) -> Array:
-    """(8, 3) corners."""
-    extents = _positive(size, (3,), place)
-    return np.stack(np.meshgrid(*([[-0.5, 0.5]] * 3), indexing="ij"), axis=-1).reshape(-1, 3) * extents
-
-
-def cylinder_points(size: Any, place: str) -> Array:
-    """(48, 3) corners of a prism around the cylinder."""
-    radius, length = _positive(size, (2,), place)
-    angle = np.arange(_SEGMENTS) * 2 * np.pi / _SEGMENTS
-    rim = np.column_stack([np.cos(angle), np.sin(angle)]) * radius / np.cos(np.pi / _SEGMENTS)
-    return np.concatenate([np.column_stack([rim, np.full(_SEGMENTS, z)]) for z in (-length / 2, length / 2)])
-
-
-def sphere_points(size: Any, place: str) -> Array:
-    """(162, 3) corners of a polytope around the ball."""
-    import trimesh
-
-    radius = float(_positive(size, (), place))
-    ball = trimesh.creation.icosphere(subdivisions=2, radius=1.0)
-    nearest = np.abs(np.einsum("fi,fi->f", ball.face_normals, ball.triangles[:, 0])).min()
-    return np.asarray(ball.vertices, dtype=np.float64) * radius / nearest
-
-
-_POINTS: dict[str, Callable[[Any, str], Array]] = {
-    "mesh": lambda _size, _place: np.empty((0, 3)),  # read by load_mesh: it needs the search paths
-    "box": box_points,
-    "cylinder": cylinder_points,
-    "sphere": sphere_points,
+_PRIMITIVES: Mapping[str, tuple[tuple[int, ...], Callable[[Any], Shape]]] = {
+    "box": ((3,), lambda sizes: Box(tuple(sizes))),
+    "cylinder": ((2,), lambda sizes: Cylinder(*sizes)),
+    "sphere": ((), lambda radius: Sphere(float(radius))),
 }
-
-
-def _positive(value: Any, shape: tuple[int, ...], place: str) -> Array:
-    numbers = entry_numbers(value, shape, place)
-    if (numbers <= 0).any():
-        raise FileFormatError(f"{place}: every size must be positive")
-    return numbers
+"""Name in a description -> shape of its numbers, and what is made of them."""
 
 
 def load_sources(

@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from edmp.errors import FileFormatError, InvalidInputError, unknown_name
+from edmp.geometry.poses import inverse, pose, rotation_to_z
 from edmp.robots.description import VERSION, Document
 from edmp.robots.description_writer import pose_entry
-from edmp.robots.errors import FileFormatError, InvalidInputError, unknown_name
-from edmp.robots.robot import Array
-from edmp.robots.transforms import inverse, pose, rotation_to_z
+from edmp.robots.parts import Array
 from edmp.robots.urdf_arm import arm_of
 from edmp.robots.urdf_tree import KINDS, Urdf, UrdfJoint, note, read_urdf
 
@@ -164,7 +164,7 @@ def _standing(joint: UrdfJoint, position: float) -> Array:
     if KINDS[joint.kind] == "prismatic":
         return pose(joint.axis * position)
     K = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
-    return pose(R=np.eye(3) + np.sin(position) * K + (1 - np.cos(position)) * K @ K)
+    return pose(rotation=np.eye(3) + np.sin(position) * K + (1 - np.cos(position)) * K @ K)
 
 
 # --- links -----------------------------------------------------------------------------------------------------------
@@ -182,7 +182,7 @@ def _place(
         for joint in urdf.children(link):
             X_BC = X_BL @ joint.X_PC
             if joint in moving:
-                X_CJ = pose(R=rotation_to_z(joint.axis))
+                X_CJ = pose(rotation=rotation_to_z(joint.axis))
                 X_PJ[joint.name] = X_BC @ X_CJ
                 placed[joint.child] = (body + 1, inverse(X_CJ))
             else:

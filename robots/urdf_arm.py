@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 
-from edmp.robots.errors import FileFormatError, unknown_name
+from edmp.errors import FileFormatError, unknown_name
 from edmp.robots.urdf_tree import KINDS, Urdf, UrdfJoint, note
 
 SHORTEST = 4

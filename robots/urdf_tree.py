@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from edmp.errors import EdmpWarning, FileFormatError
+from edmp.geometry.poses import pose, rotation_from_rpy
 from edmp.robots.description_writer import pose_entry
-from edmp.robots.errors import EdmpWarning, FileFormatError
-from edmp.robots.robot import Array
-from edmp.robots.transforms import pose, rotation_from_rpy
+from edmp.robots.parts import Array
 from edmp.robots.urdf_xml import Element, at, attribute, floats, limit, number, read_xml
 
 UNLIMITED = 1e3

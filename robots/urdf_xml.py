@@ -9,10 +9,10 @@ from xml.parsers import expat
 
 import numpy as np
 
+from edmp.errors import FileFormatError
+from edmp.files.reading import read_bytes
 from edmp.robots.description import entry_numbers
-from edmp.robots.errors import FileFormatError
-from edmp.robots.files import read_bytes
-from edmp.robots.robot import Array
+from edmp.robots.parts import Array
 
 MAX_DEPTH = 100
 """Elements nested deeper than this are no robot."""

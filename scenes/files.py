@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edmp.robots.arguments import checked
-from edmp.robots.errors import EdmpWarning, unknown_name
+from edmp.arguments import checked
+from edmp.errors import EdmpWarning, unknown_name
+from edmp.files.yaml_nodes import YamlNode, parse_yaml, read_text
 from edmp.scenes.moveit import MoveItScene, is_moveit_scene, parse_moveit_scene
 from edmp.scenes.native import SceneFile, is_native, parse_scene_file, save_scene_file
 from edmp.scenes.rviz import is_rviz_scene, parse_rviz_scene
 from edmp.scenes.scene import Scene
-from edmp.scenes.yaml_nodes import YamlNode, parse_yaml, read_text
 
 Array = NDArray[np.float64]
 

@@ -13,12 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from edmp.robots.errors import InvalidInputError, unknown_name
+from edmp.errors import InvalidInputError, unknown_name
+from edmp.geometry.poses import finite_vector, inverse, pose, pose_rpy
+from edmp.geometry.shapes import Box, Cylinder, Shape, Sphere
 from edmp.robots.robot import Robot
-from edmp.robots.transforms import inverse
-from edmp.scenes.poses import finite_vector, pose, pose_rpy
 from edmp.scenes.scene import Obstacle, Scene
-from edmp.scenes.shapes import Box, Cylinder, Shape, Sphere
 
 Array = NDArray[np.float64]
 

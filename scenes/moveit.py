@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edmp.robots.errors import InvalidInputError
+from edmp.errors import InvalidInputError
+from edmp.files.yaml_nodes import YamlNode, read_yaml
+from edmp.geometry.poses import pose_rpy
 from edmp.scenes.moveit_nodes import joint_state, virtual_joint_pose
 from edmp.scenes.moveit_objects import HeldObject, Objects
-from edmp.scenes.poses import pose_rpy
 from edmp.scenes.scene import Scene
-from edmp.scenes.yaml_nodes import YamlNode, read_yaml
 
 Array = NDArray[np.float64]
 

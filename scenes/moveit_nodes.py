@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from edmp.robots.errors import EdmpWarning, InvalidInputError
-from edmp.scenes.poses import pose
-from edmp.scenes.shapes import Box, Cylinder, Mesh, Shape, Sphere
-from edmp.scenes.yaml_nodes import YamlNode
+from edmp.errors import EdmpWarning, InvalidInputError
+from edmp.files.yaml_nodes import YamlNode
+from edmp.geometry.poses import pose
+from edmp.geometry.shapes import Box, Cylinder, Mesh, Shape, Sphere
 
 Array = NDArray[np.float64]
 

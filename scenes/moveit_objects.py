@@ -11,12 +11,12 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from edmp.robots.errors import EdmpWarning
-from edmp.robots.transforms import inverse
+from edmp.errors import EdmpWarning
+from edmp.files.yaml_nodes import YamlNode
+from edmp.geometry.poses import inverse
+from edmp.geometry.shapes import Shape
 from edmp.scenes.moveit_nodes import mesh, primitive, read_pose
 from edmp.scenes.scene import Obstacle
-from edmp.scenes.shapes import Shape
-from edmp.scenes.yaml_nodes import YamlNode
 
 Array = NDArray[np.float64]
 Piece = tuple[Shape, Array]

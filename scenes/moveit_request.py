@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from edmp.files.yaml_nodes import YamlNode, read_yaml
 from edmp.scenes.moveit import attached_objects
 from edmp.scenes.moveit_nodes import joint_state, read_pose, ros_pose, vector, virtual_joint_pose
 from edmp.scenes.moveit_objects import frame_id, note
-from edmp.scenes.yaml_nodes import YamlNode, read_yaml
 
 Array = NDArray[np.float64]
 

@@ -10,13 +10,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from edmp.robots.errors import EdmpWarning, FileFormatError, InvalidInputError
+from edmp.errors import EdmpWarning, FileFormatError, InvalidInputError
+from edmp.geometry.poses import inverse, quaternion_of
 from edmp.robots.kinematics import body_poses
 from edmp.robots.robot import Robot
-from edmp.robots.transforms import inverse
 from edmp.scenes.moveit import MoveItScene
 from edmp.scenes.moveit_request import LinkPose
-from edmp.scenes.poses import quaternion_of
 
 Array = NDArray[np.float64]
 

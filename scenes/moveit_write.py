@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edmp.robots.errors import InvalidInputError
+from edmp.errors import InvalidInputError
+from edmp.files.yaml_writing import write_yaml
+from edmp.geometry.poses import quaternion_of
+from edmp.geometry.shapes import Box, Capsule, Cylinder, Mesh, Shape, Sphere
 from edmp.scenes.moveit import MoveItScene
 from edmp.scenes.moveit_request import LinkPose, MoveItRequest
-from edmp.scenes.poses import quaternion_of
 from edmp.scenes.scene import Obstacle, Scene
-from edmp.scenes.shapes import Box, Capsule, Cylinder, Mesh, Shape, Sphere
-from edmp.scenes.yaml_write import write_yaml
 
 Array = NDArray[np.float64]
 Piece = tuple[dict[str, Any], Array]

@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edmp.robots.errors import EdmpError, FileFormatError, InvalidInputError, MissingDependencyError, unknown_name
+from edmp.errors import EdmpError, FileFormatError, InvalidInputError, MissingDependencyError, unknown_name
+from edmp.geometry.shapes import Shape
 from edmp.scenes.franka_tasks import DOF, Array, box, cylinder, scene_of
 from edmp.scenes.scene import Scene
-from edmp.scenes.shapes import Shape
 
 SOLUTIONS = {"global": "global_solutions", "hybrid": "hybrid_solutions"}
 """Data sets by the expert that made them."""

@@ -9,7 +9,7 @@ A ``PlanningProblem`` has ``target`` (SE3, pose of the frame ``right_gripper``),
             Cylinder: _pose, radius, height; Sphere: _center, _radius
     0.1.1+  SE3: pos, so3; SO3: q; Cuboid: pose, dims; Cylinder: pose, radius, height; Sphere: center, radius
 
-(0.1.0 cannot be pickled.) Pickles are read without running them: `edmp.scenes.plain_pickle`.
+(0.1.0 cannot be pickled.) Pickles are read without running them: `edmp.files.plain_pickle`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ from typing import Any
 
 import numpy as np
 
-from edmp.robots.errors import EdmpError, FileFormatError
+from edmp.errors import EdmpError, FileFormatError
+from edmp.files.plain_pickle import PlainArray, Record, load_plain
+from edmp.geometry.poses import finite_vector
+from edmp.geometry.shapes import Shape
 from edmp.scenes.franka_tasks import (
     DOF,
     MPINETS_GRIPPER_WIDTH,
@@ -32,9 +35,6 @@ from edmp.scenes.franka_tasks import (
     scene_of,
     sphere,
 )
-from edmp.scenes.plain_pickle import PlainArray, Record, load_plain
-from edmp.scenes.poses import finite_vector
-from edmp.scenes.shapes import Shape
 
 FRAME = "right_gripper"
 

@@ -29,14 +29,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edmp.robots.errors import EdmpWarning, FileFormatError, InvalidInputError
-from edmp.robots.mesh_files import load_mesh
-from edmp.scenes.mesh_repair import solid
-from edmp.scenes.poses import pose, pose_rpy, quaternion_of
+from edmp.errors import EdmpWarning, FileFormatError, InvalidInputError
+from edmp.files.yaml_nodes import YamlNode, read_yaml
+from edmp.files.yaml_writing import write_yaml
+from edmp.geometry.mesh_files import load_mesh
+from edmp.geometry.mesh_repair import solid
+from edmp.geometry.poses import pose, pose_rpy, quaternion_of
+from edmp.geometry.shapes import Box, Capsule, Cylinder, Mesh, Shape, Sphere, mesh_arrays
 from edmp.scenes.scene import Obstacle, Scene
-from edmp.scenes.shapes import Box, Capsule, Cylinder, Mesh, Shape, Sphere, mesh_arrays
-from edmp.scenes.yaml_nodes import YamlNode, read_yaml
-from edmp.scenes.yaml_write import write_yaml
 
 Array = NDArray[np.float64]
 

@@ -20,7 +20,9 @@ from pathlib import Path
 
 import numpy as np
 
-from edmp.robots.errors import EdmpError
+from edmp.errors import EdmpError
+from edmp.files.yaml_nodes import YamlNode, read_yaml
+from edmp.geometry.shapes import Shape
 from edmp.scenes.franka_tasks import (
     DOF,
     HAND,
@@ -33,8 +35,6 @@ from edmp.scenes.franka_tasks import (
     pose_wxyz,
     scene_of,
 )
-from edmp.scenes.shapes import Shape
-from edmp.scenes.yaml_nodes import YamlNode, read_yaml
 
 WORLD_FRAME = "panda_link0"
 

@@ -28,10 +28,10 @@ from typing import NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from edmp.robots.errors import FileFormatError, InvalidInputError
+from edmp.errors import FileFormatError, InvalidInputError
+from edmp.geometry.shapes import Box, Cylinder, Mesh, Shape, Sphere
 from edmp.scenes.moveit_nodes import cone, ros_pose
 from edmp.scenes.scene import Obstacle, Scene
-from edmp.scenes.shapes import Box, Cylinder, Mesh, Shape, Sphere
 
 Array = NDArray[np.float64]
 

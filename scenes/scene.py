@@ -9,11 +9,10 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from edmp.robots.arguments import checked, numbers
-from edmp.robots.errors import InvalidInputError, unknown_name
-from edmp.robots.transforms import rigid
-from edmp.scenes.poses import pose
-from edmp.scenes.shapes import Shape
+from edmp.arguments import checked, numbers
+from edmp.errors import InvalidInputError, unknown_name
+from edmp.geometry.poses import pose, rigid
+from edmp.geometry.shapes import Shape
 
 Array = NDArray[np.float64]
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edmp.geometry.shapes import Box, Capsule, Cylinder, Mesh, Shape, Sphere
 from edmp.scenes.scene import Scene
-from edmp.scenes.shapes import Box, Capsule, Cylinder, Mesh, Shape, Sphere
 
 Array = NDArray[np.float64]
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from edmp.robots.robot import Joint, Limits, Link, LinkBox, Robot, ToolFrame
-from edmp.scenes.poses import pose_rpy
+from edmp.geometry.poses import pose_rpy
+from edmp.robots.parts import Joint, Limits, Link, LinkBox, ToolFrame
+from edmp.robots.robot import Robot
 
 HALF = np.array([0.04, 0.04, 0.12])
 """Half extents of every link's box, which stands on its joint [m]."""

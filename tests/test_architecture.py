@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 import subprocess
 import sys
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
@@ -57,3 +59,32 @@ def test_modules_are_imported_by_their_full_name(path: Path) -> None:
         else:
             continue
         assert not {name.split(".")[0] for name in names} & {"costs", "robots", "scenes"}, f"line {node.lineno}"
+
+
+def test_no_module_needs_itself() -> None:
+    """Nowhere do imports go round in a circle, those inside of functions included."""
+    modules = {}
+    for path in sources():
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        modules[name if name.split(".")[0] == "edmp" else f"edmp.{name}"] = path
+    sorter = graphlib.TopologicalSorter({name: imported(path, modules) - {name} for name, path in modules.items()})
+    sorter.prepare()  # CycleError names the circle
+
+
+def imported(path: Path, modules: Collection[str]) -> set[str]:
+    """The modules of ours that a file imports, other than for type checking."""
+    found: set[str] = set()
+
+    def look(node: ast.AST) -> None:
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            return
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+            found.update(name if name in modules else str(node.module) for name in names)
+        elif isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        for child in ast.iter_child_nodes(node):
+            look(child)
+
+    look(ast.parse(path.read_text()))
+    return found & set(modules)

@@ -13,9 +13,9 @@ from branching_robot import branching_robot, branching_urdf
 import edmp
 from edmp.collision import World, edges_free
 from edmp.costs import Cost, IntersectionVolume, Margins, SphereClearance, SweptVolume
+from edmp.errors import FileFormatError, InvalidInputError
 from edmp.robots import Joint, Robot, load_robot
 from edmp.robots.description_writer import save_robot
-from edmp.robots.errors import FileFormatError, InvalidInputError
 from edmp.robots.ik import solve_ik
 from edmp.robots.kinematics import body_poses, jacobian, tool_pose
 from edmp.robots.motion import Motion

@@ -50,7 +50,7 @@ def test_nothing_is_said_of_gpus_where_none_is_asked_for() -> None:
 
 def test_only_warps_line_about_drivers_is_left_out() -> None:
     code = (
-        "import os; from edmp.scenes.warp_start import _NO_DRIVER, _without_line\n"
+        "import os; from edmp.warp_start import _NO_DRIVER, _without_line\n"
         "with _without_line(_NO_DRIVER):\n"
         "    os.write(2, _NO_DRIVER + b'. And so on.\\nWarp CUDA error: a real one\\n')\n"
     )

@@ -9,7 +9,7 @@ import pytest
 from plan_cases import failed
 
 import edmp
-from edmp.robots.errors import FileFormatError, InvalidInputError
+from edmp.errors import FileFormatError, InvalidInputError
 from edmp.viz import subject_of
 
 

@@ -26,7 +26,7 @@ from edmp.collision.kernels.chain import (
     posed_pack,
     project,
 )
-from edmp.scenes.warp_start import wp
+from edmp.warp_start import wp
 
 wp.set_module_options({"enable_backward": False, "fast_math": True})
 

@@ -19,7 +19,7 @@ from edmp.collision.kernels.chain import (
     forward_kinematics,
     project,
 )
-from edmp.scenes.warp_start import wp
+from edmp.warp_start import wp
 
 wp.set_module_options({"enable_backward": False, "fast_math": True})
 

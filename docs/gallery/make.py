@@ -24,7 +24,7 @@ from edmp.baselines import Baseline
 from edmp.baselines.chomp import Chomp, ChompSettings
 from edmp.baselines.sampling_based import RrtConnect, RrtConnectSettings
 from edmp.baselines.stomp import Stomp, StompSettings
-from edmp.outfile import written_whole
+from edmp.files.writing import written_whole
 from edmp.planner import record_plan
 from edmp.problem import load_problem
 from edmp.scenes.generators import FAMILIES

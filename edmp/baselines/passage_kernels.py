@@ -22,7 +22,7 @@ from edmp.collision.kernels.chain import (
     project,
 )
 from edmp.costs.kernels.clearance import hinge
-from edmp.scenes.warp_start import wp
+from edmp.warp_start import wp
 
 wp.set_module_options({"enable_backward": False, "fast_math": True})
 

@@ -28,10 +28,10 @@ from edmp.baselines.base import Array, Baseline, Claim, Task
 from edmp.collision.free import relaxed_world
 from edmp.collision.kernels import free as kernels
 from edmp.collision.world import World
+from edmp.errors import MissingDependencyError, unknown_name
 from edmp.ranges import Range, check_fields
 from edmp.result import Status
-from edmp.robots.errors import MissingDependencyError, unknown_name
-from edmp.scenes.warp_start import wp
+from edmp.warp_start import wp
 
 ALGORITHMS = {"rrtstar": "RRTstar", "informed_rrtstar": "InformedRRTstar", "bitstar": "BITstar", "aorrtc": "AORRTC"}
 """OMPL's classes by the names that `AsymptoticallyOptimalSettings.algorithm` takes."""

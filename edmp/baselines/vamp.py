@@ -23,14 +23,14 @@ from typing import Any
 import numpy as np
 
 from edmp.baselines.base import Array, Baseline, Claim, Task
+from edmp.errors import InvalidInputError, MissingDependencyError, unknown_name
+from edmp.geometry.poses import inverse, rpy_from_rotation
+from edmp.geometry.shapes import Box, Capsule, Cylinder, Sphere
 from edmp.problem import MOVEIT_BASES
 from edmp.ranges import Range, check_fields
 from edmp.result import Status
-from edmp.robots.errors import InvalidInputError, MissingDependencyError, unknown_name
 from edmp.robots.robot import Robot
-from edmp.robots.transforms import inverse, rpy_from_rotation
 from edmp.scenes.scene import Scene
-from edmp.scenes.shapes import Box, Capsule, Cylinder, Sphere
 
 BASES = {"panda": np.eye(4), "ur5": MOVEIT_BASES["ur5"]}
 """(4, 4) where VAMP's robots of these names stand in VAMP's world."""

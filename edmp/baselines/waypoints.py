@@ -23,8 +23,8 @@ from edmp.costs.clearance import sphere_centers
 from edmp.result import Status
 from edmp.robots.motion import Motion
 from edmp.scenes.distance import scene_distance
-from edmp.scenes.warp_start import wp
 from edmp.validate.verdict import Contact
+from edmp.warp_start import wp
 
 Array = NDArray[np.float64]
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from edmp.bench.records import Record
 from edmp.bench.statistics import by_planner, geometric_mean, pairs
 from edmp.bench.table import number, summarise
-from edmp.robots.errors import InvalidInputError, unknown_name
+from edmp.errors import InvalidInputError, unknown_name
 
 DEFAULT = "edmp"
 """Spec of the planner that variants are compared with."""

@@ -19,7 +19,7 @@ from typing import Any
 from edmp.bench.problems import BenchProblem
 from edmp.bench.records import CRASHED, blank_record
 from edmp.bench.worker import Event, Job, Worker
-from edmp.robots.errors import EdmpError, InvalidInputError, MissingDependencyError
+from edmp.errors import EdmpError, InvalidInputError, MissingDependencyError
 
 
 class Supervisor:

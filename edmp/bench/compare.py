@@ -26,9 +26,9 @@ from edmp.bench.statistics import (
     pairs,
     signed_rank,
 )
-from edmp.outfile import written_whole
+from edmp.errors import InvalidInputError, unknown_name
+from edmp.files.writing import written_whole
 from edmp.ranges import Range, check_fields
-from edmp.robots.errors import InvalidInputError, unknown_name
 
 BASELINE_KEYS = ("set", "index", "planner", "robot", "seed", "version", "solved", "status", "refuted", "length_rad")
 """What a committed baseline holds of each record: what `compare` needs, and where it comes from."""

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from edmp.baselines.base import Claim
 from edmp.bench.metrics import rms_jerk, sparc
+from edmp.errors import InvalidInputError
 from edmp.problem import Goal, PoseGoal, Problem
 from edmp.result import Status
-from edmp.robots.errors import InvalidInputError
 from edmp.robots.robot import Robot
 from edmp.timing import retime_waypoints
 from edmp.trajectory import Trajectory, path_length

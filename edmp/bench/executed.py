@@ -16,14 +16,14 @@ import edmp
 from edmp.bench.problems import BenchProblem
 from edmp.bench.provenance import describe_run
 from edmp.bench.records import Writer
+from edmp.errors import InvalidInputError
 from edmp.execution import ExecutionSettings, Outcome, TubeSettings, prepare, summarise
 from edmp.execution.drivers import make_driver
 from edmp.execution.effort import SHARE
-from edmp.jsonfile import JsonNode, parse_json
+from edmp.files.json_nodes import JsonNode, parse_json
+from edmp.files.reading import read_text
 from edmp.planfile import finite_or_none
 from edmp.problem import Problem
-from edmp.robots.errors import InvalidInputError
-from edmp.robots.files import read_text
 from edmp.validate import Judge
 
 Row = dict[str, Any]

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edmp.data.generate import BENCHMARK_SEED_BASE
+from edmp.errors import EdmpError, InvalidInputError
 from edmp.problem import Goal, PoseGoal
-from edmp.robots.errors import EdmpError, InvalidInputError
 from edmp.robots.robot import Robot
 from edmp.scenes.scene import Scene
 from edmp.trajectory import path_length
@@ -164,8 +164,8 @@ def _near_home(robot: Robot, rng: np.random.Generator) -> Array:
 def _tool_goal(robot: Robot, q: Array) -> PoseGoal:
     import torch
 
+    from edmp.geometry.poses import quaternion_of
     from edmp.robots.kinematics import tool_pose
-    from edmp.scenes.poses import quaternion_of
 
     X_WT = tool_pose(robot, torch.as_tensor(q)).numpy()
     return PoseGoal(X_WT[:3, 3], quaternion_of(X_WT))

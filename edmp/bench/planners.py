@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from edmp.robots.errors import InvalidInputError, unknown_name
+from edmp.errors import InvalidInputError, unknown_name
 
 if TYPE_CHECKING:
     from edmp.baselines.base import Claim

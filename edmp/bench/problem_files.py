@@ -11,15 +11,15 @@ from pathlib import Path
 
 import numpy as np
 
+from edmp.errors import FileFormatError, InvalidInputError
+from edmp.files.yaml_nodes import read_yaml
+from edmp.geometry.poses import quaternion_of
 from edmp.problem import Goal, PoseGoal, Problem
 from edmp.robots import load_robot
-from edmp.robots.errors import FileFormatError, InvalidInputError
 from edmp.scenes.franka_tasks import DOF, MPINETS_GRIPPER_WIDTH, FrankaTask, tool_pose_of
 from edmp.scenes.mpinets_hdf5 import SOLUTIONS, read_expert_paths, solved_rows
 from edmp.scenes.mpinets_pickle import load_mpinets
-from edmp.scenes.poses import quaternion_of
 from edmp.scenes.robometrics import is_robometrics, parse_robometrics
-from edmp.scenes.yaml_nodes import read_yaml
 
 Tasks = Mapping[str, Sequence[FrankaTask]]
 """Problems by set; problem number n is the n-th, counted from 1."""

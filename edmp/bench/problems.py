@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edmp.bench import problem_files
-from edmp.jsonfile import read_json
+from edmp.errors import InvalidInputError, unknown_name
+from edmp.files.json_nodes import read_json
 from edmp.problem import Problem, load_problem
-from edmp.robots.errors import InvalidInputError, unknown_name
 
 BEST_KNOWN_FILE = "best_known_lengths.json"
 _SCENE = re.compile(r"scene(\d+)\.yaml")

@@ -18,12 +18,12 @@ from edmp.baselines.base import Claim
 from edmp.bench.examine import Examination
 from edmp.bench.planners import PlannerSpec
 from edmp.bench.problems import BenchProblem
-from edmp.jsonfile import JsonNode, parse_json
+from edmp.errors import EdmpWarning, InvalidInputError
+from edmp.files.json_nodes import JsonNode, parse_json
+from edmp.files.reading import is_file, read_bytes, shortened
 from edmp.planfile import finite_or_none
 from edmp.problem import Problem
 from edmp.result import Status
-from edmp.robots.errors import EdmpWarning, InvalidInputError
-from edmp.robots.files import is_file, read_bytes, shortened
 
 Run = dict[str, Any]
 """What is known of one run; `edmp.bench.provenance.describe_run` lists the keys."""

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from edmp.bench.examine import END_TOLERANCE, goals_of, reaches
 from edmp.bench.problems import BenchProblem
 from edmp.bench.records import Record
+from edmp.errors import InvalidInputError, MissingDependencyError
 from edmp.problem import Problem
-from edmp.robots.errors import InvalidInputError, MissingDependencyError
 from edmp.robots.robot import Robot
 
 Array = NDArray[np.float64]

@@ -16,6 +16,7 @@ import edmp
 from edmp.bench.executed import Row, read_rows
 from edmp.bench.provenance import describe_run
 from edmp.bench.records import Writer
+from edmp.errors import InvalidInputError
 from edmp.execution import Outcome
 from edmp.execution.company import Turns, company_of
 from edmp.execution.crossing import Crossing, CrossingSettings, CrossingWorld, make_crossing
@@ -28,8 +29,7 @@ from edmp.planner import PlannerSettings
 from edmp.problem import Goal
 from edmp.ranges import Range, check_fields
 from edmp.robots import load_robot
-from edmp.robots.errors import InvalidInputError
-from edmp.robots.threads import kernel_threads
+from edmp.threads import kernel_threads
 
 SET = "crossing"
 """What the runs call their set of problems."""

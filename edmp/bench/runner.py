@@ -16,10 +16,10 @@ from edmp.bench.problems import BenchProblem
 from edmp.bench.provenance import describe_run
 from edmp.bench.records import Record, Writer, read_records
 from edmp.bench.worker import Event, Job, WarmUp, Worker
-from edmp.outfile import check_writable
+from edmp.errors import InvalidInputError
+from edmp.files.writing import check_writable
 from edmp.ranges import Range, check_fields
 from edmp.robots import load_robot
-from edmp.robots.errors import InvalidInputError
 
 Task = tuple[Job, BenchProblem]
 

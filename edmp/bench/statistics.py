@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from edmp.bench.records import INVALID, ProblemKey, Record
-from edmp.robots.errors import InvalidInputError
+from edmp.errors import InvalidInputError
 
 Array = NDArray[np.float64]
 

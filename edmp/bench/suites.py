@@ -22,11 +22,11 @@ from typing import Any
 from edmp.bench.expert import ExpertProblem, make_problem, scene_seed
 from edmp.bench.problems import BEST_KNOWN_FILE
 from edmp.data.workers import worker_pool
-from edmp.jsonfile import read_json
-from edmp.outfile import write_json
+from edmp.errors import FileFormatError, InvalidInputError, unknown_name
+from edmp.files.json_nodes import read_json
+from edmp.files.writing import write_json
 from edmp.problem import Problem, save_problem
 from edmp.ranges import Range, check_fields
-from edmp.robots.errors import FileFormatError, InvalidInputError, unknown_name
 from edmp.robots.robot import Robot
 from edmp.scenes.generators import FAMILIES
 

@@ -31,8 +31,8 @@ from edmp.bench.records import (
     with_examination,
     with_problem,
 )
+from edmp.errors import EdmpError
 from edmp.problem import Problem
-from edmp.robots.errors import EdmpError
 
 THREAD_VARIABLES = ("EDMP_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 """Environment variables that say how many threads numerical libraries use; read when these are imported."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
-from edmp.robots.errors import InvalidInputError
+from edmp.errors import InvalidInputError
 
 REPORT_WIDTH = 220
 """Columns for tables when the output is not a terminal, so that nothing is cut off in a file."""

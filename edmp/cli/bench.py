@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edmp.cli.arguments import names, progress_console, ranges, report_console
-from edmp.robots.errors import InvalidInputError
+from edmp.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from edmp.bench import BenchProblem, PlannerSpec, Record, RunSettings

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edmp.cli.arguments import names, progress_console, ranges, report_console
-from edmp.outfile import check_writable
-from edmp.robots.errors import InvalidInputError
+from edmp.errors import InvalidInputError
+from edmp.files.writing import check_writable
 
 if TYPE_CHECKING:
     from edmp.bench.executed import Row

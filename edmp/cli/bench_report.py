@@ -10,7 +10,7 @@ import typer
 
 from edmp.cli.arguments import names, ranges, report_console
 from edmp.cli.bench import Limit, Numbers, Problems, Sets, stoppable_run
-from edmp.robots.errors import InvalidInputError
+from edmp.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from edmp.bench import Record
@@ -77,7 +77,7 @@ def baseline(
     """Keep of some results what edmp bench compare needs: who solved what, and how long the paths are."""
     from edmp.bench import read_records
     from edmp.bench.compare import write_baseline
-    from edmp.outfile import check_writable
+    from edmp.files.writing import check_writable
 
     records = read_records(results)
     write_baseline(records, check_writable(out, "--out"))

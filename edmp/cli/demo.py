@@ -11,8 +11,8 @@ import typer
 
 from edmp.cli.arguments import driver_options, progress_console, report_console
 from edmp.cli.bench_replan import ArmOptions, SimulatedArm
-from edmp.outfile import check_writable
-from edmp.robots.errors import InvalidInputError
+from edmp.errors import InvalidInputError
+from edmp.files.writing import check_writable
 
 if TYPE_CHECKING:
     from edmp.bench.replanned import CrossingRun

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edmp.cli.arguments import driver_options, progress_console, report_console
-from edmp.outfile import check_writable
-from edmp.robots.errors import InvalidInputError
+from edmp.errors import InvalidInputError
+from edmp.files.writing import check_writable
 
 if TYPE_CHECKING:
     from edmp.execution import ArmDriver, Execution, ExecutionSettings, Prepared, Recording, Summary

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from edmp.cli.arguments import key_values, names, report_console
-from edmp.robots.errors import InvalidInputError
+from edmp.errors import InvalidInputError
 
 prior_app = typer.Typer(help="Trained priors.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -28,8 +28,8 @@ def generate(
     """Make expert trajectories in random scenes. Stop with Ctrl-C; the same command goes on."""
     from edmp.data.generate import GenerateSettings
     from edmp.data.generate import generate as run
+    from edmp.errors import unknown_name
     from edmp.robots import load_robot
-    from edmp.robots.errors import unknown_name
     from edmp.scenes.generators import FAMILIES
 
     load_robot(robot)

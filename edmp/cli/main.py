@@ -23,7 +23,7 @@ from edmp.cli.plan import plan
 from edmp.cli.robot import app as robot_app
 from edmp.cli.sim import app as sim_app
 from edmp.cli.view import view
-from edmp.robots.errors import EdmpError, EdmpWarning
+from edmp.errors import EdmpError, EdmpWarning
 
 MISUSE, INTERRUPTED = 2, 130
 

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from edmp.cli.arguments import key_values, report_console
-from edmp.robots.errors import InvalidInputError
+from edmp.errors import InvalidInputError
 
 
 def train_mpinets(

@@ -10,8 +10,8 @@ from typing import Annotated
 import typer
 
 from edmp.cli.arguments import progress_console, report_console
-from edmp.outfile import check_writable
-from edmp.robots.errors import InvalidInputError
+from edmp.errors import InvalidInputError
+from edmp.files.writing import check_writable
 
 app = typer.Typer(help="Robot descriptions.", no_args_is_help=True, rich_markup_mode=None)
 

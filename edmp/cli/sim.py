@@ -11,7 +11,7 @@ import typer
 
 from edmp.cli.arguments import driver_options, numbers, progress_console
 from edmp.cli.execute import controlled_stop, read_motion
-from edmp.robots.errors import InvalidInputError
+from edmp.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from edmp.execution.drivers.lcm_server import Served

@@ -7,13 +7,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from edmp.arguments import checked
 from edmp.collision.kernels import free as kernels
 from edmp.collision.launch import launch_rows
 from edmp.collision.world import World
-from edmp.robots.arguments import checked
 from edmp.robots.robot import Robot
 from edmp.scenes.scene import Scene
-from edmp.scenes.warp_start import wp
+from edmp.warp_start import wp
 
 Array = NDArray[np.float64]
 

@@ -12,8 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any
 
-from edmp.robots.threads import num_threads
-from edmp.scenes.warp_start import wp
+from edmp.threads import num_threads
+from edmp.warp_start import wp
 
 
 @cache

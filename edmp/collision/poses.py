@@ -9,7 +9,7 @@ from edmp.collision.kernels import poses as kernels
 from edmp.collision.launch import launch_rows
 from edmp.collision.world import World
 from edmp.robots.kinematics import body_poses
-from edmp.scenes.warp_start import wp
+from edmp.warp_start import wp
 
 
 def poses(world: World, q: Tensor) -> Tensor:

@@ -13,15 +13,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from edmp.arguments import checked
 from edmp.collision.kernels import chain as k
-from edmp.robots.arguments import checked
-from edmp.robots.errors import InvalidInputError
+from edmp.errors import InvalidInputError
+from edmp.geometry.mesh_cache import MeshCache
+from edmp.geometry.shapes import Box, Capsule, Cylinder, Mesh, Shape, Sphere
 from edmp.robots.kinematics import body_poses
 from edmp.robots.robot import Robot
-from edmp.scenes.mesh_cache import MeshCache
 from edmp.scenes.scene import Obstacle, Scene
-from edmp.scenes.shapes import Box, Capsule, Cylinder, Mesh, Shape, Sphere
-from edmp.scenes.warp_start import wp
+from edmp.warp_start import wp
 
 Array = NDArray[np.float64]
 

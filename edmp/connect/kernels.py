@@ -3,7 +3,7 @@
 
 from edmp.collision.kernels.chain import Chain, Configuration, Obstacles
 from edmp.collision.kernels.free import edge_free
-from edmp.scenes.warp_start import wp
+from edmp.warp_start import wp
 
 wp.set_module_options({"enable_backward": False})
 

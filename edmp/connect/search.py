@@ -9,7 +9,7 @@ from edmp.collision.free import pack_rows
 from edmp.collision.launch import launch_rows
 from edmp.collision.world import World
 from edmp.connect import kernels
-from edmp.scenes.warp_start import wp
+from edmp.warp_start import wp
 
 Array = NDArray[np.float64]
 

@@ -10,8 +10,9 @@ from typing import Any
 
 import torch
 
-from edmp.prior.checkpoint import Card, build_network, load_state, read_tensors, save_prior, write_atomically
-from edmp.robots.errors import FileFormatError
+from edmp.errors import FileFormatError
+from edmp.files.writing import write_text
+from edmp.prior.checkpoint import Card, build_network, load_state, read_tensors, save_prior
 
 CHECKPOINT_NAME = "checkpoint.safetensors"
 
@@ -40,7 +41,7 @@ def export_prior(run_dir: str | Path, path: str | Path, *, command: str | None =
     save_prior(path, network, card, half=half)
     num_parameters = sum(parameter.numel() for parameter in network.parameters())
     text = model_card(card, num_parameters=num_parameters, size=path.stat().st_size)
-    write_atomically(path.with_suffix(".md"), lambda file: file.write_text(text))
+    write_text(path.with_suffix(".md"), text)
     return card
 
 

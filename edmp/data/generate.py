@@ -19,10 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edmp.data.workers import worker_pool
-from edmp.jsonfile import read_json
-from edmp.outfile import write_json, written_whole
+from edmp.errors import EdmpError, FileFormatError, InvalidInputError, unknown_name
+from edmp.files.json_nodes import read_json
+from edmp.files.writing import write_json, written_whole
 from edmp.ranges import Range, check_fields
-from edmp.robots.errors import EdmpError, FileFormatError, InvalidInputError, unknown_name
 from edmp.robots.robot import Robot
 
 Array = NDArray[np.float64]

@@ -25,8 +25,9 @@ from torch import Tensor, nn
 from edmp.data.export import CHECKPOINT_NAME, export_prior
 from edmp.data.progress import TrainProgress, stop_on_interrupt
 from edmp.data.training_set import TrainingSet
-from edmp.prior.checkpoint import Card, architecture, read_tensors, write_atomically, write_tensors
-from edmp.robots.errors import EdmpError, FileFormatError, InvalidInputError
+from edmp.errors import EdmpError, FileFormatError, InvalidInputError
+from edmp.files.writing import written_whole
+from edmp.prior.checkpoint import Card, architecture, read_tensors, write_tensors
 from edmp.robots.robot import Robot
 
 log = logging.getLogger(__name__)
@@ -351,8 +352,10 @@ class Run:
         state["validation_loss"] = self.validation_loss
         write_tensors(out / CHECKPOINT_NAME, tensors, {"card": dataclasses.asdict(self.card), **state})
         if self.history:
-            write_atomically(out / "loss.csv", lambda file: _write_csv(file, self.history))
-            write_atomically(out / "loss.png", lambda file: _plot(file, self.history))
+            with written_whole(out / "loss.csv") as file:
+                _write_csv(file, self.history)
+            with written_whole(out / "loss.png") as file:
+                _plot(file, self.history)
 
     def restore(self, out: Path) -> None:
         """Take over the state of the checkpoint in ``out``."""

@@ -17,10 +17,10 @@ import torch
 from torch import Tensor
 
 from edmp.data.generate import shard_files
-from edmp.jsonfile import read_json
+from edmp.errors import EdmpError, FileFormatError, InvalidInputError
+from edmp.files.json_nodes import read_json
+from edmp.files.reading import is_file
 from edmp.prior.checkpoint import load_tensors
-from edmp.robots.errors import EdmpError, FileFormatError, InvalidInputError
-from edmp.robots.files import is_file
 
 log = logging.getLogger(__name__)
 

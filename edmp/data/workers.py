@@ -34,7 +34,7 @@ def _start_worker() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group: the parent ends its workers
     import torch
 
-    from edmp.robots.threads import set_kernel_threads
+    from edmp.threads import set_kernel_threads
 
     set_kernel_threads(1)
     torch.set_num_threads(1)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from edmp.execution.clock import MotionClock
 from edmp.execution.driver import Command
 from edmp.execution.monitor import Violation
-from edmp.robots.robot import Limits
+from edmp.robots.parts import Limits
 from edmp.trajectory import Trajectory
 
 Array = NDArray[np.float64]

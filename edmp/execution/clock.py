@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from edmp.errors import InvalidInputError
 from edmp.execution.driver import Command
 from edmp.ranges import Range
-from edmp.robots.errors import InvalidInputError
-from edmp.robots.robot import Limits
+from edmp.robots.parts import Limits
 from edmp.trajectory import Trajectory
 
 Array = NDArray[np.float64]

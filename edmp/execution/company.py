@@ -12,9 +12,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from types import TracebackType
 
+from edmp.errors import InvalidInputError
 from edmp.execution.driver import ArmDriver
 from edmp.ranges import Range
-from edmp.robots.errors import InvalidInputError
 
 log = logging.getLogger(__name__)
 

@@ -9,15 +9,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from edmp.errors import InvalidInputError
 from edmp.execution.driver import ArmDriver
 from edmp.execution.prediction import Observation
 from edmp.execution.recording import Recording, motion_as_seen
+from edmp.geometry.shapes import Box, Shape, Sphere
 from edmp.ranges import Range, check_fields
-from edmp.robots.errors import InvalidInputError
 from edmp.robots.kinematics import tool_pose
 from edmp.robots.robot import Robot
 from edmp.scenes.scene import Obstacle, Scene
-from edmp.scenes.shapes import Box, Shape, Sphere
 from edmp.timing import retime_waypoints
 from edmp.trajectory import Trajectory
 from edmp.validate import Judge

@@ -16,7 +16,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from edmp.robots.errors import EdmpError
+from edmp.errors import EdmpError
 from edmp.robots.robot import Robot
 
 Array = NDArray[np.float64]

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edmp.errors import InvalidInputError
 from edmp.ranges import Range
-from edmp.robots.errors import InvalidInputError
 from edmp.robots.robot import Robot
 from edmp.trajectory import Trajectory
 

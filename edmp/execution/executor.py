@@ -12,14 +12,15 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from edmp.arguments import checked
 from edmp.execution.buffer import CommandBuffer
 from edmp.execution.driver import ArmDriver, ArmState, Command, DriverError
 from edmp.execution.monitor import Fault, Monitor, MonitorSettings, Violation
 from edmp.execution.recording import Recorder, Recording
 from edmp.execution.tube import Tube
 from edmp.ranges import Range, check_fields
-from edmp.robots.arguments import checked
-from edmp.robots.robot import START_TOLERANCE, Robot
+from edmp.robots.parts import START_TOLERANCE
+from edmp.robots.robot import Robot
 from edmp.timing import retime_waypoints
 from edmp.trajectory import Trajectory
 

@@ -9,9 +9,9 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from edmp.errors import InvalidInputError
 from edmp.execution.driver import ArmDriver, ArmState, Command, DriverError
 from edmp.ranges import Range
-from edmp.robots.errors import InvalidInputError
 from edmp.robots.robot import Robot
 
 Array = NDArray[np.float64]

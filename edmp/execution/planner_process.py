@@ -19,16 +19,16 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
+from edmp.errors import EdmpError, InvalidInputError
 from edmp.planner.planner import Planner
 from edmp.planner.settings import PlannerSettings
 from edmp.problem import GoalLike, StartLike, as_problem
 from edmp.ranges import Range
 from edmp.result import PlanResult, Stats, Status
 from edmp.robots import load_robot
-from edmp.robots.errors import EdmpError, InvalidInputError
 from edmp.robots.robot import Robot
-from edmp.robots.threads import set_kernel_threads
 from edmp.scenes.scene import Scene
+from edmp.threads import set_kernel_threads
 
 log = logging.getLogger(__name__)
 

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from edmp.arguments import checked
+from edmp.errors import InvalidInputError
 from edmp.execution.driver import ArmDriver, ArmState, Command
 from edmp.execution.drivers import make_driver
 from edmp.execution.effort import SHARE, EffortLimit, effort_limit
@@ -15,8 +17,6 @@ from edmp.execution.recording import Recorder
 from edmp.execution.tube import Tube, TubeSettings
 from edmp.planfile import PlanFile
 from edmp.result import PlanResult
-from edmp.robots.arguments import checked
-from edmp.robots.errors import InvalidInputError
 from edmp.robots.robot import Robot
 from edmp.scenes.scene import Scene
 from edmp.trajectory import Trajectory

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from edmp.arguments import checked
+from edmp.errors import InvalidInputError
 from edmp.execution.driver import ArmState, Command
-from edmp.robots.arguments import checked
-from edmp.robots.errors import InvalidInputError
 from edmp.robots.robot import Robot
 from edmp.scenes.scene import Scene
 from edmp.trajectory import Trajectory

@@ -19,12 +19,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edmp.errors import FileFormatError, MissingDependencyError
 from edmp.execution.recording import Recording
-from edmp.jsonfile import JsonNode, parse_json
-from edmp.outfile import written_whole
+from edmp.files.json_nodes import JsonNode, parse_json
+from edmp.files.reading import MAX_BYTES, read_bytes
+from edmp.files.writing import written_whole
 from edmp.planfile import PlanFile, plan_document, plan_of
-from edmp.robots.errors import FileFormatError, MissingDependencyError
-from edmp.robots.files import MAX_BYTES, read_bytes
 
 Array = NDArray[np.float64]
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from edmp.robots.robot import Limits
+from edmp.robots.parts import Limits
 from edmp.trajectory import Trajectory
 
 Array = NDArray[np.float64]

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from edmp.arguments import checked
 from edmp.execution.driver import ArmState
 from edmp.ranges import Range, check_fields
-from edmp.robots.arguments import checked
 from edmp.robots.robot import Robot
 from edmp.scenes.scene import Scene
 from edmp.trajectory import Trajectory

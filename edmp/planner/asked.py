@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from edmp.planner.goals import Query
 from edmp.result import Solution
-from edmp.robots.robot import Limits
+from edmp.robots.parts import Limits
 from edmp.timing import retime_waypoints
 from edmp.trajectory import Trajectory
 from edmp.validate import Judge

@@ -16,7 +16,7 @@ from edmp.planner.settings import PlannerSettings, Round
 from edmp.planner.watch import Watch
 from edmp.prior.base import Prior
 from edmp.prior.process import ProcessPrior
-from edmp.robots.robot import Limits
+from edmp.robots.parts import Limits
 from edmp.validate import Judge
 
 

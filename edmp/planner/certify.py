@@ -15,7 +15,8 @@ from edmp.planner.candidates import Candidates
 from edmp.planner.goals import GOAL_TOLERANCE, Query
 from edmp.planner.settings import PlannerSettings, Round
 from edmp.result import Solution
-from edmp.robots.robot import Limits, Robot
+from edmp.robots.parts import Limits
+from edmp.robots.robot import Robot
 from edmp.timing import retime_spline
 from edmp.trajectory import Trajectory, clamped_spline, path_length
 from edmp.validate import Judge, Verdict

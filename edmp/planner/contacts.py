@@ -13,9 +13,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from edmp.errors import unknown_name
 from edmp.planner.goals import Query, Refusal
 from edmp.result import Status
-from edmp.robots.errors import unknown_name
 from edmp.robots.robot import Robot
 from edmp.scenes.scene import Scene
 from edmp.validate import Contact, Judge

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from edmp.arguments import checked_but
 from edmp.costs import Cost, Ensemble, Term
 from edmp.planner.planner import Planner
 from edmp.planner.settings import PlannerSettings
 from edmp.prior.base import Prior
 from edmp.problem import GoalLike, StartLike
 from edmp.result import PlanResult
-from edmp.robots.arguments import checked_but
 from edmp.robots.robot import Robot
 from edmp.scenes.scene import Scene
 

@@ -12,11 +12,13 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
+from edmp.arguments import checked, checked_but, numbers, shown
 from edmp.collision.free import relaxed_world
 from edmp.collision.world import checked_device
 from edmp.connect.search import connect
 from edmp.costs import Cost, Ensemble, Objective, Term, World, ensemble_by_name
 from edmp.descent import Descent
+from edmp.errors import InvalidInputError
 from edmp.planner.call import Call
 from edmp.planner.certify import Docket
 from edmp.planner.contacts import check_names, leave_contacts
@@ -31,11 +33,10 @@ from edmp.prior.process import ProcessPrior, ProcessSettings
 from edmp.problem import GoalLike, Problem, StartLike, as_problem
 from edmp.result import PlanResult
 from edmp.robots import load_robot
-from edmp.robots.arguments import checked, checked_but, numbers, shown
-from edmp.robots.errors import InvalidInputError
-from edmp.robots.robot import Array, Limits, Robot
-from edmp.robots.threads import one_torch_thread
+from edmp.robots.parts import Array, Limits
+from edmp.robots.robot import Robot
 from edmp.scenes.scene import Scene
+from edmp.threads import one_torch_thread
 from edmp.timing import retime_spline
 from edmp.validate import Judge
 

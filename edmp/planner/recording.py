@@ -6,10 +6,10 @@ import copy
 import dataclasses
 from collections.abc import Sequence
 
+from edmp.arguments import checked_but
 from edmp.planfile import PlanFile
 from edmp.planner.planner import Planner
 from edmp.problem import GoalLike, StartLike
-from edmp.robots.arguments import checked_but
 from edmp.scenes.scene import Scene
 from edmp.trace import Batch, Trace
 

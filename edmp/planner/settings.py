@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from edmp.costs.ensemble import MOST_SEEDS
+from edmp.errors import InvalidInputError
 from edmp.guidance import GuidanceSettings
 from edmp.ranges import Range, check_fields
-from edmp.robots.errors import InvalidInputError
-from edmp.robots.robot import START_TOLERANCE
+from edmp.robots.parts import START_TOLERANCE
 
 _COUNT = Range(1, MOST_SEEDS, whole=True)
 _NONE_OR_MORE = Range(0, whole=True)

@@ -20,8 +20,8 @@ import torch
 from torch import Tensor
 
 from edmp.collision.world import World
+from edmp.errors import InvalidInputError
 from edmp.prior.spline import Spline
-from edmp.robots.errors import InvalidInputError
 
 Denoiser = Callable[[Tensor, Tensor | float], Tensor]
 """``denoise(x, sigma) -> E[x_0 | x]``; x (batch, dim) [rad or m], sigma a scalar or (batch,)."""

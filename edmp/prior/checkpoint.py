@@ -10,7 +10,6 @@ import dataclasses
 import importlib
 import json
 import logging
-import os
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -22,10 +21,11 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from edmp.jsonfile import JsonNode, parse_json
+from edmp.errors import FileFormatError, InvalidInputError, unknown_name
+from edmp.files.json_nodes import JsonNode, parse_json
+from edmp.files.reading import is_file
+from edmp.files.writing import written_whole
 from edmp.prior.process import ProcessPrior
-from edmp.robots.errors import FileFormatError, InvalidInputError, unknown_name
-from edmp.robots.files import is_file
 from edmp.robots.robot import Robot
 
 FORMAT_VERSION = 1
@@ -125,25 +125,13 @@ class Card:
         )
 
 
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Call ``write(temporary)`` and move the result to ``path``, so that a crash never leaves half a file there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.touch()  # with the user's umask: safetensors makes files that nobody else may read
-        mode = temporary.stat().st_mode
-        write(temporary)
-        temporary.chmod(mode)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> None:
-    """Write tensors and a JSON description to ``path``, atomically."""
+    """Write tensors and a JSON description to ``path``, whole or not at all."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     header = {_METADATA_KEY: json.dumps(metadata)}
-    write_atomically(path, lambda file: safetensors.torch.save_file(tensors, file, metadata=header))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with written_whole(path) as temporary:
+        safetensors.torch.save_file(tensors, temporary, metadata=header)
 
 
 def read_header(path: Path) -> JsonNode:

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from edmp.errors import InvalidInputError, unknown_name
 from edmp.prior.base import Denoiser
-from edmp.robots.errors import InvalidInputError, unknown_name
 
 
 @dataclass(frozen=True)

@@ -21,12 +21,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from edmp.errors import InvalidInputError
 from edmp.prior.base import Context, Denoiser, Prior
 from edmp.prior.checkpoint import Architecture
 from edmp.prior.edm import scalings
 from edmp.prior.spline import Spline
 from edmp.ranges import Range, check_fields
-from edmp.robots.errors import InvalidInputError
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from edmp.arguments import checked
+from edmp.errors import InvalidInputError
 from edmp.prior.base import Context, Denoiser, Prior
 from edmp.prior.spline import Spline
-from edmp.robots.arguments import checked
-from edmp.robots.errors import InvalidInputError
 from edmp.robots.robot import Robot
 
 

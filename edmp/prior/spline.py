@@ -21,8 +21,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from edmp.robots.arguments import checked
-from edmp.robots.errors import InvalidInputError
+from edmp.arguments import checked
+from edmp.errors import InvalidInputError
 
 Array = NDArray[np.float64]
 

@@ -13,9 +13,9 @@ import fcl
 import numpy as np
 from numpy.typing import NDArray
 
+from edmp.geometry.shapes import Capsule, Cylinder, Mesh, Shape, Sphere
 from edmp.robots.robot import Robot
 from edmp.scenes.scene import Scene
-from edmp.scenes.shapes import Capsule, Cylinder, Mesh, Shape, Sphere
 from edmp.validate.chain import Chain, MotionBound
 from edmp.validate.meshes import MeshSolid, prepared
 from edmp.validate.pieces import SIZES_AND_SUPPORT, Convex, Polytope, convex_of_shape, convex_polytope

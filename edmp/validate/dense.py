@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import ConvexHull
 
+from edmp.geometry.shapes import Box, Capsule, Cylinder, Mesh, Sphere
 from edmp.robots.robot import Robot
 from edmp.scenes.scene import Scene
-from edmp.scenes.shapes import Box, Capsule, Cylinder, Mesh, Sphere
 
 Array = NDArray[np.float64]
 

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from edmp.robots.arguments import checked
-from edmp.robots.errors import InvalidInputError
-from edmp.robots.robot import START_TOLERANCE, Robot
+from edmp.arguments import checked
+from edmp.errors import InvalidInputError
+from edmp.robots.parts import START_TOLERANCE
+from edmp.robots.robot import Robot
 from edmp.scenes.scene import Scene
 from edmp.trajectory import Trajectory
 from edmp.validate.bodies import Arm, World

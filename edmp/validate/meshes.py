@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import ConvexHull, cKDTree
 
-from edmp.scenes.mesh_cache import MeshCache
-from edmp.scenes.shapes import Mesh
+from edmp.geometry.mesh_cache import MeshCache
+from edmp.geometry.shapes import Mesh
 from edmp.validate.pieces import Convex, Polytope, convex_polytope
 
 Array = NDArray[np.float64]

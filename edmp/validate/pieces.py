@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import ConvexHull, HalfspaceIntersection, QhullError
 
-from edmp.robots.errors import InvalidInputError
-from edmp.scenes.shapes import Box, Capsule, Cylinder, Shape, Sphere
+from edmp.errors import InvalidInputError
+from edmp.geometry.shapes import Box, Capsule, Cylinder, Shape, Sphere
 
 Array = NDArray[np.float64]
 

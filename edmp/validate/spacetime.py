@@ -15,10 +15,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from edmp.errors import InvalidInputError
+from edmp.geometry.poses import finite_vector
 from edmp.ranges import Range
-from edmp.robots.errors import InvalidInputError
 from edmp.robots.robot import Robot
-from edmp.scenes.poses import finite_vector
 from edmp.scenes.scene import Obstacle, Scene
 from edmp.trajectory import Trajectory
 from edmp.validate.bodies import Arm, World

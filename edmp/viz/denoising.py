@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edmp.outfile import check_writable, written_whole
-from edmp.robots.arguments import checked
-from edmp.robots.errors import InvalidInputError
+from edmp.arguments import checked
+from edmp.errors import InvalidInputError
+from edmp.files.writing import check_writable, written_whole
 from edmp.trace import Batch, Trace, load_trace
 from edmp.viz.models import placed
 from edmp.viz.movie import HOLD, MOVIES, Clip, Progress, write_movie

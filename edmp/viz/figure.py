@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edmp.outfile import check_writable, written_whole
-from edmp.robots.arguments import checked
-from edmp.robots.errors import InvalidInputError
+from edmp.arguments import checked
+from edmp.errors import InvalidInputError
+from edmp.files.writing import check_writable, written_whole
 from edmp.viz.raster import depth_of
 from edmp.viz.renderers import renderer_by_name
 from edmp.viz.setting import takes_setting

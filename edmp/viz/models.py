@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edmp.errors import EdmpError, UnknownNameError, unknown_name
+from edmp.geometry.mesh_files import unit_of
+from edmp.geometry.shapes import Box, Sphere
 from edmp.robots.description import built_in_robots, entry_numbers, entry_pose, read_built_in
-from edmp.robots.errors import EdmpError, UnknownNameError, unknown_name
-from edmp.robots.mesh_files import unit_of
 from edmp.robots.mesh_paths import resolve
-from edmp.robots.robot import Link, Robot
+from edmp.robots.parts import Link
+from edmp.robots.robot import Robot
 from edmp.robots.sources import load_source
-from edmp.scenes.shapes import Box, Sphere
 from edmp.viz.surfaces import Color, Surface, body_poses, corner_normals, hull_faces, moved, triangles_of
 
 Array = NDArray[np.float64]

@@ -13,10 +13,10 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
-from edmp.outfile import check_writable, written_whole
+from edmp.arguments import checked
+from edmp.errors import InvalidInputError, MissingDependencyError
+from edmp.files.writing import check_writable, written_whole
 from edmp.ranges import Range, check_fields
-from edmp.robots.arguments import checked
-from edmp.robots.errors import InvalidInputError, MissingDependencyError
 from edmp.viz.renderers import renderer_by_name
 from edmp.viz.setting import takes_setting
 from edmp.viz.shot import Renderer

@@ -7,9 +7,10 @@ import dataclasses
 import numpy as np
 from numpy.typing import NDArray
 
+from edmp.geometry.poses import apply
 from edmp.robots.attachment import shape_points
-from edmp.robots.robot import Joint, Limits, Link, Robot
-from edmp.robots.transforms import apply
+from edmp.robots.parts import Joint, Limits, Link
+from edmp.robots.robot import Robot
 from edmp.scenes.scene import Obstacle
 from edmp.trajectory import Trajectory
 

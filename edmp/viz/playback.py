@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edmp.robots.errors import InvalidInputError, unknown_name
+from edmp.errors import InvalidInputError, unknown_name
 from edmp.viz.subject import Subject
 
 Array = NDArray[np.float64]

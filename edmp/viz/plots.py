@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from edmp.outfile import check_writable, written_whole
+from edmp.arguments import checked
+from edmp.errors import InvalidInputError
+from edmp.files.writing import check_writable, written_whole
+from edmp.geometry.shapes import Mesh
 from edmp.result import Solution
-from edmp.robots.arguments import checked
-from edmp.robots.errors import InvalidInputError
-from edmp.robots.robot import Limits, Robot
+from edmp.robots.parts import Limits
+from edmp.robots.robot import Robot
 from edmp.scenes.scene import Obstacle, Scene
-from edmp.scenes.shapes import Mesh
 from edmp.trace import Batch, Trace, load_trace
 from edmp.trajectory import Trajectory
 from edmp.viz.setting import takes_setting
@@ -134,7 +135,7 @@ def _distance(obstacle: Obstacle, p_W: Tensor) -> Tensor:
     """(n, points) signed distance [m]."""
     import torch
 
-    from edmp.scenes.distance import signed_distance
+    from edmp.geometry.distance import signed_distance
 
     X_OW = torch.as_tensor(np.linalg.inv(obstacle.X_WO)).to(p_W)
     return signed_distance(obstacle.shape, p_W @ X_OW[:3, :3].T + X_OW[:3, 3])

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 
-from edmp.robots.errors import MissingDependencyError, unknown_name
+from edmp.errors import MissingDependencyError, unknown_name
 from edmp.viz.raster import NumpyRenderer
 from edmp.viz.shot import Renderer
 

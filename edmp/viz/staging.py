@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edmp.robots.errors import unknown_name
+from edmp.errors import unknown_name
+from edmp.geometry.shapes import Box
 from edmp.robots.robot import Robot
 from edmp.scenes.scene import Scene
-from edmp.scenes.shapes import Box
 from edmp.viz.camera import Box3, Camera, best_direction, direction, fitted
 from edmp.viz.models import CARRIED, Part, placed, robot_parts
 from edmp.viz.shot import Body, Layer, Shot

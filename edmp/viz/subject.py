@@ -13,17 +13,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from edmp.arguments import checked, checked_but
+from edmp.errors import FileFormatError, InvalidInputError
+from edmp.files.yaml_nodes import YamlNode
 from edmp.planfile import PlanFile, load_plan
 from edmp.problem import PoseGoal, Problem, load_example, load_problem, load_setting
 from edmp.result import PlanResult, Solution, Status
 from edmp.robots import load_robot
-from edmp.robots.arguments import checked, checked_but
-from edmp.robots.errors import FileFormatError, InvalidInputError
 from edmp.robots.robot import Robot
 from edmp.scenes.files import open_scene
 from edmp.scenes.native import is_native, parse_scene_file
 from edmp.scenes.scene import Scene
-from edmp.scenes.yaml_nodes import YamlNode
 from edmp.trajectory import Trajectory
 
 Array = NDArray[np.float64]

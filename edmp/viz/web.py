@@ -25,9 +25,9 @@ from typing import Any
 
 import numpy as np
 
-from edmp.outfile import check_writable, written_whole
-from edmp.robots.arguments import checked
-from edmp.robots.errors import EdmpError, InvalidInputError
+from edmp.arguments import checked
+from edmp.errors import EdmpError, InvalidInputError
+from edmp.files.writing import check_writable, written_whole
 from edmp.viz.setting import takes_setting
 from edmp.viz.staging import Stage
 from edmp.viz.subject import Subject, Viewable, subject_of

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edmp.robots.robot import Link
+from edmp.robots.parts import Link
 from edmp.trajectory import Trajectory
 from edmp.viz.models import robot_parts
 from edmp.viz.staging import BOXES, FAULT, FIELD_OF_VIEW, GOAL, PATH, SPHERES, START, SWEPT, Stage

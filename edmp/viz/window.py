@@ -12,8 +12,8 @@ import threading
 import traceback
 from pathlib import Path
 
-from edmp.robots.arguments import checked
-from edmp.robots.errors import EdmpError, MissingDependencyError
+from edmp.arguments import checked
+from edmp.errors import EdmpError, MissingDependencyError
 from edmp.viz.models import robot_parts
 from edmp.viz.renderers import advice
 from edmp.viz.setting import takes_setting

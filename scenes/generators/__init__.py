@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from edmp.robots.errors import unknown_name
+from edmp.errors import unknown_name
 from edmp.scenes.generators.base import Builder, GeneratedScene, TaskRegion
 from edmp.scenes.generators.clutter import clutter
 from edmp.scenes.generators.containers import bins, box, cage

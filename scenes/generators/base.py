@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from edmp.scenes.poses import pose_yaw
+from edmp.geometry.poses import pose_yaw
+from edmp.geometry.shapes import Box, Capsule, Cylinder, Shape, Sphere
 from edmp.scenes.scene import Obstacle, Scene
-from edmp.scenes.shapes import Box, Capsule, Cylinder, Shape, Sphere
 
 Array = NDArray[np.float64]
 Range = tuple[float, float]

@@ -7,10 +7,10 @@ import math
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from edmp.geometry.poses import pose_yaw
+from edmp.geometry.shapes import Box, Capsule, Cylinder, Shape, Sphere
 from edmp.scenes.generators.base import ANY, Builder
 from edmp.scenes.generators.objects import grasp_from_side
-from edmp.scenes.poses import pose_yaw
-from edmp.scenes.shapes import Box, Capsule, Cylinder, Shape, Sphere
 
 
 def clutter(rng: np.random.Generator) -> Builder:

@@ -7,10 +7,10 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from edmp.geometry.poses import pose_yaw
+from edmp.geometry.shapes import Box
 from edmp.scenes.generators.base import ANY, FLAT, UPRIGHT, Builder, around
 from edmp.scenes.generators.objects import Surface, above_surface, grasp_from_side, grasp_from_top, thing
-from edmp.scenes.poses import pose_yaw
-from edmp.scenes.shapes import Box
 
 Array = NDArray[np.float64]
 

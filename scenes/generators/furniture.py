@@ -8,9 +8,9 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from edmp.geometry.poses import pose_yaw
 from edmp.scenes.generators.base import DOWN, FLAT, UPRIGHT, Builder, around, half_extents
 from edmp.scenes.generators.objects import Surface, grasp_from_side, thing
-from edmp.scenes.poses import pose_yaw
 
 Array = NDArray[np.float64]
 Cell = tuple[float, float, float, float]  # y low, y high, z low, z high

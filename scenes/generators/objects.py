@@ -7,9 +7,9 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from edmp.geometry.poses import pose_yaw
+from edmp.geometry.shapes import Box, Cylinder, Shape
 from edmp.scenes.generators.base import ANY, DOWN, FLAT, UPRIGHT, Builder, Range, half_extents
-from edmp.scenes.poses import pose_yaw
-from edmp.scenes.shapes import Box, Cylinder, Shape
 
 Array = NDArray[np.float64]
 

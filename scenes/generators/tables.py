@@ -6,10 +6,10 @@ import math
 
 import numpy as np
 
+from edmp.geometry.poses import pose_yaw
+from edmp.geometry.shapes import Box, Cylinder, Shape
 from edmp.scenes.generators.base import Builder, around
 from edmp.scenes.generators.objects import Surface, above_surface, grasp_from_side, grasp_from_top, thing
-from edmp.scenes.poses import pose_yaw
-from edmp.scenes.shapes import Box, Cylinder, Shape
 
 
 def tabletop(rng: np.random.Generator) -> Builder:

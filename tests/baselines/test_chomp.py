@@ -11,10 +11,10 @@ from waypoint_cases import GOAL, START, behind_a_wall, over_the_box, task
 from edmp.baselines import Task
 from edmp.baselines.chomp import Chomp, ChompSettings, project_on_limits
 from edmp.baselines.waypoints import SmoothnessMetric, straight_line
+from edmp.errors import InvalidInputError
 from edmp.problem import load_example
 from edmp.result import Status
 from edmp.robots import load_robot
-from edmp.robots.errors import InvalidInputError
 from edmp.scenes import Scene
 from edmp.validate import Judge
 

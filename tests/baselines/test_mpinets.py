@@ -25,13 +25,13 @@ from edmp.baselines.mpinets.weights import (
     load_weights,
     own_name,
 )
+from edmp.errors import FileFormatError, InvalidInputError
+from edmp.geometry.distance import signed_distance
 from edmp.prior.checkpoint import save_prior
 from edmp.result import Status
 from edmp.robots import load_robot
-from edmp.robots.errors import FileFormatError, InvalidInputError
 from edmp.robots.kinematics import body_poses, tool_pose
 from edmp.scenes import Box, Capsule, Cylinder, Mesh, Scene, Sphere
-from edmp.scenes.distance import signed_distance
 from edmp.scenes.surface import sample_scene, sample_surface, surface_area
 
 TINY = MpinetsConfig(

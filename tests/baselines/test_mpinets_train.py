@@ -22,9 +22,9 @@ from edmp.cli import main
 from edmp.data.export import CHECKPOINT_NAME
 from edmp.data.generate import GenerateSettings, scene_source
 from edmp.data.train import TrainSettings
+from edmp.errors import EdmpError, InvalidInputError
 from edmp.prior.spline import Spline
 from edmp.robots import load_robot
-from edmp.robots.errors import EdmpError, InvalidInputError
 from edmp.scenes import Box, Capsule, Cylinder, Scene, Sphere
 from edmp.scenes.distance import scene_distance
 from edmp.scenes.generators import generate

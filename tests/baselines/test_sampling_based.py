@@ -21,9 +21,9 @@ from edmp.baselines.sampling_based import (
     RrtConnectSettings,
 )
 from edmp.collision.free import edges_free, free
+from edmp.errors import InvalidInputError, MissingDependencyError, UnknownNameError
 from edmp.result import Status
 from edmp.robots import load_robot
-from edmp.robots.errors import InvalidInputError, MissingDependencyError, UnknownNameError
 from edmp.scenes import Box, Scene
 from edmp.validate import Judge
 

@@ -8,9 +8,9 @@ from waypoint_cases import GOAL, START, behind_a_wall, over_the_box, task
 
 from edmp.baselines.stomp import Stomp, StompSettings, noise_factor, probabilities, smoothing_matrix
 from edmp.baselines.waypoints import SmoothnessMetric
+from edmp.errors import InvalidInputError
 from edmp.problem import load_example
 from edmp.result import Status
-from edmp.robots.errors import InvalidInputError
 from edmp.validate import Judge
 
 METRIC = SmoothnessMetric(30, 2)

@@ -17,14 +17,13 @@ from waypoint_cases import GOAL, START, TABLE, over_the_box, task
 
 from edmp.baselines import Task
 from edmp.baselines.vamp import BASES, Vamp, VampSettings
+from edmp.errors import InvalidInputError, MissingDependencyError, UnknownNameError
+from edmp.geometry.poses import pose_rpy, rotation_from_rpy
 from edmp.problem import MOVEIT_BASES
 from edmp.result import Status
 from edmp.robots import load_robot
-from edmp.robots.errors import InvalidInputError, MissingDependencyError, UnknownNameError
 from edmp.robots.kinematics import body_poses
-from edmp.robots.transforms import rotation_from_rpy
 from edmp.scenes import Box, Capsule, Cylinder, Mesh, Obstacle, Scene, Sphere
-from edmp.scenes.poses import pose_rpy
 from edmp.validate import Judge
 
 

@@ -13,7 +13,7 @@ import edmp
 from edmp.bench import make_planner, parse_specs
 from edmp.bench.ablation import ABLATION, DEFAULT, HEADINGS, Variant, cells, effects, questions, variants_of
 from edmp.bench.planners import row
-from edmp.robots.errors import InvalidInputError, UnknownNameError
+from edmp.errors import InvalidInputError, UnknownNameError
 
 
 @pytest.mark.parametrize("variant", ABLATION, ids=lambda variant: variant.spec)

@@ -12,7 +12,7 @@ from report_cases import line, read, write
 
 from edmp.bench import find_problems, read_records
 from edmp.bench.compare import BASELINE_KEYS, CompareSettings, compare, describe, write_baseline
-from edmp.robots.errors import InvalidInputError, UnknownNameError
+from edmp.errors import InvalidInputError, UnknownNameError
 
 STRICT = CompareSettings()
 

@@ -11,11 +11,11 @@ from plan_cases import straight
 import edmp
 from edmp.baselines import Claim
 from edmp.bench.examine import examine, nearly_reaches, reaches
+from edmp.geometry.poses import quaternion_of
 from edmp.problem import PoseGoal, Problem, load_example
 from edmp.result import PlanResult, Status
 from edmp.robots import tool_pose
 from edmp.scenes import Scene
-from edmp.scenes.poses import quaternion_of
 from edmp.trajectory import path_length
 from edmp.validate.timed import timing_fault
 

@@ -7,8 +7,8 @@ import pytest
 
 import edmp
 from edmp.bench.executed import NO_PLAN, ExecuteSettings, execute_problem, read_rows, summarise_rows
+from edmp.errors import FileFormatError
 from edmp.problem import load_example
-from edmp.robots.errors import FileFormatError
 
 
 def row(name, outcome="REACHED", **other):

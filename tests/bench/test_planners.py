@@ -19,12 +19,12 @@ from edmp.bench.examine import goals_of, reaches
 from edmp.bench.planners import EdmpPlanner, row
 from edmp.bench.records import ERROR, REFUTED
 from edmp.bench.worker import Job, Solver
+from edmp.errors import InvalidInputError, MissingDependencyError, UnknownNameError
 from edmp.planner import PlannerSettings
 from edmp.prior.checkpoint import Card, save_prior
 from edmp.problem import load_example, save_problem
 from edmp.result import Status
 from edmp.robots import load_robot
-from edmp.robots.errors import InvalidInputError, MissingDependencyError, UnknownNameError
 from edmp.validate import Judge
 
 

@@ -12,15 +12,14 @@ import pytest
 import torch
 
 from edmp.bench import find_problems
+from edmp.errors import FileFormatError, InvalidInputError, UnknownNameError
+from edmp.files.plain_pickle import load_plain
+from edmp.geometry.poses import pose, quaternion_of, rotation_from_rpy
 from edmp.problem import PoseGoal
 from edmp.robots import load_robot, tool_pose
-from edmp.robots.errors import FileFormatError, InvalidInputError, UnknownNameError
-from edmp.robots.transforms import pose, rotation_from_rpy
 from edmp.scenes import Box, Cylinder, Sphere
 from edmp.scenes.franka_tasks import tool_pose_of
 from edmp.scenes.mpinets_hdf5 import read_expert_paths
-from edmp.scenes.plain_pickle import load_plain
-from edmp.scenes.poses import quaternion_of
 
 # From the flange to the frame in which Motion Policy Networks' targets are given, as its URDF has it.
 FLANGE_TO_RIGHT_GRIPPER = pose((0, 0, 0.1), rotation_from_rpy((0, 0, 2.35619449019)))

@@ -12,7 +12,7 @@ from edmp.bench.records import Writer
 from edmp.bench.report.build import write_report
 from edmp.bench.report.sources import load
 from edmp.bench.runner import refuse_mixture
-from edmp.robots.errors import EdmpWarning, FileFormatError, InvalidInputError
+from edmp.errors import EdmpWarning, FileFormatError, InvalidInputError
 
 OLD = {
     "set": "a", "index": 1, "planner": "edmp", "robot": "panda", "seed": 0, "version": "0.1.0", "solved": True,

@@ -14,9 +14,9 @@ from edmp.bench import find_problems
 from edmp.bench.planners import PlannerSpec
 from edmp.bench.records import Record, Writer, blank_record
 from edmp.bench.rejudge import rejudge, with_mesh_hulls
+from edmp.errors import MissingDependencyError
 from edmp.problem import load_example
 from edmp.robots import load_robot
-from edmp.robots.errors import MissingDependencyError
 
 
 @pytest.fixture

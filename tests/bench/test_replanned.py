@@ -7,9 +7,9 @@ import pytest
 
 from edmp.bench.replanned import ReplanBenchSettings, replan_crossings, summarise_replans
 from edmp.cli.main import main
+from edmp.errors import InvalidInputError
 from edmp.execution.crossing import CrossingSettings, make_crossing
 from edmp.robots import load_robot
-from edmp.robots.errors import InvalidInputError
 from edmp.timing import retime_waypoints
 from edmp.validate.spacetime import first_encounter
 

@@ -31,7 +31,7 @@ from edmp.bench.statistics import (
     split_seeds,
     wilson,
 )
-from edmp.robots.errors import InvalidInputError, UnknownNameError
+from edmp.errors import InvalidInputError, UnknownNameError
 
 # --- statistics ------------------------------------------------------------------------------------------------------
 

@@ -15,9 +15,9 @@ from edmp.bench import find_problems
 from edmp.bench.expert import END_CLEARANCE, NEUTRAL, TASK, WORTH_PLANNING, kind_of, make_problem, scene_seed
 from edmp.bench.suites import MakeSettings, in_proportion, make, missing, suite
 from edmp.data.generate import BENCHMARK_SEED_BASE, GenerateSettings
+from edmp.errors import InvalidInputError, UnknownNameError
 from edmp.problem import PoseGoal
 from edmp.robots import load_robot, tool_pose
-from edmp.robots.errors import InvalidInputError, UnknownNameError
 from edmp.scenes.generators import FAMILIES
 from edmp.trajectory import path_length
 from edmp.validate import Judge

@@ -14,13 +14,13 @@ import torch
 
 import edmp.execution.prepared as prepared
 from edmp.cli import main
+from edmp.errors import InvalidInputError
 from edmp.execution import Outcome, execute, prepare
 from edmp.execution.recording_file import load_recording
 from edmp.planfile import load_plan, load_result, save_plan
 from edmp.problem import Problem
 from edmp.result import PlanResult, Solution, Stage, Stats, Status
 from edmp.robots import load_robot
-from edmp.robots.errors import InvalidInputError
 from edmp.robots.kinematics import body_poses
 from edmp.scenes import Box, Scene
 from edmp.timing import retime_waypoints

@@ -29,7 +29,7 @@ from edmp.costs import (
     make_cost,
     register_cost,
 )
-from edmp.robots.errors import InvalidInputError, UnknownNameError
+from edmp.errors import InvalidInputError, UnknownNameError
 from edmp.scenes import Scene
 
 MIXED = Ensemble(

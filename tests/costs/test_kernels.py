@@ -15,7 +15,7 @@ from edmp.collision.launch import launch_rows
 from edmp.costs import IntersectionVolume, Margins, SelfCollision, SphereClearance, SweptVolume, World
 from edmp.robots import Link, LinkBox, Motion, Robot
 from edmp.scenes import Box, Capsule, Cylinder, Scene, Sphere
-from edmp.scenes.warp_start import wp
+from edmp.warp_start import wp
 
 
 def with_links(panda: Robot, links: tuple[Link, ...]) -> Robot:

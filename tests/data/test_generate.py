@@ -20,9 +20,9 @@ from safetensors.numpy import load_file
 import edmp.data.generate as module
 from edmp.data.generate import BENCHMARK_SEED_BASE, GenerateSettings, generate, shard_files
 from edmp.data.task_poses import descend_to_poses
+from edmp.errors import EdmpError, FileFormatError, InvalidInputError
 from edmp.prior.spline import Spline
 from edmp.robots import load_robot
-from edmp.robots.errors import EdmpError, FileFormatError, InvalidInputError
 from edmp.scenes.generators import generate as generate_scene
 from edmp.validate.dense import dense_collisions
 

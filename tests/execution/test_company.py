@@ -5,11 +5,11 @@ import time
 
 import pytest
 
+from edmp.errors import InvalidInputError
 from edmp.execution.company import Duty, Threads, Turns, company_of
 from edmp.execution.driver import Command
 from edmp.execution.kinematic import KinematicArm
 from edmp.robots import load_robot
-from edmp.robots.errors import InvalidInputError
 
 PERIOD = 0.01
 

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from edmp.cli import main
+from edmp.errors import InvalidInputError, UnknownNameError
 from edmp.execution import DriverError, ExecutionSettings, Fault, MonitorSettings, Outcome, run
 from edmp.execution.driver import ArmState, Command
 from edmp.execution.drivers import drake_lcm, driver_class, make_driver, streamed
@@ -29,7 +30,6 @@ from edmp.problem import Problem
 from edmp.result import PlanResult, Solution, Stats
 from edmp.result import Status as PlanStatus
 from edmp.robots import load_robot
-from edmp.robots.errors import InvalidInputError, UnknownNameError
 from edmp.scenes import Scene
 from edmp.timing import retime_waypoints
 

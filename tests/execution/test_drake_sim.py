@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 import torch
 
+from edmp.errors import EdmpError, InvalidInputError, UnknownNameError
 from edmp.execution import DriverError, ExecutionSettings, Fault, Outcome, run, summarise
 from edmp.execution.driver import Command
 from edmp.execution.drivers import DRIVERS, driver_options, make_driver
 from edmp.execution.drivers.drake_plant import make_model
 from edmp.execution.drivers.drake_sim import DrakeArm, DrakeSimSettings
+from edmp.geometry.shapes import Box, Capsule, Cylinder, Mesh, Sphere
 from edmp.robots import load_robot
-from edmp.robots.errors import EdmpError, InvalidInputError, UnknownNameError
 from edmp.robots.inertia import link_inertia
 from edmp.robots.kinematics import body_poses
 from edmp.scenes.scene import Scene
-from edmp.scenes.shapes import Box, Capsule, Cylinder, Mesh, Sphere
 from edmp.timing import retime_waypoints
 from edmp.validate import Judge
 

@@ -5,11 +5,11 @@ import dataclasses
 import numpy as np
 import pytest
 
+from edmp.errors import InvalidInputError
 from edmp.execution import ExecutionSettings, run, summarise
 from edmp.execution.drivers.drake_sim import DrakeArm
 from edmp.execution.effort import effort_limit
 from edmp.robots import load_robot
-from edmp.robots.errors import InvalidInputError
 from edmp.timing import retime_waypoints
 
 

@@ -13,12 +13,12 @@ import time
 import numpy as np
 import pytest
 
+from edmp.errors import InvalidInputError, MissingDependencyError, UnknownNameError
 from edmp.execution import DriverError, ExecutionSettings, Fault, MonitorSettings, Outcome, run, summarise
 from edmp.execution.driver import Command
 from edmp.execution.drivers import driver_class, driver_options, make_driver
 from edmp.execution.drivers.franka_fr3 import unlike_arm
 from edmp.robots import load_robot
-from edmp.robots.errors import InvalidInputError, MissingDependencyError, UnknownNameError
 from edmp.timing import retime_waypoints
 
 SERVER = """

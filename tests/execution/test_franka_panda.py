@@ -8,11 +8,11 @@ import types
 import numpy as np
 import pytest
 
+from edmp.errors import InvalidInputError, MissingDependencyError
 from edmp.execution import DriverError, ExecutionSettings, MonitorSettings, Outcome, run
 from edmp.execution.driver import Command
 from edmp.execution.drivers import driver_class, make_driver
 from edmp.robots import load_robot
-from edmp.robots.errors import InvalidInputError, MissingDependencyError
 from edmp.timing import retime_waypoints
 
 PATIENT = ExecutionSettings(monitor=MonitorSettings(lateness=5.0, state_age=5.0))

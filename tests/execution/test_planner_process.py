@@ -7,9 +7,9 @@ import time
 import numpy as np
 import pytest
 
+from edmp.errors import EdmpError, InvalidInputError
 from edmp.execution.planner_process import PlannerProcess
 from edmp.result import Status
-from edmp.robots.errors import EdmpError, InvalidInputError
 from edmp.scenes import Box, Scene
 
 

@@ -6,10 +6,10 @@ import json
 import numpy as np
 import pytest
 
+from edmp.errors import FileFormatError, InvalidInputError
 from edmp.execution import Recording, summarise
 from edmp.execution.recording import measured_motion
 from edmp.execution.recording_file import RecordingFile, load_recording, save_recording
-from edmp.robots.errors import FileFormatError, InvalidInputError
 
 NAMES = ("one", "two")
 

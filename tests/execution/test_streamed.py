@@ -6,11 +6,11 @@ import time
 import numpy as np
 import pytest
 
+from edmp.errors import InvalidInputError
 from edmp.execution import DriverError
 from edmp.execution.driver import ArmState, Command
 from edmp.execution.drivers.streamed import StreamedArm, slow_down
 from edmp.robots import load_robot
-from edmp.robots.errors import InvalidInputError
 
 
 @pytest.fixture(scope="module")

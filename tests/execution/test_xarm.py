@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from xarm_controller import XArmController
 
+from edmp.errors import InvalidInputError, MissingDependencyError
 from edmp.execution import DriverError, ExecutionSettings, MonitorSettings, Outcome, run
 from edmp.execution.driver import Command
 from edmp.execution.drivers import driver_class, make_driver
 from edmp.robots import load_robot
-from edmp.robots.errors import InvalidInputError, MissingDependencyError
 from edmp.timing import retime_waypoints
 
 START = np.array([0.0, -0.785, 0.0, -0.10, 0.0, 1.571, 0.785])

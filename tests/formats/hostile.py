@@ -205,10 +205,10 @@ def _write_problem(path: Path) -> None:
 def _write_moveit_scene(path: Path) -> None:
     from plan_cases import TETRAHEDRON
 
+    from edmp.geometry.poses import pose_rpy
     from edmp.scenes import Box, Cylinder, Scene, Sphere
     from edmp.scenes.moveit import MoveItScene
     from edmp.scenes.moveit_write import save_moveit_scene
-    from edmp.scenes.poses import pose_rpy
 
     scene = Scene.of(
         {
@@ -320,7 +320,7 @@ def _write_mesh(path: Path) -> None:
 
 
 def _read_mesh(path: Path) -> None:
-    from edmp.robots.mesh_files import load_mesh
+    from edmp.geometry.mesh_files import load_mesh
     from edmp.scenes import load_scene
 
     scene = path.with_name("scene.yaml")
@@ -403,7 +403,7 @@ def _write_best_known(path: Path) -> None:
 
 def _each(*reads: Callable[[], object]) -> None:
     """All of them, whatever the others raise, as long as it is an error of edmp."""
-    from edmp.robots.errors import EdmpError
+    from edmp.errors import EdmpError
 
     refused = None
     for read in reads:
@@ -574,7 +574,7 @@ def attack(name: str, count: int) -> dict[str, Any]:
     Raises:
         EdmpError: the seed itself is refused.
     """
-    from edmp.robots.errors import EdmpError
+    from edmp.errors import EdmpError
 
     kind, failures, refused, begin = FORMATS[name], [], 0, time.monotonic()
     with tempfile.TemporaryDirectory() as folder:

@@ -14,10 +14,10 @@ import torch
 
 import edmp
 from edmp.costs import Cost, Ensemble, GoalPose, Margins, Member, Smoothness, Term, World
+from edmp.errors import InvalidInputError, UnknownNameError
 from edmp.planner import Planner, PlannerSettings
 from edmp.problem import Problem
 from edmp.robots import Motion
-from edmp.robots.errors import InvalidInputError, UnknownNameError
 from edmp.scenes import Box, Scene
 
 ROOT = Path(__file__).parents[2]

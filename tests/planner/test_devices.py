@@ -12,10 +12,10 @@ from torch import Tensor
 import edmp
 from edmp.baselines.edmp_paper.ddpm import DdpmPrior
 from edmp.baselines.edmp_paper.unet import UnetConfig, UnetNetwork
+from edmp.errors import InvalidInputError
 from edmp.planner import Planner
 from edmp.prior import Context, ProcessPrior
 from edmp.robots import load_robot
-from edmp.robots.errors import InvalidInputError
 from edmp.scenes import Box, Scene
 
 HOME = (0.0, -0.785, 0.0, -2.356, 0.0, 1.571, 0.785)

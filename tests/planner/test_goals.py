@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
+from edmp.errors import InvalidInputError
+from edmp.geometry.poses import quaternion_of
 from edmp.planner.goals import Query, resolve
 from edmp.problem import PoseGoal
 from edmp.robots import load_robot, tool_pose
 from edmp.robots.configuration import configuration
-from edmp.robots.errors import InvalidInputError
 from edmp.scenes import Scene
-from edmp.scenes.poses import quaternion_of
 from edmp.validate import Judge
 
 HOME = [0.0, -0.785, 0.0, -2.356, 0.0, 1.571, 0.785]

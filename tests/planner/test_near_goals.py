@@ -10,15 +10,15 @@ import torch
 from scipy.spatial.transform import Rotation
 
 import edmp
+from edmp.errors import InvalidInputError
 from edmp.execution.executor import refuse
+from edmp.geometry.poses import quaternion_of
 from edmp.planner import Planner
 from edmp.problem import PoseGoal, Problem
 from edmp.result import Status
 from edmp.robots import load_robot, solve_ik, tool_pose
-from edmp.robots.errors import InvalidInputError
 from edmp.robots.robot import Robot
 from edmp.scenes import Box, Scene
-from edmp.scenes.poses import quaternion_of
 from edmp.validate import Judge
 
 BLOCKS = Scene.of({

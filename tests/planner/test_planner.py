@@ -11,12 +11,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import edmp
+from edmp.errors import InvalidInputError, UnknownNameError
 from edmp.planner import FIRST_LOOK, Planner, PlannerSettings
 from edmp.planner.certify import differ
 from edmp.problem import PoseGoal, load_example, load_problem
 from edmp.result import Stage, Status
 from edmp.robots import load_robot
-from edmp.robots.errors import InvalidInputError, UnknownNameError
 from edmp.scenes import Box, Scene
 from edmp.scenes.generators import FAMILIES, generate
 from edmp.validate import Judge

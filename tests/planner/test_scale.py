@@ -7,12 +7,12 @@ import pytest
 import trimesh
 
 import edmp
+from edmp.geometry.mesh_cache import MeshCache
+from edmp.geometry.shapes import Box, Capsule, Cylinder, Mesh, Sphere
 from edmp.planner import planner as planner_module
 from edmp.result import Status
 from edmp.robots import load_robot
-from edmp.scenes.mesh_cache import MeshCache
 from edmp.scenes.scene import Obstacle, Scene
-from edmp.scenes.shapes import Box, Capsule, Cylinder, Mesh, Sphere
 from edmp.validate import Judge, bodies, meshes
 
 HOME = np.array([0.0, -0.785, 0.0, -2.356, 0.0, 1.571, 0.785])

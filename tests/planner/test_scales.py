@@ -11,10 +11,10 @@ import pytest
 
 import edmp
 from edmp.cli import main
+from edmp.errors import FileFormatError, InvalidInputError
 from edmp.planner import Planner, record_plan
 from edmp.problem import load_problem, save_problem
 from edmp.robots import load_robot
-from edmp.robots.errors import FileFormatError, InvalidInputError
 from edmp.scenes.moveit_request import MoveItRequest
 from edmp.scenes.moveit_write import save_moveit_request, save_moveit_scene
 

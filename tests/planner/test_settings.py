@@ -8,10 +8,10 @@ import re
 import numpy as np
 import pytest
 
+from edmp.errors import InvalidInputError
 from edmp.guidance import GuidanceSettings
 from edmp.planner import PlannerSettings
 from edmp.planner.settings import _RANGES, _ROUND, Round
-from edmp.robots.errors import InvalidInputError
 
 
 @pytest.mark.parametrize(

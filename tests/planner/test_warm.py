@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import edmp
+from edmp.errors import InvalidInputError
 from edmp.planner import WARM_START, Planner, PlannerSettings
 from edmp.result import Status
-from edmp.robots.errors import InvalidInputError
 from edmp.scenes import Box, Scene
 from edmp.scenes.scene import Obstacle
 from edmp.validate import Judge

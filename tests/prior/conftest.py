@@ -11,7 +11,8 @@ import safetensors.torch
 import torch
 
 from edmp.prior import ProcessPrior
-from edmp.robots.robot import Joint, Limits, Robot, ToolFrame
+from edmp.robots.parts import Joint, Limits, ToolFrame
+from edmp.robots.robot import Robot
 
 LOWER = np.array([-2.9, -1.76, -2.9, -3.07, -2.9, -0.02, -2.9])
 UPPER = np.array([2.9, 1.76, 2.9, -0.07, 2.9, 3.75, 2.9])

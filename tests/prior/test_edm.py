@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
+from edmp.errors import InvalidInputError, UnknownNameError
 from edmp.prior.edm import SAMPLERS, Churn, karras_sigmas, sample_heun, sampler, scalings
-from edmp.robots.errors import InvalidInputError, UnknownNameError
 
 
 def test_preconditioning_identities():

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
+from edmp.errors import InvalidInputError
 from edmp.prior.base import Context
 from edmp.prior.edm import karras_sigmas, sample_dpmpp_2m, scalings
 from edmp.prior.mlp import MlpConfig, MlpNetwork, MlpPrior
-from edmp.robots.errors import InvalidInputError
 
 SMALL = MlpConfig(width=32, depth=2, cond_width=16)
 

@@ -10,12 +10,12 @@ import torch
 
 from edmp.baselines.edmp_paper.ddpm import DdpmPrior
 from edmp.baselines.edmp_paper.unet import UnetConfig, UnetNetwork
+from edmp.errors import FileFormatError, InvalidInputError, UnknownNameError
 from edmp.prior import checkpoint
 from edmp.prior.base import Context
 from edmp.prior.checkpoint import Card, default_prior, load_network, load_prior, prior_info, read_card, save_prior
 from edmp.prior.mlp import MlpConfig, MlpNetwork, MlpPrior
 from edmp.prior.process import ProcessPrior
-from edmp.robots.errors import FileFormatError, InvalidInputError, UnknownNameError
 
 CONFIG = MlpConfig(width=128, depth=1, cond_width=16)
 
@@ -183,17 +183,3 @@ def test_default_prior_falls_back_with_one_notice(tmp_path, robot, make_robot, m
             assert isinstance(default_prior(make_robot("unheard-of", dof=6)), ProcessPrior)
     assert len(caplog.records) == 1
     assert "unheard-of" in caplog.text
-
-
-def test_a_failed_write_leaves_the_old_file(tmp_path):
-    path = tmp_path / "file"
-    path.write_text("old")
-
-    def fail(temporary):
-        temporary.write_text("half")
-        raise RuntimeError
-
-    with pytest.raises(RuntimeError):
-        checkpoint.write_atomically(path, fail)
-    assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from edmp.errors import InvalidInputError
 from edmp.prior import ProcessPrior, ProcessSettings
 from edmp.prior.base import Context
 from edmp.prior.edm import karras_sigmas, sample_dpmpp_2m
-from edmp.robots.errors import InvalidInputError
 
 
 def double(prior):

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from scipy.integrate import quad_vec
 from scipy.interpolate import BSpline
 
+from edmp.errors import InvalidInputError
 from edmp.prior.spline import Spline, resample_polyline
-from edmp.robots.errors import InvalidInputError
 
 SPLINE = Spline()
 

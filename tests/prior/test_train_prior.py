@@ -13,10 +13,10 @@ import torch
 from edmp.data.export import CHECKPOINT_NAME, export_prior
 from edmp.data.train import TrainSettings, train
 from edmp.data.training_set import TrainingSet, is_validation
+from edmp.errors import EdmpError, FileFormatError, InvalidInputError, UnknownNameError
 from edmp.prior.base import Context
 from edmp.prior.checkpoint import load_prior, read_card, read_tensors
 from edmp.prior.edm import karras_sigmas, sample_dpmpp_2m
-from edmp.robots.errors import EdmpError, FileFormatError, InvalidInputError, UnknownNameError
 
 TINY = {"width": 64, "depth": 2, "cond_width": 32}
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from edmp.errors import EdmpError
 from edmp.robots import Robot, load_robot
-from edmp.robots.errors import EdmpError
 from edmp.robots.mesh_paths import resolve
 
 DATA = "package://example-robot-data/robots/"

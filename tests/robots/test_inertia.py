@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import yaml
 
+from edmp.errors import FileFormatError
 from edmp.robots import load_robot, save_robot
 from edmp.robots.description import robot_from_document
 from edmp.robots.description_writer import departs_from_built_in, document_of, format_document
-from edmp.robots.errors import FileFormatError
 from edmp.robots.inertia import DENSITY, link_inertia
-from edmp.robots.robot import Limits, Link
+from edmp.robots.parts import Limits, Link
 from edmp.robots.urdf import urdf_document
 
 BOX = np.array([[x, y, z] for x in (0, 0.2) for y in (0, 0.1) for z in (0, 0.4)])

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from scipy.spatial import ConvexHull
 
+from edmp.errors import InvalidInputError, UnknownNameError
+from edmp.geometry.poses import apply, pose, rotation_from_rpy
+from edmp.geometry.shapes import Box, Capsule, Cylinder, Sphere
 from edmp.robots.description import load_robot
-from edmp.robots.errors import InvalidInputError, UnknownNameError
 from edmp.robots.hull_fit import halfspaces
-from edmp.robots.transforms import apply, pose, rotation_from_rpy
-from edmp.scenes.shapes import Box, Capsule, Cylinder, Sphere
 
 X_LA = pose([0.01, 0.0, 0.12], rotation_from_rpy([0.2, 0.4, 0.0]))
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import yaml
 
+from edmp.errors import FileFormatError, InvalidInputError, UnknownNameError
 from edmp.robots import Robot, built_in_robots, load_robot, save_robot
 from edmp.robots.description import read_built_in, robot_from_document
 from edmp.robots.description_writer import format_document
-from edmp.robots.errors import FileFormatError, InvalidInputError, UnknownNameError
 
 
 def assert_same(a: Robot, b: Robot) -> None:

@@ -10,9 +10,9 @@ import pytest
 import torch
 import trimesh
 
+from edmp.errors import EdmpWarning
 from edmp.robots import FitSettings, Robot, body_poses, fit_cache, hull_fit, load_urdf
 from edmp.robots import fit as fit_module
-from edmp.robots.errors import EdmpWarning
 from edmp.robots.fit_cache import cache_folder
 from edmp.robots.hull_fit import halfspaces, outer_polytope, project_to_hull
 from edmp.robots.self_collision import fcl_convex

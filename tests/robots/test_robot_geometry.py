@@ -7,15 +7,17 @@ from robot_cases import random_configurations
 from scipy.spatial import ConvexHull
 from scipy.spatial.transform import Rotation
 
+from edmp.geometry.hull_points import hull_points
+from edmp.geometry.poses import apply, inverse
+from edmp.geometry.shapes import Cylinder, Sphere
 from edmp.robots import body_poses, load_robot
 from edmp.robots.description import read_built_in
 from edmp.robots.fit import fit_document, link_settings
 from edmp.robots.geometry_fit import FitSettings, Interface, buried_allowance, fit_box
 from edmp.robots.hull_fit import halfspaces, outer_polytope, project_to_hull
 from edmp.robots.pieces import convex_pieces
-from edmp.robots.sources import cylinder_points, load_sources, sphere_points
+from edmp.robots.sources import load_sources
 from edmp.robots.sphere_fit import cover, surface_triangles
-from edmp.robots.transforms import apply, inverse
 
 STICK_OUT = 0.015
 
@@ -155,7 +157,7 @@ def test_outer_polytope_of_a_box_is_the_box():
     np.testing.assert_allclose(pose[:3, 3], [0.05, 0.1, 0.15], atol=1e-5)
 
 
-@pytest.mark.parametrize("points", [cylinder_points((0.05, 0.2), ""), sphere_points(0.08, "")])
+@pytest.mark.parametrize("points", [hull_points(Cylinder(0.05, 0.2)), hull_points(Sphere(0.08))])
 def test_outer_polytope_and_cover_of_round_shapes(points):
     hull = outer_polytope(points, tolerance=2e-3)
     assert len(hull) <= len(points)
@@ -195,13 +197,13 @@ def test_a_concave_mesh_is_cut_where_it_pays():
 
 def test_a_face_may_move_as_far_as_the_neighbour_reaches():
     """Two cylinders end to end: spheres of one may lie in the other, not in the open."""
-    thin, thick = cylinder_points((0.05, 0.2), ""), cylinder_points((0.06, 0.1), "")
+    thin, thick = hull_points(Cylinder(0.05, 0.2)), hull_points(Cylinder(0.06, 0.1))
     neighbour = Interface.of(thick + np.array([0, 0, 0.151]), np.zeros(3), np.array([0.0, 0, 1]))
     upper = halfspaces(thin)[:, 2] > 0.99
     allowance = buried_allowance(thin, [neighbour])
     assert allowance[upper].min() == pytest.approx(0.1, abs=4e-3)
     assert allowance[~upper].max() == 0
-    wide = cylinder_points((0.08, 0.2), "")
+    wide = hull_points(Cylinder(0.08, 0.2))
     assert buried_allowance(wide, [neighbour]).max() == 0
 
 

@@ -5,9 +5,9 @@ import pytest
 import torch
 from robot_cases import random_configurations
 
+from edmp.errors import InvalidInputError
+from edmp.geometry.poses import pose
 from edmp.robots import load_robot, solve_ik, tool_pose
-from edmp.robots.errors import InvalidInputError
-from edmp.robots.transforms import pose
 
 
 @pytest.mark.parametrize(("name", "count"), [("panda", 100), ("ur5", 30)])

@@ -7,8 +7,8 @@ import pytest
 import torch
 from robot_cases import bare_urdf, random_configurations
 
+from edmp.geometry.poses import pose, quaternion_from_rotation, rotation_from_quaternion, rotation_from_rpy
 from edmp.robots import Joint, Motion, body_poses, jacobian, load_robot, tool_pose
-from edmp.robots.transforms import pose, quaternion_from_rotation, rotation_from_quaternion, rotation_from_rpy
 
 
 def link_poses(robot, q: np.ndarray) -> dict[str, np.ndarray]:

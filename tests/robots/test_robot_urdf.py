@@ -8,9 +8,9 @@ import pytest
 import torch
 from robot_cases import bare_urdf, random_configurations
 
+from edmp.errors import EdmpError, EdmpWarning, FileFormatError, InvalidInputError, UnknownNameError
 from edmp.robots import FitSettings, body_poses, load_robot, load_urdf, save_robot, tool_pose
 from edmp.robots.description import read_built_in
-from edmp.robots.errors import EdmpError, EdmpWarning, FileFormatError, InvalidInputError, UnknownNameError
 from edmp.robots.fit import fit_description
 from edmp.robots.urdf import urdf_document
 

@@ -7,9 +7,10 @@ import trimesh
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from edmp.geometry.distance import signed_distance
+from edmp.geometry.poses import pose, pose_rpy
 from edmp.scenes import Box, Capsule, Cylinder, Mesh, Scene, Sphere
-from edmp.scenes.distance import scene_distance, scene_distance_gradient, signed_distance
-from edmp.scenes.poses import pose, pose_rpy
+from edmp.scenes.distance import scene_distance, scene_distance_gradient
 
 RING = trimesh.creation.annulus(0.1, 0.3, 0.4)
 

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 import trimesh
 
+from edmp.errors import FileFormatError, InvalidInputError, UnknownNameError
+from edmp.geometry.poses import pose, pose_rpy
 from edmp.problem import PoseGoal, Problem, load_example, load_problem, save_problem
 from edmp.robots import load_robot
-from edmp.robots.errors import FileFormatError, InvalidInputError, UnknownNameError
 from edmp.scenes import Box, Capsule, Cylinder, Mesh, Scene, Sphere, load_scene, save_scene
 from edmp.scenes.moveit import MoveItScene, load_moveit_scene
 from edmp.scenes.moveit_request import MoveItRequest, load_moveit_request
 from edmp.scenes.moveit_write import save_moveit_request, save_moveit_scene
-from edmp.scenes.poses import pose, pose_rpy
 
 BALL = trimesh.creation.icosphere(subdivisions=1, radius=0.1)
 SCENE = Scene.of(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from edmp.robots.errors import UnknownNameError
+from edmp.errors import UnknownNameError
 from edmp.scenes.distance import scene_distance
 from edmp.scenes.generators import FAMILIES, generate
 

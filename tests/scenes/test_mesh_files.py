@@ -13,9 +13,9 @@ import torch
 import trimesh
 
 import edmp
+from edmp.geometry.distance import signed_distance
 from edmp.robots import FitSettings
 from edmp.scenes import Mesh, load_scene
-from edmp.scenes.distance import signed_distance
 
 BOX = trimesh.creation.box((0.2, 0.2, 0.2))
 QUICK = FitSettings(max_spheres=2, relocations=0, num_samples=100)

@@ -13,11 +13,11 @@ import yaml
 
 import edmp
 from edmp.cli import main
+from edmp.errors import EdmpWarning, FileFormatError
+from edmp.geometry.poses import pose, pose_rpy
 from edmp.problem import PoseGoal, load_problem, load_setting
 from edmp.robots import load_robot, tool_pose
-from edmp.robots.errors import EdmpWarning, FileFormatError
 from edmp.scenes import Box, Cylinder, Mesh, Scene, Sphere, load_scene
-from edmp.scenes.poses import pose, pose_rpy
 
 CASES = Path(__file__).parents[3] / "shared" / "cases" / "moveit"
 PANDA = load_robot("panda")

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import trimesh
 
-from edmp.robots.errors import InvalidInputError, UnknownNameError
+from edmp.errors import InvalidInputError, UnknownNameError
+from edmp.geometry.poses import pose, pose_rpy, quaternion_of, unit_quaternion
 from edmp.scenes import Box, Capsule, Cylinder, Mesh, Obstacle, Scene, Sphere
-from edmp.scenes.poses import pose, pose_rpy, quaternion_of, unit_quaternion
 
 BALL = trimesh.creation.icosphere(subdivisions=1)
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.interpolate import BPoly
 
-from edmp.robots.errors import InvalidInputError
-from edmp.robots.robot import Limits
+from edmp.errors import InvalidInputError
+from edmp.robots.parts import Limits
 from edmp.timing import clamped_spline, retime_spline, retime_waypoints
 from edmp.trajectory import Trajectory
 

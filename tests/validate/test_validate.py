@@ -12,11 +12,12 @@ from scipy.spatial.transform import Rotation
 from validate_cases import BOX_CORNERS, BOX_FACES, l_shape, pose, translation
 
 import edmp.validate
+from edmp.errors import InvalidInputError
+from edmp.geometry.shapes import Box, Capsule, Cylinder, Mesh, Sphere
 from edmp.robots import load_robot
-from edmp.robots.errors import InvalidInputError
-from edmp.robots.robot import Joint, Limits, Link, Robot, ToolFrame
+from edmp.robots.parts import Joint, Limits, Link, ToolFrame
+from edmp.robots.robot import Robot
 from edmp.scenes.scene import Obstacle, Scene
-from edmp.scenes.shapes import Box, Capsule, Cylinder, Mesh, Sphere
 from edmp.validate import Cause, Judge
 from edmp.validate.dense import dense_collisions
 

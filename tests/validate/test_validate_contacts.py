@@ -8,10 +8,10 @@ import trimesh
 from test_validate import scene_of, slider
 from validate_cases import translation
 
-from edmp.robots.errors import InvalidInputError, UnknownNameError
+from edmp.errors import InvalidInputError, UnknownNameError
+from edmp.geometry.shapes import Box, Cylinder, Mesh
 from edmp.robots.robot import Robot
 from edmp.scenes.scene import Obstacle, Scene
-from edmp.scenes.shapes import Box, Cylinder, Mesh
 from edmp.validate import Cause, Judge
 
 FLOOR = scene_of((Box((2.0, 2.0, 0.1)), (0.0, 0.0, -0.1)))  # its top is at -0.05: the cube of 0.1 rests on it at z = 0

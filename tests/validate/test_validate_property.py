@@ -127,7 +127,7 @@ def test_best_direction_is_exact_for_boxes() -> None:
     """Two axis-aligned boxes overlap by the smallest of their three overlaps."""
     from validate_cases import BOX_CORNERS
 
-    from edmp.scenes.shapes import Box
+    from edmp.geometry.shapes import Box
     from edmp.validate.pieces import Polytope, convex_of_shape
 
     rng = np.random.default_rng(3)

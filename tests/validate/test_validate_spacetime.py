@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from edmp.errors import InvalidInputError
 from edmp.robots import load_robot
-from edmp.robots.errors import InvalidInputError
 from edmp.scenes import Box, Capsule, Cylinder, Scene, Sphere
 from edmp.scenes.scene import Obstacle
 from edmp.timing import retime_waypoints

@@ -6,9 +6,10 @@ import numpy as np
 from numpy.random import Generator
 from scipy.spatial.transform import Rotation
 
-from edmp.robots.robot import Joint, Limits, Link, Robot, ToolFrame
+from edmp.geometry.shapes import Box, Capsule, Cylinder, Mesh, Sphere
+from edmp.robots.parts import Joint, Limits, Link, ToolFrame
+from edmp.robots.robot import Robot
 from edmp.scenes.scene import Obstacle, Scene
-from edmp.scenes.shapes import Box, Capsule, Cylinder, Mesh, Sphere
 
 BOX_CORNERS = np.array([[x, y, z] for x in (-0.5, 0.5) for y in (-0.5, 0.5) for z in (-0.5, 0.5)])
 _FACES = ("013", "032", "467", "475", "045", "051", "237", "276", "026", "064", "157", "173")

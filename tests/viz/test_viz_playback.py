@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from plan_cases import failed, solved
 
+from edmp.errors import EdmpError, InvalidInputError, UnknownNameError
 from edmp.problem import PoseGoal, Problem, load_example
 from edmp.result import Status
-from edmp.robots.errors import EdmpError, InvalidInputError, UnknownNameError
 from edmp.viz.playback import KEY_OF, SPEEDS, STEP, Playback
 from edmp.viz.subject import Subject, subject_of
 from edmp.viz.window import show

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageGrab
 from plan_cases import solved
 
+from edmp.errors import EdmpError, MissingDependencyError
 from edmp.planfile import save_plan
 from edmp.problem import load_example
-from edmp.robots.errors import EdmpError, MissingDependencyError
 from edmp.viz.renderers import trouble_with
 from edmp.viz.subject import subject_of
 from edmp.viz.window import show

@@ -23,10 +23,10 @@ import pytest
 from plan_cases import every_shape, failed, solved
 
 from edmp.cli import main
+from edmp.errors import InvalidInputError, UnknownNameError
 from edmp.planfile import PlanFile, save_plan
 from edmp.problem import Problem, load_example
 from edmp.result import Status
-from edmp.robots.errors import InvalidInputError, UnknownNameError
 from edmp.viz.staging import Stage
 from edmp.viz.subject import subject_of
 from edmp.viz.surfaces import body_poses, scene_surfaces

@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 
 from edmp.baselines.edmp_paper.unet import UnetConfig, UnetNetwork, linear_betas
+from edmp.errors import InvalidInputError
 from edmp.prior.checkpoint import Architecture
 from edmp.prior.spline import Spline
-from edmp.robots.errors import InvalidInputError
 
 Guide = Callable[[Tensor, int], Tensor]
 """``guide(x, t) -> x``: x (batch, dof, n) is x_{t-1}, just drawn at step t in T .. 1, with start and goal in place."""

@@ -36,13 +36,13 @@ from edmp.costs import World, ensemble_by_name
 from edmp.costs.base import Margins
 from edmp.costs.ensemble import Ensemble
 from edmp.costs.volume import SweptVolume
+from edmp.errors import InvalidInputError, unknown_name
+from edmp.geometry.shapes import Box, Cylinder, Shape
 from edmp.prior.checkpoint import bundled_priors, load_prior
 from edmp.ranges import Range, check_fields
 from edmp.result import Status
-from edmp.robots.errors import InvalidInputError, unknown_name
 from edmp.robots.robot import Robot
 from edmp.scenes.scene import Scene
-from edmp.scenes.shapes import Box, Cylinder, Shape
 
 GUIDES = (1, 2, 3, 4, 5, 10, 11, 13, 14, 16, 18, 21)
 """The paper's numbers of its twelve guides, in the order of the ensemble ``edmp12``."""

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from edmp.baselines.mpinets import grouping_kernels as kernels
 from edmp.collision.launch import launch_rows
-from edmp.scenes.warp_start import wp
+from edmp.warp_start import wp
 
 
 def farthest_points(p: Tensor, count: int) -> Tensor:

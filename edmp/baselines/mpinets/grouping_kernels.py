@@ -2,7 +2,7 @@
 # mypy: ignore-errors
 """Farthest point sampling and ball query for the CPU; `edmp.baselines.mpinets.grouping` says what they compute."""
 
-from edmp.scenes.warp_start import wp
+from edmp.warp_start import wp
 
 wp.set_module_options({"enable_backward": False})
 

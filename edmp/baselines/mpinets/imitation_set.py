@@ -18,13 +18,13 @@ from torch import Tensor
 
 from edmp.data.generate import GenerateSettings, scene_source, shard_files
 from edmp.data.training_set import is_validation, read_manifest, read_shard
+from edmp.errors import FileFormatError, InvalidInputError
+from edmp.geometry.distance import PRIMITIVES
+from edmp.geometry.shapes import Shape
 from edmp.prior.spline import Spline
 from edmp.ranges import Range, check_fields
-from edmp.robots.errors import FileFormatError, InvalidInputError
-from edmp.scenes.distance import PRIMITIVES
 from edmp.scenes.generators import generate
 from edmp.scenes.scene import Scene
-from edmp.scenes.shapes import Shape
 from edmp.scenes.surface import sample_scene
 
 FAR = 1e3

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from edmp.baselines.mpinets.grouping import ball_query, farthest_points
+from edmp.errors import InvalidInputError
 from edmp.ranges import Range, check_fields
-from edmp.robots.errors import InvalidInputError
 
 LABELS = 1
 """Features of a point beside its position: what it belongs to."""

@@ -21,12 +21,12 @@ from edmp.baselines.base import Array, Baseline, Claim, Task
 from edmp.baselines.mpinets.network import MpinetsNetwork
 from edmp.baselines.mpinets.point_cloud import labelled, robot_points, target_points
 from edmp.baselines.mpinets.weights import load_policy
+from edmp.errors import InvalidInputError
+from edmp.geometry.poses import inverse
 from edmp.ranges import Range, check_fields
 from edmp.result import Status
-from edmp.robots.errors import InvalidInputError
 from edmp.robots.kinematics import tool_pose
 from edmp.robots.robot import Robot
-from edmp.robots.transforms import inverse
 from edmp.scenes.surface import sample_scene
 
 SAME_TARGET = 1e-3

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from scipy.spatial import ConvexHull
 from torch import Tensor
 
+from edmp.geometry.poses import inverse
 from edmp.robots.kinematics import body_poses
-from edmp.robots.robot import Link, Robot
-from edmp.robots.transforms import inverse
+from edmp.robots.parts import Link
+from edmp.robots.robot import Robot
 from edmp.scenes.surface import sample_triangles
 
 Array = NDArray[np.float64]

@@ -28,8 +28,9 @@ from edmp.baselines.mpinets.point_cloud import labelled, robot_points, target_po
 from edmp.baselines.mpinets.weights import card_of, network_of
 from edmp.data.export import CHECKPOINT_NAME
 from edmp.data.train import Run, TrainReport, TrainSettings, carry_out
-from edmp.prior.checkpoint import Card, load_state, read_tensors, save_prior, write_atomically
-from edmp.robots.errors import FileFormatError, InvalidInputError
+from edmp.errors import FileFormatError, InvalidInputError
+from edmp.files.writing import write_text
+from edmp.prior.checkpoint import Card, load_state, read_tensors, save_prior
 from edmp.robots.kinematics import tool_pose
 from edmp.robots.robot import Robot
 
@@ -165,7 +166,7 @@ def export_mpinets(run_dir: str | Path, path: str | Path, *, half: bool = True) 
     save_prior(path, network, card, half=half)
     num_parameters = sum(parameter.numel() for parameter in network.parameters())
     text = model_card(card, num_parameters=num_parameters, size=path.stat().st_size)
-    write_atomically(path.with_suffix(".md"), lambda file: file.write_text(text))
+    write_text(path.with_suffix(".md"), text)
     return card
 
 

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from edmp.baselines.mpinets.network import MpinetsConfig, MpinetsNetwork
+from edmp.errors import FileFormatError, InvalidInputError
 from edmp.prior.checkpoint import Card, built, load_state, load_tensors, read_card
-from edmp.robots.errors import FileFormatError, InvalidInputError
 from edmp.robots.robot import Robot
 
 ARCHITECTURE = "mpinets"

@@ -28,8 +28,8 @@ from edmp.bench.statistics import (
     seed_series,
 )
 from edmp.bench.table import ALL_SETS, STAGES, Summary, number, summarise
-from edmp.outfile import written_whole
-from edmp.robots.errors import InvalidInputError
+from edmp.errors import InvalidInputError
+from edmp.files.writing import written_whole
 
 ALL_PAIRS = 8
 """Up to so many planners are compared each with each, more only with the first."""

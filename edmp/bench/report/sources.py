@@ -11,7 +11,7 @@ from typing import Any
 
 from edmp.bench.records import Record, Run, read_records, read_runs
 from edmp.bench.statistics import by_planner
-from edmp.robots.errors import InvalidInputError, unknown_name
+from edmp.errors import InvalidInputError, unknown_name
 
 
 @dataclass(frozen=True)

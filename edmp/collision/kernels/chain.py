@@ -5,7 +5,7 @@ Gradients are derived by hand: a cost pushes with forces at points of the
 arm; forces and moments are summed per body, then one backward sweep projects them on each joint axis (J^T f).
 """
 
-from edmp.scenes.warp_start import wp
+from edmp.warp_start import wp
 
 wp.set_module_options({"enable_backward": False, "fast_math": True})
 

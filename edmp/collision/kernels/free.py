@@ -22,7 +22,7 @@ from edmp.collision.kernels.chain import (
     pack_slack,
     posed_pack,
 )
-from edmp.scenes.warp_start import wp
+from edmp.warp_start import wp
 
 wp.set_module_options({"enable_backward": False, "fast_math": True})
 

@@ -1,7 +1,7 @@
 """Fused kernel of forward kinematics alone, for costs that are defined in torch."""
 
 from edmp.collision.kernels.chain import MAX_BODIES, Chain, configuration, forward_kinematics
-from edmp.scenes.warp_start import wp
+from edmp.warp_start import wp
 
 wp.set_module_options({"enable_backward": False, "fast_math": True})
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
+from edmp.errors import InvalidInputError, unknown_name
 from edmp.execution.driver import ArmDriver
-from edmp.robots.errors import InvalidInputError, unknown_name
 from edmp.robots.robot import Robot
 from edmp.scenes.scene import Scene
 

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from edmp.errors import InvalidInputError, unknown_name
 from edmp.execution.driver import ArmState, Command, DriverError
 from edmp.execution.drivers.lcm_messages import (
     MULTICAST_HELP,
@@ -26,7 +27,6 @@ from edmp.execution.drivers.lcm_messages import (
 )
 from edmp.execution.drivers.streamed import StreamedArm, slow_down
 from edmp.ranges import Range, check_fields
-from edmp.robots.errors import InvalidInputError, unknown_name
 from edmp.robots.robot import Robot
 
 _SILENCE = 0.4

@@ -32,9 +32,9 @@ from pydrake.multibody.tree import (
 )
 from pydrake.systems.framework import Diagram, DiagramBuilder
 
+from edmp.geometry import shapes
 from edmp.robots.inertia import link_inertia
 from edmp.robots.robot import Robot
-from edmp.scenes import shapes
 from edmp.scenes.scene import Obstacle, Scene
 from edmp.validate.meshes import prepared
 

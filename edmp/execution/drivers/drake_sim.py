@@ -24,10 +24,10 @@ from pydrake.multibody.tree import MultibodyForces
 from pydrake.systems.analysis import Simulator
 from scipy.linalg import eigh
 
+from edmp.errors import InvalidInputError, unknown_name
 from edmp.execution.driver import ArmDriver, ArmState, Command, DriverError
 from edmp.execution.drivers.drake_plant import UNKNOWN_EFFORT, World, make_model, make_world
 from edmp.ranges import Range, check_fields
-from edmp.robots.errors import InvalidInputError, unknown_name
 from edmp.robots.robot import Robot
 from edmp.scenes.scene import Scene
 

@@ -17,12 +17,12 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from edmp.errors import MissingDependencyError
 from edmp.execution.driver import ArmState, Command, DriverError
 from edmp.execution.drivers.streamed import StreamedArm, check_host
+from edmp.geometry.poses import rotation_from_rpy
 from edmp.ranges import Range, check_fields
-from edmp.robots.errors import MissingDependencyError
 from edmp.robots.robot import Robot
-from edmp.robots.transforms import rotation_from_rpy
 
 Array = NDArray[np.float64]
 

@@ -17,11 +17,11 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from edmp.errors import InvalidInputError, MissingDependencyError
 from edmp.execution.driver import ArmState, Command, DriverError
 from edmp.execution.drivers.streamed import StreamedArm, check_host, slow_down
 from edmp.ranges import Range, check_fields
 from edmp.robots import load_robot
-from edmp.robots.errors import InvalidInputError, MissingDependencyError
 from edmp.robots.robot import Robot
 
 Array = NDArray[np.float64]

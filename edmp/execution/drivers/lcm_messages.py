@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from edmp.errors import MissingDependencyError
 from edmp.execution.driver import ArmState, Command, DriverError
-from edmp.robots.errors import MissingDependencyError
 
 if TYPE_CHECKING:
     from pydrake.lcm import DrakeLcm

@@ -15,9 +15,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from edmp.errors import InvalidInputError
 from edmp.execution.driver import ArmDriver, ArmState, Command, DriverError
-from edmp.robots.errors import InvalidInputError
-from edmp.robots.robot import Limits, Robot
+from edmp.robots.parts import Limits
+from edmp.robots.robot import Robot
 
 log = logging.getLogger(__name__)
 

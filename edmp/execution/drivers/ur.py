@@ -15,10 +15,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from edmp.errors import MissingDependencyError
 from edmp.execution.driver import ArmState, Command, DriverError
 from edmp.execution.drivers.streamed import StreamedArm, check_host
 from edmp.ranges import Range, check_fields
-from edmp.robots.errors import MissingDependencyError
 from edmp.robots.robot import Robot
 
 _PORTS = {"dashboard": 29999, "scripts": 30003, "RTDE": 30004}

@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edmp.robots.errors import FileFormatError
-from edmp.robots.files import read_bytes
-from edmp.robots.robot import Array
+from edmp.errors import FileFormatError
+from edmp.files.reading import read_bytes
+
+Array = NDArray[np.float64]
 
 MAX_ROWS = 50_000_000
 """Vertices, or triangles, of the largest mesh that is read."""

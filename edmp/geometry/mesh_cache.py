@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 from weakref import WeakKeyDictionary
 
-from edmp.scenes.shapes import Mesh
+from edmp.geometry.shapes import Mesh
 
 T = TypeVar("T")
 

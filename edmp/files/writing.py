@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from edmp.robots.errors import InvalidInputError
+from edmp.errors import InvalidInputError
 
 
 def check_writable(path: str | Path, what: str, *, suffixes: tuple[str, ...] = ()) -> Path:
@@ -44,20 +46,34 @@ def check_writable(path: str | Path, what: str, *, suffixes: tuple[str, ...] = (
 
 @contextmanager
 def written_whole(path: str | Path) -> Iterator[Path]:
-    """A temporary name beside ``path``, same ending; renamed to ``path`` if the block succeeds, else removed."""
+    """A temporary file beside ``path``, same ending; renamed to ``path`` if the block succeeds, else removed.
+
+    It has the permissions that a plain ``open`` would have given, whatever the writer in the block gives to its files.
+
+    Raises:
+        InvalidInputError: the file cannot be written; an older file of that name is then left as it was.
+    """
     path = Path(path)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.{threading.get_ident()}.partial{path.suffix}")
     try:
+        temporary.touch()
+        mode = temporary.stat().st_mode
         yield temporary
+        temporary.chmod(mode)
         temporary.replace(path)
     except OSError as error:
         raise InvalidInputError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write a text file (UTF-8), whole or not at all."""
+    with written_whole(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def write_json(path: str | Path, value: Any) -> None:
     """Write plain data as strict JSON, whole or not at all."""
-    text = json.dumps(value, indent=1, allow_nan=False) + "\n"
-    with written_whole(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from edmp.robots.errors import InvalidInputError
+from edmp.files.writing import write_text
 
 
 class _Dumper(yaml.SafeDumper):
@@ -48,22 +46,3 @@ def write_yaml(path: str | Path, document: dict[str, Any]) -> None:
         InvalidInputError: if the file cannot be written; an older file of that name is then left as it was.
     """
     write_text(path, dump_yaml(document))
-
-
-def write_text(path: str | Path, text: str) -> None:
-    """Write a text file whole or not at all: to a temporary file beside it, then renamed."""
-    path = Path(path)
-    temporary = None
-    try:
-        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, delete=False) as file:
-            temporary = Path(file.name)
-            file.write(text)
-        # A temporary file is private; give it the permissions that a plain open() would have given.
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
-        temporary.replace(path)
-    except OSError as error:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
-        raise InvalidInputError(f"cannot write {path}: {error.strerror or error}") from error

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from edmp.scenes.mesh_cache import MeshCache
-from edmp.scenes.shapes import Mesh
-from edmp.scenes.warp_start import wp
+from edmp.geometry.mesh_cache import MeshCache
+from edmp.geometry.shapes import Mesh
+from edmp.warp_start import wp
 
 
 @wp.kernel

@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from edmp.robots.errors import FileFormatError
+from edmp.errors import FileFormatError
 
 CONTAINERS: dict[str, Any] = {"dict": dict, "list": list, "tuple": tuple, "set": set, "frozenset": frozenset}
 

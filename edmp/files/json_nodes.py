@@ -17,8 +17,8 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from edmp.robots.errors import EdmpError, FileFormatError
-from edmp.robots.files import read_text
+from edmp.errors import EdmpError, FileFormatError
+from edmp.files.reading import read_text
 
 Array = NDArray[np.float64]
 
@@ -220,7 +220,7 @@ def parse_json(text: str | bytes, source: str, *, constants: bool = False) -> Js
 
 
 def read_json(path: str | Path, what: str) -> JsonNode:
-    """The root of a JSON file that is to be a ``what``. Raises as `parse_json` and `edmp.robots.files.read_text`."""
+    """The root of a JSON file that is to be a ``what``. Raises as `parse_json` and `edmp.files.reading.read_text`."""
     return parse_json(read_text(Path(path), what), str(path))
 
 

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 import yaml
 
-from edmp.robots.errors import FileFormatError
+from edmp.errors import FileFormatError
 
 MAX_DEPTH = 50
 """Lists and mappings nested deeper than this are no description."""

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edmp.robots.arguments import numbers, shown
-from edmp.robots.errors import EdmpWarning, InvalidInputError
-from edmp.robots.transforms import FARTHEST
-from edmp.scenes.mesh_repair import SHELL, solid
+from edmp.arguments import numbers, shown
+from edmp.errors import EdmpWarning, InvalidInputError
+from edmp.geometry.mesh_repair import SHELL, solid
+from edmp.geometry.poses import FARTHEST
 
 Array = NDArray[np.float64]
 

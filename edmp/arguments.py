@@ -19,7 +19,7 @@ from typing import Any, TypeVar, get_args, get_origin
 import numpy as np
 from numpy.typing import NDArray
 
-from edmp.robots.errors import InvalidInputError
+from edmp.errors import InvalidInputError
 
 F = TypeVar("F", bound=Callable[..., Any])
 

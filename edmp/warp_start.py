@@ -17,7 +17,7 @@ from pathlib import Path
 
 import warp as wp
 
-from edmp.robots.errors import EdmpWarning
+from edmp.errors import EdmpWarning
 
 __all__ = ["wp"]
 

@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 import yaml
 
-from edmp.robots.errors import EdmpError, EdmpWarning, FileFormatError
+from edmp.errors import EdmpError, EdmpWarning, FileFormatError
 
 # libyaml's parser is about ten times as fast; PyYAML may have been built without it.
 Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

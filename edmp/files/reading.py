@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edmp.robots.errors import FileFormatError
+from edmp.errors import FileFormatError
 
 MAX_BYTES = 1 << 30
 """Descriptions and meshes larger than this are refused unread."""

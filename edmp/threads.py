@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import torch
 
-from edmp.robots.errors import InvalidInputError
+from edmp.errors import InvalidInputError
 
 THREADS_VARIABLE = "EDMP_NUM_THREADS"
 """Environment variable: the most threads that CPU kernels use."""

@@ -10,7 +10,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-from edmp.robots.errors import InvalidInputError
+from edmp.errors import InvalidInputError
 
 Array = NDArray[np.float64]
 Faces = NDArray[np.int32]
