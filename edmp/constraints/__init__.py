@@ -1,0 +1,30 @@
+"""What a motion must keep to all the way, as data: upright tools, planes, lines, boxes, joint ranges, distances."""
+
+from edmp.constraints.bands import Band, BandKind
+from edmp.constraints.kinds import (
+    Constraint,
+    InBox,
+    JointRange,
+    KeepDistance,
+    LookAt,
+    OnLine,
+    OnPlane,
+    Oriented,
+    Upright,
+    bands_of,
+)
+
+__all__ = [
+    "Band",
+    "BandKind",
+    "Constraint",
+    "InBox",
+    "JointRange",
+    "KeepDistance",
+    "LookAt",
+    "OnLine",
+    "OnPlane",
+    "Oriented",
+    "Upright",
+    "bands_of",
+]

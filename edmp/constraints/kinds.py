@@ -1,0 +1,326 @@
+"""The kinds of constraints. All are data: what they mean for one robot is said by `Constraint.bands`."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edmp.arguments import numbers, shown
+from edmp.constraints.bands import Band, BandKind
+from edmp.errors import InvalidInputError, unknown_name
+from edmp.geometry.poses import finite_vector, rigid
+from edmp.robots.robot import Robot
+
+Array = NDArray[np.float64]
+
+
+class Constraint(ABC):
+    """What a motion must keep to, from start to goal.
+
+    Frames go by name: a tool frame or a link of the robot, None the robot's present tool.
+    """
+
+    @abstractmethod
+    def bands(self, robot: Robot) -> tuple[Band, ...]:
+        """What it means for ``robot``.
+
+        Raises:
+            UnknownNameError: it names a frame or a joint that the robot does not have.
+        """
+
+    @abstractmethod
+    def __str__(self) -> str:
+        """A few words for messages, such as ``tool upright within 5.7 deg``."""
+
+
+def bands_of(robot: Robot, constraints: Sequence[Constraint]) -> tuple[Band, ...]:
+    """The bands of all constraints, in their order."""
+    return tuple(band for constraint in constraints for band in constraint.bands(robot))
+
+
+@dataclass(frozen=True, eq=False)
+class Upright(Constraint):
+    """An axis of a frame stays within a cone: a cup is kept upright.
+
+    Attributes:
+        tolerance: half angle of the cone [rad].
+        axis: (3,) in the frame; the one that stays up.
+        up: (3,) direction in the world about which the cone lies.
+        frame: name of the frame.
+    """
+
+    tolerance: float
+    axis: Any = (0.0, 0.0, 1.0)
+    up: Any = (0.0, 0.0, 1.0)
+    frame: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "tolerance", _number(self, "tolerance", above=0.0, most=math.pi))
+        object.__setattr__(self, "axis", _unit(self, "axis"))
+        object.__setattr__(self, "up", _unit(self, "up"))
+
+    def bands(self, robot: Robot) -> tuple[Band, ...]:
+        body, X_BF = frame_of(robot, self.frame)
+        return (Band(BandKind.ANGLE, -math.inf, self.tolerance, body, X_BF, axis=self.axis, direction=self.up),)
+
+    def __str__(self) -> str:
+        return f"{_named(self.frame)} upright within {math.degrees(self.tolerance):.3g} deg"
+
+
+@dataclass(frozen=True, eq=False)
+class Oriented(Constraint):
+    """The orientation of a frame stays near one, each component of the rotation vector within a tolerance of its own.
+
+    Attributes:
+        rotation: (3, 3) R_WT wanted in the world, or a unit quaternion (x, y, z, w).
+        tolerance: (3,) about the axes x, y, z of that orientation [rad]; infinite where it does not matter.
+        frame: name of the frame.
+    """
+
+    rotation: Any
+    tolerance: Any
+    frame: str | None = None
+
+    def __post_init__(self) -> None:
+        from edmp.geometry.poses import pose
+
+        given = numbers(self.rotation)
+        R = given if given is not None and given.shape == (3, 3) else pose((0, 0, 0), self.rotation)[:3, :3]
+        X = np.eye(4)
+        X[:3, :3] = R
+        object.__setattr__(self, "rotation", rigid(X, "Oriented rotation")[:3, :3])
+        object.__setattr__(self, "tolerance", _positive_three(self, "tolerance"))
+
+    def bands(self, robot: Robot) -> tuple[Band, ...]:
+        body, X_BF = frame_of(robot, self.frame)
+        return tuple(
+            Band(BandKind.ROTATION, -tolerance, tolerance, body, X_BF, rotation=self.rotation, index=k)
+            for k, tolerance in enumerate(self.tolerance)
+            if math.isfinite(tolerance)
+        )
+
+    def __str__(self) -> str:
+        words = " x ".join(f"{math.degrees(tolerance):.3g}" for tolerance in self.tolerance)
+        return f"orientation of {_named(self.frame)} within {words} deg"
+
+
+@dataclass(frozen=True, eq=False)
+class InBox(Constraint):
+    """The origin of a frame stays in a box.
+
+    Attributes:
+        size: (3,) full extents [m]; infinite where there is no bound.
+        X_WO: (4, 4) pose of the middle of the box in the world.
+        frame: name of the frame.
+    """
+
+    size: Any
+    X_WO: Any
+    frame: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "size", _positive_three(self, "size"))
+        object.__setattr__(self, "X_WO", rigid(self.X_WO, "InBox X_WO"))
+
+    def bands(self, robot: Robot) -> tuple[Band, ...]:
+        body, X_BF = frame_of(robot, self.frame)
+        R, p = self.X_WO[:3, :3], self.X_WO[:3, 3]
+        return tuple(
+            Band(BandKind.COORDINATE, -size / 2, size / 2, body, X_BF, direction=R[:, k], point=p)
+            for k, size in enumerate(self.size)
+            if math.isfinite(size)
+        )
+
+    def __str__(self) -> str:
+        return f"{_named(self.frame)} in a box of {' x '.join(f'{size:.3g}' for size in self.size)} m"
+
+
+@dataclass(frozen=True, eq=False)
+class OnPlane(Constraint):
+    """The origin of a frame stays on a plane.
+
+    Attributes:
+        point: (3,) of the plane, in the world [m].
+        normal: (3,) of the plane, in the world.
+        tolerance: to either side [m].
+        frame: name of the frame.
+    """
+
+    point: Any
+    normal: Any = (0.0, 0.0, 1.0)
+    tolerance: float = 0.005
+    frame: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "point", finite_vector(self.point, 3, "OnPlane point"))
+        object.__setattr__(self, "normal", _unit(self, "normal"))
+        object.__setattr__(self, "tolerance", _number(self, "tolerance", above=0.0))
+
+    def bands(self, robot: Robot) -> tuple[Band, ...]:
+        body, X_BF = frame_of(robot, self.frame)
+        t = self.tolerance
+        return (Band(BandKind.COORDINATE, -t, t, body, X_BF, direction=self.normal, point=self.point),)
+
+    def __str__(self) -> str:
+        return f"{_named(self.frame)} on a plane within {1e3 * self.tolerance:.3g} mm"
+
+
+@dataclass(frozen=True, eq=False)
+class OnLine(Constraint):
+    """The origin of a frame stays on a line.
+
+    Attributes:
+        point: (3,) of the line, in the world [m].
+        direction: (3,) of the line, in the world.
+        tolerance: distance from it [m].
+        frame: name of the frame.
+    """
+
+    point: Any
+    direction: Any
+    tolerance: float = 0.005
+    frame: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "point", finite_vector(self.point, 3, "OnLine point"))
+        object.__setattr__(self, "direction", _unit(self, "direction"))
+        object.__setattr__(self, "tolerance", _number(self, "tolerance", above=0.0))
+
+    def bands(self, robot: Robot) -> tuple[Band, ...]:
+        body, X_BF = frame_of(robot, self.frame)
+        t = self.tolerance
+        return (Band(BandKind.OFFSET, -math.inf, t, body, X_BF, direction=self.direction, point=self.point),)
+
+    def __str__(self) -> str:
+        return f"{_named(self.frame)} on a line within {1e3 * self.tolerance:.3g} mm"
+
+
+@dataclass(frozen=True, eq=False)
+class LookAt(Constraint):
+    """An axis of a frame points at something: a camera keeps it in view.
+
+    Attributes:
+        point: (3,) what is looked at, in the world [m].
+        tolerance: angle between the axis and the way to the point [rad].
+        axis: (3,) in the frame.
+        frame: name of the frame.
+    """
+
+    point: Any
+    tolerance: float
+    axis: Any = (0.0, 0.0, 1.0)
+    frame: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "point", finite_vector(self.point, 3, "LookAt point"))
+        object.__setattr__(self, "tolerance", _number(self, "tolerance", above=0.0, most=math.pi))
+        object.__setattr__(self, "axis", _unit(self, "axis"))
+
+    def bands(self, robot: Robot) -> tuple[Band, ...]:
+        body, X_BF = frame_of(robot, self.frame)
+        return (Band(BandKind.GAZE, -math.inf, self.tolerance, body, X_BF, axis=self.axis, point=self.point),)
+
+    def __str__(self) -> str:
+        words = ", ".join(f"{x:.3g}" for x in self.point)
+        return f"{_named(self.frame)} looks at ({words}) m within {math.degrees(self.tolerance):.3g} deg"
+
+
+@dataclass(frozen=True, eq=False)
+class JointRange(Constraint):
+    """A joint stays in a range of its own.
+
+    Attributes:
+        joint: its name.
+        lower, upper: ends of the range [rad or m].
+    """
+
+    joint: str
+    lower: float
+    upper: float
+
+    def __post_init__(self) -> None:
+        lower, upper = _number(self, "lower"), _number(self, "upper")
+        if not lower < upper:
+            raise InvalidInputError(f"JointRange of {self.joint!r}: lower {lower:g} must be below upper {upper:g}")
+        object.__setattr__(self, "lower", lower)
+        object.__setattr__(self, "upper", upper)
+
+    def bands(self, robot: Robot) -> tuple[Band, ...]:
+        if self.joint not in robot.joint_names:
+            raise unknown_name("joint", self.joint, robot.joint_names)
+        return (Band(BandKind.JOINT, self.lower, self.upper, index=robot.joint_names.index(self.joint)),)
+
+    def __str__(self) -> str:
+        return f"{self.joint} in {self.lower:.4g} to {self.upper:.4g}"
+
+
+@dataclass(frozen=True, eq=False)
+class KeepDistance(Constraint):
+    """Every moving part of the robot keeps a distance from a named obstacle of the scene.
+
+    It has no bands: the collision engine and the judge take the obstacle for bigger by that much.
+
+    Attributes:
+        obstacle: its name.
+        distance: [m].
+    """
+
+    obstacle: str
+    distance: float
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "distance", _number(self, "distance", above=0.0))
+
+    def bands(self, robot: Robot) -> tuple[Band, ...]:
+        return ()
+
+    def __str__(self) -> str:
+        return f"{self.distance:.3g} m from {self.obstacle}"
+
+
+def frame_of(robot: Robot, name: str | None) -> tuple[int, Array]:
+    """Index of the body that carries a frame, and the pose X_BF of the frame in it."""
+    tool = robot.tool if name is None else robot.with_tool(name).tool
+    return tool.body, tool.X_BT
+
+
+def _named(frame: str | None) -> str:
+    return "tool" if frame is None else frame
+
+
+def _number(constraint: Any, field: str, *, above: float = -math.inf, most: float = math.inf) -> float:
+    given = numbers(getattr(constraint, field))
+    what = f"{type(constraint).__name__} {field}"
+    if given is None or given.ndim or not math.isfinite(float(given)):
+        raise InvalidInputError(f"{what} must be a finite number, got {shown(getattr(constraint, field))}")
+    number = float(given)
+    if not above < number <= most:
+        bounds = f"above {above:g}" + (f" and at most {most:.4g}" if math.isfinite(most) else "")
+        raise InvalidInputError(f"{what} must be {bounds}, got {number:g}")
+    return number
+
+
+def _unit(constraint: Any, field: str) -> Array:
+    what = f"{type(constraint).__name__} {field}"
+    vector = finite_vector(getattr(constraint, field), 3, what)
+    length = float(np.linalg.norm(vector))
+    if not length > 1e-9:
+        raise InvalidInputError(f"{what} must have a direction, got {vector.tolist()}")
+    return np.asarray(vector / length)
+
+
+def _positive_three(constraint: Any, field: str) -> Array:
+    """(3,) positive numbers, infinite where there is no bound."""
+    what = f"{type(constraint).__name__} {field}"
+    given = numbers(getattr(constraint, field))
+    if given is None or given.shape != (3,) or not (given > 0).all():
+        raise InvalidInputError(
+            f"{what} must be three positive numbers (inf: no bound), got {shown(getattr(constraint, field))}"
+        )
+    return np.asarray(given, dtype=np.float64)
