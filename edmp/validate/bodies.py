@@ -139,7 +139,7 @@ class Thing:
         return prepared(self.shape).convex if isinstance(self.shape, Mesh) else convex_of_shape(self.shape)
 
 
-class World:
+class Environment:
     """The obstacles in the robot's base frame, convex ones first. Making one takes time linear in their number.
 
     Attributes:
@@ -174,8 +174,8 @@ class World:
     def __len__(self) -> int:
         return len(self.things) + len(self.solids)
 
-    def only(self, obstacles: Index) -> World:
-        """The world with some of the obstacles, in increasing order of their numbers ``obstacles``."""
+    def only(self, obstacles: Index) -> Environment:
+        """The environment with some of the obstacles, in increasing order of their numbers ``obstacles``."""
         few = copy.copy(self)
         convex = len(self.things)
         few.things = [self.things[o] for o in obstacles if o < convex]

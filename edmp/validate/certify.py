@@ -21,7 +21,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from edmp.validate.bodies import Arm, World
+from edmp.validate.bodies import Arm, Environment
 from edmp.validate.chain import MotionBound, PieceMotion, Poses
 from edmp.validate.probe import CONTACT_TOLERANCE, Direction, Key, Prober, Touch
 
@@ -61,23 +61,23 @@ class Proof:
     def __init__(
         self,
         arm: Arm,
-        world: World,
+        environment: Environment,
         bound: MotionBound,
         path: Array,
         tightness: float | None,
         slack: Mapping[Key, float] | None = None,
     ) -> None:
-        self.arm, self.world, self.bound, self.path = arm, world, bound, path
+        self.arm, self.environment, self.bound, self.path = arm, environment, bound, path
         self.tightness = tightness
         self.slack = slack or {}  # depth that a pair may have, by `Prober.key` [m]
         self.moved = np.concatenate([[0.0], np.abs(np.diff(path, axis=0)).sum(axis=1).cumsum()])
-        self.env_pairs = arm.moving * len(world)
+        self.env_pairs = arm.moving * len(environment)
         self.q = np.empty((0, arm.chain.dof))
         self.poses = arm.chain.poses(self.q)
         self.rho = np.empty((0, arm.moving, arm.chain.dof))
         self.touch: Touch | None = None
         self.clearance, self.nearest = np.inf, np.inf
-        self.prober = Prober(arm, world, self.slack)
+        self.prober = Prober(arm, environment, self.slack)
         self._directions: dict[tuple[int, int], Direction] = {}
 
     # -- the table of configurations and intervals ------------------------------------------------------------
@@ -153,7 +153,7 @@ class Proof:
     def run(self) -> None:
         intervals = self.first_intervals()
         motion = self._motion(intervals)
-        if len(self.world) > _MANY:
+        if len(self.environment) > _MANY:
             self._leave_out_far(motion)
         env, own = self._boxes(intervals, motion), self._spheres(intervals, motion)
         score = np.concatenate([env.reshape(len(intervals), -1), own], axis=1)
@@ -238,30 +238,30 @@ class Proof:
         Some point of the arm where the path begins is within ``near`` of some obstacle, so that the clearance is no
         more than that. Obstacles whose boxes keep further away from the boxes of the whole way cannot matter.
         """
-        arm, world = self.arm, self.world
+        arm, environment = self.arm, self.environment
         R, p = self.poses.R[0, arm.bodies], self.poses.p[0, arm.bodies]
         points = p + np.einsum("mij,mj->mi", R, [piece.polytope.vertices[0] for piece in arm.pieces[: arm.moving]])
-        near = min((float(np.linalg.norm(world.points - point, axis=1).min()) for point in points), default=0.0)
+        near = min((float(np.linalg.norm(environment.points - point, axis=1).min()) for point in points), default=0.0)
         stray = motion.stray[:, :, 0].max(axis=0)
-        apart = np.full(len(world), np.inf)
-        for g, R_0G in enumerate(world.frames):
-            members = np.flatnonzero(world.frame_of == g)
+        apart = np.full(len(environment), np.inf)
+        for g, R_0G in enumerate(environment.frames):
+            members = np.flatnonzero(environment.frame_of == g)
             lower, upper = extents(arm, self.poses, R_0G)
             lower, upper = lower.min(axis=1) - stray, upper.max(axis=1) + stray  # (3, moving pieces)
             for low, high in zip(lower.T, upper.T, strict=True):
-                gap = np.maximum(np.maximum(low - world.upper[members], world.lower[members] - high), 0.0)
+                gap = np.maximum(np.maximum(low - environment.upper[members], environment.lower[members] - high), 0.0)
                 apart[members] = np.minimum(apart[members], np.linalg.norm(gap, axis=1))
-        self.world = world.only(np.flatnonzero(apart <= near))
-        self.env_pairs = arm.moving * len(self.world)
-        self.prober = Prober(arm, self.world, self.slack)
+        self.environment = environment.only(np.flatnonzero(apart <= near))
+        self.env_pairs = arm.moving * len(self.environment)
+        self.prober = Prober(arm, self.environment, self.slack)
 
     def _boxes(self, intervals: Intervals, motion: PieceMotion) -> Array:
         """(intervals, moving pieces, obstacles): lower bounds of the distance from boxes round the swept pieces [m]."""
-        arm, world = self.arm, self.world
-        out = np.empty((len(intervals), arm.moving, len(world)))
+        arm, environment = self.arm, self.environment
+        out = np.empty((len(intervals), arm.moving, len(environment)))
         stray = motion.stray[:, :, 0]
-        for g, R_0G in enumerate(world.frames):
-            members = np.flatnonzero(world.frame_of == g)
+        for g, R_0G in enumerate(environment.frames):
+            members = np.flatnonzero(environment.frame_of == g)
             if not len(members):
                 continue
             lower, upper = extents(arm, self.poses, R_0G)
@@ -271,9 +271,8 @@ class Proof:
             worst = np.full((len(intervals), arm.moving, len(members)), -np.inf)
             squared = np.zeros_like(worst)
             for k in range(3):
-                gap = np.maximum(
-                    low[k][:, :, None] - world.upper[members, k], world.lower[members, k] - high[k][:, :, None]
-                )
+                bottom, top = environment.lower[members, k], environment.upper[members, k]
+                gap = np.maximum(low[k][:, :, None] - top, bottom - high[k][:, :, None])
                 np.maximum(worst, gap, out=worst)
                 np.maximum(gap, 0.0, out=gap)
                 squared += gap * gap
@@ -373,7 +372,7 @@ class Proof:
         own = pair >= self.env_pairs
         moving = np.empty(len(pair), dtype=np.int64)
         ref = np.zeros(len(pair), dtype=np.int64)
-        moving[~own] = pair[~own] // max(len(self.world), 1)
+        moving[~own] = pair[~own] // max(len(self.environment), 1)
         s = pair[own] - self.env_pairs
         moving[own] = arm.self_moving[s]
         ref[own] = [arm.pieces[k].body for k in arm.self_fixed[s]]

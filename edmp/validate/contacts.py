@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edmp.validate.bodies import Arm, World
+from edmp.validate.bodies import Arm, Environment
 from edmp.validate.certify import Proof
 from edmp.validate.chain import MotionBound, Poses
 from edmp.validate.probe import Key, Prober, Touch
@@ -51,7 +51,7 @@ class _Stretch:
 
 def proofs_with_contacts(
     arm: Arm,
-    world: World,
+    environment: Environment,
     bound: MotionBound,
     path: Array,
     tightness: float | None,
@@ -60,19 +60,19 @@ def proofs_with_contacts(
     """Proofs of the parts of a path, in order, up to the first that fails; empty if nothing touches at its ends.
 
     Args:
-        arm, world, bound, path, tightness: as for `Proof`.
+        arm, environment, bound, path, tightness: as for `Proof`.
         named: (link, obstacle) that may touch deeper than what rests.
     """
     last = float(len(path) - 1)
-    begin, end = (_resting(Proof(arm, world, bound, path[k][None], None), named) for k in (0, -1))
+    begin, end = (_resting(Proof(arm, environment, bound, path[k][None], None), named) for k in (0, -1))
     stretches = []
     for key, (pair, _) in {**end, **begin}.items():
         at_start, at_end = begin.get(key, (pair, 0.0))[1], end.get(key, (pair, 0.0))[1]
         depth = max(REST_TOLERANCE, at_start + REST_TOLERANCE * (at_start > REST_TOLERANCE))
         if at_end > depth:
             continue  # deeper in at the end than it was: that is for the proof to find
-        until = _parting(arm, world, path, pair) if key in begin else 0.0
-        again = last - _parting(arm, world, path[::-1], pair) if key in end else last
+        until = _parting(arm, environment, path, pair) if key in begin else 0.0
+        again = last - _parting(arm, environment, path[::-1], pair) if key in end else last
         stretches.append(_Stretch(key, depth, until, again))
     if not stretches:
         return []
@@ -80,7 +80,7 @@ def proofs_with_contacts(
     proofs: list[Proof] = []
     for a, b in itertools.pairwise(cuts) if last > 0 else [(0.0, 0.0)]:
         slack = {s.key: s.depth for s in stretches if b <= s.until or a >= s.again}
-        proof = Proof(arm, world, bound, _part(path, a, b), tightness, slack)
+        proof = Proof(arm, environment, bound, _part(path, a, b), tightness, slack)
         proof.run()
         proofs.append(proof)
         if proof.touch is not None:
@@ -111,20 +111,20 @@ def _resting(proof: Proof, named: Collection[tuple[str, str]]) -> dict[Key, tupl
     return found
 
 
-def _parting(arm: Arm, world: World, path: Array, pair: int) -> float:
+def _parting(arm: Arm, environment: Environment, path: Array, pair: int) -> float:
     """The first place on the path where a pair that touches at its beginning is seen to have parted; or its end."""
     edges = np.diff(path, axis=0)
     reach = arm.motion_bound(np.abs(path).max(axis=0)).reach.max(axis=0, initial=0.0)
     cuts = np.maximum(1, np.ceil(np.abs(edges) @ reach / LOOK_STEP)).astype(np.int64)
     places = np.concatenate([[0.0], *(k + np.arange(1, n + 1) / n for k, n in enumerate(cuts))])
-    prober = Prober(arm, world)
+    prober = Prober(arm, environment)
     for few in np.array_split(places, 1 + len(places) // 64):
         poses = arm.chain.poses(np.array([_at(path, place) for place in few]))
         for k, place in enumerate(few):
             answer = prober.separate(poses, k, pair)
             if not isinstance(answer, Touch) and answer.distance > REST_TOLERANCE:
                 return float(place)
-        prober = Prober(arm, world)  # it remembers poses by their numbers
+        prober = Prober(arm, environment)  # it remembers poses by their numbers
     return float(places[-1])
 
 

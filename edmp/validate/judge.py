@@ -14,7 +14,7 @@ from edmp.robots.parts import START_TOLERANCE
 from edmp.robots.robot import Robot
 from edmp.scenes.scene import Scene
 from edmp.trajectory import Trajectory
-from edmp.validate.bodies import Arm, World
+from edmp.validate.bodies import Arm, Environment
 from edmp.validate.certify import Proof
 from edmp.validate.chain import MotionBound
 from edmp.validate.contacts import proofs_with_contacts, way_out
@@ -51,7 +51,7 @@ class Judge:
     def __init__(self, robot: Robot, scene: Scene, *, start_tolerance: float = START_TOLERANCE) -> None:
         self.robot, self.scene, self.start_tolerance = robot, scene, start_tolerance
         self._arm = Arm.of(robot)
-        self._world = World(scene, robot.X_W0)
+        self._environment = Environment(scene, robot.X_W0)
         self._base = self._base_contacts()
         self._named = frozenset((contact.link, contact.obstacle) for contact in robot.allowed_contacts)
         self._checked: dict[bytes, Verdict] = {}
@@ -71,7 +71,7 @@ class Judge:
         if known is not None:
             return known
         limits = tuple(self._limits(path))
-        proof = Proof(self._arm, self._world, self._bound(path), path, 1e-4)
+        proof = Proof(self._arm, self._environment, self._bound(path), path, 1e-4)
         touches = proof.all_touches()
         base = tuple(dataclasses.replace(contact, q=path[0].copy()) for contact in self._base)
         ways = {touch.pair: way_out(proof.prober, proof.poses, touch, self._named) for touch in touches}
@@ -126,12 +126,12 @@ class Judge:
             contacts = tuple(dataclasses.replace(contact, q=path[0].copy(), edge=0) for contact in self._base)
             return Verdict(False, Cause.COLLISION, contacts, edges=edges)
         bound = self._bound(path)
-        proof = Proof(self._arm, self._world, bound, path, tightness)
+        proof = Proof(self._arm, self._environment, bound, path, tightness)
         proof.run()
         queries = proof.prober.queries
         if proof.touch is None:
             return Verdict(True, min_clearance=proof.clearance, edges=edges, distance_queries=queries)
-        parts = proofs_with_contacts(self._arm, self._world, bound, path, tightness, self._named)
+        parts = proofs_with_contacts(self._arm, self._environment, bound, path, tightness, self._named)
         queries += sum(part.prober.queries for part in parts)
         if parts and parts[-1].touch is None:
             ends = tuple(contact for q in (path[0], path[-1]) for contact in self.check(q).allowed)
@@ -216,19 +216,19 @@ class Judge:
     def _base_contacts(self) -> list[Contact]:
         """Obstacles that the fixed base is deeper in than `MOUNT_TOLERANCE`."""
         found = []
-        world, arm = self._world, self._arm
+        environment, arm = self._environment, self._arm
         for piece in arm.pieces[arm.moving :]:
             link = self.robot.links[piece.link].name
-            for o in world.overlapping(piece.polytope.support):
-                if o < len(world.things):
-                    thing = world.things[o]
+            for o in environment.overlapping(piece.polytope.support):
+                if o < len(environment.things):
+                    thing = environment.things[o]
                     centre = piece.convex.centre - thing.R @ thing.convex.centre - thing.p
                     gap, _ = best_direction(piece.polytope, thing.R.T, -thing.p @ thing.R, thing.convex, centre[None])
                     depth = -gap
                 else:
-                    depth = world.solids[o - len(world.things)].depth(piece.polytope.vertices)
+                    depth = environment.solids[o - len(environment.things)].depth(piece.polytope.vertices)
                 if depth > MOUNT_TOLERANCE:
-                    found.append(Contact(link, world.names[o], False, depth, np.array(self.robot.home)))
+                    found.append(Contact(link, environment.names[o], False, depth, np.array(self.robot.home)))
         return found
 
 

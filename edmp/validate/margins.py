@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from edmp.errors import InvalidInputError
 from edmp.robots.robot import Robot
 from edmp.scenes.scene import Scene
-from edmp.validate.bodies import Arm, World
+from edmp.validate.bodies import Arm, Environment
 from edmp.validate.certify import Intervals, Proof
 from edmp.validate.probe import Direction
 
@@ -76,9 +76,9 @@ def path_margins(robot: Robot, scene: Scene, path: ArrayLike, *, far: float = 0.
     path = np.asarray(path, dtype=np.float64)
     if path.ndim != 2 or path.shape[1] != robot.dof or len(path) < 2 or not np.isfinite(path).all():
         raise InvalidInputError(f"expected finite (n, {robot.dof}) joint values, n at least 2, got shape {path.shape}")
-    arm, world = Arm.of(robot), World(scene, robot.X_W0)
+    arm, environment = Arm.of(robot), Environment(scene, robot.X_W0)
     bound = arm.motion_bound(np.abs(path).max(axis=0) + far)
-    proof = Proof(arm, world, bound, path, None)
+    proof = Proof(arm, environment, bound, path, None)
     ids, edges = proof.add(path), np.arange(len(path) - 1)
     intervals = Intervals(ids[:-1], ids[1:], edges, edges + 1, ids[:-1], np.zeros((len(edges), robot.dof)))
     proven = _proven(proof, intervals, far)

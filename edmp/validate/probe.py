@@ -9,7 +9,7 @@ import fcl
 import numpy as np
 from numpy.typing import NDArray
 
-from edmp.validate.bodies import Arm, World
+from edmp.validate.bodies import Arm, Environment
 from edmp.validate.chain import Poses
 from edmp.validate.pieces import shrunk
 from edmp.validate.separation import best_direction
@@ -57,21 +57,21 @@ class Touch:
 
 
 class Prober:
-    """FCL objects of one arm and one world. Not for several threads at once: FCL objects are mutable.
+    """FCL objects of one arm and one environment. Not for several threads at once: FCL objects are mutable.
 
     Pairs are numbered: moving piece * obstacles + obstacle, then the self-collision pairs.
 
     Args:
-        arm, world: what may touch.
+        arm, environment: what may touch.
         slack: depth [m] that pairs may have, by `key`. Meshes that are not convex are asked about pieces that are so
             much smaller on all sides; for all others the caller has to take it into account.
     """
 
-    def __init__(self, arm: Arm, world: World, slack: Mapping[Key, float] | None = None) -> None:
-        self.arm, self.world, self.slack = arm, world, slack or {}
-        self.env_pairs = arm.moving * len(world)
+    def __init__(self, arm: Arm, environment: Environment, slack: Mapping[Key, float] | None = None) -> None:
+        self.arm, self.environment, self.slack = arm, environment, slack or {}
+        self.env_pairs = arm.moving * len(environment)
         self.queries = 0
-        self._world_objects: dict[int, fcl.CollisionObject] = {}
+        self._environment_objects: dict[int, fcl.CollisionObject] = {}
         self._arm_objects = [fcl.CollisionObject(piece.convex.geometry) for piece in arm.pieces]
         self._placed = [-1] * len(arm.pieces)
 
@@ -79,32 +79,32 @@ class Prober:
         """Link, the other's name, and whether that is a link too."""
         links = self.arm.robot.links
         if pair < self.env_pairs:
-            k, o = divmod(pair, len(self.world))
-            return links[self.arm.pieces[k].link].name, self.world.names[o], False
+            k, o = divmod(pair, len(self.environment))
+            return links[self.arm.pieces[k].link].name, self.environment.names[o], False
         s = pair - self.env_pairs
         a, b = sorted(self.arm.pieces[k[s]].link for k in (self.arm.self_moving, self.arm.self_fixed))
         return links[a].name, links[b].name, True
 
     def is_solid(self, pair: int) -> bool:
         """Is the other a mesh that is not convex?"""
-        return pair < self.env_pairs and pair % len(self.world) >= len(self.world.things)
+        return pair < self.env_pairs and pair % len(self.environment) >= len(self.environment.things)
 
     def key(self, pair: int) -> Key:
-        """The pair by its moving piece and the name of the obstacle, or the other piece: the same in every world."""
+        """The pair by its moving piece and the name of the obstacle, or the other piece: the same everywhere."""
         if pair < self.env_pairs:
-            k, o = divmod(pair, len(self.world))
-            return k, self.world.names[o]
+            k, o = divmod(pair, len(self.environment))
+            return k, self.environment.names[o]
         return int(self.arm.self_moving[pair - self.env_pairs]), int(self.arm.self_fixed[pair - self.env_pairs])
 
     def separate(self, poses: Poses, config: int, pair: int) -> Direction | Touch:
         """FCL's separating direction, verified; if it proves nothing, the best that can be found."""
-        arm, world = self.arm, self.world
+        arm, environment = self.arm, self.environment
         self.queries += 1
         if pair < self.env_pairs:
-            k, o = divmod(pair, len(world))
-            if o >= len(world.things):
+            k, o = divmod(pair, len(environment))
+            if o >= len(environment.things):
                 return self._separate_solid(poses, config, pair)
-            thing = world.things[o]
+            thing = environment.things[o]
             other, ref, convex, R_fO, p_fO = self._obstacle(o), 0, thing.convex, thing.R, thing.p
         else:
             k, f = int(arm.self_moving[pair - self.env_pairs]), int(arm.self_fixed[pair - self.env_pairs])
@@ -139,17 +139,18 @@ class Prober:
         distance = self._solid_distance(poses, config, pair, 0.0 if depth is None else depth + CONTACT_TOLERANCE)
         if distance > CONTACT_TOLERANCE:
             return Direction(_ZERO, 0.0, config, distance)
-        k, o = divmod(pair, len(self.world))
+        k, o = divmod(pair, len(self.environment))
         body = self.arm.pieces[k].body
         vertices = self.arm.pieces[k].polytope.vertices @ poses.R[config, body].T + poses.p[config, body]
-        return Touch(config, pair, -self.world.solids[o - len(self.world.things)].depth(vertices), _ZERO, 0.0)
+        solid = self.environment.solids[o - len(self.environment.things)]
+        return Touch(config, pair, -solid.depth(vertices), _ZERO, 0.0)
 
     def _solid_distance(
         self, poses: Poses, config: int, pair: int, depth: float, result: fcl.DistanceResult | None = None
     ) -> float:
         """Distance from a mesh of a piece made smaller by ``depth`` on all sides; -1 if one is inside the other [m]."""
-        k, o = divmod(pair, len(self.world))
-        solid, piece = self.world.solids[o - len(self.world.things)], self.arm.pieces[k]
+        k, o = divmod(pair, len(self.environment))
+        solid, piece = self.environment.solids[o - len(self.environment.things)], self.arm.pieces[k]
         polytope = shrunk(piece.polytope, depth) if depth else piece.polytope
         if polytope is None:
             return -1.0
@@ -188,9 +189,9 @@ class Prober:
         return high, n / max(float(np.linalg.norm(n)), 1e-300)
 
     def _obstacle(self, o: int) -> fcl.CollisionObject:
-        if o not in self._world_objects:
-            self._world_objects[o] = self.world.object(o)
-        return self._world_objects[o]
+        if o not in self._environment_objects:
+            self._environment_objects[o] = self.environment.object(o)
+        return self._environment_objects[o]
 
     def _place(self, k: int, poses: Poses, config: int) -> fcl.CollisionObject:
         if self._placed[k] != config:

@@ -21,7 +21,7 @@ from edmp.ranges import Range
 from edmp.robots.robot import Robot
 from edmp.scenes.scene import Obstacle, Scene
 from edmp.trajectory import Trajectory
-from edmp.validate.bodies import Arm, World
+from edmp.validate.bodies import Arm, Environment
 from edmp.validate.certify import extents
 from edmp.validate.chain import Poses
 from edmp.validate.probe import Prober, Touch
@@ -134,16 +134,16 @@ class _Gaps:
     def __init__(self, robot: Robot, one: MovingObstacle, way: _Way) -> None:
         self._robot, self._arm = robot, Arm.of(robot)
         self.both = way.travelled + one.speed * (way.times - way.times[0])  # increases
-        world = World(Scene((one.at(float(way.times[0])),)), robot.X_W0)
+        environment = Environment(Scene((one.at(float(way.times[0])),)), robot.X_W0)
         poses = self._arm.chain.poses(way.q)
         drift = (way.times - way.times[0])[:, None] * (one.velocity @ robot.X_W0[:3, :3])
         poses.p[:, 1:] -= drift[:, None]  # body 0 stays: its frame is that of the obstacle now
         self._poses = poses
-        self._prober = Prober(self._arm, world)
+        self._prober = Prober(self._arm, environment)
         self._at = np.unique(np.append(np.arange(0, len(way.times), _BOXES), len(way.times) - 1))
         few = Poses(self._poses.R[self._at], self._poses.p[self._at])
-        lower, upper = extents(self._arm, few, world.frames[world.frame_of[0]])
-        beyond = np.maximum(lower - world.upper[0][:, None, None], world.lower[0][:, None, None] - upper)
+        lower, upper = extents(self._arm, few, environment.frames[environment.frame_of[0]])
+        beyond = np.maximum(lower - environment.upper[0][:, None, None], environment.lower[0][:, None, None] - upper)
         self._apart = np.linalg.norm(np.maximum(beyond, 0.0), axis=0)  # (boxes, pieces)
 
     def doubtful(self, least: float) -> NDArray[np.bool_]:

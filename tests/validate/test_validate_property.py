@@ -8,7 +8,7 @@ from validate_cases import random_path, random_robot, random_scene
 
 from edmp.robots import load_robot
 from edmp.validate import CONTACT_TOLERANCE, Judge
-from edmp.validate.bodies import Arm, World
+from edmp.validate.bodies import Arm, Environment
 from edmp.validate.certify import Proof
 from edmp.validate.dense import dense_collisions, dense_samples
 from edmp.validate.separation import best_direction
@@ -16,8 +16,8 @@ from edmp.validate.separation import best_direction
 
 def signed_distance(robot, scene, q) -> tuple[float, float]:
     """Smallest gap to an obstacle and between links at ``q``, by trying every separating axis and FCL's."""
-    arm, world = Arm(robot), World(scene, robot.X_W0)
-    proof = Proof(arm, world, arm.motion_bound(np.abs(q)), q[None], None)
+    arm, environment = Arm(robot), Environment(scene, robot.X_W0)
+    proof = Proof(arm, environment, arm.motion_bound(np.abs(q)), q[None], None)
     proof.add(q[None])
     gaps: list[list[float]] = [[np.inf], [np.inf]]
     for pair in range(proof.env_pairs + len(arm.self_moving)):
@@ -103,7 +103,8 @@ def test_merged_waypoints_deviate_no_more_than_stated(seed: int) -> None:
     robot = load_robot("panda")
     arm = Arm(robot)
     path = random_path(rng, robot, 300, 0.2) + 0.003 * rng.normal(size=(300, 7))
-    proof = Proof(arm, World(random_scene(rng, 1, 1.0), np.eye(4)), arm.motion_bound(np.pi * np.ones(7)), path, None)
+    environment = Environment(random_scene(rng, 1, 1.0), np.eye(4))
+    proof = Proof(arm, environment, arm.motion_bound(np.pi * np.ones(7)), path, None)
     intervals = proof.first_intervals()
     assert len(intervals) < 299
     assert (intervals.last[:-1] == intervals.first[1:]).all()

@@ -51,7 +51,7 @@ _JOINTS = {"revolute": RevoluteJoint, "prismatic": PrismaticJoint}
 
 
 @dataclass(frozen=True, eq=False)
-class World:
+class ArmDiagram:
     """A diagram of arm and obstacles that touch each other.
 
     Attributes:
@@ -67,9 +67,9 @@ class World:
     names: Mapping[GeometryId, str]
 
 
-def make_world(
+def make_diagram(
     robot: Robot, scene: Scene, *, time_step: float, rotor_inertia: float, mass_error: float, payload: float
-) -> World:
+) -> ArmDiagram:
     """The arm among the obstacles, with point contact between convex pieces.
 
     The pieces are ``link.hulls_B``, those that the judge uses; pairs of links that are not in ``collision_pairs``
@@ -109,7 +109,7 @@ def make_world(
     _filter(graph, robot, of_link)
     plant.Finalize()
     builder.ExportInput(plant.get_actuation_input_port(arm), "torques")
-    return World(builder.Build(), plant, arm, names)
+    return ArmDiagram(builder.Build(), plant, arm, names)
 
 
 def make_model(robot: Robot, *, rotor_inertia: float) -> MultibodyPlant:

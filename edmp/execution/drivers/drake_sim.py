@@ -26,7 +26,7 @@ from scipy.linalg import eigh
 
 from edmp.errors import InvalidInputError, unknown_name
 from edmp.execution.driver import ArmDriver, ArmState, Command, DriverError
-from edmp.execution.drivers.drake_plant import UNKNOWN_EFFORT, World, make_model, make_world
+from edmp.execution.drivers.drake_plant import UNKNOWN_EFFORT, ArmDiagram, make_diagram, make_model
 from edmp.ranges import Range, check_fields
 from edmp.robots.robot import Robot
 from edmp.scenes.scene import Scene
@@ -226,7 +226,7 @@ class _Simulation:
 
     def __init__(self, robot: Robot, scene: Scene, positions: Array, settings: DrakeSimSettings) -> None:
         self._settings, self._effort = settings, robot.limits.effort
-        self._world: World = make_world(
+        self._built: ArmDiagram = make_diagram(
             robot,
             scene,
             time_step=settings.time_step,
@@ -234,14 +234,14 @@ class _Simulation:
             mass_error=settings.mass_error,
             payload=settings.payload,
         )
-        self._simulator = Simulator(self._world.diagram)
-        plant: Any = self._world.plant
+        self._simulator = Simulator(self._built.diagram)
+        plant: Any = self._built.plant
         root = self._simulator.get_mutable_context()
         self._context = plant.GetMyMutableContextFromRoot(root)
         plant.SetPositions(self._context, positions)
-        self._torques = self._world.diagram.get_input_port().FixValue(root, np.zeros(robot.dof))
+        self._torques = self._built.diagram.get_input_port().FixValue(root, np.zeros(robot.dof))
         self._contact_port = plant.get_contact_results_output_port()
-        self._external_port = plant.get_generalized_contact_forces_output_port(self._world.arm)
+        self._external_port = plant.get_generalized_contact_forces_output_port(self._built.arm)
         self._simulator.Initialize()
         self._model: Any = make_model(robot, rotor_inertia=settings.rotor_inertia)
         self._model_context = self._model.CreateDefaultContext()
@@ -259,7 +259,7 @@ class _Simulation:
 
     def advance(self, before: Command, target: Command) -> ArmState:
         """One period of control from one reference to the next; the state after it."""
-        plant, dt = self._world.plant, self._settings.time_step
+        plant, dt = self._built.plant, self._settings.time_step
         contact, torques = None, np.zeros(plant.num_velocities())
         external: Any = torques
         for k in range(self._steps):
@@ -285,7 +285,7 @@ class _Simulation:
         return self._measured()
 
     def _measured(self) -> tuple[Array, Array]:
-        plant: Any = self._world.plant
+        plant: Any = self._built.plant
         q, v = np.array(plant.GetPositions(self._context)), np.array(plant.GetVelocities(self._context))
         settings, noise = self._settings, self._noise
         if settings.position_noise > 0:
@@ -327,5 +327,5 @@ class _Simulation:
         if not pairs:
             return None
         deepest = max(pairs, key=lambda pair: pair.depth)
-        names = self._world.names
+        names = self._built.names
         return names[deepest.id_A], names[deepest.id_B]
