@@ -48,7 +48,7 @@ def test_kinematics_agree_with_drake(robot: Robot) -> None:
     context = plant.CreateDefaultContext()
     joints = [plant.GetJointByName(name) for name in robot.joint_names]
     frames = [plant.GetBodyByName(f"body{i}") for i in range(robot.num_bodies)]
-    chain = Arm(robot).chain
+    tree = Arm(robot).tree
     base = np.linalg.inv(robot.X_W0)
     q = configurations(robot, 20)
     ours = body_poses(robot, torch.as_tensor(q)).numpy()
@@ -58,7 +58,7 @@ def test_kinematics_agree_with_drake(robot: Robot) -> None:
             (joint.set_angle if hasattr(joint, "set_angle") else joint.set_translation)(context, value)
         expected = [plant.EvalBodyPoseInWorld(context, frame).GetAsMatrix4() for frame in frames]
         np.testing.assert_allclose(X_WB, expected, atol=1e-12)
-        poses = chain.poses(row[None])
+        poses = tree.poses(row[None])
         np.testing.assert_allclose(poses.p[0], (base @ np.array(expected))[:, :3, 3], atol=1e-12)
         np.testing.assert_allclose(poses.R[0], (base @ np.array(expected))[:, :3, :3], atol=1e-12)
 
@@ -121,7 +121,7 @@ def test_no_point_strays_further_than_the_judge_says(robot: Robot) -> None:
         a = rng.uniform(robot.limits.lower, robot.limits.upper)
         b = np.clip(a + rng.uniform(-0.4, 0.4, robot.dof), robot.limits.lower, robot.limits.upper)
         t = np.linspace(0, 1, 41)[:, None]
-        poses = arm.chain.poses(a + t * (b - a))
+        poses = arm.tree.poses(a + t * (b - a))
         rho = bound.axis_distance(poses)
         motion = bound.between(rho[:1], rho[-1:], np.abs(b - a)[None], np.zeros((1, robot.dof)))
         for k, f in seen:
@@ -229,7 +229,7 @@ def test_a_body_is_led_away_by_the_joints_that_move_it(robot: Robot) -> None:
     """What leaves a contact goes by the Jacobian of its own branch: against finite differences."""
     from edmp.planner.contacts import _jacobian
 
-    chain, q, body, step = Arm(robot).chain, configurations(robot, 1, 8)[0], 7, 1e-6
-    poses = chain.poses(np.vstack([q, q + step * np.eye(robot.dof), q - step * np.eye(robot.dof)]))
+    tree, q, body, step = Arm(robot).tree, configurations(robot, 1, 8)[0], 7, 1e-6
+    poses = tree.poses(np.vstack([q, q + step * np.eye(robot.dof), q - step * np.eye(robot.dof)]))
     expected = (poses.p[1 : 1 + robot.dof, body] - poses.p[1 + robot.dof :, body]).T / (2 * step)
-    np.testing.assert_allclose(_jacobian(chain, poses.R[0], poses.p[0], body)[:3], expected, atol=1e-7)
+    np.testing.assert_allclose(_jacobian(tree, poses.R[0], poses.p[0], body)[:3], expected, atol=1e-7)

@@ -19,8 +19,8 @@ from edmp.result import Status
 from edmp.robots.robot import Robot
 from edmp.scenes.scene import Scene
 from edmp.validate import Contact, Judge
-from edmp.validate.chain import Chain
 from edmp.validate.contacts import REST_TOLERANCE
+from edmp.validate.kinematic_tree import KinematicTree
 
 Array = NDArray[np.float64]
 
@@ -90,17 +90,17 @@ def _away(judge: Judge, q: Array, contacts: Sequence[Contact]) -> Array:
 
 def _straight(robot: Robot, q: Array, body: int, shift_W: Array, *, turning: bool) -> Array | None:
     """(n, dof) configurations that move a body by ``shift_W`` (n, 3) from where it is at ``q``, by Newton's method."""
-    chain, limits = Chain(robot), robot.limits
-    here = chain.poses(q[None])
+    tree, limits = KinematicTree(robot), robot.limits
+    here = tree.poses(q[None])
     R, p = here.R[0, body], here.p[0, body]
     points = [q]
     for shift in shift_W[1:] @ robot.X_W0[:3, :3]:
         q = points[-1].copy()
         for _ in range(20):
-            poses = chain.poses(q[None])
+            poses = tree.poses(q[None])
             turn = R @ poses.R[0, body].T
             error = p + shift - poses.p[0, body]
-            J = _jacobian(chain, poses.R[0], poses.p[0], body)
+            J = _jacobian(tree, poses.R[0], poses.p[0], body)
             if not turning:
                 error = np.append(error, 0.5 * (turn - turn.T)[[2, 0, 1], [1, 2, 0]])
             else:
@@ -116,11 +116,11 @@ def _straight(robot: Robot, q: Array, body: int, shift_W: Array, *, turning: boo
     return np.array(points)
 
 
-def _jacobian(chain: Chain, R: Array, p: Array, body: int) -> Array:
+def _jacobian(tree: KinematicTree, R: Array, p: Array, body: int) -> Array:
     """(6, dof) velocity of the origin of a body, and its turning, in the base frame."""
-    J = np.zeros((6, chain.dof))
-    for j in np.flatnonzero(chain.moves[:, body]):
+    J = np.zeros((6, tree.dof))
+    for j in np.flatnonzero(tree.moves[:, body]):
         axis = R[j + 1][:, 2]
-        J[:3, j] = np.cross(axis, p[body] - p[j + 1]) if chain.revolute[j] else axis
-        J[3:, j] = axis if chain.revolute[j] else 0.0
+        J[:3, j] = np.cross(axis, p[body] - p[j + 1]) if tree.revolute[j] else axis
+        J[3:, j] = axis if tree.revolute[j] else 0.0
     return J

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from edmp.geometry.shapes import Capsule, Cylinder, Mesh, Shape, Sphere
 from edmp.robots.robot import Robot
 from edmp.scenes.scene import Scene
-from edmp.validate.chain import Chain, MotionBound
+from edmp.validate.kinematic_tree import KinematicTree, MotionBound
 from edmp.validate.meshes import MeshSolid, prepared
 from edmp.validate.pieces import SIZES_AND_SUPPORT, Convex, Polytope, convex_of_shape, convex_polytope
 
@@ -60,7 +60,7 @@ class Arm:
 
     def __init__(self, robot: Robot) -> None:
         self.robot = robot
-        self.chain = Chain(robot)
+        self.tree = KinematicTree(robot)
         pieces = [
             Piece(i, link.body, polytope, convex_polytope(polytope))
             for i, link in enumerate(robot.links)
@@ -92,19 +92,19 @@ class Arm:
         """Bounds for the moving pieces while no joint value passes ``q_bound`` (dof,) in size."""
         kept, key = (
             self._bound,
-            tuple(np.where(self.chain.revolute, 0.0, q_bound)),
+            tuple(np.where(self.tree.revolute, 0.0, q_bound)),
         )  # only sliding joints lengthen the arm
         if kept is None or kept[0] != key:
             n = self.moving
-            reach = np.zeros((n, self.chain.dof))
+            reach = np.zeros((n, self.tree.dof))
             for row, piece in zip(reach, self.pieces[:n], strict=True):
-                row[:] = self.chain.reach(piece.body, piece.polytope.vertices, q_bound)
+                row[:] = self.tree.reach(piece.body, piece.polytope.vertices, q_bound)
             across = {
-                (k, f): self.chain.reach_across(f, self.pieces[k].body, self.pieces[k].polytope.vertices, q_bound)
+                (k, f): self.tree.reach_across(f, self.pieces[k].body, self.pieces[k].polytope.vertices, q_bound)
                 for k, f in self.across
             }
             balls = self.centres[:n], self.radii[:n]
-            self._bound = kept = key, MotionBound(self.chain, self.bodies, *balls, reach, across)
+            self._bound = kept = key, MotionBound(self.tree, self.bodies, *balls, reach, across)
         return kept[1]
 
 

@@ -2,7 +2,8 @@
 
 Adaptive dynamic collision checking (Schwarzer, Saha, Latombe 2005) with separating directions in place of distances.
 The path is cut into intervals. On an interval every point of a piece stays within ``stray`` of the straight segment
-between its end positions (`edmp.validate.chain`), so for any direction ``n`` fixed in the frame of the other body
+between its end positions (`edmp.validate.kinematic_tree`), so for any direction ``n`` fixed in the frame of the other
+body
 
     distance over the whole interval  >=  min(g_a(n), g_b(n)) - stray
 
@@ -22,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edmp.validate.bodies import Arm, Environment
-from edmp.validate.chain import MotionBound, PieceMotion, Poses
+from edmp.validate.kinematic_tree import MotionBound, PieceMotion, Poses
 from edmp.validate.probe import CONTACT_TOLERANCE, Direction, Key, Prober, Touch
 
 Array = NDArray[np.float64]
@@ -72,9 +73,9 @@ class Proof:
         self.slack = slack or {}  # depth that a pair may have, by `Prober.key` [m]
         self.moved = np.concatenate([[0.0], np.abs(np.diff(path, axis=0)).sum(axis=1).cumsum()])
         self.env_pairs = arm.moving * len(environment)
-        self.q = np.empty((0, arm.chain.dof))
-        self.poses = arm.chain.poses(self.q)
-        self.rho = np.empty((0, arm.moving, arm.chain.dof))
+        self.q = np.empty((0, arm.tree.dof))
+        self.poses = arm.tree.poses(self.q)
+        self.rho = np.empty((0, arm.moving, arm.tree.dof))
         self.touch: Touch | None = None
         self.clearance, self.nearest = np.inf, np.inf
         self.prober = Prober(arm, environment, self.slack)
@@ -84,7 +85,7 @@ class Proof:
 
     def add(self, q: Array) -> Index:
         """Append configurations (k, dof) to the table; returns their indices."""
-        poses = self.arm.chain.poses(q)
+        poses = self.arm.tree.poses(q)
         start = len(self.q)
         self.rho = np.concatenate([self.rho, self.bound.axis_distance(poses)])
         self.poses = self.poses.then(poses) if start else poses

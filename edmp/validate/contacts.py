@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from edmp.validate.bodies import Arm, Environment
 from edmp.validate.certify import Proof
-from edmp.validate.chain import MotionBound, Poses
+from edmp.validate.kinematic_tree import MotionBound, Poses
 from edmp.validate.probe import Key, Prober, Touch
 
 Array = NDArray[np.float64]
@@ -119,7 +119,7 @@ def _parting(arm: Arm, environment: Environment, path: Array, pair: int) -> floa
     places = np.concatenate([[0.0], *(k + np.arange(1, n + 1) / n for k, n in enumerate(cuts))])
     prober = Prober(arm, environment)
     for few in np.array_split(places, 1 + len(places) // 64):
-        poses = arm.chain.poses(np.array([_at(path, place) for place in few]))
+        poses = arm.tree.poses(np.array([_at(path, place) for place in few]))
         for k, place in enumerate(few):
             answer = prober.separate(poses, k, pair)
             if not isinstance(answer, Touch) and answer.distance > REST_TOLERANCE:

@@ -16,8 +16,8 @@ from edmp.scenes.scene import Scene
 from edmp.trajectory import Trajectory
 from edmp.validate.bodies import Arm, Environment
 from edmp.validate.certify import Proof
-from edmp.validate.chain import MotionBound
 from edmp.validate.contacts import proofs_with_contacts, way_out
+from edmp.validate.kinematic_tree import MotionBound
 from edmp.validate.probe import Touch
 from edmp.validate.separation import best_direction
 from edmp.validate.timed import timing_fault

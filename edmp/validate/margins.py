@@ -6,8 +6,8 @@ edge by d moves no point of the piece by more than
 
     sum_j |d_j| (rho_j + sum_i |d_i| reach_i),
 
-rho_j being the distance from axis j of the piece's farthest point anywhere on the edge (`edmp.validate.chain`; the
-inner sum is by how much rho_j changes on the way). While that is less than the clearance, q' is free, too.
+rho_j being the distance from axis j of the piece's farthest point anywhere on the edge (`edmp.validate.kinematic_tree`;
+the inner sum is by how much rho_j changes on the way). While that is less than the clearance, q' is free, too.
 """
 
 from __future__ import annotations

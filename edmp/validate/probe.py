@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edmp.validate.bodies import Arm, Environment
-from edmp.validate.chain import Poses
+from edmp.validate.kinematic_tree import Poses
 from edmp.validate.pieces import shrunk
 from edmp.validate.separation import best_direction
 

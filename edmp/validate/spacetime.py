@@ -23,7 +23,7 @@ from edmp.scenes.scene import Obstacle, Scene
 from edmp.trajectory import Trajectory
 from edmp.validate.bodies import Arm, Environment
 from edmp.validate.certify import extents
-from edmp.validate.chain import Poses
+from edmp.validate.kinematic_tree import Poses
 from edmp.validate.probe import Prober, Touch
 
 Array = NDArray[np.float64]
@@ -135,7 +135,7 @@ class _Gaps:
         self._robot, self._arm = robot, Arm.of(robot)
         self.both = way.travelled + one.speed * (way.times - way.times[0])  # increases
         environment = Environment(Scene((one.at(float(way.times[0])),)), robot.X_W0)
-        poses = self._arm.chain.poses(way.q)
+        poses = self._arm.tree.poses(way.q)
         drift = (way.times - way.times[0])[:, None] * (one.velocity @ robot.X_W0[:3, :3])
         poses.p[:, 1:] -= drift[:, None]  # body 0 stays: its frame is that of the obstacle now
         self._poses = poses

@@ -75,7 +75,7 @@ def test_motion_bounds_hold(seed: int) -> None:
     path = random_path(rng, robot, 2, [0.02, 0.1, 0.4, 1.0][seed // 2])
     bound = arm.motion_bound(np.abs(path).max(axis=0))
     t = np.linspace(0, 1, 41)
-    poses = arm.chain.poses(path[0] + t[:, None] * (path[1] - path[0]))
+    poses = arm.tree.poses(path[0] + t[:, None] * (path[1] - path[0]))
     rho = bound.axis_distance(poses)
     width = np.abs(path[1:] - path[:1])
     motion = bound.between(rho[:1], rho[-1:], width, np.zeros_like(width))
@@ -114,7 +114,7 @@ def test_merged_waypoints_deviate_no_more_than_stated(seed: int) -> None:
     for i in range(len(intervals)):
         a, b = proof.q[intervals.a[i]], proof.q[intervals.b[i]]
         inner = path[intervals.first[i] : intervals.last[i] + 1]
-        ends, middle = arm.chain.poses(np.stack([a, b])), arm.chain.poses(inner)
+        ends, middle = arm.tree.poses(np.stack([a, b])), arm.tree.poses(inner)
         for k in range(arm.moving):
             body, vertices = arm.pieces[k].body, arm.pieces[k].polytope.vertices
             xa, xb = (vertices @ ends.R[e, body].T + ends.p[e, body] for e in (0, 1))

@@ -40,7 +40,7 @@ class Poses:
         return Poses(np.concatenate([self.R, other.R]), np.concatenate([self.p, other.p]))
 
 
-class Chain:
+class KinematicTree:
     """The joints of a robot as arrays."""
 
     def __init__(self, robot: Robot) -> None:
@@ -141,34 +141,34 @@ class MotionBound:
     """Motion bounds for a fixed set of pieces.
 
     Args:
-        chain: the joints.
+        tree: the joints.
         bodies: (pieces,) that carry them.
         centres_B, radii: (pieces, 3) and (pieces,) balls round them, in the frames of their bodies [m].
-        reach: (pieces, dof) `Chain.reach` of each.
-        across: `Chain.reach_across` by (piece, body), for bodies that do not carry the piece and see it nevertheless.
+        reach: (pieces, dof) `KinematicTree.reach` of each.
+        across: `KinematicTree.reach_across` by (piece, body), for bodies that see the piece without carrying it.
     """
 
     def __init__(
         self,
-        chain: Chain,
+        tree: KinematicTree,
         bodies: NDArray[np.int64],
         centres_B: Array,
         radii: Array,
         reach: Array,
         across: Mapping[tuple[int, int], Array] | None = None,
     ) -> None:
-        self.chain = chain
+        self.tree = tree
         self.bodies = bodies
         self.centres_B, self.radii = centres_B, radii
         self.reach = reach
         self.across = dict(across or {})
-        self.moves = chain.moves.T[bodies]  # (pieces, dof): joint j moves the piece
+        self.moves = tree.moves.T[bodies]  # (pieces, dof): joint j moves the piece
 
     def seen_from(self, pieces: NDArray[np.int64], bodies: NDArray[np.int64]) -> Array:
         """(rows, dof) reach of each joint that moves ``pieces[r]`` as seen from body ``bodies[r]``; 0 of the others."""
-        rows = np.zeros((len(pieces), self.chain.dof))
+        rows = np.zeros((len(pieces), self.tree.dof))
         for row, piece, f in zip(rows, pieces.tolist(), bodies.tolist(), strict=True):
-            between = self.chain.joints_between(f, int(self.bodies[piece]))
+            between = self.tree.joints_between(f, int(self.bodies[piece]))
             row[between] = self.across.get((piece, f), self.reach[piece])[between]
         return rows
 
@@ -184,7 +184,7 @@ class MotionBound:
         )
         rho = np.sqrt(np.maximum(squared - along * along, 0.0)) + self.radii[:, None] + 1e-7
         rho = np.where(self.moves, np.minimum(rho, self.reach), rho)
-        rho[:, :, ~self.chain.revolute] = 1.0
+        rho[:, :, ~self.tree.revolute] = 1.0
         return rho
 
     def between(self, rho_a: Array, rho_b: Array, width: Array, deviation: Array) -> PieceMotion:
@@ -197,11 +197,11 @@ class MotionBound:
             deviation: (intervals, dof): the path stays within this of the straight joint-space line, joint by joint.
         """
         w = width[:, None, :] * self.moves  # (intervals, pieces, dof)
-        turning = np.where(self.chain.revolute, w, 0.0)
+        turning = np.where(self.tree.revolute, w, 0.0)
         # Joint j's axis distance changes with the later joints only: by at most their travel.
         travel_static = _suffix_sum(w * self.reach)
         rho = 0.5 * (rho_a + rho_b + travel_static[:, :, 1:])
-        rho = np.where(self.chain.revolute, np.minimum(rho, self.reach), 1.0)
+        rho = np.where(self.tree.revolute, np.minimum(rho, self.reach), 1.0)
         before = np.cumsum(turning, axis=2) - turning  # sum over i < j
         step = w * rho
         first = _suffix_sum(step)
@@ -211,7 +211,7 @@ class MotionBound:
         bulge = _suffix_sum(deviation[:, None, :] * self.moves * self.reach)
         found = PieceMotion(stray=second / 8.0 + bulge + 1e-9, travel=first + 2.0 * bulge + 1e-9)
         for (piece, f), reach in self.across.items():
-            order = self.chain.joints_between(f, int(self.bodies[piece]))
+            order = self.tree.joints_between(f, int(self.bodies[piece]))
             ends = 0.5 * (rho_a[:, piece, order] + rho_b[:, piece, order])
             across = self._along(order, ends, width[:, order], reach[order], deviation[:, order])
             found.stray[:, piece, f], found.travel[:, piece, f] = across
@@ -219,7 +219,7 @@ class MotionBound:
 
     def _along(self, order: list[int], ends: Array, w: Array, reach: Array, deviation: Array) -> tuple[Array, Array]:
         """Stray and travel (intervals,) of one piece along a chain of joints in this order; columns are its joints."""
-        revolute = self.chain.revolute[order]
+        revolute = self.tree.revolute[order]
         turning = np.where(revolute, w, 0.0)
         rho = ends + 0.5 * _suffix_sum(w * reach)[:, 1:]
         rho = np.where(revolute, np.minimum(rho, reach), 1.0)
