@@ -2,7 +2,7 @@
 
 A link that touches an obstacle no deeper than `REST_TOLERANCE` where a path begins or ends is at rest there, which is
 no penetration. Pairs that the robot names (`Robot.with_allowed_contacts`) may touch deeper where the path begins. Of
-such a pair the judge proves, with the same inequalities as everything else (`edmp.validate.certify`):
+such a pair the judge proves, with the same inequalities as everything else (`edmp.validate.proof`):
 
 - from the beginning until it has parted, it is nowhere deeper than `REST_TOLERANCE`, or deeper by that than it was;
 - from then on it never touches again, unless it is to touch at the end: from when it last comes near, it is again
@@ -24,9 +24,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edmp.validate.bodies import Arm, Environment
-from edmp.validate.certify import Proof
 from edmp.validate.kinematic_tree import MotionBound, Poses
 from edmp.validate.probe import Key, Prober, Touch
+from edmp.validate.proof import Proof
 
 Array = NDArray[np.float64]
 

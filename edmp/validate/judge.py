@@ -15,10 +15,10 @@ from edmp.robots.robot import Robot
 from edmp.scenes.scene import Scene
 from edmp.trajectory import Trajectory
 from edmp.validate.bodies import Arm, Environment
-from edmp.validate.certify import Proof
 from edmp.validate.contacts import proofs_with_contacts, way_out
 from edmp.validate.kinematic_tree import MotionBound
 from edmp.validate.probe import Touch
+from edmp.validate.proof import Proof
 from edmp.validate.separation import best_direction
 from edmp.validate.timed import timing_fault
 from edmp.validate.verdict import Cause, Contact, LimitViolation, Verdict
@@ -40,7 +40,7 @@ _REMEMBERED = 64
 class Judge:
     """Decides about one robot in one scene. Cheap to make; every question uses FCL objects of its own.
 
-    A valid verdict is a proof for every configuration on the path, not a sample: see `edmp.validate.certify`. It speaks
+    A valid verdict is a proof for every configuration on the path, not a sample: see `edmp.validate.proof`. It speaks
     about the convex pieces ``link.hulls_B`` of the links; pairs of links are those of ``robot.collision_pairs``. Less
     than ``CONTACT_TOLERANCE`` (0.01 mm) apart counts as contact. Contacts are allowed where a motion begins and ends,
     if they are no deeper than 0.1 mm or the robot names them, until they part: see `edmp.validate.contacts`. A path

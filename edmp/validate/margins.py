@@ -21,8 +21,8 @@ from edmp.errors import InvalidInputError
 from edmp.robots.robot import Robot
 from edmp.scenes.scene import Scene
 from edmp.validate.bodies import Arm, Environment
-from edmp.validate.certify import Intervals, Proof
 from edmp.validate.probe import Direction
+from edmp.validate.proof import Intervals, Proof
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]

@@ -9,8 +9,8 @@ from validate_cases import random_path, random_robot, random_scene
 from edmp.robots import load_robot
 from edmp.validate import CONTACT_TOLERANCE, Judge
 from edmp.validate.bodies import Arm, Environment
-from edmp.validate.certify import Proof
 from edmp.validate.dense import dense_collisions, dense_samples
+from edmp.validate.proof import Proof
 from edmp.validate.separation import best_direction
 
 
