@@ -110,9 +110,9 @@ class RrtConnect(Baseline):
     def search(self, task: Task) -> Claim:
         s = self.settings
         with _seeded(task.seed):
-            query = _Query(task, s.edge_step, s.margin)
-            planner = query.planner("RRTConnect", s.range)
-            return query.solve(planner, search_time=s.time_budget, budget=s.time_budget, passes=s.simplify_passes)
+            problem = _OmplProblem(task, s.edge_step, s.margin)
+            planner = problem.planner("RRTConnect", s.range)
+            return problem.solve(planner, search_time=s.time_budget, budget=s.time_budget, passes=s.simplify_passes)
 
 
 class AsymptoticallyOptimal(Baseline):
@@ -126,9 +126,9 @@ class AsymptoticallyOptimal(Baseline):
         s = self.settings
         search_time = s.time_budget * (1 - s.simplify_share if s.simplify_passes else 1.0)
         with _seeded(task.seed):
-            query = _Query(_to_nearest_goal(task) if s.algorithm == "aorrtc" else task, s.edge_step, s.margin)
-            planner = query.planner(ALGORITHMS[s.algorithm], 0.0 if s.algorithm == "bitstar" else s.range)
-            return query.solve(planner, search_time=search_time, budget=s.time_budget, passes=s.simplify_passes)
+            problem = _OmplProblem(_to_nearest_goal(task) if s.algorithm == "aorrtc" else task, s.edge_step, s.margin)
+            planner = problem.planner(ALGORITHMS[s.algorithm], 0.0 if s.algorithm == "bitstar" else s.range)
+            return problem.solve(planner, search_time=search_time, budget=s.time_budget, passes=s.simplify_passes)
 
 
 def _to_nearest_goal(task: Task) -> Task:
@@ -173,7 +173,7 @@ def _prepared(kernel: wp.Kernel, inputs: list[Any], output: wp.array) -> Any:
     return wp.launch(kernel, dim=(1, 1), inputs=inputs, outputs=[output], device="cpu", record_cmd=True)
 
 
-class _Query:
+class _OmplProblem:
     """One task in OMPL's terms."""
 
     def __init__(self, task: Task, edge_step: float, margin: float) -> None:

@@ -23,7 +23,7 @@ from edmp.execution.crossing import Crossing, CrossingSettings, CrossingWorld, m
 from edmp.execution.drivers import make_driver
 from edmp.execution.planner_process import PlannerProcess
 from edmp.execution.receding import HorizonSettings, RecedingHorizon, ReplannedExecution
-from edmp.execution.replanning import Plans, Query
+from edmp.execution.replanning import PlanRequest, Plans
 from edmp.planfile import finite_or_none
 from edmp.planner import PlannerSettings
 from edmp.problem import Goal
@@ -153,7 +153,7 @@ def replan_crossings(
             crossing = make_crossing(robot, seed, settings.crossing)
             row = {"set": SET, "index": seed, **describe_crossing(run_crossing(crossing, planner, settings))}
             row["run_s"] = time.perf_counter() - begin
-            row["queries"] = [timed_query(own, query, crossing.goal) for query in row.pop("asked")]
+            row["queries"] = [timed_request(own, request, crossing.goal) for request in row.pop("asked")]
             writer.write(row)
             rows.append(row)
             on_row(row)
@@ -166,7 +166,7 @@ def describe_crossing(run: CrossingRun) -> Row:
     Keys: outcome, fault, message, touched (what the measured motion really touched, standing or moving; None if
     nothing), contacts (ticks at which the simulator saw any), closest_m (distance from the moving obstacle),
     duration_s, replans (time since the beginning, latency, planning [s], why, accepted, retreat, warm, outcome), asked
-    (`Query` of those with a warm start).
+    (`PlanRequest` of those with a warm start).
     """
     done, after = run.done, run.world.examine(run.done.recording)
     times = done.recording.seen
@@ -187,24 +187,24 @@ def describe_crossing(run: CrossingRun) -> Row:
                 "why": one.why,
                 "accepted": one.accepted,
                 "retreat": one.retreat,
-                "warm": one.query is not None and one.query.warm is not None,
+                "warm": one.request is not None and one.request.warm is not None,
                 "outcome": one.outcome,
             }
             for one in done.replans
         ],
-        "asked": [one.query for one in done.replans if one.query is not None and one.query.warm is not None],
+        "asked": [one.request for one in done.replans if one.request is not None and one.request.warm is not None],
     }
 
 
-def timed_query(planner: edmp.Planner, query: Query, goal: Goal, *, seed: int = 0) -> Row:
+def timed_request(planner: edmp.Planner, request: PlanRequest, goal: Goal, *, seed: int = 0) -> Row:
     """A question that was asked on the way, asked again with and without its warm start.
 
     Keys: warm_s, cold_s (processor time), warm_solved, cold_solved, warm_rad, cold_rad (length of the path).
     """
     row: Row = {}
-    for name, warm in (("warm", query.warm), ("cold", None)):
+    for name, warm in (("warm", request.warm), ("cold", None)):
         begin = time.process_time()
-        result = planner.plan(query.scene, query.start, goal, seed=seed, warm=warm)
+        result = planner.plan(request.scene, request.start, goal, seed=seed, warm=warm)
         row[f"{name}_s"] = time.process_time() - begin
         row[f"{name}_solved"] = result.solved
         row[f"{name}_rad"] = result.best.length if result.best else None

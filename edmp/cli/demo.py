@@ -73,7 +73,7 @@ def _report(run: CrossingRun) -> bool:
     begin = float(done.recording.seen[0]) if len(done.recording.seen) else 0.0
     console.print(f"  crossing   {mover.speed:.2f} m/s, seen from {run.crossing.appears:.2f} s on")
     for one in done.replans:
-        how = "no plan" if one.query is None else "planned" if one.query.warm is None else "planned warm"
+        how = "no plan" if one.request is None else "planned" if one.request.warm is None else "planned warm"
         verdict = "taken" if one.accepted else "refused"
         console.print(
             f"  {one.time - begin:6.2f} s   {one.why}: {how} in {1e3 * one.planning:.0f} ms, {verdict}: {one.outcome}",

@@ -92,7 +92,7 @@ class ReplanSettings:
 
 
 @dataclass(frozen=True, eq=False)
-class Query:
+class PlanRequest:
     """What the planner was asked.
 
     Attributes:
@@ -118,7 +118,7 @@ class Replan:
         accepted: did the arm get a new motion?
         retreat: does that lead out of the way, not to the goal?
         outcome: a sentence.
-        query: what the planner was asked last; None if it was not.
+        request: what the planner was asked last; None if it was not.
     """
 
     time: float
@@ -128,7 +128,7 @@ class Replan:
     accepted: bool
     retreat: bool
     outcome: str
-    query: Query | None
+    request: PlanRequest | None
 
 
 @dataclass(frozen=True)
@@ -227,7 +227,7 @@ class Replanner:
 
     def _replan(self, snap: Buffered, seen: Observation, begin: float, why: str) -> None:
         place = self._place(snap)
-        result, query, planning = self._ask(place, seen)
+        result, request, planning = self._ask(place, seen)
         accepted = retreat = False
         if result is not None and not result.solved:
             self._outcome = result.message
@@ -247,7 +247,7 @@ class Replanner:
         if not accepted and not place.moving and self._guard.ahead is not None:
             accepted = retreat = self._retreat(place)
         now = self._now()
-        self.replans.append(Replan(begin, now - begin, planning, why, accepted, retreat, self._outcome, query))
+        self.replans.append(Replan(begin, now - begin, planning, why, accepted, retreat, self._outcome, request))
         log.info("replan at %.2f s (%s): %s in %.2f s", begin, why, self._outcome, now - begin)
 
     # -- asking the planner ---------------------------------------------------------------------------------------
@@ -259,7 +259,7 @@ class Replanner:
         at = min(snap.position + self._settings.latency_factor * max(self._latencies), snap.trajectory.duration)
         return _Place(snap, at, snap.trajectory.at(at), moving=True)
 
-    def _ask(self, place: _Place, seen: Observation) -> tuple[PlanResult | None, Query | None, float]:
+    def _ask(self, place: _Place, seen: Observation) -> tuple[PlanResult | None, PlanRequest | None, float]:
         """A plan round where obstacles are going to be; if there is none, one past those that stand still."""
         now = self._now()
         settings = self._settings
@@ -267,9 +267,9 @@ class Replanner:
             self._robot, seen, place.start, begin=now, end=now + settings.look_ahead, grow=settings.growth
         )
         warm = self._left(place)
-        result, query = None, None
+        result, request = None, None
         for scene in (around, seen.scene) if around is not seen.scene else (around,):
-            query = Query(scene, place.start, warm)
+            request = PlanRequest(scene, place.start, warm)
             self._seed += 1
             try:
                 result = self._planner.plan(
@@ -278,10 +278,10 @@ class Replanner:
             except Exception as error:  # a planner that crashes must not take the arm with it
                 log.exception("the planner failed")
                 self._outcome = f"the planner raised {type(error).__name__}: {error}"
-                return None, query, self._now() - now
+                return None, request, self._now() - now
             if result.solved:
                 break
-        return result, query, self._now() - now
+        return result, request, self._now() - now
 
     def _left(self, place: _Place) -> Array | None:
         """(n, dof) what is left of the last way to the goal; None if the arm is not on it."""

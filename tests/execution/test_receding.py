@@ -140,7 +140,7 @@ def test_the_planner_leads_past_what_crosses(panda, planner, seed):
     assert done.reached, done.message
     assert after.touched is None
     assert sum(one.accepted for one in done.replans) > 1
-    assert any(one.query.warm is not None for one in done.replans if one.query)
+    assert any(one.request.warm is not None for one in done.replans if one.request)
     comes_to_rest(done, panda)
 
 
