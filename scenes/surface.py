@@ -62,14 +62,14 @@ def sample_triangles(vertices: Array, faces: NDArray[Any], count: int, rng: np.r
 
 
 @dataclass(frozen=True)
-class _Surface:
+class _Sampler:
     """The area [m^2], and ``sample(count, rng)`` (count, 3)."""
 
     area: float
     sample: Callable[[int, np.random.Generator], Array]
 
 
-def _box(shape: Box) -> _Surface:
+def _box(shape: Box) -> _Sampler:
     half = np.array(shape.size) / 2
     face = np.array([half[1] * half[2], half[2] * half[0], half[0] * half[1]]) * 4
 
@@ -79,10 +79,10 @@ def _box(shape: Box) -> _Surface:
         points[np.arange(count), axis] = rng.choice([-1.0, 1.0], size=count)
         return points * half
 
-    return _Surface(2 * face.sum(), sample)
+    return _Sampler(2 * face.sum(), sample)
 
 
-def _cylinder(shape: Cylinder) -> _Surface:
+def _cylinder(shape: Cylinder) -> _Sampler:
     r, length = shape.radius, shape.length
     side, cap = 2 * np.pi * r * length, np.pi * r**2
 
@@ -94,10 +94,10 @@ def _cylinder(shape: Cylinder) -> _Surface:
         z = length * np.where(on_side, rng.uniform(-0.5, 0.5, count), end)
         return np.stack([radius * np.cos(angle), radius * np.sin(angle), z], axis=1)
 
-    return _Surface(side + 2 * cap, sample)
+    return _Sampler(side + 2 * cap, sample)
 
 
-def _capsule(shape: Capsule) -> _Surface:
+def _capsule(shape: Capsule) -> _Sampler:
     r, length = shape.radius, shape.length
     side, ball = 2 * np.pi * r * length, 4 * np.pi * r**2
 
@@ -109,23 +109,23 @@ def _capsule(shape: Capsule) -> _Surface:
         along = np.where(on_side, rng.uniform(-0.5, 0.5, count), np.where(height > 0, 0.5, -0.5))
         return np.stack([radius * np.cos(angle), radius * np.sin(angle), r * height + length * along], axis=1)
 
-    return _Surface(side + ball, sample)
+    return _Sampler(side + ball, sample)
 
 
-def _sphere(shape: Sphere) -> _Surface:
+def _sphere(shape: Sphere) -> _Sampler:
     def sample(count: int, rng: np.random.Generator) -> Array:
         direction = rng.normal(size=(count, 3))
         return np.asarray(shape.radius * direction / np.linalg.norm(direction, axis=1, keepdims=True))
 
-    return _Surface(4 * np.pi * shape.radius**2, sample)
+    return _Sampler(4 * np.pi * shape.radius**2, sample)
 
 
-def _mesh(shape: Mesh) -> _Surface:
+def _mesh(shape: Mesh) -> _Sampler:
     area = float(triangle_areas(shape.vertices, shape.faces).sum())
-    return _Surface(area, lambda count, rng: sample_triangles(shape.vertices, shape.faces, count, rng))
+    return _Sampler(area, lambda count, rng: sample_triangles(shape.vertices, shape.faces, count, rng))
 
 
-_SURFACES: Mapping[type[Shape], Callable[[Any], _Surface]] = {
+_SURFACES: Mapping[type[Shape], Callable[[Any], _Sampler]] = {
     Box: _box,
     Cylinder: _cylinder,
     Capsule: _capsule,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from edmp.geometry.poses import pose_yaw
 from edmp.geometry.shapes import Box
 from edmp.scenes.generators.base import ANY, FLAT, UPRIGHT, Builder, around
-from edmp.scenes.generators.objects import Surface, above_surface, grasp_from_side, grasp_from_top, thing
+from edmp.scenes.generators.objects import SupportSurface, above_surface, grasp_from_side, grasp_from_top, thing
 
 Array = NDArray[np.float64]
 
@@ -37,7 +37,7 @@ def box(rng: np.random.Generator) -> Builder:
         lid = max(wall, rim + rng.uniform(0.3, 0.5))
         setback = rng.uniform(0.0, 0.2)
         builder.panel("cap", (setback, y0, lid), (depth + setback, y1, lid + t), X_FG)
-    inside = Surface(X_FG @ pose_yaw((depth / 2, 0.0, bottom), 0.0), (depth - 2 * t, width - 2 * t))
+    inside = SupportSurface(X_FG @ pose_yaw((depth / 2, 0.0, bottom), 0.0), (depth - 2 * t, width - 2 * t))
     _contents(rng, builder, inside, int(rng.integers(1, 5)))
     _inside(builder, inside, rim - bottom, weight=4.0)
     return builder
@@ -66,7 +66,7 @@ def bins(rng: np.random.Generator) -> Builder:
     return builder
 
 
-def _tray(builder: Builder, X_FG: Array, name: str, size: tuple[float, float, float], t: float) -> Surface:
+def _tray(builder: Builder, X_FG: Array, name: str, size: tuple[float, float, float], t: float) -> SupportSurface:
     """Five panels about the z axis of G, bottom at its origin; returns the surface inside."""
     x, y, z = size[0] / 2, size[1] / 2, size[2]
     builder.panel(f"{name}_bottom", (-x, -y, 0), (x, y, t), X_FG)
@@ -74,11 +74,11 @@ def _tray(builder: Builder, X_FG: Array, name: str, size: tuple[float, float, fl
     builder.panel(f"{name}_back", (x - t, -y, t), (x, y, z), X_FG)
     builder.panel(f"{name}_left", (-x + t, y - t, t), (x - t, y, z), X_FG)
     builder.panel(f"{name}_right", (-x + t, -y, t), (x - t, -y + t, z), X_FG)
-    return Surface(X_FG @ pose_yaw((0.0, 0.0, t), 0.0), (size[0] - 2 * t, size[1] - 2 * t))
+    return SupportSurface(X_FG @ pose_yaw((0.0, 0.0, t), 0.0), (size[0] - 2 * t, size[1] - 2 * t))
 
 
 def _contents(
-    rng: np.random.Generator, builder: Builder, surface: Surface, count: int, *, prefix: str = "object"
+    rng: np.random.Generator, builder: Builder, surface: SupportSurface, count: int, *, prefix: str = "object"
 ) -> None:
     """Objects on a surface, to be grasped from above."""
     for i in range(count):
@@ -89,7 +89,7 @@ def _contents(
             grasp_from_side(builder, shape, X_FO, weight=0.4)
 
 
-def _inside(builder: Builder, surface: Surface, height: float, *, weight: float) -> None:
+def _inside(builder: Builder, surface: SupportSurface, height: float, *, weight: float) -> None:
     """Tool poses anywhere inside a container open above, and a little over its rim, pointing steeply down."""
     X_FV = surface.X_FS @ pose_yaw((0.0, 0.0, height / 2 + 0.04), 0.0)
     size = (surface.size[0] - 0.05, surface.size[1] - 0.05, height + 0.06)
@@ -124,7 +124,7 @@ def cage(rng: np.random.Generator) -> Builder:
             builder.panel(f"front{i + 1}", (0, y0, z), (t, y1, z + t), X_FG)
     else:
         _bars(builder, "front", np.array((0, y0, 0)), np.array((t, y1, height)), 1, int(rng.integers(2, 4)), X_FG)
-    inside = Surface(X_FG @ pose_yaw((depth * 0.5, 0.0, 0.0), 0.0), (0.6 * depth, 0.6 * width))
+    inside = SupportSurface(X_FG @ pose_yaw((depth * 0.5, 0.0, 0.0), 0.0), (0.6 * depth, 0.6 * width))
     yaw = math.atan2(X_FG[1, 0], X_FG[0, 0])
     for i in range(rng.integers(1, 4)):
         side = rng.uniform(0.04, 0.09)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from edmp.geometry.poses import pose_yaw
 from edmp.scenes.generators.base import DOWN, FLAT, UPRIGHT, Builder, around, half_extents
-from edmp.scenes.generators.objects import Surface, grasp_from_side, thing
+from edmp.scenes.generators.objects import SupportSurface, grasp_from_side, thing
 
 Array = NDArray[np.float64]
 Cell = tuple[float, float, float, float]  # y low, y high, z low, z high
@@ -92,7 +92,9 @@ def shelf(rng: np.random.Generator) -> Builder:
     for level, (low, high) in enumerate(pairwise(levels)):
         for side, (y0, y1) in enumerate(pairwise(walls)):
             _bay(builder, X_FG, (y0 + t, y1 - t, low, high - t), depth)
-            spot = Surface(X_FG @ pose_yaw((depth / 2, (y0 + y1) / 2, low), 0.0), (depth - 0.04, y1 - y0 - 2 * t))
+            spot = SupportSurface(
+                X_FG @ pose_yaw((depth / 2, (y0 + y1) / 2, low), 0.0), (depth - 0.04, y1 - y0 - 2 * t)
+            )
             for _ in range(rng.integers(0, 3)):
                 if len(builder.obstacles) >= 24:
                     break

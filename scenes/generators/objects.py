@@ -14,7 +14,7 @@ from edmp.scenes.generators.base import ANY, DOWN, FLAT, UPRIGHT, Builder, Range
 Array = NDArray[np.float64]
 
 
-class Surface:
+class SupportSurface:
     """A horizontal rectangle, and the discs on it that are taken.
 
     Args:
@@ -80,7 +80,12 @@ def grasp_from_top(builder: Builder, shape: Shape, X_FO: Array, *, weight: float
 
 
 def above_surface(
-    builder: Builder, surface: Surface, *, height: Range = (0.01, 0.12), margin: float = 0.03, weight: float = 1.0
+    builder: Builder,
+    surface: SupportSurface,
+    *,
+    height: Range = (0.01, 0.12),
+    margin: float = 0.03,
+    weight: float = 1.0,
 ) -> None:
     """Tool poses ``height`` above a surface, pointing down."""
     low, high = height

@@ -9,7 +9,7 @@ import numpy as np
 from edmp.geometry.poses import pose_yaw
 from edmp.geometry.shapes import Box, Cylinder, Shape
 from edmp.scenes.generators.base import Builder, around
-from edmp.scenes.generators.objects import Surface, above_surface, grasp_from_side, grasp_from_top, thing
+from edmp.scenes.generators.objects import SupportSurface, above_surface, grasp_from_side, grasp_from_top, thing
 
 
 def tabletop(rng: np.random.Generator) -> Builder:
@@ -36,7 +36,7 @@ def tabletop(rng: np.random.Generator) -> Builder:
     return builder
 
 
-def _table(rng: np.random.Generator, builder: Builder, name: str, height: float, azimuth: float) -> Surface:
+def _table(rng: np.random.Generator, builder: Builder, name: str, height: float, azimuth: float) -> SupportSurface:
     """A table whose front edge crosses the direction ``azimuth`` of F; solid to the ground, or a slab on four legs.
     At height 0 it may reach under the robot."""
     depth, width = rng.uniform(0.45, 1.0), rng.uniform(0.6, 1.7)
@@ -52,7 +52,7 @@ def _table(rng: np.random.Generator, builder: Builder, name: str, height: float,
     builder.panel(name, (0, -width / 2, bottom), (depth, width / 2, top), X_FG)
     if bottom > 0.1 and rng.random() < 0.5:
         _legs(builder, name, X_FG, (depth, width), -rng.uniform(0.0, 0.6), bottom)
-    return Surface(X_FG @ pose_yaw((depth / 2, 0.0, top), 0.0), (depth, width))
+    return SupportSurface(X_FG @ pose_yaw((depth / 2, 0.0, top), 0.0), (depth, width))
 
 
 def _legs(
@@ -79,8 +79,8 @@ def table_under(rng: np.random.Generator) -> Builder:
         builder.box("ground", (3.0, 3.0, 0.02), (0.0, 0.0, floor - 0.011))
     else:
         builder.panel("lower_board", (0.06, -width / 2 + 0.06, floor - 0.03), (depth, width / 2 - 0.06, floor), X_FG)
-    below = Surface(X_FG @ pose_yaw((depth / 4 + 0.05, 0.0, floor), 0.0), (depth / 2 - 0.1, width - 0.2))
-    above = Surface(X_FG @ pose_yaw((depth / 2, 0.0, top), 0.0), (depth, width))
+    below = SupportSurface(X_FG @ pose_yaw((depth / 4 + 0.05, 0.0, floor), 0.0), (depth / 2 - 0.1, width - 0.2))
+    above = SupportSurface(X_FG @ pose_yaw((depth / 2, 0.0, top), 0.0), (depth, width))
     for i in range(rng.integers(1, 6)):
         shape = thing(rng)
         X_FO = below.place(rng, shape)
