@@ -27,8 +27,8 @@ import numpy as np
 from edmp.baselines import passage_kernels as kernels
 from edmp.baselines.base import Array, Baseline, Claim, Task
 from edmp.baselines.waypoints import (
+    Attempt,
     Passage,
-    Run,
     SmoothnessMetric,
     conclude,
     nearest_first,
@@ -109,7 +109,7 @@ class Chomp(Baseline):
         s, rng, goals = self.settings, np.random.default_rng(task.seed), nearest_first(task)
         begin = time.perf_counter()
         deadline = begin + s.time_budget
-        runs: list[Run] = []
+        runs: list[Attempt] = []
         for k in range(len(goals) + s.hmc_runs):
             line = straight_line(task.start, goals[k % len(goals)], s.num_waypoints)
             runs.append(self._run(task, line, rng if k >= len(goals) else None, deadline))
@@ -117,7 +117,7 @@ class Chomp(Baseline):
                 break
         return conclude(task, runs, begin=begin, deadline=deadline)
 
-    def _run(self, task: Task, q: Array, rng: np.random.Generator | None, deadline: float) -> Run:
+    def _run(self, task: Task, q: Array, rng: np.random.Generator | None, deadline: float) -> Attempt:
         """Optimise ``q`` (n + 2, dof): by descent, or by Hamiltonian Monte Carlo if ``rng`` is given."""
         s, metric = self.settings, self.metric
         velocity = np.zeros_like(q[1:-1])
@@ -135,7 +135,7 @@ class Chomp(Baseline):
                 if cost < best_cost:
                     best, best_cost = q, cost
             if iteration >= last or time.perf_counter() > deadline:
-                return Run(q, best, iteration)
+                return Attempt(q, best, iteration)
             direction = self._covariant_gradient(q, terms)
             if rng is None or best is not None:
                 move = -direction / s.eta

@@ -23,8 +23,8 @@ import numpy as np
 from edmp.baselines import passage_kernels as kernels
 from edmp.baselines.base import Array, Baseline, Claim, Task
 from edmp.baselines.waypoints import (
+    Attempt,
     Passage,
-    Run,
     SmoothnessMetric,
     conclude,
     nearest_first,
@@ -112,14 +112,14 @@ class Stomp(Baseline):
         s, rng = self.settings, np.random.default_rng(task.seed)
         begin = time.perf_counter()
         deadline = begin + s.time_budget
-        runs: list[Run] = []
+        runs: list[Attempt] = []
         for goal in nearest_first(task):
             runs.append(self._run(task, straight_line(task.start, goal, s.num_waypoints), rng, deadline))
             if runs[-1].free is not None or time.perf_counter() >= deadline:
                 break
         return conclude(task, runs, begin=begin, deadline=deadline)
 
-    def _run(self, task: Task, theta: Array, rng: np.random.Generator, deadline: float) -> Run:
+    def _run(self, task: Task, theta: Array, rng: np.random.Generator, deadline: float) -> Attempt:
         """Optimise ``theta`` (n + 2, dof)."""
         s = self.settings
         best, best_cost, last = None, np.inf, s.max_iterations
@@ -137,7 +137,7 @@ class Stomp(Baseline):
                 if cost < best_cost:
                     best, best_cost = theta, cost
             if iteration >= last or time.perf_counter() > deadline:
-                return Run(theta, best, iteration)
+                return Attempt(theta, best, iteration)
             weights = probabilities(pool.cost, s.sensitivity)
             update = np.einsum("ki,kij->ij", weights, pool.q[:, 1:-1] - theta[1:-1])
             moved = theta[1:-1] + self.smoothing @ update

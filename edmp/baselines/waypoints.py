@@ -133,7 +133,7 @@ def path_free(world: World, q: Array) -> bool:
 
 
 @dataclass(frozen=True)
-class Run:
+class Attempt:
     """What one run of an optimiser came to: the last trajectory (n + 2, dof), and the best free one if there is any."""
 
     last: Array
@@ -146,7 +146,7 @@ def nearest_first(task: Task) -> Array:
     return task.goals[np.linalg.norm(task.goals - task.start, axis=1).argsort(kind="stable")]
 
 
-def conclude(task: Task, runs: list[Run], *, begin: float, deadline: float) -> Claim:
+def conclude(task: Task, runs: list[Attempt], *, begin: float, deadline: float) -> Claim:
     """The path of the last of ``runs``, or what kept the first from being free; times of `time.perf_counter`."""
     now = time.perf_counter()
     timings = {"optimise": now - begin}

@@ -146,7 +146,7 @@ def train(
     if settings.num_threads is not None:
         torch.set_num_threads(settings.num_threads)
     data = TrainingSet(data_dir, validation_fraction=settings.validation_fraction, device=settings.device)
-    run = Run.fresh(data, robot, arch, settings, command)
+    run = TrainingRun.fresh(data, robot, arch, settings, command)
     if not carry_out(run, data, out, settings, resume=resume, on_step=on_step):
         return TrainReport(prior=None, interrupted=True, metrics=run.metrics(data))
     export_prior(out, out / "prior.safetensors")
@@ -154,7 +154,7 @@ def train(
 
 
 def carry_out(
-    run: Run,
+    run: TrainingRun,
     data: Examples,
     out: Path,
     settings: TrainSettings,
@@ -174,7 +174,7 @@ def carry_out(
 
 
 def _loop(
-    run: Run,
+    run: TrainingRun,
     data: Examples,
     out: Path,
     settings: TrainSettings,
@@ -226,7 +226,7 @@ class Examples(Protocol):
     def description(self) -> dict[str, Any]: ...
 
 
-class Run:
+class TrainingRun:
     """The state of a training run, all of which goes into its checkpoint."""
 
     def __init__(self, network: nn.Module, card: Card, settings: TrainSettings, loss: Loss = _own_loss) -> None:
@@ -247,7 +247,7 @@ class Run:
         self._pending: list[Tensor] = []
 
     @classmethod
-    def fresh(cls, data: TrainingSet, robot: Robot, arch: str, settings: TrainSettings, command: str) -> Run:
+    def fresh(cls, data: TrainingSet, robot: Robot, arch: str, settings: TrainSettings, command: str) -> TrainingRun:
         """A run at step 0, its normalisation taken from the data."""
         row = architecture(arch)
         _check_data(data, robot)

@@ -27,7 +27,7 @@ from edmp.baselines.mpinets.network import MpinetsConfig, MpinetsNetwork
 from edmp.baselines.mpinets.point_cloud import labelled, robot_points, target_points
 from edmp.baselines.mpinets.weights import card_of, network_of
 from edmp.data.export import CHECKPOINT_NAME
-from edmp.data.train import Run, TrainReport, TrainSettings, carry_out
+from edmp.data.train import TrainingRun, TrainReport, TrainSettings, carry_out
 from edmp.errors import FileFormatError, InvalidInputError
 from edmp.files.writing import write_text
 from edmp.prior.checkpoint import Card, load_state, read_tensors, save_prior
@@ -81,7 +81,7 @@ def train_mpinets(
     if len(data.validation):
         generator = torch.Generator(settings.device).manual_seed(settings.seed)
         data.loss_standing_still = float(loss.standing_still(data.validation, generator).mean())
-    run = Run(network, card, settings, loss)
+    run = TrainingRun(network, card, settings, loss)
     if not carry_out(run, data, out, settings, resume=resume):
         return TrainReport(prior=None, interrupted=True, metrics=run.metrics(data))
     export_mpinets(out, out / SHIPPED)
