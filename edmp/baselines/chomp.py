@@ -109,13 +109,13 @@ class Chomp(Baseline):
         s, rng, goals = self.settings, np.random.default_rng(task.seed), nearest_first(task)
         begin = time.perf_counter()
         deadline = begin + s.time_budget
-        runs: list[Attempt] = []
+        attempts: list[Attempt] = []
         for k in range(len(goals) + s.hmc_runs):
             line = straight_line(task.start, goals[k % len(goals)], s.num_waypoints)
-            runs.append(self._run(task, line, rng if k >= len(goals) else None, deadline))
-            if runs[-1].free is not None or time.perf_counter() >= deadline:
+            attempts.append(self._run(task, line, rng if k >= len(goals) else None, deadline))
+            if attempts[-1].free is not None or time.perf_counter() >= deadline:
                 break
-        return conclude(task, runs, begin=begin, deadline=deadline)
+        return conclude(task, attempts, begin=begin, deadline=deadline)
 
     def _run(self, task: Task, q: Array, rng: np.random.Generator | None, deadline: float) -> Attempt:
         """Optimise ``q`` (n + 2, dof): by descent, or by Hamiltonian Monte Carlo if ``rng`` is given."""

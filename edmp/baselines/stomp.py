@@ -112,12 +112,12 @@ class Stomp(Baseline):
         s, rng = self.settings, np.random.default_rng(task.seed)
         begin = time.perf_counter()
         deadline = begin + s.time_budget
-        runs: list[Attempt] = []
+        attempts: list[Attempt] = []
         for goal in nearest_first(task):
-            runs.append(self._run(task, straight_line(task.start, goal, s.num_waypoints), rng, deadline))
-            if runs[-1].free is not None or time.perf_counter() >= deadline:
+            attempts.append(self._run(task, straight_line(task.start, goal, s.num_waypoints), rng, deadline))
+            if attempts[-1].free is not None or time.perf_counter() >= deadline:
                 break
-        return conclude(task, runs, begin=begin, deadline=deadline)
+        return conclude(task, attempts, begin=begin, deadline=deadline)
 
     def _run(self, task: Task, theta: Array, rng: np.random.Generator, deadline: float) -> Attempt:
         """Optimise ``theta`` (n + 2, dof)."""

@@ -146,14 +146,15 @@ def nearest_first(task: Task) -> Array:
     return task.goals[np.linalg.norm(task.goals - task.start, axis=1).argsort(kind="stable")]
 
 
-def conclude(task: Task, runs: list[Attempt], *, begin: float, deadline: float) -> Claim:
-    """The path of the last of ``runs``, or what kept the first from being free; times of `time.perf_counter`."""
+def conclude(task: Task, attempts: list[Attempt], *, begin: float, deadline: float) -> Claim:
+    """The path of the last of ``attempts``, or what kept the first from being free; times of `time.perf_counter`."""
     now = time.perf_counter()
     timings = {"optimise": now - begin}
-    if runs[-1].free is not None:
-        return Claim(Status.SOLVED, path=runs[-1].free, timings=timings)
-    spent = f"{sum(run.iterations for run in runs)} iterations in {len(runs)} run{'s' * (len(runs) > 1)}"
-    message = f"after {spent}; in the first, {worst_contact(task, runs[0].last)}"
+    if attempts[-1].free is not None:
+        return Claim(Status.SOLVED, path=attempts[-1].free, timings=timings)
+    iterations, runs = sum(attempt.iterations for attempt in attempts), len(attempts)
+    spent = f"{iterations} iterations in {runs} run{'s' * (runs > 1)}"
+    message = f"after {spent}; in the first, {worst_contact(task, attempts[0].last)}"
     return Claim(Status.TIMEOUT if now >= deadline else Status.NO_PATH_FOUND, message, timings=timings)
 
 
