@@ -16,6 +16,17 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOMES = {
+    "edmp.constraints": (
+        "Constraint",
+        "InBox",
+        "JointRange",
+        "KeepDistance",
+        "LookAt",
+        "OnLine",
+        "OnPlane",
+        "Oriented",
+        "Upright",
+    ),
     "edmp.costs": ("Ensemble", "Member"),
     "edmp.guidance": ("GuidanceSettings",),
     "edmp.planner": ("Planner", "PlannerSettings", "plan"),
@@ -50,6 +61,17 @@ _HOMES = {
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 if TYPE_CHECKING:
+    from edmp.constraints import (
+        Constraint,
+        InBox,
+        JointRange,
+        KeepDistance,
+        LookAt,
+        OnLine,
+        OnPlane,
+        Oriented,
+        Upright,
+    )
     from edmp.costs import Ensemble, Member
     from edmp.errors import (
         EdmpError,
@@ -74,19 +96,27 @@ if TYPE_CHECKING:
 __all__ = [
     "Box",
     "Capsule",
+    "Constraint",
     "Cylinder",
     "EdmpError",
     "EdmpWarning",
     "Ensemble",
     "FileFormatError",
     "GuidanceSettings",
+    "InBox",
     "InvalidInputError",
+    "JointRange",
     "Judge",
+    "KeepDistance",
+    "LookAt",
     "Member",
     "Mesh",
     "MissingDependencyError",
     "Motion",
     "Obstacle",
+    "OnLine",
+    "OnPlane",
+    "Oriented",
     "PlanFile",
     "PlanResult",
     "Planner",
@@ -103,6 +133,7 @@ __all__ = [
     "Status",
     "Trajectory",
     "UnknownNameError",
+    "Upright",
     "load_example",
     "load_plan",
     "load_problem",

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from edmp.arguments import checked, checked_but, numbers
+from edmp.constraints import Constraint, settled
 from edmp.errors import FileFormatError, InvalidInputError, unknown_name
 from edmp.files.yaml_nodes import YamlNode
 from edmp.geometry.poses import finite_vector, pose, quaternion_of, unit_quaternion
@@ -80,6 +81,7 @@ class Problem:
             It may be given in any form, too.
         name: for reports.
         velocity_scale, acceleration_scale: shares of the robot's limits that a motion may use, in (0, 1].
+        constraints: what the motion must keep to all the way, start and goal included; all of them at once.
     """
 
     robot: Robot
@@ -89,6 +91,7 @@ class Problem:
     name: str = ""
     velocity_scale: float = 1.0
     acceleration_scale: float = 1.0
+    constraints: tuple[Constraint, ...] = ()
 
     def __post_init__(self) -> None:
         check_fields(self, SCALES)
@@ -96,6 +99,7 @@ class Problem:
             raise InvalidInputError(f"a problem's robot must be a Robot, not {type(self.robot).__name__}")
         if not isinstance(self.scene, Scene):
             raise InvalidInputError(f"a problem's scene must be a Scene, not {type(self.scene).__name__}")
+        object.__setattr__(self, "constraints", settled(self.robot, self.scene, self.constraints))
         object.__setattr__(self, "start", configuration(self.robot, self.start, "start"))
         object.__setattr__(self, "goal", _one_or_all(tuple(goals_of(self.robot, self.goal))))
         for name in SCALES:
@@ -115,16 +119,24 @@ def as_problem(
     *,
     velocity_scale: float = 1.0,
     acceleration_scale: float = 1.0,
+    constraints: Sequence[Constraint] = (),
 ) -> Problem:
     """The problem of what was asked for in any form.
 
     Raises:
         InvalidInputError: wrong shapes, or numbers that are not finite.
+        UnknownNameError: a constraint names what robot or scene do not have.
     """
     goals = tuple(goals_of(robot, goal))
     q = configuration(robot, start, "start")
     return Problem(
-        robot, scene, q, _one_or_all(goals), velocity_scale=velocity_scale, acceleration_scale=acceleration_scale
+        robot,
+        scene,
+        q,
+        _one_or_all(goals),
+        velocity_scale=velocity_scale,
+        acceleration_scale=acceleration_scale,
+        constraints=tuple(constraints),
     )
 
 

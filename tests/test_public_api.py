@@ -37,6 +37,18 @@ WRONG: Mapping[str, Any] = {
     "ragged": [[1.0], [1.0, 2.0]],
 }
 
+CONSTRAINTS = (
+    "Constraint",
+    "InBox",
+    "JointRange",
+    "KeepDistance",
+    "LookAt",
+    "OnLine",
+    "OnPlane",
+    "Oriented",
+    "Upright",
+)
+
 HANDED_OUT = {
     *("edmp.costs.Margins", "edmp.costs.World", "edmp.prior.Context", "edmp.prior.ProcessPrior", "edmp.Prior"),
     *("edmp.robots.IkResult", "edmp.validate.Contact", "edmp.validate.LimitViolation", "edmp.validate.Verdict"),
@@ -65,6 +77,7 @@ INNER = {
     *(f"edmp.prior.Spline.{name}" for name in ("smoothness_metric", "smoothing", "smoothing_tensor")),
     *(f"edmp.execution.ArmDriver.{name}" for name in ("now", "connect", "wait", "command", "stop", "close")),
     *("edmp.execution.Tube.check", "edmp.execution.Tube.used", "edmp.execution.Command.hold"),
+    *(f"edmp.{name}.{step}" for name in CONSTRAINTS for step in ("bands", "in_scene")),
     "edmp.Robot.common_body",
     "edmp.Planner.prepare",
 }
@@ -162,6 +175,14 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Row]:
         "save_plan": Row(edmp.save_plan, {"path": folder / "out.json", "problem": problem, "result": result}),
         "save_problem": Row(edmp.save_problem, {"path": folder / "out.yaml", "problem": problem}),
         "save_scene": Row(edmp.save_scene, {"path": folder / "out.yaml", "scene": scene}),
+        "Upright": _settings(edmp.Upright(0.1)),
+        "Oriented": _settings(edmp.Oriented(np.eye(3), (0.1, 0.1, np.inf))),
+        "InBox": _settings(edmp.InBox((1.0, 1.0, np.inf), pose)),
+        "OnPlane": _settings(edmp.OnPlane((0, 0, 0.5))),
+        "OnLine": _settings(edmp.OnLine((0, 0, 0.5), (1, 0, 0))),
+        "LookAt": _settings(edmp.LookAt((0.5, 0, 0), 0.2)),
+        "JointRange": Row(edmp.JointRange, {"joint": "panda_joint4", "lower": -2.0, "upper": 0.0}, {"joint": "text"}),
+        "KeepDistance": Row(edmp.KeepDistance, {"obstacle": "shelf", "distance": 0.05}, {"obstacle": "text"}),
         "PoseGoal": Row(edmp.PoseGoal, {"position": (0, 0, 0), "quaternion": (0, 0, 0, 1)}),
         "Problem": Row(edmp.Problem, {"robot": robot, "scene": scene, "start": start, "goal": goal}),
         "PlanFile": Row(edmp.PlanFile, {"problem": problem, "result": result}),

@@ -74,7 +74,7 @@ class Baseline(ABC):
 
     def plan(self, problem: Problem, seed: int) -> Claim:
         """Plan once. The caller takes the time, and the time of resolving start and goals counts for every planner."""
-        judge = Judge(problem.robot, problem.scene)
+        judge = Judge(problem.robot, problem.scene, constraints=problem.constraints)
         query = resolve(problem.robot, judge, problem.start, problem.goal, seed=seed)
         if isinstance(query, Refusal):
             return Claim(query.status, query.message)

@@ -70,7 +70,7 @@ def examine(problem: Problem, claim: Claim) -> Examination:
     if claim.status is not Status.SOLVED:
         return Examination()
     begin = time.perf_counter()
-    judge = Judge(problem.robot, problem.scene)
+    judge = Judge(problem.robot, problem.scene, constraints=problem.constraints)
     path = np.asarray(claim.path, dtype=np.float64) if claim.path is not None else np.empty(0)
     try:
         verdict = judge.check_path(path, tightness=CLEARANCE_TIGHTNESS)

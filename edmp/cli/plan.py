@@ -141,6 +141,7 @@ def solve(problem: Problem, *, seed: int, **options: Any) -> PlanResult:
         seed=seed,
         velocity_scale=problem.velocity_scale,
         acceleration_scale=problem.acceleration_scale,
+        constraints=problem.constraints,
         **options,
     )
 
@@ -162,6 +163,7 @@ def record(problem: Problem, *, seed: int, fallback: bool, **options: Any) -> Tr
         fallback=fallback,
         velocity_scale=problem.velocity_scale,
         acceleration_scale=problem.acceleration_scale,
+        constraints=problem.constraints,
         name=problem.name,
         **budget,
     )

@@ -12,6 +12,7 @@ from edmp.constraints.kinds import (
     Oriented,
     Upright,
     bands_of,
+    settled,
 )
 
 __all__ = [
@@ -27,4 +28,5 @@ __all__ = [
     "Oriented",
     "Upright",
     "bands_of",
+    "settled",
 ]

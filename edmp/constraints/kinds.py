@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edmp.arguments import numbers, shown
+from edmp.arguments import checked, numbers, shown
 from edmp.constraints.bands import Band, BandKind
 from edmp.errors import InvalidInputError, unknown_name
-from edmp.geometry.poses import finite_vector, rigid
+from edmp.geometry.poses import finite_vector, pose, rigid
 from edmp.robots.robot import Robot
+from edmp.scenes.scene import Scene
 
 Array = NDArray[np.float64]
 
@@ -34,6 +35,14 @@ class Constraint(ABC):
             UnknownNameError: it names a frame or a joint that the robot does not have.
         """
 
+    def in_scene(self, scene: Scene) -> Constraint:
+        """The same, with what it takes from ``scene`` by name.
+
+        Raises:
+            UnknownNameError: the scene has nothing of that name.
+        """
+        return self
+
     @abstractmethod
     def __str__(self) -> str:
         """A few words for messages, such as ``tool upright within 5.7 deg``."""
@@ -44,6 +53,24 @@ def bands_of(robot: Robot, constraints: Sequence[Constraint]) -> tuple[Band, ...
     return tuple(band for constraint in constraints for band in constraint.bands(robot))
 
 
+def settled(robot: Robot, scene: Scene, constraints: Sequence[Constraint]) -> tuple[Constraint, ...]:
+    """The constraints, all of whose names are known to mean something for ``robot`` in ``scene``.
+
+    Raises:
+        InvalidInputError: one is no `Constraint`.
+        UnknownNameError: one names a frame, a joint or an obstacle that there is not; it says which there are.
+    """
+    found = []
+    for constraint in constraints:
+        if not isinstance(constraint, Constraint):
+            raise InvalidInputError(f"constraints must be a list, each entry a Constraint, got {shown(constraint)}")
+        constraint = constraint.in_scene(scene)
+        constraint.bands(robot)
+        found.append(constraint)
+    return tuple(found)
+
+
+@checked
 @dataclass(frozen=True, eq=False)
 class Upright(Constraint):
     """An axis of a frame stays within a cone: a cup is kept upright.
@@ -73,6 +100,7 @@ class Upright(Constraint):
         return f"{_named(self.frame)} upright within {math.degrees(self.tolerance):.3g} deg"
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class Oriented(Constraint):
     """The orientation of a frame stays near one, each component of the rotation vector within a tolerance of its own.
@@ -88,12 +116,15 @@ class Oriented(Constraint):
     frame: str | None = None
 
     def __post_init__(self) -> None:
-        from edmp.geometry.poses import pose
-
         given = numbers(self.rotation)
-        R = given if given is not None and given.shape == (3, 3) else pose((0, 0, 0), self.rotation)[:3, :3]
-        X = np.eye(4)
-        X[:3, :3] = R
+        if given is None or given.shape not in ((3, 3), (4,)):
+            raise InvalidInputError(
+                "Oriented rotation must be a rotation matrix (3, 3) or a unit quaternion (x, y, z, w), "
+                f"got {shown(self.rotation)}"
+            )
+        X = pose((0, 0, 0), given) if given.shape == (4,) else np.eye(4)
+        if given.shape == (3, 3):
+            X[:3, :3] = given
         object.__setattr__(self, "rotation", rigid(X, "Oriented rotation")[:3, :3])
         object.__setattr__(self, "tolerance", _positive_three(self, "tolerance"))
 
@@ -110,6 +141,7 @@ class Oriented(Constraint):
         return f"orientation of {_named(self.frame)} within {words} deg"
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class InBox(Constraint):
     """The origin of a frame stays in a box.
@@ -141,6 +173,7 @@ class InBox(Constraint):
         return f"{_named(self.frame)} in a box of {' x '.join(f'{size:.3g}' for size in self.size)} m"
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class OnPlane(Constraint):
     """The origin of a frame stays on a plane.
@@ -171,6 +204,7 @@ class OnPlane(Constraint):
         return f"{_named(self.frame)} on a plane within {1e3 * self.tolerance:.3g} mm"
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class OnLine(Constraint):
     """The origin of a frame stays on a line.
@@ -201,6 +235,7 @@ class OnLine(Constraint):
         return f"{_named(self.frame)} on a line within {1e3 * self.tolerance:.3g} mm"
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class LookAt(Constraint):
     """An axis of a frame points at something: a camera keeps it in view.
@@ -231,6 +266,7 @@ class LookAt(Constraint):
         return f"{_named(self.frame)} looks at ({words}) m within {math.degrees(self.tolerance):.3g} deg"
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class JointRange(Constraint):
     """A joint stays in a range of its own.
@@ -260,6 +296,7 @@ class JointRange(Constraint):
         return f"{self.joint} in {self.lower:.4g} to {self.upper:.4g}"
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class KeepDistance(Constraint):
     """Every moving part of the robot keeps a distance from a named obstacle of the scene.
@@ -279,6 +316,11 @@ class KeepDistance(Constraint):
 
     def bands(self, robot: Robot) -> tuple[Band, ...]:
         return ()
+
+    def in_scene(self, scene: Scene) -> KeepDistance:
+        if self.obstacle not in scene:
+            raise unknown_name("obstacle to keep a distance from:", self.obstacle, scene.names)
+        return self
 
     def __str__(self) -> str:
         return f"{self.distance:.3g} m from {self.obstacle}"

@@ -19,6 +19,7 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
+from edmp.constraints import Constraint
 from edmp.errors import EdmpError, InvalidInputError
 from edmp.planner.planner import Planner
 from edmp.planner.settings import PlannerSettings
@@ -105,6 +106,7 @@ class PlannerProcess:
         time_budget: float = 10.0,
         fallback: bool = True,
         warm: ArrayLike | None = None,
+        constraints: Sequence[Constraint] = (),
     ) -> PlanResult:
         """As `Planner.plan`. A process that died gives NO_PATH_FOUND, one that hung or is not ready again TIMEOUT.
 
@@ -112,7 +114,13 @@ class PlannerProcess:
             EdmpError: what the planner raised; or the process has been closed.
         """
         begin = time.perf_counter()
-        keywords = {"seed": seed, "time_budget": time_budget, "fallback": fallback, "warm": warm}
+        keywords = {
+            "seed": seed,
+            "time_budget": time_budget,
+            "fallback": fallback,
+            "warm": warm,
+            "constraints": tuple(constraints),
+        }
         with self._lock:
             if self._closed:
                 raise EdmpError("the planner's process has been closed")
@@ -134,7 +142,7 @@ class PlannerProcess:
         if isinstance(answer, PlanResult):
             made = self._made.robot
             robot = made if isinstance(made, Robot) else load_robot(made)
-            return dataclasses.replace(answer, problem=as_problem(robot, scene, start, goal))
+            return dataclasses.replace(answer, problem=as_problem(robot, scene, start, goal, constraints=constraints))
         raise answer
 
     def close(self) -> None:

@@ -16,6 +16,7 @@ from edmp.execution.executor import Execution, ExecutionSettings, Outcome, refus
 from edmp.execution.recording import Recorder
 from edmp.execution.tube import Tube, TubeSettings
 from edmp.planfile import PlanFile
+from edmp.problem import Problem
 from edmp.result import PlanResult
 from edmp.robots.robot import Robot
 from edmp.scenes.scene import Scene
@@ -110,7 +111,7 @@ def prepare(
     robot, scene = problem.robot, problem.scene
     settings = replace(settings or ExecutionSettings(), speed=speed)
     limit, room = EffortLimit(1.0, "", 0.0), None
-    refusal = refuse(trajectory, robot) or _not_free(trajectory, robot, scene)
+    refusal = refuse(trajectory, robot) or _not_free(trajectory, problem)
     if refusal is None:
         limit = effort_limit(robot, trajectory, share=effort)
         settings = replace(settings, speed=min(settings.speed, limit.speed))
@@ -163,6 +164,7 @@ def execute(
     return ready.run(driver, interrupt=interrupt, on_tick=on_tick, recorder=recorder)
 
 
-def _not_free(trajectory: Trajectory, robot: Robot, scene: Scene) -> str | None:
-    verdict = Judge(robot, scene).check_path(trajectory.positions)
+def _not_free(trajectory: Trajectory, problem: Problem) -> str | None:
+    judge = Judge(problem.robot, problem.scene, constraints=problem.constraints)
+    verdict = judge.check_path(trajectory.positions)
     return None if verdict.valid else f"the motion is not free: {verdict.message()}"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edmp.arguments import checked_but
+from edmp.constraints import Constraint
 from edmp.costs import Cost, Ensemble, Term
 from edmp.planner.planner import Planner
 from edmp.planner.settings import PlannerSettings
@@ -48,6 +49,7 @@ def plan(
     costs: Sequence[Cost | Term | str] = (),
     velocity_scale: float = 1.0,
     acceleration_scale: float = 1.0,
+    constraints: Sequence[Constraint] = (),
     device: str = "cpu",
 ) -> PlanResult:
     """Plan a motion with a `Planner` that is kept for the next call.
@@ -68,4 +70,5 @@ def plan(
         costs=costs,
         velocity_scale=velocity_scale,
         acceleration_scale=acceleration_scale,
+        constraints=constraints,
     )

@@ -16,6 +16,7 @@ from edmp.arguments import checked, checked_but, numbers, shown
 from edmp.collision.free import relaxed_world
 from edmp.collision.world import checked_device
 from edmp.connect.search import connect
+from edmp.constraints import Constraint
 from edmp.costs import Cost, Ensemble, Objective, Term, World, ensemble_by_name
 from edmp.descent import Descent
 from edmp.errors import InvalidInputError
@@ -96,6 +97,7 @@ class Planner:
         costs: Sequence[Cost | Term | str] = (),
         velocity_scale: float = 1.0,
         acceleration_scale: float = 1.0,
+        constraints: Sequence[Constraint] = (),
         warm: ArrayLike | None = None,
         on_batch: OnBatch | None = None,
     ) -> PlanResult:
@@ -114,6 +116,8 @@ class Planner:
             costs: added to the planner's own; see `Planner`.
             velocity_scale, acceleration_scale: shares of the joints' limits that the motion may use, in (0, 1]; as in
                 MoveIt, limits of jerk stay as they are.
+            constraints: what the motion must keep to all the way, start and goal included, such as `edmp.Upright`; all
+                of them at once. The judge proves each.
             warm: (n, dof) an earlier path to about the same goal, or what is left of it. It is re-noised a little and
                 denoised in the new scene, which is several times faster; where that fails, the plan is made from
                 scratch. See `WARM_START`.
@@ -125,6 +129,7 @@ class Planner:
 
         Raises:
             InvalidInputError: an argument is malformed.
+            UnknownNameError: a constraint names what robot or scene do not have.
         """
         begin = time.perf_counter()
         if not isinstance(scene, Scene):
@@ -137,7 +142,13 @@ class Planner:
         objective = Objective.of([*self.costs, *Objective.of(costs).terms], num_waypoints=self.settings.num_waypoints)
         earlier = None if warm is None else _earlier_path(self.robot, warm)
         problem = as_problem(
-            self.robot, scene, start, goal, velocity_scale=velocity_scale, acceleration_scale=acceleration_scale
+            self.robot,
+            scene,
+            start,
+            goal,
+            velocity_scale=velocity_scale,
+            acceleration_scale=acceleration_scale,
+            constraints=constraints,
         )
         result = self._plan(problem, objective, int(seed), begin, float(time_budget), fallback, earlier, on_batch)
         return dataclasses.replace(result, problem=problem)
@@ -157,7 +168,7 @@ class Planner:
         scene, start, goal = problem.scene, problem.start, problem.goal
         docket = Docket()
         check_names(self.robot, scene)
-        judge = Judge(self.robot, scene, start_tolerance=self.settings.start_tolerance)
+        judge = Judge(self.robot, scene, start_tolerance=self.settings.start_tolerance, constraints=problem.constraints)
         if time.perf_counter() - begin > time_budget:
             return out_of_time(f"while the scene was prepared ({len(scene)} obstacles)", docket, begin)
         known = None if earlier is None else unjudged(self.robot, start, goal)

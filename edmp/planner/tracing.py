@@ -7,6 +7,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from edmp.arguments import checked_but
+from edmp.constraints import Constraint
 from edmp.planfile import PlanFile
 from edmp.planner.planner import Planner
 from edmp.problem import GoalLike, StartLike
@@ -26,6 +27,7 @@ def record_plan(
     fallback: bool = True,
     velocity_scale: float = 1.0,
     acceleration_scale: float = 1.0,
+    constraints: Sequence[Constraint] = (),
     name: str = "",
 ) -> Trace:
     """Plan, and keep what `Planner.plan` tells its observer. Arguments as there; ``name`` is the problem's.
@@ -44,6 +46,7 @@ def record_plan(
         fallback=fallback,
         velocity_scale=velocity_scale,
         acceleration_scale=acceleration_scale,
+        constraints=constraints,
         on_batch=batches.append,
     )
     assert result.problem is not None

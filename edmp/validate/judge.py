@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from edmp.arguments import checked
+from edmp.constraints import Constraint, settled
 from edmp.errors import InvalidInputError
 from edmp.robots.parts import START_TOLERANCE
 from edmp.robots.robot import Robot
@@ -48,8 +49,16 @@ class Judge:
     """
 
     @checked
-    def __init__(self, robot: Robot, scene: Scene, *, start_tolerance: float = START_TOLERANCE) -> None:
+    def __init__(
+        self,
+        robot: Robot,
+        scene: Scene,
+        *,
+        start_tolerance: float = START_TOLERANCE,
+        constraints: Sequence[Constraint] = (),
+    ) -> None:
         self.robot, self.scene, self.start_tolerance = robot, scene, start_tolerance
+        self.constraints = settled(robot, scene, constraints)
         self._arm = Arm.of(robot)
         self._environment = Environment(scene, robot.X_W0)
         self._base = self._base_contacts()
