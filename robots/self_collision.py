@@ -24,7 +24,7 @@ from edmp.robots.parts import Array, Link
 from edmp.robots.robot import Robot
 
 
-class Verdict(enum.Enum):
+class PairVerdict(enum.Enum):
     """Why a pair is checked or not."""
 
     CHECKED = "checked"
@@ -45,7 +45,7 @@ class PairReport:
 
     first: int
     second: int
-    verdict: Verdict
+    verdict: PairVerdict
     closest: float
     fraction: float
 
@@ -84,7 +84,7 @@ def sample_pairs(
 
 def collision_pairs(reports: list[PairReport]) -> tuple[tuple[int, int], ...]:
     """The pairs to check, in the order of `Robot.collision_pairs`."""
-    return tuple((report.first, report.second) for report in reports if report.verdict is Verdict.CHECKED)
+    return tuple((report.first, report.second) for report in reports if report.verdict is PairVerdict.CHECKED)
 
 
 def _report(
@@ -92,7 +92,7 @@ def _report(
 ) -> PairReport:
     bodies = sorted((opened[0].links[i].body, opened[0].links[j].body))
     if bodies[1] == bodies[0]:
-        return PairReport(i, j, Verdict.RIGID, np.nan, np.nan)
+        return PairReport(i, j, PairVerdict.RIGID, np.nan, np.nan)
     variants = _distinct_variants(opened, i, j)
     closest, fraction, near, at_home = np.inf, 0.0, 0.0, np.inf
     for robot in variants:
@@ -104,13 +104,13 @@ def _report(
         fraction += float((found <= 0).mean()) / len(variants)
         near += float((found <= margin).mean()) / len(variants)
         closest = min(closest, found.min(), _search(distance, q, found, lower, upper, rng, margin))
-    verdict = Verdict.CHECKED
+    verdict = PairVerdict.CHECKED
     if closest > margin:
-        verdict = Verdict.NEVER
+        verdict = PairVerdict.NEVER
     elif bodies[1] == bodies[0] + 1 and (at_home <= margin or near > always):
-        verdict = Verdict.ADJACENT
+        verdict = PairVerdict.ADJACENT
     elif fraction > always:
-        verdict = Verdict.ALWAYS
+        verdict = PairVerdict.ALWAYS
     return PairReport(i, j, verdict, float(closest), fraction)
 
 

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from edmp.errors import EdmpError, FileFormatError
-from edmp.files.plain_pickle import PlainArray, Record, load_plain
+from edmp.files.plain_pickle import PlainArray, PlainObject, load_plain
 from edmp.geometry.poses import finite_vector
 from edmp.geometry.shapes import Shape
 from edmp.scenes.franka_tasks import (
@@ -106,7 +106,7 @@ def _pose(se3: Any) -> tuple[Array, Array]:
     """Position (3,) [m] and quaternion (4,) (w, x, y, z), normalised as geometrout does."""
     position = _numbers(_attribute(se3, "_xyz", "pos"))
     rotation = _attribute(_attribute(se3, "_so3", "so3"), "_quat", "q")
-    if isinstance(rotation, Record):
+    if isinstance(rotation, PlainObject):
         rotation = _attribute(rotation, "q")
     quaternion = finite_vector(_numbers(rotation), 4, "quaternion (w, x, y, z)")
     norm = np.linalg.norm(quaternion)
@@ -117,7 +117,7 @@ def _pose(se3: Any) -> tuple[Array, Array]:
 
 def _attribute(record: Any, *names: str) -> Any:
     """The first of these attributes that an object has."""
-    if not isinstance(record, Record):
+    if not isinstance(record, PlainObject):
         raise FileFormatError(f"expected an object with {' or '.join(names)}, got {_kind(record)}")
     values = vars(record)
     for name in names:

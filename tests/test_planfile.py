@@ -192,11 +192,11 @@ def test_a_plan_that_does_not_fit_together_is_refused_with_the_place(
 
 
 def test_things_that_are_hardly_there_can_be_viewed(tmp_path: Path) -> None:
-    from edmp.viz.staging import Stage
+    from edmp.viz.staging import Staging
     from edmp.viz.subject import subject_of
     from edmp.viz.web_scene import scene_document
 
     problem = load_example("bookshelf")
     tiny = problem.scene.with_obstacle("mote", Box((1e-18, 1e-12, 1e-18)), (0.5, 0, 0.5))
     save_plan(tmp_path / "plan.json", dataclasses.replace(problem, scene=tiny), solved(problem))
-    assert "mote" in json.dumps(scene_document(Stage(subject_of(tmp_path / "plan.json"), "hulls")))
+    assert "mote" in json.dumps(scene_document(Staging(subject_of(tmp_path / "plan.json"), "hulls")))

@@ -30,7 +30,7 @@ from edmp.problem import load_problem
 from edmp.scenes.generators import FAMILIES
 from edmp.validate import Judge
 from edmp.viz.raster import NumpyRenderer
-from edmp.viz.staging import Stage
+from edmp.viz.staging import Staging
 from edmp.viz.subject import subject_of
 from edmp.viz.surfaces import tool_positions
 
@@ -44,7 +44,7 @@ BUDGET = 5.0
 COLORS = {"edmp": "#b01269", "rrtconnect": "#2a6fb5", "chomp": "#d77a1f", "stomp": "#3c8d5a"}
 
 
-def scene_picture(stage: Stage, ghosts: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def scene_picture(stage: Staging, ghosts: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The picture (height, width, 3) of a plan, and the tool's path (n, 2) on it [pixels]."""
     shot = stage.picture(ghosts)
     view = NumpyRenderer().open(shot)
@@ -89,7 +89,7 @@ def families() -> None:
     for axes, family in zip(panels, FAMILIES, strict=True):
         problem = load_problem(sorted((PROBLEMS / family).glob("*.yaml"))[0])
         result = edmp.plan(problem.scene, problem.start, problem.goal, robot=problem.robot)
-        stage = Stage(subject_of(result), size=PANEL)
+        stage = Staging(subject_of(result), size=PANEL)
         image, path = scene_picture(stage, 4)
         axes.imshow(image)
         if result.best is not None:
@@ -129,7 +129,7 @@ def baselines() -> None:
         "stomp": Stomp(StompSettings(time_budget=BUDGET)),
     }
     paths = {"edmp": result.path, **{name: planner.plan(problem, seed=0).path for name, planner in planners.items()}}
-    stage = Stage(subject_of(result), size=PANEL)
+    stage = Staging(subject_of(result), size=PANEL)
     shot = stage.picture(0)
     image = NumpyRenderer().open(shot).frame(np.zeros((0, 4, 4)))
     figure, panels = grid(len(paths), 2)

@@ -21,7 +21,7 @@ from edmp.files.writing import check_writable
 from edmp.ranges import Range, check_fields
 from edmp.robots import load_robot
 
-Task = tuple[Job, BenchProblem]
+Assignment = tuple[Job, BenchProblem]
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def run(
     for spec in specs:
         make_planner(spec)  # misuse must end the run before its first line, not stand in every line of it
     records = _earlier(out, specs, settings, robot)
-    todo = deque(_tasks(problems, specs, settings, robot, records))
+    todo = deque(_assignments(problems, specs, settings, robot, records))
     if not todo:
         return records
     with contextlib.ExitStack() as stack:
@@ -123,13 +123,13 @@ def count_todo(problems: Sequence[BenchProblem], specs: Sequence[PlannerSpec], r
     return sum((spec.text, entry.set, entry.index) not in done for spec in specs for entry in problems)
 
 
-def _tasks(
+def _assignments(
     problems: Sequence[BenchProblem],
     specs: Sequence[PlannerSpec],
     settings: RunSettings,
     robot: str,
     records: Iterable[Record],
-) -> Iterator[Task]:
+) -> Iterator[Assignment]:
     """What is not done yet, planner by planner."""
     done = {record.key for record in records}
     for spec in specs:
@@ -140,7 +140,7 @@ def _tasks(
                 yield job, entry
 
 
-def _deal(todo: deque[Task], count: int) -> Generator[Event, None, None]:
+def _deal(todo: deque[Assignment], count: int) -> Generator[Event, None, None]:
     """Deal tasks out to processes on this machine; what comes of them, as it comes."""
     workers: list[Worker] = []
     try:

@@ -22,7 +22,7 @@ ALL_SETS = "all"
 
 
 @dataclass(frozen=True)
-class Summary:
+class TableRow:
     """What a row of the table says. Times are wall times of one plan, warm; what is NaN is not known.
 
     Attributes:
@@ -74,7 +74,7 @@ class Summary:
         return 100.0 * self.solved / self.valid if self.valid else math.nan
 
 
-def summarise(records: Sequence[Record]) -> list[Summary]:
+def summarise(records: Sequence[Record]) -> list[TableRow]:
     """By planner and set, each planner's sets followed by all of them together."""
     rows = []
     invalid = invalid_problems(records)
@@ -93,7 +93,7 @@ def _summary(
     records: Sequence[Record],
     no_solution: Collection[ProblemKey],
     best: Mapping[ProblemKey, float],
-) -> Summary:
+) -> TableRow:
     valid = [record for record in records if record.problem not in no_solution]
     solved = [record for record in valid if record.solved]
     times = np.array(_known(valid, "time_s") or [math.nan])
@@ -101,7 +101,7 @@ def _summary(
     known = sum(best[record.problem] for record in compared)
     low, high = wilson(len(solved), len(valid))
     coarse = _known(valid, "coarse_solved")
-    return Summary(
+    return TableRow(
         planner=planner,
         set=name,
         solved=len(solved),
@@ -159,7 +159,7 @@ HEADINGS = (
 )
 
 
-def cells(row: Summary) -> tuple[str, ...]:
+def cells(row: TableRow) -> tuple[str, ...]:
     """The row as text, in the order of `HEADINGS`."""
     invalid = f" (+{row.invalid} invalid)" if row.invalid else ""
     return (

@@ -23,7 +23,7 @@ CONTAINERS: dict[str, Any] = {"dict": dict, "list": list, "tuple": tuple, "set":
 _NUMBERS = re.compile(r"[biuf][1248]")
 
 
-class Record:
+class PlainObject:
     """Stands in for an object of a class in a pickle: its attributes, and nothing of what it could do."""
 
 
@@ -84,7 +84,7 @@ class _Unpickler(pickle.Unpickler):
     def __init__(self, file: Any, path: Path, classes: Collection[str]) -> None:
         super().__init__(file)
         self._path = path
-        self._records = {name: type(name.rpartition(".")[2], (Record,), {}) for name in classes}
+        self._objects = {name: type(name.rpartition(".")[2], (PlainObject,), {}) for name in classes}
         self._ndarray = type("ndarray", (), {})
         core = ("numpy.core", "numpy._core")
         self._builders: dict[str, Any] = {
@@ -105,8 +105,8 @@ class _Unpickler(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         key = f"{module}.{name}"
-        if key in self._records:
-            return self._records[key]
+        if key in self._objects:
+            return self._objects[key]
         if key in self._builders:
             return self._builders[key]
         self._refuse(key)
@@ -115,7 +115,7 @@ class _Unpickler(pickle.Unpickler):
         self._refuse(f"persistent object {pid!r}")
 
     def _refuse(self, what: str) -> NoReturn:
-        allowed = ", ".join(sorted(self._records))
+        allowed = ", ".join(sorted(self._objects))
         raise FileFormatError(
             f"{self._path}: refused to load {what}: a pickle may hold only numbers, text, containers, NumPy arrays "
             f"and {allowed}"
@@ -145,7 +145,7 @@ class _Unpickler(pickle.Unpickler):
 
     def _empty(self, kind: Any, base: Any, state: Any) -> Any:
         """How pickles of old protocols make an object before its attributes are set."""
-        if kind not in self._records.values():
+        if kind not in self._objects.values():
             raise pickle.UnpicklingError(f"an object of {kind!r}")
         return kind()
 
@@ -154,7 +154,7 @@ class _Unpickler(pickle.Unpickler):
 
 
 def load_plain(path: str | Path, classes: Collection[str]) -> Any:
-    """The contents of a pickle: plain containers and values, `PlainArray` for NumPy arrays, `Record` for objects.
+    """The contents of a pickle: plain containers and values, `PlainArray` for NumPy arrays, `PlainObject` for objects.
 
     Args:
         path: of the pickle, any protocol.

@@ -20,7 +20,7 @@ from edmp.viz.models import placed
 from edmp.viz.movie import HOLD, MOVIES, Clip, Progress, write_movie
 from edmp.viz.raster import NumpyRenderer
 from edmp.viz.shot import Shot
-from edmp.viz.staging import PATH, Stage
+from edmp.viz.staging import PATH, Staging
 from edmp.viz.subject import subject_of
 from edmp.viz.surfaces import tool_positions
 
@@ -78,10 +78,10 @@ def save_denoising(
         raise InvalidInputError(f"panels must be a whole number from 2 to 12, got {panels!r}")
     if path.suffix.lower() in MOVIES:
         clip = Clip(fps, size)
-        film = Film(trace, Stage(subject_of(trace.plan), azimuth=azimuth, elevation=elevation, size=size))
+        film = Film(trace, Staging(subject_of(trace.plan), azimuth=azimuth, elevation=elevation, size=size))
         write_movie(path, film.frames(clip, progress), fps=fps, size=size)
     else:
-        film = Film(trace, Stage(subject_of(trace.plan), azimuth=azimuth, elevation=elevation, size=(640, 520)))
+        film = Film(trace, Staging(subject_of(trace.plan), azimuth=azimuth, elevation=elevation, size=(640, 520)))
         with written_whole(path) as temporary:
             film.strip(panels).savefig(temporary)
 
@@ -96,7 +96,7 @@ class Film:
     """
 
     trace: Trace
-    stage: Stage
+    stage: Staging
 
     @cached_property
     def batches(self) -> tuple[Batch, ...]:

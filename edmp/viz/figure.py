@@ -17,7 +17,19 @@ from edmp.viz.raster import depth_of
 from edmp.viz.renderers import renderer_by_name
 from edmp.viz.setting import takes_setting
 from edmp.viz.shot import Renderer, Shot
-from edmp.viz.staging import AXES, AXIS_LENGTH, BOXES, CLEARANCE_SCALE, FAULT, GOAL, PATH, SPHERES, SWEPT, Stage, blend
+from edmp.viz.staging import (
+    AXES,
+    AXIS_LENGTH,
+    BOXES,
+    CLEARANCE_SCALE,
+    FAULT,
+    GOAL,
+    PATH,
+    SPHERES,
+    SWEPT,
+    Staging,
+    blend,
+)
 from edmp.viz.subject import Subject, Viewable, subject_of
 
 if TYPE_CHECKING:
@@ -70,7 +82,7 @@ def save_image(
     if not isinstance(ghosts, int) or not 0 <= ghosts <= 50:
         raise InvalidInputError(f"ghosts must be a whole number from 0 to 50, got {ghosts!r}")
     subject = subject_of(source)
-    stage = Stage(subject, geometry, show, azimuth, elevation)
+    stage = Staging(subject, geometry, show, azimuth, elevation)
     wide = subject.result is not None
     figure = Figure(figsize=(15.2 if wide else 10.0, 9.0), dpi=DPI, facecolor="white")
     FigureCanvasAgg(figure)
@@ -98,7 +110,7 @@ def render(shot: Shot, renderer: Renderer) -> Array:
 # --- the scene -------------------------------------------------------------------------------------------------------
 
 
-def _draw_scene(axes: Axes, stage: Stage, renderer: Renderer, ghosts: int) -> None:
+def _draw_scene(axes: Axes, stage: Staging, renderer: Renderer, ghosts: int) -> None:
     shot = stage.picture(ghosts)
     width, height = stage.size
     axes.imshow(render(shot, renderer), interpolation="antialiased")
@@ -122,7 +134,7 @@ def _draw_tool_path(axes: Axes, shot: Shot, tool: Array) -> None:
     axes.plot(*shown.T, color=PATH, linewidth=2.8, solid_capstyle="round")
 
 
-def _draw_hidden_goal(axes: Axes, shot: Shot, stage: Stage) -> None:
+def _draw_hidden_goal(axes: Axes, shot: Shot, stage: Staging) -> None:
     """The axes of a pose goal, faint and dotted on top: it may be inside an obstacle, which is then what is wrong."""
     goal = stage.subject.pose_goal
     if goal is None or not stage.goal_in_sight:
@@ -132,7 +144,7 @@ def _draw_hidden_goal(axes: Axes, shot: Shot, stage: Stage) -> None:
         axes.plot(*shot.camera.project(line)[0].T, color=color, linewidth=1.3, linestyle=(0, (1, 1)), alpha=0.8)
 
 
-def _draw_legend(axes: Axes, stage: Stage, ghosts: int) -> None:
+def _draw_legend(axes: Axes, stage: Staging, ghosts: int) -> None:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 

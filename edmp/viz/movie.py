@@ -20,7 +20,7 @@ from edmp.ranges import Range, check_fields
 from edmp.viz.renderers import renderer_by_name
 from edmp.viz.setting import takes_setting
 from edmp.viz.shot import Renderer
-from edmp.viz.staging import Stage
+from edmp.viz.staging import Staging
 from edmp.viz.subject import Subject, Viewable, subject_of
 
 Array = NDArray[np.float64]
@@ -98,12 +98,14 @@ def save_movie(
     if not subject.motions:
         why = f": {subject.message}" if subject.failed else ""
         raise InvalidInputError(f"there is no motion to film{why}; save_image shows how things stand")
-    stage = Stage(subject.choosing(motion), geometry, show, azimuth, elevation, size)
+    stage = Staging(subject.choosing(motion), geometry, show, azimuth, elevation, size)
     frames = film(stage, clip, renderer_by_name(renderer), progress)
     write_movie(path, frames, fps=fps, size=size)
 
 
-def film(stage: Stage, clip: Clip, renderer: Renderer, progress: Progress | None = None) -> Iterator[NDArray[np.uint8]]:
+def film(
+    stage: Staging, clip: Clip, renderer: Renderer, progress: Progress | None = None
+) -> Iterator[NDArray[np.uint8]]:
     """Frames (height, width, 3) of the motion in front, the first and the last repeated for a moment."""
     trajectory = stage.subject.motions[0]
     times = clip.times(trajectory.duration)

@@ -58,7 +58,7 @@ to the nearest obstacle in colours on the arm."""
 
 
 @dataclass(frozen=True, eq=False)
-class Stage:
+class Staging:
     """A subject and how to look at it.
 
     Attributes:

@@ -29,7 +29,7 @@ from edmp.arguments import checked
 from edmp.errors import EdmpError, InvalidInputError
 from edmp.files.writing import check_writable, written_whole
 from edmp.viz.setting import takes_setting
-from edmp.viz.staging import Stage
+from edmp.viz.staging import Staging
 from edmp.viz.subject import Subject, Viewable, subject_of
 from edmp.viz.web_scene import scene_document
 
@@ -102,7 +102,7 @@ def serve(
 
 def page_of(subject: Subject, *, geometry: str = "auto") -> str:
     """The page as text."""
-    document = scene_document(Stage(subject, geometry))
+    document = scene_document(Staging(subject, geometry))
     # "<" is written as an escape, so that no name in the scene can end the script element that holds it.
     scene = json.dumps(document, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
     camera = document["camera"]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from edmp.robots.parts import Link
 from edmp.trajectory import Trajectory
 from edmp.viz.models import robot_parts
-from edmp.viz.staging import BOXES, FAULT, FIELD_OF_VIEW, GOAL, PATH, SPHERES, START, SWEPT, Stage
+from edmp.viz.staging import BOXES, FAULT, FIELD_OF_VIEW, GOAL, PATH, SPHERES, START, SWEPT, Staging
 from edmp.viz.surfaces import Surface, corner_normals, tool_positions, tube
 
 Array = NDArray[np.float64]
@@ -24,7 +24,7 @@ SWEPT_POSES = 24
 """Configurations of which the swept volume is made."""
 
 
-def scene_document(stage: Stage) -> Document:
+def scene_document(stage: Staging) -> Document:
     """All that the page draws; lengths in [m], angles in [rad], times in [s], matrices by columns as three.js has them.
 
     Triangles are under ``meshes``, and everything else names them by their index there.
@@ -71,7 +71,7 @@ def scene_document(stage: Stage) -> Document:
 # --- the robot -------------------------------------------------------------------------------------------------------
 
 
-def _robot_document(stage: Stage, meshes: list[Document]) -> Document:
+def _robot_document(stage: Staging, meshes: list[Document]) -> Document:
     robot = stage.robot
     looks = {part.link: part.surface for part in stage.parts}
     hulls, boxes = ({part.link: part.surface for part in robot_parts(robot, kind)} for kind in ("hulls", "boxes"))

@@ -31,7 +31,7 @@ from edmp.viz.staging import (
     SWEPT_OPACITY,
     TUBE_RADIUS,
     VEIL_OPACITY,
-    Stage,
+    Staging,
     clearance_colored,
 )
 from edmp.viz.subject import Subject
@@ -74,7 +74,7 @@ def main(subject_file: str, geometry: str) -> None:
     subject: Subject = pickle.loads(Path(subject_file).read_bytes())
     application = gui.Application.instance
     application.initialize()
-    ViewerWindow(application, Stage(subject, geometry))
+    ViewerWindow(application, Staging(subject, geometry))
     application.run()
     os._exit(0)  # all is done; what Open3D's libraries do at the end of a process may crash
 
@@ -134,7 +134,7 @@ class SceneModel:
     over anew.
     """
 
-    def __init__(self, scene: Any, stage: Stage, playback: Playback) -> None:
+    def __init__(self, scene: Any, stage: Staging, playback: Playback) -> None:
         self.scene, self.stage, self.playback = scene, stage, playback
         self._colored = 0.0  # when the clearance was coloured last
         self._stale = True
@@ -247,7 +247,7 @@ class SceneModel:
 class ViewerWindow:
     """The scene with a panel of words and switches at its left and the clock below."""
 
-    def __init__(self, application: Any, stage: Stage) -> None:
+    def __init__(self, application: Any, stage: Staging) -> None:
         self.application, self.stage = application, stage
         self.playback = Playback(stage.subject)
         subject = stage.subject

@@ -14,7 +14,7 @@ from edmp.geometry.shapes import Box, Capsule, Cylinder, Shape, Sphere
 from edmp.scenes.scene import Obstacle, Scene
 
 Array = NDArray[np.float64]
-Range = tuple[float, float]
+Interval = tuple[float, float]
 
 KEEP_OUT_RADIUS = 0.18
 KEEP_OUT_HEIGHT = 0.5
@@ -62,10 +62,10 @@ class TaskRegion:
 
     X_WV: Array
     size: tuple[float, float, float]
-    azimuth: Range
-    elevation: Range
-    rolls: tuple[Range, ...] = FLAT
-    standoff: Range = (0.0, 0.0)
+    azimuth: Interval
+    elevation: Interval
+    rolls: tuple[Interval, ...] = FLAT
+    standoff: Interval = (0.0, 0.0)
     weight: float = 1.0
 
     def sample(self, rng: np.random.Generator, count: int) -> Array:
@@ -206,7 +206,9 @@ class Builder:
         self.obstacles.append(obstacle)
         return True
 
-    def region(self, X_FV: Array, size: Sequence[float], azimuth: Range, elevation: Range, **options: object) -> None:
+    def region(
+        self, X_FV: Array, size: Sequence[float], azimuth: Interval, elevation: Interval, **options: object
+    ) -> None:
         """A `TaskRegion` whose frame stands at ``X_FV``; ``options`` are its further fields."""
         extents = (max(size[0], 0.0), max(size[1], 0.0), max(size[2], 0.0))
         self.regions.append(TaskRegion(self.X_WF @ X_FV, extents, azimuth, elevation, **options))  # type: ignore[arg-type]

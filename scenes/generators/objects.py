@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from edmp.geometry.poses import pose_yaw
 from edmp.geometry.shapes import Box, Cylinder, Shape
-from edmp.scenes.generators.base import ANY, DOWN, FLAT, UPRIGHT, Builder, Range, half_extents
+from edmp.scenes.generators.base import ANY, DOWN, FLAT, UPRIGHT, Builder, Interval, half_extents
 
 Array = NDArray[np.float64]
 
@@ -55,7 +55,7 @@ def thing(rng: np.random.Generator) -> Shape:
 
 
 def grasp_from_side(
-    builder: Builder, shape: Shape, X_FO: Array, *, azimuth: Range = ANY, upright: bool = True, weight: float = 1.0
+    builder: Builder, shape: Shape, X_FO: Array, *, azimuth: Interval = ANY, upright: bool = True, weight: float = 1.0
 ) -> None:
     """Tool poses a little before a standing object, level or tilted slightly down, coming in along ``azimuth`` of F."""
     half = half_extents(shape)
@@ -83,7 +83,7 @@ def above_surface(
     builder: Builder,
     surface: SupportSurface,
     *,
-    height: Range = (0.01, 0.12),
+    height: Interval = (0.01, 0.12),
     margin: float = 0.03,
     weight: float = 1.0,
 ) -> None:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from edmp.baselines.edmp_paper.ddpm import DdpmPrior, Schedule, sample_ddpm
+from edmp.baselines.edmp_paper.ddpm import DdpmPrior, NoiseSchedule, sample_ddpm
 from edmp.baselines.edmp_paper.unet import UnetConfig, UnetNetwork
 
 SMALL = UnetConfig(widths=(16, 32), num_timesteps=20, num_waypoints=20)
@@ -22,7 +22,7 @@ def test_published_size_and_shapes():
 
 
 def test_schedule():
-    schedule = Schedule.linear()
+    schedule = NoiseSchedule.linear()
     assert schedule.num_timesteps == 255
     assert schedule.beta[-1] == pytest.approx(0.02)
     torch.testing.assert_close(schedule.beta.diff(), torch.full((254,), 0.02 / 255, dtype=torch.float64))
@@ -72,7 +72,7 @@ def test_same_generator_same_paths(prior):
 @pytest.mark.parametrize("as_published", [False, True])
 def test_ancestral_sampling_of_an_analytic_gaussian(as_published, generator):
     """White Gaussian data of standard deviation s: the exact noise estimate is linear; the fault shrinks the result."""
-    schedule, s = Schedule.linear(100, 0.1), 0.6
+    schedule, s = NoiseSchedule.linear(100, 0.1), 0.6
 
     def epsilon(x, t):
         alpha_bar = float(schedule.alpha_bar[int(t[0]) - 1])

@@ -22,13 +22,12 @@ from edmp.execution import DriverError, ExecutionSettings, Fault, MonitorSetting
 from edmp.execution.driver import ArmState, Command
 from edmp.execution.drivers import drake_lcm, driver_class, make_driver, streamed
 from edmp.execution.drivers.drake_lcm import DrakeLcmSettings
-from edmp.execution.drivers.lcm_messages import DEFAULT_URL, PROTOCOLS, Mailbox, Status, effective_url, open_lcm
+from edmp.execution.drivers.lcm_messages import DEFAULT_URL, PROTOCOLS, ArmStatus, Mailbox, effective_url, open_lcm
 from edmp.execution.drivers.lcm_server import ArmServer, Reference, ServeSettings
 from edmp.execution.kinematic import KinematicArm
 from edmp.planfile import save_plan
 from edmp.problem import Problem
-from edmp.result import PlanResult, Solution, Stats
-from edmp.result import Status as PlanStatus
+from edmp.result import PlanResult, Solution, Stats, Status
 from edmp.robots import load_robot
 from edmp.scenes import Scene
 from edmp.timing import retime_waypoints
@@ -183,7 +182,7 @@ def test_drake_reads_our_commands(protocol, receiver):
 def test_drake_reads_our_statuses_and_so_do_we(protocol, receiver, velocity):
     state = ArmState(2.5, some(1), some(2), some(3), some(4))
     ours = PROTOCOLS[protocol]()
-    raw = ours.encode_status(Status(1e9, state), Command(some(5), some(6), some(7)))
+    raw = ours.encode_status(ArmStatus(1e9, state), Command(some(5), some(6), some(7)))
     read = read_by_drake(getattr(drake, f"lcmt_{protocol}_status"), raw, receiver)
     np.testing.assert_array_equal(read["position_measured"], state.positions)
     np.testing.assert_array_equal(read[velocity], state.velocities)
@@ -210,7 +209,7 @@ def test_drake_reads_our_statuses_and_so_do_we(protocol, receiver, velocity):
 def test_when_a_panda_takes_no_commands(field, value, says):
     ours, rest = PROTOCOLS["panda"](), Command.hold(np.zeros(7))
     state = ArmState(1.0, *np.zeros((4, 7)))
-    message = drake.lcmt_panda_status.decode(ours.encode_status(Status(1e9, state), rest))
+    message = drake.lcmt_panda_status.decode(ours.encode_status(ArmStatus(1e9, state), rest))
     setattr(message, field, value)
     refusal = ours.decode_status(message.encode()).refusal
     assert refusal is None if says is None else says in refusal
@@ -318,7 +317,7 @@ def statuses(panda, shift):
 
     def message():
         now = dataclasses.replace(state, time=1.0 + time.time() - begin)
-        return ours.status_channel, ours.encode_status(Status(time.time() + shift, now), Command.hold(panda.home))
+        return ours.status_channel, ours.encode_status(ArmStatus(time.time() + shift, now), Command.hold(panda.home))
 
     return message
 
@@ -457,7 +456,7 @@ def test_an_iiwas_driver_ends_where_a_pandas_reports(panda, multicast):
 @pytest.fixture
 def plan(panda, motion, tmp_path):
     best = Solution(np.array([panda.home, motion.positions[-1]]), motion, 0.5, np.inf)
-    result = PlanResult(PlanStatus.SOLVED, "", best, (), Stats(None, 0.0))
+    result = PlanResult(Status.SOLVED, "", best, (), Stats(None, 0.0))
     path = tmp_path / "plan.json"
     save_plan(path, Problem(panda, Scene(), panda.home, motion.positions[-1]), result)
     return path

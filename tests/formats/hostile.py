@@ -419,12 +419,12 @@ def _view_plan(path: Path) -> None:
     """What loads can be viewed, judged again, and run without an arm."""
     from edmp.planfile import load_plan
     from edmp.validate import Judge
-    from edmp.viz.staging import Stage
+    from edmp.viz.staging import Staging
     from edmp.viz.subject import subject_of
     from edmp.viz.web_scene import scene_document
 
     plan = load_plan(path)
-    json.dumps(scene_document(Stage(subject_of(plan), "hulls")), allow_nan=False)
+    json.dumps(scene_document(Staging(subject_of(plan), "hulls")), allow_nan=False)
     if plan.result.best is not None:
         Judge(plan.problem.robot, plan.problem.scene).check_path(plan.result.best.path)
         plan.result.best.trajectory.sample([0.0, 0.1, 1e9])

@@ -6,7 +6,7 @@ import torch
 import yaml
 
 from edmp.robots import body_poses, load_robot
-from edmp.robots.self_collision import Verdict, collision_pairs, fcl_convex, sample_pairs
+from edmp.robots.self_collision import PairVerdict, collision_pairs, fcl_convex, sample_pairs
 
 fcl = pytest.importorskip("fcl")
 
@@ -54,12 +54,12 @@ def test_neighbours_are_left_out_and_far_links_kept(panda):
 
 def test_every_verdict_has_its_evidence(panda):
     for report in sample_pairs(panda, num_samples=300):
-        if report.verdict is Verdict.CHECKED:
+        if report.verdict is PairVerdict.CHECKED:
             assert report.closest <= 0.01
             assert report.fraction < 0.5
-        if report.verdict is Verdict.NEVER:
+        if report.verdict is PairVerdict.NEVER:
             assert report.closest > 0.01
-        if report.verdict is Verdict.RIGID:
+        if report.verdict is PairVerdict.RIGID:
             assert panda.links[report.first].body == panda.links[report.second].body
 
 

@@ -18,7 +18,7 @@ from edmp.result import Status
 from edmp.viz import save_image, subject_of
 from edmp.viz.playback import Playback
 from edmp.viz.plots import draw_plots
-from edmp.viz.staging import Stage
+from edmp.viz.staging import Staging
 from edmp.viz.web_scene import scene_document
 
 GOAL = edmp.PoseGoal((0.3, 0.5, 0.7), (1, 0, 0, 0))
@@ -42,7 +42,7 @@ def test_a_failure_shows_the_tool_where_the_goal_wants_it(tmp_path: Path) -> Non
 
 
 def test_the_ghost_is_the_tool_at_the_pose_and_red_if_at_fault() -> None:
-    stage = Stage(subject_of(failing(message="panda_hand is 3 mm inside something")), "hulls")
+    stage = Staging(subject_of(failing(message="panda_hand is 3 mm inside something")), "hulls")
     robot = stage.robot
     moved = [surface.vertices.mean(axis=0) for surface in stage.goal_ghost()]
     X_WB = GOAL.X_WT @ np.linalg.inv(robot.tool.X_BT)
@@ -52,7 +52,7 @@ def test_the_ghost_is_the_tool_at_the_pose_and_red_if_at_fault() -> None:
 
 
 def test_a_goal_far_away_does_not_make_the_robot_a_dot() -> None:
-    near, far = (Stage(subject_of(failing(edmp.PoseGoal((x, 0.5, 0.7), (1, 0, 0, 0)))), "hulls") for x in (0.3, 1e5))
+    near, far = (Staging(subject_of(failing(edmp.PoseGoal((x, 0.5, 0.7), (1, 0, 0, 0)))), "hulls") for x in (0.3, 1e5))
     assert near.goal_in_sight
     assert not far.goal_in_sight
     assert np.linalg.norm(far.orbit()[0]) < 20
@@ -60,7 +60,7 @@ def test_a_goal_far_away_does_not_make_the_robot_a_dot() -> None:
 
 def test_page_and_window_have_the_goal_pose() -> None:
     subject = subject_of(failing())
-    document = scene_document(Stage(subject, "hulls"))["goal_pose"]
+    document = scene_document(Staging(subject, "hulls"))["goal_pose"]
     assert len(document["frame"]) == 3
     assert len(document["ghost"]) >= 1
     playback = Playback(subject)
@@ -68,7 +68,7 @@ def test_page_and_window_have_the_goal_pose() -> None:
     playback.press("f")
     assert not playback.visible["goal pose"]
     plain = subject_of(load_example("bookshelf"))
-    assert scene_document(Stage(plain, "hulls"))["goal_pose"] == {"frame": [], "ghost": []}
+    assert scene_document(Staging(plain, "hulls"))["goal_pose"] == {"frame": [], "ghost": []}
     assert "goal pose" not in Playback(plain).visible
 
 

@@ -22,7 +22,7 @@ from edmp.viz.models import placed, robot_parts
 from edmp.viz.raster import Buffer, NumpyRenderer, draw
 from edmp.viz.renderers import advice, renderer_by_name, trouble_with
 from edmp.viz.shot import Body, Layer, Shot
-from edmp.viz.staging import CLEARANCE_SCALE, Stage, clearance_color, clearance_colored
+from edmp.viz.staging import CLEARANCE_SCALE, Staging, clearance_color, clearance_colored
 from edmp.viz.subject import subject_of
 from edmp.viz.surfaces import Surface, hull_faces, scene_surfaces, tool_positions, triangles_of, tube
 
@@ -152,7 +152,7 @@ def drawn(stage_shot: Shot) -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize("geometry", ["hulls", "spheres", "boxes"])
 def test_every_obstacle_and_link_is_where_the_projection_says(geometry: str) -> None:
     problem = load_example("table")
-    stage = Stage(subject_of(problem), geometry, size=(240, 200), azimuth=-0.8)
+    stage = Staging(subject_of(problem), geometry, size=(240, 200), azimuth=-0.8)
     shot = stage.picture(0)
     thing, image = drawn(shot)
     for k, surface in enumerate(shot.still):
@@ -201,7 +201,7 @@ def test_a_tube_is_as_thick_as_it_says() -> None:
 
 def test_what_moves_is_drawn_as_if_it_stood_still() -> None:
     problem = load_example("table")
-    stage = Stage(subject_of(problem), "hulls", size=(160, 120))
+    stage = Staging(subject_of(problem), "hulls", size=(160, 120))
     shot = stage.backdrop()
     bodies, X_WB = stage.bodies(problem.start)
     moving = NumpyRenderer().open(Shot(shot.camera, shot.still, (), bodies, shot.ground)).frame(X_WB)
@@ -247,14 +247,14 @@ def test_clearance_colours_say_the_distance() -> None:
 def test_overlays_change_the_picture_where_the_arm_is() -> None:
     problem = load_example("table")
     subject = subject_of(solved(problem), problem=problem)
-    plain = Stage(subject, "hulls", size=(160, 120), azimuth=-0.8)
+    plain = Staging(subject, "hulls", size=(160, 120), azimuth=-0.8)
     reference = NumpyRenderer().open(plain.picture(0)).frame(np.zeros((0, 4, 4)))
     for overlay in ("spheres", "boxes", "swept", "clearance"):
-        stage = Stage(subject, "hulls", (overlay,), azimuth=-0.8, size=(160, 120))
+        stage = Staging(subject, "hulls", (overlay,), azimuth=-0.8, size=(160, 120))
         image = NumpyRenderer().open(stage.picture(0)).frame(np.zeros((0, 4, 4)))
         assert 0.02 < (np.abs(image - reference).max(axis=2) > 0.03).mean() < 0.6
     with pytest.raises(edmp.UnknownNameError, match="valid: boxes, clearance, spheres, swept"):
-        Stage(subject, show=("speres",))
+        Staging(subject, show=("speres",))
 
 
 @pytest.mark.parametrize("name", ["drake", "open3d"])
@@ -262,7 +262,7 @@ def test_other_renderers_show_the_same_things(name: str) -> None:
     if trouble := trouble_with(name):
         pytest.skip(trouble)
     problem = load_example("table")
-    stage = Stage(subject_of(problem), "hulls", size=(160, 120))
+    stage = Staging(subject_of(problem), "hulls", size=(160, 120))
     shot = stage.backdrop()
     bodies, X_WB = stage.bodies(problem.start)
     shot = Shot(shot.camera, shot.still, (), [Body(b.surface.colored(RED)) for b in bodies], shot.ground)

@@ -19,7 +19,7 @@ from edmp.viz.camera import Camera
 from edmp.viz.denoising import Film
 from edmp.viz.movie import Clip, ffmpeg, film
 from edmp.viz.raster import NumpyRenderer, depth_of
-from edmp.viz.staging import Stage
+from edmp.viz.staging import Staging
 from edmp.viz.subject import subject_of
 from edmp.viz.surfaces import tool_positions
 
@@ -41,7 +41,7 @@ def trace(rng: np.random.Generator, *, count: int = 6) -> Trace:
 
 
 def test_the_frames_follow_the_motion_in_real_time() -> None:
-    stage = Stage(subject_of(PLAN), "hulls", azimuth=-0.8, size=(160, 120))
+    stage = Staging(subject_of(PLAN), "hulls", azimuth=-0.8, size=(160, 120))
     clip = Clip(fps=10.0, size=(160, 120), speed=2.0)
     times = clip.times(2.0)
     np.testing.assert_allclose(times, np.arange(11) * 0.2)
@@ -62,7 +62,7 @@ def test_the_frames_follow_the_motion_in_real_time() -> None:
         assert changed[left].mean() > max(0.2, 5 * elsewhere)
 
 
-def arm_mask(stage: Stage, camera: Camera, q: np.ndarray) -> np.ndarray:
+def arm_mask(stage: Staging, camera: Camera, q: np.ndarray) -> np.ndarray:
     """Pixels that the arm would cover if it were alone."""
     bodies, X_WB = stage.bodies(q)
     return depth_of(camera, [body.surface.at(X) for body, X in zip(bodies, X_WB, strict=True)]) > 0
@@ -163,7 +163,7 @@ def test_the_planner_tells_of_every_step() -> None:
 
 
 def test_denoising_is_drawn_where_the_tools_go(tmp_path: Path) -> None:
-    film = Film(trace(np.random.default_rng(4)), Stage(subject_of(PLAN), "hulls", azimuth=-0.8, size=(160, 120)))
+    film = Film(trace(np.random.default_rng(4)), Staging(subject_of(PLAN), "hulls", azimuth=-0.8, size=(160, 120)))
     assert film.winner == 5  # the free one nearest to the straight plan
     assert film.chosen(4) == [0, 1, 2, 3]
     assert film.chosen(3)[-1] == 3

@@ -9,7 +9,7 @@ from edmp.scenes.scene import Obstacle
 from edmp.timing import retime_waypoints
 from edmp.viz.models import CARRIED
 from edmp.viz.moving import beside_mover, with_mover
-from edmp.viz.staging import START, Stage
+from edmp.viz.staging import START, Staging
 from edmp.viz.subject import Subject
 from edmp.viz.surfaces import body_poses
 
@@ -39,7 +39,7 @@ def test_a_mover_is_not_coloured_like_the_arm():
     shown = with_mover(panda, Obstacle.at("mover", Box((0.2, 0.1, 0.1)), (0.5, 0.4, 0.3)), np.array([0.3, 0.0, 0.0]))
     subject = Subject(shown, Scene(), shown.home, shown.home)
     for geometry in ("auto", "hulls"):
-        stage = Stage(subject, geometry)
+        stage = Staging(subject, geometry)
         (mover,) = (part.surface for part in stage.parts if part.link == "mover")
         assert mover.color == CARRIED
         assert CARRIED not in [part.surface.color for part in stage.parts if part.link != "mover"]

@@ -27,7 +27,7 @@ from edmp.errors import InvalidInputError, UnknownNameError
 from edmp.planfile import PlanFile, save_plan
 from edmp.problem import Problem, load_example
 from edmp.result import Status
-from edmp.viz.staging import Stage
+from edmp.viz.staging import Staging
 from edmp.viz.subject import subject_of
 from edmp.viz.surfaces import body_poses, scene_surfaces
 from edmp.viz.web import page_of, save_page, serve
@@ -81,7 +81,7 @@ def test_a_mesh_in_the_page_has_the_triangles_of_the_surface() -> None:
 
 def test_the_document_says_what_the_plan_says() -> None:
     made = plan()
-    document = scene_document(Stage(subject_of(made), "hulls"))
+    document = scene_document(Staging(subject_of(made), "hulls"))
     assert [obstacle["name"] for obstacle in document["obstacles"]] == list(made.problem.scene.names)
     assert document["robot"]["links"][0]["name"] == "panda_link0"
     best, other = document["motions"]
@@ -93,7 +93,7 @@ def test_the_document_says_what_the_plan_says() -> None:
 
 def test_a_robot_alone_and_a_scene_have_no_motions() -> None:
     for source in (load_example("bookshelf").robot, every_shape()):
-        document = scene_document(Stage(subject_of(source), "hulls"))
+        document = scene_document(Staging(subject_of(source), "hulls"))
         assert document["motions"] == []
         assert document["standing"] is not None
         assert document["status"] == ""

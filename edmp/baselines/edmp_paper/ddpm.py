@@ -29,7 +29,7 @@ Epsilon = Callable[[Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
-class Schedule:
+class NoiseSchedule:
     """The variance schedule and its posterior, each (T,), entry t - 1 belongs to step t; float64 on the CPU.
 
     Attributes:
@@ -43,7 +43,7 @@ class Schedule:
     alpha_bar: Tensor
 
     @classmethod
-    def linear(cls, num_timesteps: int = 255, beta_end: float = 0.02) -> Schedule:
+    def linear(cls, num_timesteps: int = 255, beta_end: float = 0.02) -> NoiseSchedule:
         """beta linear from 0 to ``beta_end``; step 0 is the data and adds none."""
         beta = linear_betas(num_timesteps, beta_end)
         return cls(beta=beta, alpha=1 - beta, alpha_bar=torch.cumprod(1 - beta, 0))
@@ -56,7 +56,7 @@ class Schedule:
 def sample_ddpm(
     epsilon: Epsilon,
     x: Tensor,
-    schedule: Schedule,
+    schedule: NoiseSchedule,
     *,
     start: Tensor,
     goal: Tensor,
@@ -117,7 +117,7 @@ class DdpmPrior:
     robot_name: str
     dof: int
     spline: Spline
-    schedule: Schedule
+    schedule: NoiseSchedule
     network: UnetNetwork
 
     @classmethod
@@ -128,7 +128,7 @@ class DdpmPrior:
             robot_name=robot_name,
             dof=network.dof,
             spline=network.spline,
-            schedule=Schedule.linear(config.num_timesteps, config.beta_end),
+            schedule=NoiseSchedule.linear(config.num_timesteps, config.beta_end),
             network=network.eval().requires_grad_(False),
         )
 

@@ -27,7 +27,7 @@ from edmp.bench.statistics import (
     pairs,
     seed_series,
 )
-from edmp.bench.table import ALL_SETS, STAGES, Summary, number, summarise
+from edmp.bench.table import ALL_SETS, STAGES, TableRow, number, summarise
 from edmp.errors import InvalidInputError
 from edmp.files.writing import written_whole
 
@@ -94,7 +94,7 @@ def build(results: Results) -> Report:
 
 def _overview(
     results: Results,
-    summaries: Sequence[Summary],
+    summaries: Sequence[TableRow],
     groups: Mapping[str, Sequence[Record]],
     drawn: Mapping[str, Look],
     count: int,
@@ -139,7 +139,7 @@ def _provenance(results: Results) -> str:
     return " ".join(parts) + "".join(f"; {detail}" for detail in details) + "."
 
 
-def _success(summaries: Sequence[Summary], drawn: Mapping[str, Look]) -> Section:
+def _success(summaries: Sequence[TableRow], drawn: Mapping[str, Look]) -> Section:
     headings = (
         "planner", "set", "solved", "success [%]", "95 % interval [%]", "coarse success [%]", "refuted", "stages",
     )  # fmt: skip
@@ -157,7 +157,7 @@ def _success(summaries: Sequence[Summary], drawn: Mapping[str, Look]) -> Section
     return Section("Success", blocks)
 
 
-def _time(summaries: Sequence[Summary], groups: Mapping[str, Sequence[Record]], drawn: Mapping[str, Look]) -> Section:
+def _time(summaries: Sequence[TableRow], groups: Mapping[str, Sequence[Record]], drawn: Mapping[str, Look]) -> Section:
     headings = ("planner", "set", "median [s]", "mean [s]", "p95 [s]", "max [s]", "ready [s]", "memory [MB]")
     rows = [
         (
@@ -188,7 +188,7 @@ def _time(summaries: Sequence[Summary], groups: Mapping[str, Sequence[Record]], 
 
 def _length(
     records: Sequence[Record],
-    summaries: Sequence[Summary],
+    summaries: Sequence[TableRow],
     groups: Mapping[str, Sequence[Record]],
     drawn: Mapping[str, Look],
 ) -> Section:
@@ -313,24 +313,24 @@ def _definitions() -> Section:
 # --- cells -----------------------------------------------------------------------------------------------------------
 
 
-def _overall(summaries: Sequence[Summary]) -> list[Summary]:
+def _overall(summaries: Sequence[TableRow]) -> list[TableRow]:
     """One row a planner: over all its sets."""
     return list({row.planner: row for row in summaries}.values())  # the last row of a planner sums up the others
 
 
-def _totals(summaries: Sequence[Summary]) -> frozenset[int]:
+def _totals(summaries: Sequence[TableRow]) -> frozenset[int]:
     return frozenset(i for i, row in enumerate(summaries) if row.set == ALL_SETS)
 
 
-def _solved(row: Summary) -> str:
+def _solved(row: TableRow) -> str:
     return f"{row.solved}/{row.valid}" + (f" (+{row.invalid} invalid)" if row.invalid else "")
 
 
-def _interval(row: Summary) -> str:
+def _interval(row: TableRow) -> str:
     return "-" if math.isnan(row.interval[0]) else f"{row.interval[0]:.1f} to {row.interval[1]:.1f}"
 
 
-def _staged(row: Summary) -> bool:
+def _staged(row: TableRow) -> bool:
     return any(name in STAGES for name in row.stages)
 
 

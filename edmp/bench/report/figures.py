@@ -12,7 +12,7 @@ import numpy as np
 from edmp.bench.records import CRASHED, ERROR, HUNG, Record
 from edmp.bench.report.style import FAINT, Look, in_style, legend, looks, subplots
 from edmp.bench.statistics import Array, SeedPoint, solved_within, wilson
-from edmp.bench.table import ALL_SETS, Summary
+from edmp.bench.table import ALL_SETS, TableRow
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,7 +32,7 @@ ByPlanner = Mapping[str, Sequence[Record]]
 
 
 @in_style
-def success_by_set(summaries: Sequence[Summary], planners: Mapping[str, Look]) -> Figure:
+def success_by_set(summaries: Sequence[TableRow], planners: Mapping[str, Look]) -> Figure:
     """Success with its confidence interval, a row a set, a dot a planner."""
     drawn = [row for row in summaries if row.planner in planners and row.valid]
     sets = sorted({row.set for row in drawn} - {ALL_SETS}) + [ALL_SETS] * any(row.set == ALL_SETS for row in drawn)

@@ -19,9 +19,9 @@ from edmp.execution.driver import ArmState, Command, DriverError
 from edmp.execution.drivers.lcm_messages import (
     MULTICAST_HELP,
     PROTOCOLS,
+    ArmStatus,
     Mailbox,
     Protocol,
-    Status,
     effective_url,
     open_lcm,
 )
@@ -97,7 +97,7 @@ class DrakeLcmArm(StreamedArm):
     def _reach(self) -> None:
         self._lcm = open_lcm(self.settings.url)
         self._inbox = Mailbox(self._lcm, self._status_channel)
-        self._newest_status: Status | None = None
+        self._newest_status: ArmStatus | None = None
         self._zero: float | None = None  # the arm's clock may count from 1970, and lose the microseconds
         self._stale = 0.0
         self._heard = self._looked = time.monotonic()

@@ -40,7 +40,7 @@ _SELF_TEST = 1.0
 
 
 @dataclass(frozen=True, eq=False)
-class Status:
+class ArmStatus:
     """What a status message says.
 
     Attributes:
@@ -101,11 +101,11 @@ class Protocol(ABC):
         """
 
     @abstractmethod
-    def encode_status(self, status: Status, reference: Command) -> bytes:
+    def encode_status(self, status: ArmStatus, reference: Command) -> bytes:
         """``status``, and the reference that the arm is following."""
 
     @abstractmethod
-    def decode_status(self, raw: bytes) -> Status:
+    def decode_status(self, raw: bytes) -> ArmStatus:
         """The reverse.
 
         Raises:
@@ -148,7 +148,7 @@ class PandaProtocol(Protocol):
             raise DriverError("a command with velocities or torques beside positions")
         return 1e-6 * message.utime, np.array(message.joint_position)
 
-    def encode_status(self, status: Status, reference: Command) -> bytes:
+    def encode_status(self, status: ArmStatus, reference: Command) -> bytes:
         kind = self._types.lcmt_panda_status
         message, state = kind(), status.state
         message.utime, message.robot_utime = _microseconds(status.stamp), _microseconds(state.time)
@@ -166,7 +166,7 @@ class PandaProtocol(Protocol):
         message.control_mode = kind.CONTROL_MODE_POSITION
         return message.encode()
 
-    def decode_status(self, raw: bytes) -> Status:
+    def decode_status(self, raw: bytes) -> ArmStatus:
         message = self._decode("lcmt_panda_status", raw)
         stamp = 1e-6 * message.utime
         state = ArmState(
@@ -176,7 +176,7 @@ class PandaProtocol(Protocol):
             np.array(message.joint_torque),
             np.array(message.joint_torque_external),
         )
-        return Status(stamp, state, self._refusal(message))
+        return ArmStatus(stamp, state, self._refusal(message))
 
     def _refusal(self, message: Any) -> str | None:
         kind = self._types.lcmt_panda_status
@@ -223,7 +223,7 @@ class IiwaProtocol(Protocol):
             raise DriverError("a command with torques: this arm is controlled by positions")
         return 1e-6 * message.utime, np.array(message.joint_position)
 
-    def encode_status(self, status: Status, reference: Command) -> bytes:
+    def encode_status(self, status: ArmStatus, reference: Command) -> bytes:
         message, state = self._types.lcmt_iiwa_status(), status.state
         message.utime, message.num_joints = _microseconds(status.stamp), len(state.positions)
         message.joint_position_measured = state.positions.tolist()
@@ -233,7 +233,7 @@ class IiwaProtocol(Protocol):
         message.joint_torque_external = state.external_torques.tolist()
         return message.encode()
 
-    def decode_status(self, raw: bytes) -> Status:
+    def decode_status(self, raw: bytes) -> ArmStatus:
         message = self._decode("lcmt_iiwa_status", raw)
         stamp = 1e-6 * message.utime
         state = ArmState(
@@ -243,7 +243,7 @@ class IiwaProtocol(Protocol):
             np.array(message.joint_torque_measured),
             np.array(message.joint_torque_external),
         )
-        return Status(stamp, state)
+        return ArmStatus(stamp, state)
 
 
 PROTOCOLS: Mapping[str, type[Protocol]] = {kind.name: kind for kind in (PandaProtocol, IiwaProtocol)}

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from edmp.execution.driver import ArmDriver, ArmState, Command, DriverError
 from edmp.execution.drivers.drake_lcm import check_names, check_protocol
-from edmp.execution.drivers.lcm_messages import PROTOCOLS, Mailbox, Protocol, Status, effective_url, open_lcm
+from edmp.execution.drivers.lcm_messages import PROTOCOLS, ArmStatus, Mailbox, Protocol, effective_url, open_lcm
 from edmp.ranges import Range, check_fields
 
 Array = NDArray[np.float64]
@@ -202,7 +202,7 @@ class ArmServer:
             raise DriverError(f"{why}: {self._protocol.driver} ends then")
 
     def _publish(self, state: ArmState, done: Served) -> None:
-        status = Status(time.time(), state, done.gave_up)
+        status = ArmStatus(time.time(), state, done.gave_up)
         self._lcm.Publish(self._status_channel, self._protocol.encode_status(status, self._reference.command))
 
 
