@@ -54,6 +54,8 @@ _HOMES = {
         "load_scene",
         "save_scene",
     ),
+    "edmp.taskfile": ("load_task", "save_task"),
+    "edmp.taskplan": ("Phase", "TaskPlan"),
     "edmp.trajectory": ("Trajectory",),
     "edmp.validate": ("Judge",),
     "edmp.viz": ("save_image",),
@@ -89,6 +91,8 @@ if TYPE_CHECKING:
     from edmp.result import PlanResult, Solution, Stage, Stats, Status
     from edmp.robots import Motion, Robot, load_robot, load_urdf
     from edmp.scenes import Box, Capsule, Cylinder, Mesh, Obstacle, Scene, Sphere, load_scene, save_scene
+    from edmp.taskfile import load_task, save_task
+    from edmp.taskplan import Phase, TaskPlan
     from edmp.trajectory import Trajectory
     from edmp.validate import Judge
     from edmp.viz import save_image
@@ -117,6 +121,7 @@ __all__ = [
     "OnLine",
     "OnPlane",
     "Oriented",
+    "Phase",
     "PlanFile",
     "PlanResult",
     "Planner",
@@ -131,6 +136,7 @@ __all__ = [
     "Stage",
     "Stats",
     "Status",
+    "TaskPlan",
     "Trajectory",
     "UnknownNameError",
     "Upright",
@@ -140,12 +146,14 @@ __all__ = [
     "load_result",
     "load_robot",
     "load_scene",
+    "load_task",
     "load_urdf",
     "plan",
     "save_image",
     "save_plan",
     "save_problem",
     "save_scene",
+    "save_task",
 ]
 
 

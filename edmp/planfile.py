@@ -59,6 +59,8 @@ def load_plan(path: str | Path) -> PlanFile:
         FileFormatError: it is none, damaged, or of a version that this edmp does not know; names file and place.
     """
     root = read_json(path, "plan file")
+    if isinstance(root.value, dict) and "edmp_task" in root.value:
+        root.fail("this is the plan of a whole task: edmp.load_task reads it")
     if not isinstance(root.value, dict) or "edmp_plan" not in root.value:
         root.fail("not a plan file: no key 'edmp_plan' at the top")
     if (version := root["edmp_plan"]).value != VERSION:
@@ -82,11 +84,11 @@ def plan_document(problem: Problem, result: PlanResult) -> Document:
     return {
         "edmp_plan": VERSION,
         "name": problem.name,
-        "robot": _robot_document(problem.robot),
-        "start": _numbers(problem.start),
+        "robot": robot_document(problem.robot),
+        "start": plain_numbers(problem.start),
         "goals": [_goal_document(goal) for goal in goals],
         **{name: getattr(problem, name) for name in SCALES},
-        "scene": [_obstacle_document(obstacle) for obstacle in problem.scene],
+        "scene": [obstacle_document(obstacle) for obstacle in problem.scene],
         "result": result_document(result),
     }
 
@@ -103,27 +105,43 @@ def plan_of(root: JsonNode) -> PlanFile:
 
 def result_document(result: PlanResult) -> Document:
     """A result as plain data for JSON."""
-    stats = result.stats
     return {
         "status": result.status.value,
         "solved": result.solved,
         "message": result.message,
-        "stats": {
-            "stage": stats.stage.value if stats.stage else None,
-            "time_s": stats.time_s,
-            "timings": {name: float(value) for name, value in stats.timings.items()},
-            "num_seeds": int(stats.num_seeds),
-            "num_valid": int(stats.num_valid),
-            "edges_checked": int(stats.edges_checked),
-        },
-        "best": _solution_document(result.best) if result.best else None,
-        "alternatives": [_solution_document(solution) for solution in result.alternatives],
+        "stats": stats_document(result.stats),
+        "best": solution_document(result.best) if result.best else None,
+        "alternatives": [solution_document(solution) for solution in result.alternatives],
     }
+
+
+def stats_document(stats: Stats) -> Document:
+    """Timings and counts as plain data for JSON."""
+    return {
+        "stage": stats.stage.value if stats.stage else None,
+        "time_s": stats.time_s,
+        "timings": {name: float(value) for name, value in stats.timings.items()},
+        "num_seeds": int(stats.num_seeds),
+        "num_valid": int(stats.num_valid),
+        "edges_checked": int(stats.edges_checked),
+    }
+
+
+def stats_of(node: JsonNode) -> Stats:
+    """The inverse of `stats_document`."""
+    return Stats(
+        stage=_stage(node),
+        time_s=node["time_s"].number(0),
+        timings={name: seconds.number() for name, seconds in node["timings"].items()},
+        num_seeds=node["num_seeds"].integer(),
+        num_valid=node["num_valid"].integer(),
+        edges_checked=node["edges_checked"].integer(0, 10**15),
+    )
 
 
 def _result(node: JsonNode, problem: Problem) -> PlanResult:
     robot, num_goals = problem.robot, len(problem.goal) if isinstance(problem.goal, tuple) else 1
-    stats, best, status = node["stats"], node.get("best"), Status(node["status"].one_of(s.value for s in Status))
+    best, status = node.get("best"), Status(node["status"].one_of(s.value for s in Status))
     others = node["alternatives"].entries()
     if (status is Status.SOLVED) != (best is not None):
         node.fail(f"status {status.value} {'without' if best is None else 'with'} a best motion")
@@ -132,16 +150,9 @@ def _result(node: JsonNode, problem: Problem) -> PlanResult:
     return PlanResult(
         status=status,
         message=node["message"].text(),
-        best=None if best is None else _solution(best, robot, num_goals),
-        alternatives=tuple(_solution(other, robot, num_goals) for other in others),
-        stats=Stats(
-            stage=_stage(stats),
-            time_s=stats["time_s"].number(0),
-            timings={name: seconds.number() for name, seconds in stats["timings"].items()},
-            num_seeds=stats["num_seeds"].integer(),
-            num_valid=stats["num_valid"].integer(),
-            edges_checked=stats["edges_checked"].integer(0, 10**15),
-        ),
+        best=None if best is None else solution_of(best, robot, num_goals),
+        alternatives=tuple(solution_of(other, robot, num_goals) for other in others),
+        stats=stats_of(node["stats"]),
         problem=problem,
     )
 
@@ -159,7 +170,7 @@ def finite_or_none(value: float | None) -> float | None:
 # --- robot, start and goal -------------------------------------------------------------------------------------------
 
 
-def _robot_document(robot: Robot) -> Document:
+def robot_document(robot: Robot) -> Document:
     """By name if edmp ships it unchanged; else its whole description, so that the file stands alone."""
     from edmp.robots.description_writer import departs_from_built_in, document_of
 
@@ -174,7 +185,8 @@ def _robot_document(robot: Robot) -> Document:
     return document
 
 
-def _robot(node: JsonNode) -> Robot:
+def robot_of(node: JsonNode) -> Robot:
+    """The inverse of `robot_document`."""
     from edmp.robots import built_in_robots, load_robot
     from edmp.robots.description import robot_from_document
 
@@ -194,15 +206,15 @@ def _robot(node: JsonNode) -> Robot:
 
 
 def _problem(root: JsonNode) -> Problem:
-    robot = _robot(root["robot"])
+    robot = robot_of(root["robot"])
     goals = tuple(_goal(entry, robot) for entry in root["goals"].entries(least=1))
     scene = root["scene"]
-    obstacles = tuple(_obstacle(entry) for entry in scene.entries())
+    obstacles = tuple(obstacle_of(entry) for entry in scene.entries())
     with scene.blamed():
         return Problem(
             robot=robot,
             scene=Scene(obstacles),
-            start=_configuration(root["start"], robot),
+            start=configuration_of(root["start"], robot),
             goal=goals[0] if len(goals) == 1 else goals,
             name=root["name"].text(),
             # Older files say nothing.
@@ -210,19 +222,20 @@ def _problem(root: JsonNode) -> Problem:
         )
 
 
-def _configuration(node: JsonNode, robot: Robot) -> Array:
+def configuration_of(node: JsonNode, robot: Robot) -> Array:
+    """(dof,) joint values."""
     return node.array(robot.dof, limit=FARTHEST)
 
 
 def _goal_document(goal: Goal) -> Document:
     if isinstance(goal, PoseGoal):
-        return {"position": _numbers(goal.position), "quaternion": _numbers(goal.quaternion)}
-    return {"configuration": _numbers(goal)}
+        return {"position": plain_numbers(goal.position), "quaternion": plain_numbers(goal.quaternion)}
+    return {"configuration": plain_numbers(goal)}
 
 
 def _goal(node: JsonNode, robot: Robot) -> Goal:
     if (position := node.get("position")) is None:
-        return _configuration(node["configuration"], robot)
+        return configuration_of(node["configuration"], robot)
     with node.blamed():
         return PoseGoal(position.array(3, limit=FARTHEST), node["quaternion"].array(4))
 
@@ -250,30 +263,46 @@ _SHAPES: Mapping[str, tuple[type, Callable[[Any], Document], Callable[[JsonNode]
 }
 
 
-def _obstacle_document(obstacle: Obstacle) -> Document:
+def obstacle_document(obstacle: Obstacle) -> Document:
+    """An obstacle as plain data for JSON."""
+    return {"name": obstacle.name, **shape_document(obstacle.shape), "X_WO": obstacle.X_WO.tolist()}
+
+
+def obstacle_of(node: JsonNode) -> Obstacle:
+    """The inverse of `obstacle_document`."""
+    shape = shape_of(node)
+    with node.blamed():
+        return Obstacle(node["name"].text(least=1), shape, node["X_WO"].array(4, 4))
+
+
+def shape_document(shape: Shape) -> Document:
+    """A shape as plain data for JSON."""
     for kind, (cls, write, _) in _SHAPES.items():
-        if isinstance(obstacle.shape, cls):
-            return {"name": obstacle.name, "type": kind, **write(obstacle.shape), "X_WO": obstacle.X_WO.tolist()}
-    raise InvalidInputError(f"obstacle {obstacle.name!r}: no way to write a {type(obstacle.shape).__name__}")
+        if isinstance(shape, cls):
+            return {"type": kind, **write(shape)}
+    raise InvalidInputError(f"no way to write a {type(shape).__name__}")
 
 
-def _obstacle(node: JsonNode) -> Obstacle:
+def shape_of(node: JsonNode) -> Shape:
+    """The inverse of `shape_document`."""
     read = _SHAPES[node["type"].one_of(_SHAPES)][2]
     with node.blamed():
-        return Obstacle(node["name"].text(least=1), read(node), node["X_WO"].array(4, 4))
+        return read(node)
 
 
 # --- motions ---------------------------------------------------------------------------------------------------------
 
 
-def _numbers(values: Any) -> Any:
+def plain_numbers(values: Any) -> Any:
+    """An array as lists."""
     return np.asarray(values, dtype=np.float64).tolist()
 
 
-def _solution_document(solution: Solution) -> Document:
+def solution_document(solution: Solution) -> Document:
+    """A motion as plain data for JSON."""
     trajectory = solution.trajectory
     return {
-        "path": _numbers(solution.path),
+        "path": plain_numbers(solution.path),
         "length_rad": float(solution.length),
         "min_clearance_m": finite_or_none(solution.min_clearance),
         "duration_s": solution.duration,
@@ -283,15 +312,16 @@ def _solution_document(solution: Solution) -> Document:
         "weighted_terms_rad": float(solution.weighted_terms),
         "trajectory": {
             "joint_names": list(trajectory.joint_names),
-            "times": _numbers(trajectory.times),
-            "positions": _numbers(trajectory.positions),
-            "velocities": _numbers(trajectory.velocities),
-            "accelerations": _numbers(trajectory.accelerations),
+            "times": plain_numbers(trajectory.times),
+            "positions": plain_numbers(trajectory.positions),
+            "velocities": plain_numbers(trajectory.velocities),
+            "accelerations": plain_numbers(trajectory.accelerations),
         },
     }
 
 
-def _solution(node: JsonNode, robot: Robot, num_goals: int) -> Solution:
+def solution_of(node: JsonNode, robot: Robot, num_goals: int) -> Solution:
+    """The inverse of `solution_document`."""
     clearance, terms, weighted = (node.get(key) for key in ("min_clearance_m", "terms", "weighted_terms_rad"))
     return Solution(
         path=_waypoints(node["path"], robot),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -75,6 +76,20 @@ class Trajectory:
         q = np.where(u == 1.0, q1, q)  # exactly, where rounding would leave something
         outside = (given != t)[..., None]
         return q, np.where(outside, 0.0, v / h), np.where(outside, 0.0, a / h**2)
+
+
+def joined(parts: Sequence[Trajectory]) -> Trajectory:
+    """One motion after the other: each, of the same joints, begins at rest where the one before ended."""
+    begins = np.cumsum([0.0, *(part.duration for part in parts)])
+    kept = [slice(0 if k == 0 else 1, None) for k in range(len(parts))]
+    return Trajectory(
+        parts[0].joint_names,
+        np.concatenate([part.times[keep] + begin for part, keep, begin in zip(parts, kept, begins, strict=False)]),
+        *(
+            np.concatenate([getattr(part, name)[keep] for part, keep in zip(parts, kept, strict=True)])
+            for name in ("positions", "velocities", "accelerations")
+        ),
+    )
 
 
 def path_length(path: Array) -> float:

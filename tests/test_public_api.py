@@ -149,6 +149,10 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Row]:
     plan_arguments = {"scene": scene, "start": start, "goal": goal}
     picture = folder / "picture.png"
 
+    phase = edmp.Phase("reach", robot, scene, best.path[0], best, 0.04, best.duration)
+    task = edmp.TaskPlan(result.status, "solved", robot, scene, best.path[0], (phase,), result.stats)
+    edmp.save_task(folder / "task.json", task)
+
     rows: dict[str, Row] = {
         "Box": Row(edmp.Box, {"size": (1.0, 1.0, 1.0)}),
         "Capsule": Row(edmp.Capsule, {"radius": 1.0, "length": 1.0}),
@@ -286,6 +290,13 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Row]:
         "planner.Round": _settings(planner.Round()),
         "Motion.of": Row(edmp.Motion.of, {"robot": robot, "q": configuration[None, None]}),
         "PlanResult": _settings(result),
+        "Phase": _settings(phase),
+        "Phase.width_at": Row(phase.width_at, {"time": 0.5}),
+        "TaskPlan": _settings(task),
+        "TaskPlan.at": Row(task.at, {"time": 0.5}, {"time": "huge"}),
+        "TaskPlan.save": Row(task.save, {"path": folder / "out.json"}),
+        "load_task": Row(edmp.load_task, {"path": folder / "task.json"}),
+        "save_task": Row(edmp.save_task, {"path": folder / "out.json", "plan": task}),
         "Solution": _settings(best),
         "Stats": _settings(result.stats),
         "Trajectory": _settings(trajectory),
