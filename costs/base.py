@@ -6,7 +6,7 @@ import dataclasses
 import importlib.metadata
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar
 
 import torch
@@ -30,10 +30,12 @@ class Margins:
     Attributes:
         clearance: (batch,) distance to keep [m]. The volume costs grow obstacle boxes by it (full extents).
         expansion: (batch,) smallest full extent that an obstacle's box is taken to have [m]; the volume costs use it.
+        around: distances by which named obstacles count as bigger than they are, on all sides [m]: those of the world.
     """
 
     clearance: Tensor
     expansion: Tensor
+    around: Mapping[str, float] = field(default_factory=dict, hash=False)
 
     @classmethod
     def of(cls, q: Tensor, *, clearance: float = 0.0, expansion: float = 0.0) -> Margins:
@@ -65,7 +67,7 @@ class Cost(ABC):
             InvalidInputError: see `differentiate`.
         """
         with torch.inference_mode(False):  # what is recorded below must be ordinary tensors
-            margins = Margins(margins.clearance.clone(), margins.expansion.clone())
+            margins = Margins(margins.clearance.clone(), margins.expansion.clone(), world.margins)
             X_WB = poses(world, q.detach().clone())
 
         def of_poses(q: Tensor, X_WB: Tensor) -> Tensor:

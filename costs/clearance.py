@@ -37,7 +37,7 @@ def sphere_centers(motion: Motion) -> Tensor:
     return (X_WS[..., :3, :3] @ centers[..., None]).squeeze(-1) + X_WS[..., :3, 3]
 
 
-def environment_potential(motion: Motion, scene: Scene, clearance: Tensor) -> Tensor:
+def environment_potential(motion: Motion, scene: Scene, margins: Margins) -> Tensor:
     """(batch,) the hinge of every sphere of a moving link and every obstacle, summed over waypoints."""
     robot = motion.robot
     moving = torch.as_tensor(robot.sphere_body > 0)
@@ -47,7 +47,8 @@ def environment_potential(motion: Motion, scene: Scene, clearance: Tensor) -> Te
     for obstacle in scene:
         X_WO = torch.as_tensor(obstacle.X_WO).to(p_W)
         gap = signed_distance(obstacle.shape, (p_W - X_WO[:3, 3]) @ X_WO[:3, :3]) - radius
-        total = total + hinge(gap, clearance[:, None, None].to(p_W)).sum((1, 2))
+        gap = gap - margins.around.get(obstacle.name, 0.0)
+        total = total + hinge(gap, margins.clearance[:, None, None].to(p_W)).sum((1, 2))
     return total
 
 
@@ -87,7 +88,7 @@ class SphereClearance(Cost):
     self_margin: float = 0.01
 
     def __call__(self, motion: Motion, scene: Scene, margins: Margins) -> Tensor:
-        return environment_potential(motion, scene, margins.clearance) + self_potential(motion, self.self_margin)
+        return environment_potential(motion, scene, margins) + self_potential(motion, self.self_margin)
 
     def value_and_gradient(self, world: World, q: Tensor, margins: Margins) -> tuple[Tensor, Tensor]:
         clearance = wp.from_torch(margins.clearance.contiguous())

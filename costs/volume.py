@@ -39,6 +39,8 @@ def link_bounds(motion: Motion) -> tuple[Tensor, Tensor]:
 def grown_bounds(scene: Scene, margins: Margins) -> tuple[Tensor, Tensor]:
     """Lower and upper corners (batch, O, 3) [m] of the obstacles' boxes as each row sees them."""
     corners = np.array([obstacle_bounds(obstacle) for obstacle in scene]).reshape(-1, 2, 3)
+    around = np.array([margins.around.get(obstacle.name, 0.0) for obstacle in scene])
+    corners += around[:, None, None] * np.array([[-1.0], [1.0]])
     lower, upper = torch.as_tensor(corners).to(margins.clearance).unbind(1)
     size = torch.maximum(upper - lower, margins.expansion[:, None, None]) + margins.clearance[:, None, None]
     return (lower + upper) / 2 - size / 2, (lower + upper) / 2 + size / 2

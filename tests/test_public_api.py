@@ -335,9 +335,14 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Row]:
         "collision.free": Row(free, {"world": world, "q": best.path}),
         "collision.relaxed_world": Row(
             relaxed_world,
-            {"robot": robot, "scene": scene, "configurations": best.path},
+            {"robot": robot, "scene": scene, "configurations": best.path, "margins": {scene.names[0]: 0.02}},
+            {"margins": "None"},
         ),
-        "costs.World.of": Row(costs.World.of, {"robot": robot, "scene": scene}),
+        "costs.World.of": Row(
+            costs.World.of,
+            {"robot": robot, "scene": scene, "margins": {scene.names[0]: 0.02}},
+            {"margins": "None"},
+        ),
         "costs.Constant": _settings(costs.Constant()),
         "costs.Linear": _settings(costs.Linear()),
         "costs.Ramp": _settings(costs.Ramp()),

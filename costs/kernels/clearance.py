@@ -57,9 +57,10 @@ def obstacle_push(chain: Chain, obstacles: Obstacles, o: int, link: int, X_OB: P
     """What obstacle o does to a link, in the frame of the obstacle; ``X_OB``: the pose of the link's body in it."""
     total = Push()
     half = obstacles.half[o]
+    grown = epsilon + obstacles.margin[o]
     for k in range(chain.link_first_pack[link], chain.link_first_pack[link + 1]):
         pack = posed_pack(chain, k, X_OB.R, X_OB.p)
-        slack = pack_slack(pack.x, pack.y, pack.z, half, pack.radius + Lanes(epsilon))
+        slack = pack_slack(pack.x, pack.y, pack.z, half, pack.radius + Lanes(grown))
         if any_positive(slack):
             for i in range(chain.pack_count[k]):
                 if slack[i] > 0.0:
@@ -88,7 +89,7 @@ def environment_push(
                     o = LANES * g + i
                     R_WO = obstacles.R_WO[o]
                     p_WO = obstacles.p_WO[o]
-                    if may_touch(obstacles.half[o], (c_W - p_WO) * R_WO, reach):
+                    if may_touch(obstacles.half[o], (c_W - p_WO) * R_WO, reach + obstacles.margin[o]):
                         X_OB = Pose()
                         X_OB.R = wp.transpose(R_WO) * R_WB
                         X_OB.p = (p_WB - p_WO) * R_WO

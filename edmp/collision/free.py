@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -47,7 +49,13 @@ def free(world: World, q: Array, *, margin: float = 0.0) -> NDArray[np.bool_]:
 
 @checked
 def relaxed_world(
-    robot: Robot, scene: Scene, configurations: Array, *, slack: float = 1e-3, device: str = "cpu"
+    robot: Robot,
+    scene: Scene,
+    configurations: Array,
+    *,
+    slack: float = 1e-3,
+    device: str = "cpu",
+    margins: Mapping[str, float] | None = None,
 ) -> World:
     """The world in which the given configurations are free of collision in the sphere model.
 
@@ -55,8 +63,15 @@ def relaxed_world(
     not. The spheres that overlap something there are shrunk until they clear it by ``slack`` [m]; all others stay.
     Only a judge can tell whether a path found with fewer millimetres is free. Pairs of links that spheres cannot tell
     apart (`edmp.collision.world.separable_pairs`) are left to it too.
+
+    Args:
+        robot, scene: what is packed.
+        configurations: (n, dof) that are to be free [rad or m].
+        slack: by how much, at least [m].
+        device: Warp device name.
+        margins: distances by which named obstacles count as bigger than they are, see `World.of` [m].
     """
-    world = World.of(robot, scene, device=device, only_separable=True)
+    world = World.of(robot, scene, device=device, only_separable=True, margins=margins)
     n, num = len(configurations), len(robot.spheres)
     device = world.device
     q = pack_rows(configurations, device)

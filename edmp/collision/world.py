@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from edmp.arguments import checked
 from edmp.collision.kernels import chain as k
-from edmp.errors import InvalidInputError
+from edmp.errors import InvalidInputError, unknown_name
 from edmp.geometry.mesh_cache import MeshCache
 from edmp.geometry.shapes import Box, Capsule, Cylinder, Mesh, Shape, Sphere
+from edmp.ranges import Range
 from edmp.robots.kinematics import body_poses
 from edmp.robots.robot import Robot
 from edmp.scenes.scene import Obstacle, Scene
@@ -40,6 +41,7 @@ class World:
         robot: the arm.
         scene: the obstacles.
         device: Warp device name, ``"cpu"`` or ``"cuda:0"``.
+        margins: by how much named obstacles count as bigger than they are, on all sides [m]; the rest by nothing.
         chain: the robot as kernels read it.
         obstacles: the scene as kernels read it.
     """
@@ -49,6 +51,7 @@ class World:
     device: str
     chain: k.Chain
     obstacles: k.Obstacles
+    margins: Mapping[str, float] = field(default_factory=dict, hash=False)
     _meshes: tuple[wp.Mesh, ...] = ()
 
     @property
@@ -58,7 +61,15 @@ class World:
 
     @classmethod
     @checked
-    def of(cls, robot: Robot, scene: Scene, *, device: str = "cpu", only_separable: bool = False) -> World:
+    def of(
+        cls,
+        robot: Robot,
+        scene: Scene,
+        *,
+        device: str = "cpu",
+        only_separable: bool = False,
+        margins: Mapping[str, float] | None = None,
+    ) -> World:
         """Pack ``robot`` and ``scene``.
 
         Args:
@@ -66,15 +77,21 @@ class World:
             scene: the obstacles.
             device: Warp device name.
             only_separable: leave out the collision pairs that spheres cannot tell apart, see `separable_pairs`.
+            margins: distances by which named obstacles are to count as bigger than they are, on all sides [m].
+
+        Raises:
+            InvalidInputError: robot too large, no such device, a margin below zero.
+            UnknownNameError: a margin round an obstacle that the scene does not have.
         """
         device = checked_device(device)
-        obstacles, meshes = _pack_obstacles(scene, device)
+        margins = _checked_margins(margins or {}, scene)
+        obstacles, meshes = _pack_obstacles(scene, margins, device)
         chains = _CHAINS.setdefault(robot, {})
         key = (device, only_separable)
         if key not in chains:
             pairs = separable_pairs(robot) if only_separable else robot.collision_pairs
             chains[key] = _pack_chain(robot, device, pairs)
-        return cls(robot, scene, device, chains[key], obstacles, meshes)
+        return cls(robot, scene, device, chains[key], obstacles, margins, meshes)
 
     def shrunk(self, by: Array) -> World:
         """The same world with smaller spheres.
@@ -222,7 +239,19 @@ def _bounding_box(centers: Array, radii: Array) -> tuple[Array, Array]:
     return np.min(centers - radii[:, None], axis=0), np.max(centers + radii[:, None], axis=0)
 
 
-def _pack_obstacles(scene: Scene, device: str) -> tuple[k.Obstacles, tuple[wp.Mesh, ...]]:
+def _checked_margins(margins: Mapping[str, float], scene: Scene) -> dict[str, float]:
+    for name in margins:
+        if name not in scene.names:
+            raise unknown_name("obstacle (in margins)", name, scene.names)
+        if not _MARGIN.holds(margins[name]):
+            raise InvalidInputError(f"margins[{name!r}] must be {_MARGIN} [m], got {margins[name]!r}")
+    return {name: float(margin) for name, margin in margins.items()}
+
+
+_MARGIN = Range(0)
+
+
+def _pack_obstacles(scene: Scene, margins: Mapping[str, float], device: str) -> tuple[k.Obstacles, tuple[wp.Mesh, ...]]:
     def pack(values, dtype):
         return wp.array(np.asarray(values), dtype=dtype, device=device)
 
@@ -241,12 +270,14 @@ def _pack_obstacles(scene: Scene, device: str) -> tuple[k.Obstacles, tuple[wp.Me
             meshes[o], halves[o] = packed.mesh, packed.half
             corners[o] = obstacle_bounds(obstacle)
             p_WO[o] += R_WO[o] @ packed.center
+    margin = np.array([margins.get(obstacle.name, 0.0) for obstacle in scene])
+    corners += margin[:, None, None] * np.array([[-1.0], [1.0]])
     groups = -(-num // _LANES)
     lanes = np.tile([*_FAR, 0.0, 0.0, 0.0], (max(groups, 1) * _LANES, 1))
     lanes[:num] = np.hstack([corners.mean(axis=1), np.diff(corners, axis=1)[:, 0] / 2])
     by_group = lanes.reshape(-1, _LANES, 6)
     if num == 0:  # kernels want arrays that are not empty
-        kinds, sizes, halves = [0], np.ones((1, 3)), np.ones((1, 3))
+        kinds, sizes, halves, margin = [0], np.ones((1, 3)), np.ones((1, 3)), np.zeros(1)
         R_WO, p_WO = np.eye(3)[None], np.array([_FAR])
 
     obstacles = k.Obstacles()
@@ -256,6 +287,7 @@ def _pack_obstacles(scene: Scene, device: str) -> tuple[k.Obstacles, tuple[wp.Me
     obstacles.R_WO = pack(R_WO, wp.mat33)
     obstacles.p_WO = pack(p_WO, wp.vec3)
     obstacles.half = pack(halves, wp.vec3)
+    obstacles.margin = pack(margin, float)
     ids = np.zeros(max(num, 1), np.uint64)
     ids[list(meshes)] = [mesh.id for mesh in meshes.values()]
     obstacles.mesh = wp.array(ids, dtype=wp.uint64, device=device)

@@ -72,9 +72,10 @@ class Obstacles:
     size: wp.array(dtype=wp.vec3)
     R_WO: wp.array(dtype=wp.mat33)
     p_WO: wp.array(dtype=wp.vec3)
-    half: wp.array(dtype=wp.vec3)  # half extents of the bounding box along the obstacle's own axes
+    half: wp.array(dtype=wp.vec3)  # half extents of the shape's bounding box along the obstacle's own axes
+    margin: wp.array(dtype=float)  # by how much the obstacle counts as bigger than its shape, on all sides
     mesh: wp.array(dtype=wp.uint64)
-    num_groups: int  # the world boxes eight by eight, for SIMD: centres and half extents
+    num_groups: int  # the world boxes, margins included, eight by eight, for SIMD: centres and half extents
     group_x: wp.array(dtype=Lanes)
     group_y: wp.array(dtype=Lanes)
     group_z: wp.array(dtype=Lanes)
@@ -234,10 +235,18 @@ def mesh_distance(mesh: wp.uint64, p: wp.vec3, half: wp.vec3, reach: float) -> w
 
 @wp.func
 def obstacle_distance(obstacles: Obstacles, o: int, p_O: wp.vec3, reach: float) -> wp.vec4:
-    """Signed distance d to obstacle o and its gradient n, of and in the obstacle's own frame: (n_O, d).
+    """Signed distance d to obstacle o with its margin, and its gradient n, of and in the obstacle's frame: (n_O, d).
 
     Meshes may answer ``reach`` with a zero gradient for anything farther away.
     """
+    margin = obstacles.margin[o]
+    nd = shape_distance(obstacles, o, p_O, reach + margin)
+    return wp.vec4(nd[0], nd[1], nd[2], nd[3] - margin)
+
+
+@wp.func
+def shape_distance(obstacles: Obstacles, o: int, p_O: wp.vec3, reach: float) -> wp.vec4:
+    """`obstacle_distance` without the margin."""
     size = obstacles.size[o]
     kind = obstacles.kind[o]
     if kind == BOX:

@@ -34,10 +34,11 @@ COARSE = wp.constant(8)
 def link_hits(chain: Chain, obstacles: Obstacles, o: int, link: int, X_OB: Pose, margin: float) -> bool:
     """Does a sphere of a link, whose body has pose ``X_OB`` in the frame of obstacle o, come within ``margin``?"""
     half = obstacles.half[o]
+    grown = obstacles.margin[o]
     for k in range(chain.link_first_pack[link], chain.link_first_pack[link + 1]):
         pack = posed_pack(chain, k, X_OB.R, X_OB.p)
         touch = pack.radius + Lanes(margin)
-        slack = pack_slack(pack.x, pack.y, pack.z, half, touch)
+        slack = pack_slack(pack.x, pack.y, pack.z, half, touch + Lanes(grown))
         if any_positive(slack):
             if obstacles.kind[o] == BOX:
                 return True
@@ -102,7 +103,7 @@ def neighbourhood_free(chain: Chain, obstacles: Obstacles, q: Configuration, mar
                             o = LANES * g + i
                             R_WO = obstacles.R_WO[o]
                             p_WO = obstacles.p_WO[o]
-                            if may_touch(obstacles.half[o], (c_W - p_WO) * R_WO, reach):
+                            if may_touch(obstacles.half[o], (c_W - p_WO) * R_WO, reach + obstacles.margin[o]):
                                 X_OB = Pose()
                                 X_OB.R = wp.transpose(R_WO) * R_WB
                                 X_OB.p = (p_WB - p_WO) * R_WO
