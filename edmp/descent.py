@@ -19,6 +19,7 @@ from edmp.collision.world import World
 from edmp.costs.kernels import clearance as kernels
 from edmp.costs.objective import Objective
 from edmp.prior.spline import Spline
+from edmp.projection import Manifold
 from edmp.warp_start import wp
 
 REPAIR_METRIC = (0.2, 1.0, 0.0)
@@ -35,6 +36,7 @@ class Descent:
         num_waypoints: samples along the spline at which the cost is felt.
         self_margin: distance between links below which they push each other apart [m].
         objective: what the motions are ranked by, and descend beside clearance.
+        manifold: what constraints leave; every step is projected onto it.
     """
 
     world: World
@@ -42,6 +44,7 @@ class Descent:
     num_waypoints: int = 64
     self_margin: float = 0.01
     objective: Objective = field(default_factory=Objective)
+    manifold: Manifold | None = None
 
     @property
     def device(self) -> torch.device:
@@ -88,8 +91,12 @@ class Descent:
         return basis[:, 1:-1].T @ self.objective.gradient(self.world, q)
 
     def free(self, control_points: Tensor, *, step: float = 0.02, margin: float = 0.0) -> Tensor:
-        """(B,) does the sphere model find the whole motion free, no point moving over ``step`` [m] between checks?"""
-        return self.free_edges(control_points, step=step, margin=margin).all(dim=1)
+        """(B,) does the sphere model find the whole motion free, no point moving over ``step`` [m] between checks?
+
+        And does it keep to the constraints, if there are any?
+        """
+        free = self.free_edges(control_points, step=step, margin=margin).all(dim=1)
+        return free if self.manifold is None else free & self.manifold.holds(control_points)
 
     def free_edges(self, control_points: Tensor, *, step: float = 0.02, margin: float = 0.0) -> Tensor:
         """(B, num_waypoints - 1) as `free`, edge by edge."""
@@ -155,6 +162,21 @@ class Descent:
         interior = interior + pull * (line - control_points[:, 1:-1])
         if also is not None:
             interior = interior + also
+        return self._kept(control_points, interior)
+
+    def onto_constraints(self, control_points: Tensor, *, iterations: int) -> Tensor:
+        """``control_points`` (B, K, dof), led onto what constraints leave, as far as ``iterations`` go."""
+        if self.manifold is None:
+            return control_points
+        for _ in range(iterations):
+            control_points = self._kept(control_points, control_points[:, 1:-1])
+        return control_points
+
+    def _kept(self, control_points: Tensor, interior: Tensor) -> Tensor:
+        """``control_points`` (B, K, dof) with new interior ones, projected onto constraints and into the limits."""
+        if self.manifold is not None:
+            lower, upper = self.limits
+            interior = self.manifold.kept(control_points, torch.minimum(torch.maximum(interior, lower), upper))
         return self.clamp(torch.cat([control_points[:, :1], interior, control_points[:, -1:]], dim=1))
 
     def with_terms(self, gradient: Tensor, control_points: Tensor) -> Tensor:
