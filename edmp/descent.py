@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from edmp.collision.bands import PackedBands
 from edmp.collision.free import edges_free
 from edmp.collision.launch import launch_rows
 from edmp.collision.world import World
@@ -36,7 +37,7 @@ class Descent:
         num_waypoints: samples along the spline at which the cost is felt.
         self_margin: distance between links below which they push each other apart [m].
         objective: what the motions are ranked by, and descend beside clearance.
-        manifold: what constraints leave; every step is projected onto it.
+        bands: what constraints come down to; every step is projected onto what they leave.
     """
 
     world: World
@@ -44,12 +45,17 @@ class Descent:
     num_waypoints: int = 64
     self_margin: float = 0.01
     objective: Objective = field(default_factory=Objective)
-    manifold: Manifold | None = None
+    bands: PackedBands | None = None
 
     @property
     def device(self) -> torch.device:
         """Where the batch is."""
         return self.world.torch_device
+
+    @cached_property
+    def manifold(self) -> Manifold | None:
+        """What the constraints leave, None without any."""
+        return None if self.bands is None else Manifold(self.bands, self.spline, self.num_waypoints)
 
     @cached_property
     def limits(self) -> tuple[Tensor, Tensor]:

@@ -7,7 +7,6 @@ velocity.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -16,8 +15,6 @@ import torch
 from torch import Tensor
 
 from edmp.collision.bands import PackedBands
-from edmp.collision.world import World
-from edmp.constraints import Band
 from edmp.prior.spline import Spline
 
 CHECKS_PER_WAYPOINT = 4
@@ -45,11 +42,6 @@ class Manifold:
     bands: PackedBands
     spline: Spline
     num_waypoints: int
-
-    @classmethod
-    def of(cls, world: World, bands: Sequence[Band], spline: Spline, num_waypoints: int) -> Manifold | None:
-        """The manifold of ``bands``; None without any."""
-        return cls(PackedBands.of(world, bands), spline, num_waypoints) if bands else None
 
     def holds(self, control_points: Tensor) -> Tensor:
         """(B,) which splines ``control_points`` (B, K, dof) keep to the bands, at samples, with a little room."""

@@ -48,12 +48,14 @@ class PackedBands:
     slack: Tensor
 
     @classmethod
-    def of(cls, world: World, bands: Sequence[Band]) -> PackedBands:
-        """Pack ``bands``.
+    def of(cls, world: World, bands: Sequence[Band]) -> PackedBands | None:
+        """``bands`` packed; None if there are none.
 
         Raises:
             InvalidInputError: there are more than `MAX_BANDS`.
         """
+        if not bands:
+            return None
         if len(bands) > MAX_BANDS:
             raise InvalidInputError(
                 f"the constraints come down to {len(bands)} bounded numbers; the kernels take at most {MAX_BANDS}"

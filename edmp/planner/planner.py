@@ -13,10 +13,11 @@ import torch
 from numpy.typing import ArrayLike
 
 from edmp.arguments import checked, checked_but, numbers, shown
+from edmp.collision.bands import PackedBands
 from edmp.collision.free import relaxed_world
 from edmp.collision.world import checked_device
 from edmp.connect.search import connect
-from edmp.constraints import Constraint
+from edmp.constraints import Constraint, bands_of
 from edmp.costs import Cost, Ensemble, Objective, Term, World, ensemble_by_name
 from edmp.descent import Descent
 from edmp.errors import InvalidInputError
@@ -238,7 +239,8 @@ class Planner:
         settings = self.settings
         ends = np.vstack([query.start, query.goals])
         world = relaxed_world(self.robot, judge.scene, ends, slack=settings.margin + 1e-3, device=self.device)
-        descent = Descent(world, self.prior.spline, settings.num_waypoints, objective=objective)
+        bands = PackedBands.of(world, bands_of(self.robot, judge.constraints))
+        descent = Descent(world, self.prior.spline, settings.num_waypoints, objective=objective, bands=bands)
         watch = None
         if on_batch is not None:
             watch = Watch(on_batch, descent, settings.polish_clearance, settings.edge_step)

@@ -19,6 +19,9 @@ from edmp.prior.base import Context
 from edmp.prior.edm import karras_sigmas, sample_dpmpp_2m
 from edmp.result import Stage
 
+LANDING = 6
+"""Steps of projection that lead seeds onto what constraints leave."""
+
 
 def run(call: Call, round_: Round, *, index: int = 0, earlier: Tensor | None = None) -> Candidates:
     """Sample, repair, polish and certify.
@@ -134,7 +137,7 @@ def _ends(call: Call) -> tuple[Tensor, Tensor]:
 
 def _seen(call: Call, control_points: Tensor, goal: Tensor) -> Candidates:
     """Seeds as candidates: within the limits, and told which of them are free."""
-    control_points = call.descent.clamp(control_points)
+    control_points = call.descent.onto_constraints(call.descent.clamp(control_points), iterations=LANDING)
     valid = call.descent.free(control_points, step=call.settings.edge_step)
     if call.watch is not None:
         call.watch.see("sample", 0.0, control_points, valid)
