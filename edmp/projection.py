@@ -86,11 +86,11 @@ class Manifold:
         """(n, K - 2, dof) the least move that changes the bands by ``error``, as far as they are out of bounds.
 
         Args:
-            gradient: (n, w, bands, dof).
+            gradient: (n, w, bands, dof), w waypoints.
             error: (n, w, bands); bands without one are left alone.
             basis: (w, K - 2).
         """
-        n, w, _, dof = gradient.shape
+        n, _, _, dof = gradient.shape
         k = basis.shape[1]
         active = gradient * (error != 0.0)[..., None]
         squares = active.transpose(2, 3) @ active  # (n, w, dof, dof)

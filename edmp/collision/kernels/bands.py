@@ -272,7 +272,7 @@ def projected(
     A = wp.zeros(shape=(576,), dtype=float)  # MAX_BANDS squared
     for _iteration in range(max_iterations):
         forward_kinematics(chain, x, R, p)
-        m = int(0)
+        m = 0
         inside = bool(True)
         for k in range(bands.count):
             row = band_row(chain, bands, k, x, R, p)
