@@ -4,7 +4,7 @@ What a band is says `edmp.constraints.Band`. Gradients are derived by hand: each
 frame's origin and a moment on its body, which J^T takes to the joints.
 """
 
-# ruff: noqa: UP018 -- float(0.0) is how a Warp kernel declares a variable; 0.0 would be a constant
+# ruff: noqa: UP018, RUF046 -- float(0.0) and int(0) declare variables in a Warp kernel; bare numbers would be constants
 
 from edmp.collision.kernels.chain import MAX_BODIES, REVOLUTE, Chain, Configuration, configuration, forward_kinematics
 from edmp.warp_start import wp
@@ -272,7 +272,7 @@ def projected(
     A = wp.zeros(shape=(576,), dtype=float)  # MAX_BANDS squared
     for _iteration in range(max_iterations):
         forward_kinematics(chain, x, R, p)
-        m = 0
+        m = int(0)
         inside = bool(True)
         for k in range(bands.count):
             row = band_row(chain, bands, k, x, R, p)
