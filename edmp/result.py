@@ -43,6 +43,7 @@ class Stage(enum.Enum):
     REPAIR = "repair"
     STITCH = "stitch"
     FALLBACK = "fallback"
+    LINE = "line"
 
 
 @checked

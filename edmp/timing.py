@@ -69,6 +69,19 @@ def retime_spline(
     return _timed(path, limits, names, *scales, grid=grid)
 
 
+def retime_curve(
+    path: BSpline, limits: Limits, *, joint_names: tuple[str, ...] | None = None, period: float = 0.01, grid: int = _GRID
+) -> Trajectory:
+    """Time any twice differentiable spline on [0, 1] whose knots are clamped at its ends.
+
+    Arguments and result: as in `retime_spline`; between its control points the curve may be anything, so that it is the
+    caller who sees to the position limits.
+    """
+    scales = _scales(1.0, 1.0, period)
+    names = joint_names or tuple(f"joint{i + 1}" for i in range(path.c.shape[1]))
+    return _timed(path, limits, names, *scales, grid=grid)
+
+
 def retime_waypoints(
     path: ArrayLike,
     limits: Limits,
