@@ -32,8 +32,9 @@ _HOMES = {
     "edmp.planner": ("Planner", "PlannerSettings", "plan"),
     "edmp.planfile": ("PlanFile", "load_plan", "load_result", "save_plan"),
     "edmp.prior": ("Prior",),
-    "edmp.problem": ("PoseGoal", "Problem", "load_example", "load_problem", "save_problem"),
-    "edmp.result": ("PlanResult", "Solution", "Stage", "Stats", "Status"),
+    "edmp.goals": ("Line", "PoseGoal", "Via"),
+    "edmp.problem": ("Problem", "load_example", "load_problem", "save_problem"),
+    "edmp.result": ("Blocked", "BlockedBy", "PlanResult", "Solution", "Stage", "Stats", "Status"),
     "edmp.robots": ("Motion", "Robot", "load_robot", "load_urdf"),
     "edmp.errors": (
         "EdmpError",
@@ -83,12 +84,13 @@ if TYPE_CHECKING:
         MissingDependencyError,
         UnknownNameError,
     )
+    from edmp.goals import Line, PoseGoal, Via
     from edmp.guidance import GuidanceSettings
     from edmp.planfile import PlanFile, load_plan, load_result, save_plan
     from edmp.planner import Planner, PlannerSettings, plan
     from edmp.prior import Prior
-    from edmp.problem import PoseGoal, Problem, load_example, load_problem, save_problem
-    from edmp.result import PlanResult, Solution, Stage, Stats, Status
+    from edmp.problem import Problem, load_example, load_problem, save_problem
+    from edmp.result import Blocked, BlockedBy, PlanResult, Solution, Stage, Stats, Status
     from edmp.robots import Motion, Robot, load_robot, load_urdf
     from edmp.scenes import Box, Capsule, Cylinder, Mesh, Obstacle, Scene, Sphere, load_scene, save_scene
     from edmp.taskfile import load_task, save_task
@@ -98,6 +100,8 @@ if TYPE_CHECKING:
     from edmp.viz import save_image
 
 __all__ = [
+    "Blocked",
+    "BlockedBy",
     "Box",
     "Capsule",
     "Constraint",
@@ -112,6 +116,7 @@ __all__ = [
     "JointRange",
     "Judge",
     "KeepDistance",
+    "Line",
     "LookAt",
     "Member",
     "Mesh",
@@ -140,6 +145,7 @@ __all__ = [
     "Trajectory",
     "UnknownNameError",
     "Upright",
+    "Via",
     "load_example",
     "load_plan",
     "load_problem",

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from edmp.arguments import checked_but, shown
+from edmp.arguments import checked_but, numbers, shown
 from edmp.errors import InvalidInputError
-from edmp.geometry.poses import finite_vector, pose, unit_quaternion
+from edmp.geometry.poses import finite_vector, pose, rigid, unit_quaternion
 from edmp.geometry.tool_path import ToolPath
 from edmp.ranges import Range, check_fields
 
@@ -98,12 +98,13 @@ class Line:
         """A line from where the tool is, by ``offset`` (3,) [m] along the axes of the world or of the tool."""
         return cls(None, tolerance, rotation_tolerance, offset, frame)
 
-    def path_from(self, X_WT: Array) -> ToolPath:
+    def path_from(self, X_WT: ArrayLike) -> ToolPath:
         """Where the tool goes from the pose ``X_WT`` (4, 4).
 
         Raises:
             InvalidInputError: the tool would have to turn by half a turn.
         """
+        X_WT = rigid(X_WT, "X_WT")
         end = np.array(X_WT)
         if self.pose is not None:
             end = self.pose.X_WT
@@ -139,23 +140,27 @@ class Via:
         check_fields(self, _TOLERANCES)
         poses = tuple(self.poses) if isinstance(self.poses, Sequence) else ()
         if not poses or not all(isinstance(one, PoseGoal) for one in poses):
-            raise InvalidInputError(f"poses of a Via must be a list of PoseGoals, one at least, got {shown(self.poses)}")
+            raise InvalidInputError(
+                f"poses of a Via must be a list of PoseGoals, one at least, got {shown(self.poses)}"
+            )
         object.__setattr__(self, "poses", poses)
         corners = len(poses) - 1
-        one = np.ndim(self.blend) == 0
-        blend = np.repeat(finite_vector([self.blend], 1, "blend"), corners) if one else None
-        blend = finite_vector(self.blend, corners, "blend (one radius for each pose but the last)") if not one else blend
+        radii = numbers(self.blend)
+        if radii is not None and radii.ndim == 0:
+            radii = np.repeat(finite_vector([self.blend], 1, "blend"), corners)
+        what = "blend (one radius, or one for each pose but the last)"
+        blend = finite_vector(self.blend if radii is None else radii, corners, what)
         if (blend < 0).any():
             raise InvalidInputError(f"blend must not be negative, got {shown(self.blend)} m")
         object.__setattr__(self, "blend", blend)
 
-    def path_from(self, X_WT: Array) -> ToolPath:
+    def path_from(self, X_WT: ArrayLike) -> ToolPath:
         """Where the tool goes from the pose ``X_WT`` (4, 4).
 
         Raises:
             InvalidInputError: two poses in a row are the same, or half a turn apart; a blend is longer than a segment.
         """
-        X = np.stack([X_WT, *(one.X_WT for one in self.poses)])
+        X = np.stack([rigid(X_WT, "X_WT"), *(one.X_WT for one in self.poses)])
         names = ("the start", *(f"pose {k}" for k in range(len(self.poses))))
         return ToolPath(X, self.blend, self.tolerance, self.rotation_tolerance, names)
 

@@ -15,7 +15,9 @@ from edmp.arguments import checked, checked_but, numbers
 from edmp.constraints import Constraint, settled
 from edmp.errors import FileFormatError, InvalidInputError, unknown_name
 from edmp.files.yaml_nodes import YamlNode
-from edmp.geometry.poses import finite_vector, pose, quaternion_of, unit_quaternion
+from edmp.geometry.poses import quaternion_of
+from edmp.geometry.tool_path import ToolPath
+from edmp.goals import Line, PoseGoal, Via
 from edmp.ranges import Range, check_fields
 from edmp.robots import built_in_robots, load_robot
 from edmp.robots.configuration import configuration
@@ -40,29 +42,7 @@ SCALES: Mapping[str, Range] = {
 }
 
 
-@dataclass(frozen=True, eq=False)
-class PoseGoal:
-    """A goal for the tool frame, in the world.
-
-    Attributes:
-        position: (3,) of the tool origin [m].
-        quaternion: (4,) unit quaternion (x, y, z, w).
-    """
-
-    position: Array
-    quaternion: Array
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "position", finite_vector(self.position, 3, "goal position"))
-        object.__setattr__(self, "quaternion", unit_quaternion(self.quaternion))
-
-    @property
-    def X_WT(self) -> Array:
-        """(4, 4) the pose of the tool frame in the world."""
-        return pose(self.position, self.quaternion)
-
-
-Goal = Array | PoseGoal
+Goal = Array | PoseGoal | Line | Via
 StartLike = ArrayLike | Mapping[str, float]
 """A configuration (dof,) in any form, or by joint name."""
 GoalLike = Goal | Mapping[str, float]
@@ -78,7 +58,7 @@ class Problem:
         scene: the obstacles.
         start: (dof,) [rad or m]; it may be given in any form that `edmp.plan` takes, a dictionary by joint name, say.
         goal: a configuration (dof,), a `PoseGoal`, or a tuple of several of either: reaching one of them is enough.
-            It may be given in any form, too.
+            It may be given in any form, too. Or a `Line` or a `Via`, which the tool is to follow.
         name: for reports.
         velocity_scale, acceleration_scale: shares of the robot's limits that a motion may use, in (0, 1].
         constraints: what the motion must keep to all the way, start and goal included; all of them at once.
@@ -109,6 +89,21 @@ class Problem:
     def timing_limits(self) -> Limits:
         """What motions are timed within: the robot's limits, or the shares of them that the problem allows."""
         return self.robot.limits.scaled(velocity=self.velocity_scale, acceleration=self.acceleration_scale)
+
+    @property
+    def tool_path(self) -> ToolPath | None:
+        """Where the tool is to go, if the goal is a `Line` or a `Via`.
+
+        Raises:
+            InvalidInputError: from where the tool is, it makes no sense; see `Line.path_from`.
+        """
+        if not isinstance(self.goal, Line | Via):
+            return None
+        import torch
+
+        from edmp.robots.kinematics import tool_pose
+
+        return self.goal.path_from(tool_pose(self.robot, torch.as_tensor(self.start)).numpy())
 
 
 def as_problem(
@@ -244,12 +239,17 @@ def save_problem(path: str | Path, problem: Problem) -> None:
 
 
 def goals_of(robot: Robot, goal: GoalLike | Sequence[GoalLike]) -> list[Goal]:
-    """The goals, each a `PoseGoal` or a configuration (dof,) of finite numbers.
+    """The goals, each a `PoseGoal` or a configuration (dof,) of finite numbers; or one `Line` or `Via`.
 
     Raises:
         InvalidInputError: that is not what they are, or there is none.
     """
+    if isinstance(goal, Line | Via):
+        return [goal]
     goals = _split(robot, goal)
+    if line := next((one for one in goals if isinstance(one, Line | Via)), None):
+        kind = type(line).__name__
+        raise InvalidInputError(f"goal: a {kind} stands alone, it cannot be one of {len(goals)} goals")
     if not goals:
         raise InvalidInputError("no goal given: pass a configuration, a PoseGoal, or a list of either")
     names = ["goal"] if len(goals) == 1 else [f"goal {i}" for i in range(len(goals))]
@@ -263,7 +263,7 @@ def _split(robot: Robot, goal: Any) -> list[Any]:
     """One entry a goal, unchecked."""
     if isinstance(goal, PoseGoal | Mapping):
         return [goal]
-    if isinstance(goal, list | tuple) and any(isinstance(one, PoseGoal | Mapping) for one in goal):
+    if isinstance(goal, list | tuple) and any(isinstance(one, PoseGoal | Line | Via | Mapping) for one in goal):
         return list(goal)
     values = numbers(goal)
     if values is None and isinstance(goal, list | tuple) and not all(np.isscalar(one) for one in goal):

@@ -33,6 +33,7 @@ class Status(enum.Enum):
     GOAL_IN_SELF_COLLISION = "GOAL_IN_SELF_COLLISION"
     GOAL_UNREACHABLE = "GOAL_UNREACHABLE"
     NO_PATH_FOUND = "NO_PATH_FOUND"
+    LINE_BLOCKED = "LINE_BLOCKED"
     TIMEOUT = "TIMEOUT"
 
 
@@ -83,6 +84,8 @@ class Solution:
         stage: the stage of the planner that it came from.
         terms: value of each cost that was added to the objective (``plan(..., costs=[...])``), by name, unweighted.
         weighted_terms: sum of the terms, each times its weight [rad].
+        tool_deviation: what the judge proved the tool to keep to its line within, where there is one, before and after
+            timing: a distance [m] and an angle [rad].
     """
 
     path: Array
@@ -93,6 +96,7 @@ class Solution:
     stage: Stage | None = None
     terms: dict[str, float] = field(default_factory=dict)
     weighted_terms: float = 0.0
+    tool_deviation: tuple[float, float] | None = None
 
     @property
     def objective(self) -> float:
@@ -103,6 +107,33 @@ class Solution:
     def duration(self) -> float:
         """[s]"""
         return self.trajectory.duration
+
+
+class BlockedBy(enum.Enum):
+    """What keeps a tool from following its line to the end."""
+
+    LIMIT = "limit"
+    OBSTACLE = "obstacle"
+    SINGULARITY = "singularity"
+    REACH = "reach"
+
+
+@checked
+@dataclass(frozen=True)
+class Blocked:
+    """A line of the tool that cannot be followed to its end.
+
+    Attributes:
+        fraction: share of the way that can, from 0 to 1.
+        by: why no more.
+        message: one sentence for a person.
+        partial: the certified motion along that share; None if there is none.
+    """
+
+    fraction: float
+    by: BlockedBy
+    message: str
+    partial: Solution | None = None
 
 
 @checked
@@ -118,6 +149,8 @@ class PlanResult:
             asked for, or as there were.
         stats: timings and counts.
         problem: robot, scene, start and goal that were asked for; None in results that were put together by hand.
+        blocked: how far a line of the tool (`edmp.Line`, `edmp.Via`) can be followed, and why no further; None if it
+            can, or if the goal is none.
     """
 
     status: Status
@@ -126,10 +159,16 @@ class PlanResult:
     alternatives: tuple[Solution, ...]
     stats: Stats
     problem: Problem | None = None
+    blocked: Blocked | None = None
 
     @property
     def solved(self) -> bool:
         return self.status is Status.SOLVED
+
+    @property
+    def fraction(self) -> float:
+        """Share of the way that was found feasible: 1 if solved, what `blocked` says if it says something, else 0."""
+        return 1.0 if self.solved else self.blocked.fraction if self.blocked else 0.0
 
     @property
     def path(self) -> Array | None:

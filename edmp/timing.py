@@ -70,7 +70,12 @@ def retime_spline(
 
 
 def retime_curve(
-    path: BSpline, limits: Limits, *, joint_names: tuple[str, ...] | None = None, period: float = 0.01, grid: int = _GRID
+    path: BSpline,
+    limits: Limits,
+    *,
+    joint_names: tuple[str, ...] | None = None,
+    period: float = 0.01,
+    grid: int = _GRID,
 ) -> Trajectory:
     """Time any twice differentiable spline on [0, 1] whose knots are clamped at its ends.
 

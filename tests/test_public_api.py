@@ -188,6 +188,12 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Row]:
         "JointRange": Row(edmp.JointRange, {"joint": "panda_joint4", "lower": -2.0, "upper": 0.0}, {"joint": "text"}),
         "KeepDistance": Row(edmp.KeepDistance, {"obstacle": "shelf", "distance": 0.05}, {"obstacle": "text"}),
         "PoseGoal": Row(edmp.PoseGoal, {"position": (0, 0, 0), "quaternion": (0, 0, 0, 1)}),
+        "Line": Row(edmp.Line, {"pose": edmp.PoseGoal((0, 0, 0), (0, 0, 0, 1))}, {"pose": "None", "offset": "None"}),
+        "Line.by": Row(edmp.Line.by, {"offset": (0, 0, 0.1)}),
+        "Line.path_from": Row(edmp.Line.by((0, 0, 0.1)).path_from, {"X_WT": pose}),
+        "Via": Row(edmp.Via, {"poses": (edmp.PoseGoal((0, 0, 0), (0, 0, 0, 1)),)}),
+        "Via.path_from": Row(edmp.Via((edmp.PoseGoal((0, 0, 1), (0, 0, 0, 1)),)).path_from, {"X_WT": pose}),
+        "Blocked": _settings(edmp.Blocked(0.5, edmp.BlockedBy.LIMIT, "a joint comes to its limit")),
         "Problem": Row(edmp.Problem, {"robot": robot, "scene": scene, "start": start, "goal": goal}),
         "PlanFile": Row(edmp.PlanFile, {"problem": problem, "result": result}),
         "plan": Row(

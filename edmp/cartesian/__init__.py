@@ -1,6 +1,5 @@
 """Straight lines of the tool: `follow` finds motions along them, or says how far they go and why no further."""
 
-from edmp.cartesian.blocked import Blocked, Reason
 from edmp.cartesian.follow import follow
 
-__all__ = ["Blocked", "Reason", "follow"]
+__all__ = ["follow"]

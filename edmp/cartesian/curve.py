@@ -12,7 +12,7 @@ from edmp.cartesian.chain import ToolChain
 from edmp.geometry.tool_path import ToolPath
 from edmp.robots.parts import Limits
 from edmp.timing import retime_curve
-from edmp.trajectory import Trajectory
+from edmp.trajectory import Trajectory, joined
 
 Array = NDArray[np.float64]
 
@@ -45,18 +45,7 @@ class Curve:
 
     def timed(self, limits: Limits, joint_names: tuple[str, ...], *, period: float) -> Trajectory:
         """The motion as fast as the limits allow, at rest at the end of each leg."""
-        timed = [retime_curve(leg, limits, joint_names=joint_names, period=period) for leg in self.legs]
-        whole = timed[0]
-        for leg in timed[1:]:
-            whole = joined(whole, leg)
-        return whole
-
-
-def joined(a: Trajectory, b: Trajectory) -> Trajectory:
-    """``b`` after ``a``, which ends at rest where ``b`` begins at rest."""
-    parts = ((getattr(a, name)[:-1], getattr(b, name)) for name in ("positions", "velocities", "accelerations"))
-    times = np.concatenate([a.times[:-1], a.duration + b.times])
-    return Trajectory(b.joint_names, times, *(np.concatenate(pair) for pair in parts))
+        return joined([retime_curve(leg, limits, joint_names=joint_names, period=period) for leg in self.legs])
 
 
 def curve_through(chain: ToolChain, path: ToolPath, at: Array, q: Array, rest: Array) -> Curve | None:

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edmp.cartesian.blocked import Blocked, why_blocked
+from edmp.cartesian.blocked import why_blocked
 from edmp.cartesian.chain import ToolChain
 from edmp.cartesian.curve import Curve, curve_through, self_motion
 from edmp.cartesian.sheet import JUMP, Sheet, Way, best_way, posture_cost, smoothed
 from edmp.collision import World, free, relaxed_world
 from edmp.geometry.tool_path import ToolPath
 from edmp.goals import ToolGoal
-from edmp.result import Solution, Stage
+from edmp.result import Blocked, Solution, Stage
 from edmp.robots.parts import Limits
 from edmp.timing import retime_waypoints
 from edmp.trajectory import path_length
 from edmp.validate import Judge, Verdict
-from edmp.validate.tool_path import ToolVerdict, follows
+from edmp.validate.tool_path import ToolVerdict, follows, worst
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -206,11 +205,15 @@ class _Follower:
         for period in _PERIODS:
             timed = curve.timed(self.limits, self.robot.joint_names, period=period)
             timed = replace(timed, positions=self._inside(timed.positions))
-            refused, _, _ = self._judged(timed.positions, float(at[-1]))
-            if refused is None:
-                return Solution(polyline, timed, path_length(polyline), verdict.min_clearance, stage=Stage.LINE)
-            if refused.tool is None:
+            refused, _, timed_proof = self._judged(timed.positions, float(at[-1]))
+            if timed_proof is None:
                 break
+            if refused is None and proof is not None:
+                length, clearance = path_length(polyline), verdict.min_clearance
+                return Solution(
+                    polyline, timed, length, clearance, stage=Stage.LINE, tool_deviation=worst(proof, timed_proof)
+                )
+        assert refused is not None
         return refused
 
     def _inside(self, q: Array) -> Array:
@@ -239,7 +242,7 @@ class _Follower:
                 partial = answer
             else:
                 at, q = at[:-1], q[:-1]
-        k = len(q)
-        reason, message = why_blocked(self.judge, self.chain, self._whole(q[-1:])[0], self.X_WT[min(k, len(self.at) - 1)])
+        ahead = self.X_WT[min(len(q), len(self.at) - 1)]
+        by, message = why_blocked(self.judge, self.chain, self._whole(q[-1:])[0], ahead)
         fraction = float(at[-1] / self.path.length)
-        return Blocked(fraction, reason, f"the tool can go {100 * fraction:.0f} % of the way: {message}", partial)
+        return Blocked(fraction, by, f"the tool can go {100 * fraction:.0f} % of the way: {message}", partial)

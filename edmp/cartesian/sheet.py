@@ -99,7 +99,7 @@ class Way:
 
     Attributes:
         q: (n, k) one configuration of each layer, from the first.
-        lead: (m, k) configurations of the first layer from the start to the one in ``q``; the start alone if it is that.
+        lead: (m, k) configurations of the first layer from the start to that in ``q``; the start alone if it is that.
     """
 
     q: Array

@@ -13,6 +13,7 @@ which meets both segments with their directions and without curvature, and stays
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -30,7 +31,7 @@ _SHORTEST = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
-class Piece:
+class Stretch:
     """A segment, or a blend, of a tool path, between the distances ``begin`` and ``end`` along it.
 
     With u from 0 to 1 in between: ``p = p_WC - a v1 + b v2`` and ``R = R_WC Exp(-a phi1) Exp(b phi2)``. A segment has
@@ -153,7 +154,7 @@ class ToolPath:
         return float(self._lengths.sum())
 
     @cached_property
-    def pieces(self) -> tuple[Piece, ...]:
+    def stretches(self) -> tuple[Stretch, ...]:
         """Segments, shortened where a blend begins or ends, and the blends."""
         marks = np.concatenate([[0.0], np.cumsum(self._lengths)])
         straight = np.linalg.norm(self._steps, axis=1)
@@ -161,15 +162,15 @@ class ToolPath:
         share = [  # of each segment that its blends take, at its beginning and at its end
             (blends[k] / max(d, _SHORTEST), blends[k + 1] / max(d, _SHORTEST)) for k, d in enumerate(straight)
         ]
-        zero, pieces = np.zeros(3), []
+        zero, stretches = np.zeros(3), []
         for k, (length, (before, after)) in enumerate(zip(self._lengths, share, strict=True)):
             p, R, step, turn = self.X_WT[k, :3, 3], self.X_WT[k, :3, :3], self._steps[k], self._turns[k]
             left = 1.0 - before - after
             if left > 1e-9 or not (before or after):
                 first = R @ rotations_of(before * turn)
                 begin, end = marks[k] + before * length, marks[k + 1] - after * length
-                pieces.append(
-                    Piece(begin, end, p + before * step, first, zero, zero, left * step, left * turn, blend=False)
+                stretches.append(
+                    Stretch(begin, end, p + before * step, first, zero, zero, left * step, left * turn, blend=False)
                 )
             if after:
                 then = share[k + 1][0]
@@ -177,10 +178,8 @@ class ToolPath:
                 ahead, turned = self._steps[k + 1], self._turns[k + 1]
                 X = self.X_WT[k + 1]
                 vectors = (after * step, after * turn, then * ahead, then * turned)
-                pieces.append(
-                    Piece(marks[k + 1] - after * length, end, X[:3, 3], X[:3, :3], *vectors, blend=True)
-                )
-        return tuple(pieces)
+                stretches.append(Stretch(marks[k + 1] - after * length, end, X[:3, 3], X[:3, :3], *vectors, blend=True))
+        return tuple(stretches)
 
     @cached_property
     def stops(self) -> Array:
@@ -189,28 +188,28 @@ class ToolPath:
         return np.concatenate([[0.0], corners, [self.length]])
 
     def locate(self, at: Array) -> tuple[NDArray[np.int64], Array]:
-        """Piece of each distance ``at`` (n,), and u within it (n,)."""
-        begins = np.array([piece.begin for piece in self.pieces])
+        """Stretch of each distance ``at`` (n,), and u within it (n,)."""
+        begins = np.array([stretch.begin for stretch in self.stretches])
         k = np.clip(np.searchsorted(begins, at, side="right") - 1, 0, len(begins) - 1)
-        ends = np.array([piece.end for piece in self.pieces])
+        ends = np.array([stretch.end for stretch in self.stretches])
         return k, np.clip((at - begins[k]) / np.maximum(ends - begins, 1e-300)[k], 0.0, 1.0)
 
     def poses(self, at: Array) -> Array:
         """(n, 4, 4) of the tool, at distances ``at`` (n,) along the path [m]."""
         X = np.empty((len(at), 4, 4))
         k, u = self.locate(np.asarray(at, dtype=np.float64))
-        for piece in np.unique(k):
-            rows = k == piece
-            X[rows] = self.pieces[piece].poses(u[rows])
+        for stretch in np.unique(k):
+            rows = k == stretch
+            X[rows] = self.stretches[stretch].poses(u[rows])
         return X
 
     def marks(self, spacing: float) -> Array:
         """(n,) distances along the path, the stops among them, at most ``spacing`` apart [m]."""
-        ends = np.unique(np.concatenate([self.stops, [piece.end for piece in self.pieces]]))
+        ends = np.unique(np.concatenate([self.stops, [stretch.end for stretch in self.stretches]]))
         ends = ends[np.concatenate([[True], np.diff(ends) > 1e-12])]
         parts = [
             np.linspace(a, b, max(1, int(np.ceil((b - a) / spacing - 1e-9))), endpoint=False)
-            for a, b in zip(ends[:-1], ends[1:], strict=True)
+            for a, b in itertools.pairwise(ends)
         ]
         return np.concatenate([*parts, [self.length]])
 

@@ -11,7 +11,7 @@ from edmp.planner.goals import Query
 from edmp.result import Solution
 from edmp.robots.parts import Limits
 from edmp.timing import retime_waypoints
-from edmp.trajectory import Trajectory
+from edmp.trajectory import joined
 from edmp.validate import Judge
 
 Array = NDArray[np.float64]
@@ -26,16 +26,9 @@ def as_asked(solution: Solution, query: Query, judge: Judge, limits: Limits) -> 
     if query.outside is not None:
         way = np.stack([query.outside, query.start])
         lead = retime_waypoints(way, limits, joint_names=timed.joint_names)
-        timed, length = _joined(lead, timed), length + float(np.linalg.norm(way[1] - way[0]))
+        timed, length = joined([lead, timed]), length + float(np.linalg.norm(way[1] - way[0]))
         clearance = min(clearance, judge.check_path(way).min_clearance)
     timed = replace(timed, positions=timed.positions + query.turns)
     return replace(
         solution, path=query.as_asked(solution.path), trajectory=timed, length=length, min_clearance=clearance
     )
-
-
-def _joined(a: Trajectory, b: Trajectory) -> Trajectory:
-    """``b`` after ``a``, which ends at rest where ``b`` begins at rest."""
-    parts = ((getattr(a, name)[:-1], getattr(b, name)) for name in ("positions", "velocities", "accelerations"))
-    times = np.concatenate([a.times[:-1], a.duration + b.times])
-    return Trajectory(b.joint_names, times, *(np.concatenate(pair) for pair in parts))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from edmp.goals import ToolGoal
 from edmp.problem import Goal, GoalLike, PoseGoal, StartLike, goals_of
 from edmp.result import Status
 from edmp.robots.configuration import configuration
@@ -93,12 +94,8 @@ def resolve(
         InvalidInputError: wrong shapes, or numbers that are not finite.
     """
     query, goals = _asked(robot, start, goal, judge.start_tolerance)
-    verdict = judge.check(query.start)
-    if verdict.valid and query.outside is not None:
-        verdict = judge.check_path(np.stack([query.outside, query.start]))
-    if not verdict.valid:
-        order = f"; joint values are in the order {', '.join(robot.joint_names)}" if verdict.limits else ""
-        return Refusal(_STATUS["start", verdict.cause], f"start: {verdict.message()}{order}")
+    if refused := _refused_start(query, judge):
+        return refused
     rows: list[Array] = []
     index: list[int] = []
     refusals: list[Refusal] = []
@@ -116,6 +113,22 @@ def resolve(
     if not rows:
         return Refusal(refusals[0].status, "; ".join(r.message for r in refusals))
     return replace(query, goals=np.array(rows), goal_index=tuple(index))
+
+
+def resolve_start(robot: Robot, judge: Judge, start: StartLike, goal: ToolGoal) -> Query | Refusal:
+    """As `resolve`, where the goal is a line of the tool: the query has no goals."""
+    query, _ = _asked(robot, start, goal, judge.start_tolerance)
+    return _refused_start(query, judge) or query
+
+
+def _refused_start(query: Query, judge: Judge) -> Refusal | None:
+    verdict = judge.check(query.start)
+    if verdict.valid and query.outside is not None:
+        verdict = judge.check_path(np.stack([query.outside, query.start]))
+    if verdict.valid:
+        return None
+    order = f"; joint values are in the order {', '.join(judge.robot.joint_names)}" if verdict.limits else ""
+    return Refusal(_STATUS["start", verdict.cause], f"start: {verdict.message()}{order}")
 
 
 def unjudged(robot: Robot, start: StartLike, goal: GoalLike | Sequence[GoalLike]) -> Query | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 
 import numpy as np
@@ -11,7 +12,7 @@ from edmp.planner.call import Call
 from edmp.planner.candidates import Candidates
 from edmp.planner.certify import Docket
 from edmp.planner.goals import Refusal
-from edmp.result import PlanResult, Solution, Stage, Stats, Status
+from edmp.result import Blocked, PlanResult, Solution, Stage, Stats, Status
 
 
 def success(call: Call, tried: Candidates, begin: float) -> PlanResult:
@@ -20,6 +21,18 @@ def success(call: Call, tried: Candidates, begin: float) -> PlanResult:
     best, *others = sorted(found, key=lambda one: one.objective)
     stats = _stats(call.docket, begin, best.stage, tried)
     return PlanResult(Status.SOLVED, _report(best), best, tuple(others), stats)
+
+
+def followed(found: Solution, docket: Docket, begin: float) -> PlanResult:
+    """The certified motion along a line of the tool."""
+    return PlanResult(Status.SOLVED, _report(found), found, (), _stats(docket, begin, found.stage))
+
+
+def blocked(found: Blocked, partial: Solution | None, docket: Docket, begin: float, *, late: bool) -> PlanResult:
+    """A line of the tool that cannot be followed to its end; ``partial`` is the motion as the caller asked for it."""
+    found = dataclasses.replace(found, partial=partial)
+    status, lead = (Status.TIMEOUT, "time ran out; ") if late else (Status.LINE_BLOCKED, "")
+    return PlanResult(status, lead + found.message, None, (), _stats(docket, begin), blocked=found)
 
 
 def refusal(why: Refusal, docket: Docket, begin: float) -> PlanResult:

@@ -21,10 +21,12 @@ from edmp.constraints import Constraint, bands_of
 from edmp.costs import Cost, Ensemble, Objective, Term, World, ensemble_by_name
 from edmp.descent import Descent
 from edmp.errors import InvalidInputError
+from edmp.goals import Line, Via
 from edmp.planner.call import Call
 from edmp.planner.certify import Docket
 from edmp.planner.contacts import check_names, leave_contacts
 from edmp.planner.goals import Query, Refusal, resolve, turned, unjudged
+from edmp.planner.lines import plan_line
 from edmp.planner.outcome import no_path, out_of_time, refusal, success
 from edmp.planner.search import replan, search
 from edmp.planner.settings import PlannerSettings
@@ -110,7 +112,9 @@ class Planner:
                 ``start_tolerance`` it is taken, and the motion leads inside first; continuous joints may be any number
                 of turns away from zero, and the motion goes on from there.
             goal: a configuration, as the start, a `PoseGoal`, or several of either, of which one must be reached.
-                A continuous joint turns the short way to it.
+                A continuous joint turns the short way to it. Or a `Line` or a `Via`, which the tool follows; where it
+                cannot, the result says how far along, and why (`PlanResult.blocked`). Seeds, costs, the fallback, an
+                earlier path and observers have no part in that.
             seed: the same seed gives the same motion, on the same machine and unless time runs short.
             time_budget: give up after this time [s], what the preparation of the scene takes included.
             fallback: may sampling-based search help where no seed can be repaired?
@@ -172,6 +176,8 @@ class Planner:
         judge = Judge(self.robot, scene, start_tolerance=self.settings.start_tolerance, constraints=problem.constraints)
         if time.perf_counter() - begin > time_budget:
             return out_of_time(f"while the scene was prepared ({len(scene)} obstacles)", docket, begin)
+        if isinstance(goal, Line | Via):
+            return plan_line(problem, goal, judge, docket, begin=begin, budget=time_budget)
         known = None if earlier is None else unjudged(self.robot, start, goal)
         prepare = functools.partial(
             self.prepare,

@@ -7,8 +7,8 @@ distance, it follows the path. On an interval, t from 0 to 1, with deviations d_
     |p(t) - p_ref(t)|  <=  max(d_a, d_b) + stray + bend
     angle(t)           <=  (e_a + e_b) / 2 + (|w(1/2) - w_ref(1/2)| + (c + c_ref) / 4) / 2
 
-``stray`` bounds how far the tool leaves the straight line between its ends (`edmp.validate.chain`), ``bend`` how far
-the reference does; ``w = sum_j dq_j z_j`` is the angular velocity, which changes by no more than
+``stray`` bounds how far the tool leaves the straight line between its ends (`edmp.validate.kinematic_tree`),
+``bend`` how far the reference does; ``w = sum_j dq_j z_j`` is the angular velocity, which changes by no more than
 ``c = sum_j |dq_j| sum_{i before j} |dq_i|``, as ``dz_j / dq_i = z_i x z_j``. Where that is too much, it is halved.
 """
 
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from edmp.geometry.tool_path import TURN_LENGTH, ToolPath, rotation_vectors
 from edmp.robots.robot import Robot
-from edmp.validate.chain import Chain, MotionBound, Poses
+from edmp.validate.kinematic_tree import KinematicTree, MotionBound, Poses
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -59,6 +59,11 @@ class ToolVerdict:
         return f"tool within {1e3 * self.deviation:.2f} mm and {np.degrees(self.rotation):.2f} deg of its line"
 
 
+def worst(a: ToolVerdict, b: ToolVerdict) -> tuple[float, float]:
+    """What two verdicts keep to [m], [rad]."""
+    return max(a.deviation, b.deviation), max(a.rotation, b.rotation)
+
+
 def follows(robot: Robot, path: Array, tool_path: ToolPath, *, end: float | None = None) -> ToolVerdict:
     """Prove that the tool follows ``tool_path`` along the polyline ``path`` (n, dof), or find where it does not.
 
@@ -75,12 +80,12 @@ def follows(robot: Robot, path: Array, tool_path: ToolPath, *, end: float | None
 class _Proof:
     def __init__(self, robot: Robot, path: Array, tool_path: ToolPath) -> None:
         self.robot, self.path, self.tool_path = robot, path, tool_path
-        self.chain, tool = Chain(robot), robot.tool
+        self.tree, tool = KinematicTree(robot), robot.tool
         bound = np.abs(path).max(axis=0)
-        reach = self.chain.reach(tool.body, tool.X_BT[None, :3, 3], bound)
+        reach = self.tree.reach(tool.body, tool.X_BT[None, :3, 3], bound)
         bodies = np.array([tool.body], dtype=np.int64)
-        self.bound = MotionBound(self.chain, bodies, tool.X_BT[None, :3, 3], np.zeros(1), reach[None])
-        self.turning = self.chain.revolute & self.chain.moves[:, tool.body]
+        self.bound = MotionBound(self.tree, bodies, tool.X_BT[None, :3, 3], np.zeros(1), reach[None])
+        self.turning = self.tree.revolute & self.tree.moves[:, tool.body]
 
     def tool(self, poses: Poses) -> Array:
         """(n, 4, 4) poses of the tool in the world."""
@@ -98,7 +103,7 @@ class _Proof:
             return np.zeros(len(self.path))
         samples = path.marks(max(_FINEST, path.length / _SAMPLES))
         samples = np.append(samples[samples < end], end)
-        reference, X = path.poses(samples), self.tool(self.chain.poses(self.path))
+        reference, X = path.poses(samples), self.tool(self.tree.poses(self.path))
         squared = np.sum((X[:, None, :3, 3] - reference[None, :, :3, 3]) ** 2, axis=2)
         # |A - B|_F^2 = 8 sin^2(angle / 2), about twice the squared angle.
         products = X[:, :3, :3].reshape(-1, 9) @ reference[:, :3, :3].reshape(-1, 9).T
@@ -117,8 +122,8 @@ class _Proof:
         reference = self.tool_path.poses(at)
         k, u = self.tool_path.locate(at)
         ahead = np.zeros(len(at))
-        for piece in np.unique(k):
-            rows, found = k == piece, self.tool_path.pieces[piece]
+        for stretch in np.unique(k):
+            rows, found = k == stretch, self.tool_path.stretches[stretch]
             velocity = found.twists(u[rows]) / (found.end - found.begin)
             turn = rotation_vectors(X[rows, :3, :3] @ np.swapaxes(reference[rows, :3, :3], 1, 2))
             weight = TURN_LENGTH**2
@@ -131,7 +136,7 @@ class _Proof:
     def run(self, at: Array) -> ToolVerdict:
         """Halve intervals until each is proved, or one of their ends is off."""
         q, s = self._cut(at)
-        poses = self.chain.poses(q)
+        poses = self.tree.poses(q)
         deviation, angle = self._errors(poses, s)
         a, b = np.arange(len(q) - 1), np.arange(1, len(q))
         moved = (q[a] != q[b]).any(axis=1) | (s[a] != s[b])
@@ -145,7 +150,7 @@ class _Proof:
                 return ToolVerdict(False, *proved, "it could not be proved that the tool keeps to its line")
             middle = 0.5 * (q[a] + q[b])
             at_middle = 0.5 * (s[a] + s[b])
-            found = self.chain.poses(middle)
+            found = self.tree.poses(middle)
             both = np.stack([deviation, angle])
             bounds = self._bounds(poses, found, q, s, a, b, deviation, angle)
             wanted = np.minimum(both.max(axis=1) + _TIGHT * most, most)
@@ -164,8 +169,8 @@ class _Proof:
         return ToolVerdict(True, float(proved[0]), float(proved[1]))
 
     def _cut(self, at: Array) -> tuple[Array, Array]:
-        """Waypoints and distances, with a waypoint wherever a piece of the tool path begins."""
-        begins = np.array([piece.begin for piece in self.tool_path.pieces[1:]])
+        """Waypoints and distances, with a waypoint wherever a stretch of the tool path begins."""
+        begins = np.array([stretch.begin for stretch in self.tool_path.stretches[1:]])
         q, s = [self.path[:1]], [at[:1]]
         for k in range(len(at) - 1):
             inner = begins[(begins > at[k]) & (begins < at[k + 1])]
@@ -194,8 +199,8 @@ class _Proof:
         spin = np.einsum("nj,nji->ni", step * self.turning, axes)
         bend = np.zeros(len(a))
         k, u_middle = self.tool_path.locate(0.5 * (s[a] + s[b]))
-        for piece in np.unique(k):
-            rows, found = k == piece, self.tool_path.pieces[piece]
+        for stretch in np.unique(k):
+            rows, found = k == stretch, self.tool_path.stretches[stretch]
             width = (s[b] - s[a])[rows] / (found.end - found.begin)
             spin[rows] -= width[:, None] * found.twists(u_middle[rows])[:, 3:]
             if found.blend:  # b'' = 12 u (1 - u) is 3 at most, b' is 2

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from edmp.arguments import checked, checked_but
 from edmp.errors import FileFormatError, InvalidInputError
 from edmp.files.yaml_nodes import YamlNode
+from edmp.geometry.poses import quaternion_of
 from edmp.planfile import PlanFile, load_plan
 from edmp.problem import PoseGoal, Problem, load_example, load_problem, load_setting
 from edmp.result import PlanResult, Solution, Status
@@ -241,6 +242,8 @@ def _ends(problem: Problem | None, result: PlanResult | None) -> tuple[Array | N
     if isinstance(goal, tuple):
         goal = goal[result.best.goal_index if result and result.best else 0]
     start = np.asarray(problem.start, dtype=np.float64)
+    if (line := problem.tool_path) is not None:
+        goal = PoseGoal(line.X_WT[-1, :3, 3], quaternion_of(line.X_WT[-1]))
     return (start, None, goal) if isinstance(goal, PoseGoal) else (start, np.asarray(goal, dtype=np.float64), None)
 
 
