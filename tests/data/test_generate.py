@@ -19,7 +19,7 @@ from safetensors.numpy import load_file
 
 import edmp.data.generate as module
 from edmp.data.generate import BENCHMARK_SEED_BASE, GenerateSettings, generate, shard_files
-from edmp.data.task_poses import descend_to_poses
+from edmp.data.task_poses import task_configurations
 from edmp.errors import EdmpError, FileFormatError, InvalidInputError
 from edmp.prior.spline import Spline
 from edmp.robots import load_robot
@@ -89,18 +89,22 @@ def test_benchmark_seeds_are_out_of_reach():
         GenerateSettings(seed=BENCHMARK_SEED_BASE // 1_000_000 + 1).scene_seed(0)
 
 
-def test_descend_to_poses_reaches_most_of_them():
+def test_task_configurations_are_at_the_poses_and_within_the_limits():
     import torch
 
     from edmp.robots.kinematics import tool_pose
 
     robot = load_robot("panda")
     rng = np.random.default_rng(0)
-    wanted = tool_pose(robot, torch.as_tensor(rng.uniform(robot.limits.lower, robot.limits.upper, (50, 7))))
-    q0 = torch.as_tensor(rng.uniform(robot.limits.lower, robot.limits.upper, (50, 7)))
-    q, error = descend_to_poses(robot, q0, wanted)
-    assert (error < 2e-3).double().mean() > 0.3
-    assert (q >= torch.as_tensor(robot.limits.lower)).all()
+    wanted = tool_pose(robot, torch.as_tensor(rng.uniform(robot.limits.lower, robot.limits.upper, (50, 7)))).numpy()
+    q = task_configurations(robot, wanted, rng)
+    assert len(q) > 60
+    X = tool_pose(robot, torch.as_tensor(q)).numpy()
+    nearest = np.linalg.norm(X[:, None, :3, 3] - wanted[None, :, :3, 3], axis=2).argmin(axis=1)
+    assert len(np.unique(nearest)) > 25
+    assert np.linalg.norm(X[:, :3, 3] - wanted[nearest, :3, 3], axis=1).max() < 1.01e-3
+    assert np.abs(X[:, :3, :3] - wanted[nearest, :3, :3]).max() < 2e-3
+    assert ((q >= robot.limits.lower + 0.01) & (q <= robot.limits.upper - 0.01)).all()
 
 
 @pytest.mark.parametrize(
