@@ -25,6 +25,7 @@ from edmp.collision.kernels.chain import (
     pack_slack,
     posed_pack,
     project,
+    relative,
 )
 from edmp.warp_start import wp
 
@@ -90,9 +91,7 @@ def environment_push(
                     R_WO = obstacles.R_WO[o]
                     p_WO = obstacles.p_WO[o]
                     if may_touch(obstacles.half[o], (c_W - p_WO) * R_WO, reach + obstacles.margin[o]):
-                        X_OB = Pose()
-                        X_OB.R = wp.transpose(R_WO) * R_WB
-                        X_OB.p = (p_WB - p_WO) * R_WO
+                        X_OB = relative(R_WB, p_WB, R_WO, p_WO)
                         push = obstacle_push(chain, obstacles, o, link, X_OB, epsilon)
                         if push.cost > 0.0:
                             f = R_WO * push.force
@@ -164,9 +163,7 @@ def self_push(
         bj = chain.link_body[j]
         reach = chain.link_radius[i] + chain.link_radius[j] + margin
         if wp.length_sq(center[i] - center[j]) < reach * reach:
-            X_ji = Pose()
-            X_ji.R = wp.transpose(R[bj]) * R[bi]
-            X_ji.p = (p[bi] - p[bj]) * R[bj]
+            X_ji = relative(R[bi], p[bi], R[bj], p[bj])
             if links_near(chain, i, j, X_ji, margin):
                 push = pair_push(chain, i, j, X_ji, margin)
                 if push.cost > 0.0:

@@ -12,7 +12,6 @@ from edmp.collision.kernels.chain import (
     MAX_BODIES,
     Chain,
     Obstacles,
-    Pose,
     any_positive,
     configuration,
     forward_kinematics,
@@ -20,6 +19,7 @@ from edmp.collision.kernels.chain import (
     links_near,
     obstacle_distance,
     project,
+    relative,
 )
 from edmp.costs.kernels.clearance import hinge
 from edmp.warp_start import wp
@@ -107,15 +107,6 @@ def nearest_sphere(chain: Chain, link: int, p_B: wp.vec3, reach: float) -> wp.ve
             n = v / wp.max(d, 1.0e-6)
             best = wp.vec4(n[0], n[1], n[2], d - chain.sphere_radius[t])
     return best
-
-
-@wp.func
-def relative(R_i: wp.mat33, p_i: wp.vec3, R_j: wp.mat33, p_j: wp.vec3) -> Pose:
-    """Pose of body i in the frame of body j, from their poses in the world."""
-    X = Pose()
-    X.R = wp.transpose(R_j) * R_i
-    X.p = (p_i - p_j) * R_j
-    return X
 
 
 @wp.kernel

@@ -91,6 +91,15 @@ class Pose:
 
 
 @wp.func
+def relative(R_i: wp.mat33, p_i: wp.vec3, R_j: wp.mat33, p_j: wp.vec3) -> Pose:
+    """Pose of one frame in another, X_ji, from the poses of both in the world."""
+    X = Pose()
+    X.R = wp.transpose(R_j) * R_i
+    X.p = (p_i - p_j) * R_j
+    return X
+
+
+@wp.func
 def next_body(chain: Chain, i: int, X: Pose, q: float) -> Pose:
     """Pose of the body moved by joint i, from that of its parent."""
     R_PJ = chain.R_PJ[i]

@@ -21,6 +21,7 @@ from edmp.collision.kernels.chain import (
     obstacle_distance,
     pack_slack,
     posed_pack,
+    relative,
 )
 from edmp.warp_start import wp
 
@@ -104,9 +105,7 @@ def neighbourhood_free(chain: Chain, obstacles: Obstacles, q: Configuration, mar
                             R_WO = obstacles.R_WO[o]
                             p_WO = obstacles.p_WO[o]
                             if may_touch(obstacles.half[o], (c_W - p_WO) * R_WO, reach + obstacles.margin[o]):
-                                X_OB = Pose()
-                                X_OB.R = wp.transpose(R_WO) * R_WB
-                                X_OB.p = (p_WB - p_WO) * R_WO
+                                X_OB = relative(R_WB, p_WB, R_WO, p_WO)
                                 if link_hits(chain, obstacles, o, link, X_OB, keep):
                                     return False
     for k in range(chain.num_pairs):
@@ -118,9 +117,7 @@ def neighbourhood_free(chain: Chain, obstacles: Obstacles, q: Configuration, mar
         keep = (travel[bj] - common) + (travel[bi] - common)
         reach = chain.link_radius[i] + chain.link_radius[j] + keep
         if wp.length_sq(center[i] - center[j]) < reach * reach:
-            X_ji = Pose()
-            X_ji.R = wp.transpose(R[bj]) * R[bi]
-            X_ji.p = (p[bi] - p[bj]) * R[bj]
+            X_ji = relative(R[bi], p[bi], R[bj], p[bj])
             if links_near(chain, i, j, X_ji, keep):
                 if links_hit(chain, i, j, X_ji, keep):
                     return False
