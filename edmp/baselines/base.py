@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from edmp.collision.free import relaxed_world
 from edmp.collision.world import World
+from edmp.constraints import Constraint
 from edmp.planner.goals import Refusal, resolve
 from edmp.problem import Problem
 from edmp.result import Stage, Status
@@ -55,6 +56,7 @@ class Task:
         start: (dof,) [rad or m].
         goals: (k, dof), k >= 1; reaching one is enough.
         seed: of every random number.
+        constraints: what the motion has to keep to; only planners on constraint manifolds look at them.
     """
 
     robot: Robot
@@ -62,6 +64,7 @@ class Task:
     start: Array
     goals: Array
     seed: int
+    constraints: tuple[Constraint, ...] = ()
 
     @cached_property
     def world(self) -> World:

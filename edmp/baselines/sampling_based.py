@@ -9,14 +9,14 @@ OMPL asks about one edge at a time. Its motion validator is a Python class here 
 of OMPL's own matters. OMPL offers no batch of edges, so a launch carries one.
 
 Numbers of iterations depend on time, so a path repeats by its seed only if the search ended before its time did. See
-`_seeded` about OMPL's own way with seeds.
+`seeded` about OMPL's own way with seeds.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -105,12 +105,12 @@ class RrtConnect(Baseline):
 
     def __init__(self, settings: RrtConnectSettings | None = None) -> None:
         self.settings = settings or RrtConnectSettings()
-        _ompl()
+        ompl_modules()
 
     def search(self, task: Task) -> Claim:
         s = self.settings
-        with _seeded(task.seed):
-            problem = _OmplProblem(task, s.edge_step, s.margin)
+        with seeded(task.seed):
+            problem = OmplProblem(task, s.edge_step, s.margin)
             planner = problem.planner("RRTConnect", s.range)
             return problem.solve(planner, search_time=s.time_budget, budget=s.time_budget, passes=s.simplify_passes)
 
@@ -120,13 +120,13 @@ class AsymptoticallyOptimal(Baseline):
 
     def __init__(self, settings: AsymptoticallyOptimalSettings | None = None) -> None:
         self.settings = settings or AsymptoticallyOptimalSettings()
-        _ompl()
+        ompl_modules()
 
     def search(self, task: Task) -> Claim:
         s = self.settings
         search_time = s.time_budget * (1 - s.simplify_share if s.simplify_passes else 1.0)
-        with _seeded(task.seed):
-            problem = _OmplProblem(_to_nearest_goal(task) if s.algorithm == "aorrtc" else task, s.edge_step, s.margin)
+        with seeded(task.seed):
+            problem = OmplProblem(_to_nearest_goal(task) if s.algorithm == "aorrtc" else task, s.edge_step, s.margin)
             planner = problem.planner(ALGORITHMS[s.algorithm], 0.0 if s.algorithm == "bitstar" else s.range)
             return problem.solve(planner, search_time=search_time, budget=s.time_budget, passes=s.simplify_passes)
 
@@ -150,8 +150,8 @@ class KernelChecks:
         free = wp.zeros((1, 1), dtype=wp.bool, device="cpu")
         packed = [world.chain, world.obstacles]
         self._edge, self._state, self._free = edge.numpy()[0], state.numpy()[0, 0], free.numpy()[0]
-        self._launch_edge = _prepared(kernels.edges_free, [*packed, edge, step, margin, 0], free)
-        self._launch_state = _prepared(kernels.rows_free, [*packed, state, margin, 0], free)
+        self._launch_edge = prepared_launch(kernels.edges_free, [*packed, edge, step, margin, 0], free)
+        self._launch_state = prepared_launch(kernels.rows_free, [*packed, state, margin, 0], free)
 
     def state_free(self, q: Any) -> bool:
         """Is the configuration ``q`` (dof,) free?"""
@@ -169,15 +169,16 @@ class KernelChecks:
         return bool(self._free[0])
 
 
-def _prepared(kernel: wp.Kernel, inputs: list[Any], output: wp.array) -> Any:
-    return wp.launch(kernel, dim=(1, 1), inputs=inputs, outputs=[output], device="cpu", record_cmd=True)
+def prepared_launch(kernel: wp.Kernel, inputs: list[Any], *outputs: wp.array) -> Any:
+    """A launch for one row, to be launched as often as wanted."""
+    return wp.launch(kernel, dim=(1, 1), inputs=inputs, outputs=list(outputs), device="cpu", record_cmd=True)
 
 
-class _OmplProblem:
+class OmplProblem:
     """One task in OMPL's terms."""
 
     def __init__(self, task: Task, edge_step: float, margin: float) -> None:
-        self.ob, self.og = _ompl().base, _ompl().geometric
+        self.ob, self.og = ompl_modules().base, ompl_modules().geometric
         self.task = task
         self.begin = time.perf_counter()
         world = task.world
@@ -185,33 +186,43 @@ class _OmplProblem:
             ends = np.vstack([task.start, task.goals])
             world = relaxed_world(task.robot, task.scene, ends, slack=margin + _SLACK)
         self.checks = KernelChecks(world, edge_step, margin)
-        limits = task.robot.limits
-        space = self.ob.RealVectorStateSpace(task.robot.dof)
-        bounds = self.ob.RealVectorBounds(task.robot.dof)
-        bounds.low, bounds.high = limits.lower.tolist(), limits.upper.tolist()
-        space.setBounds(bounds)
-        self.information = self.ob.SpaceInformation(space)
-        _use_checks(self.information, self.checks, task.robot.dof)
+        self.information = self.space_information(self._joint_space())
         self.information.setup()
         self.definition = self.ob.ProblemDefinition(self.information)
-        self.definition.addStartState(self._state(task.start))
+        self.definition.addStartState(self._within_limits(task.start))
         self.goal = self.ob.GoalStates(self.information)
         for goal in task.goals:
-            self.goal.addState(self._state(goal))
+            self.goal.addState(self._within_limits(goal))
         self.definition.setGoal(self.goal)
         self.objective = self.ob.PathLengthOptimizationObjective(self.information)
         self.definition.setOptimizationObjective(self.objective)
 
-    def _state(self, q: Array) -> Any:
-        """``q`` (dof,) as OMPL's state, pushed inside limits that it passes by rounding.
+    def _joint_space(self) -> Any:
+        """OMPL's space of configurations within the joint limits."""
+        limits, dof = self.task.robot.limits, self.task.robot.dof
+        bounds = self.ob.RealVectorBounds(dof)
+        bounds.low, bounds.high = limits.lower.tolist(), limits.upper.tolist()
+        space = self.ob.RealVectorStateSpace(dof)
+        space.setBounds(bounds)
+        return space
 
-        The Python object owns its state: ``freeState`` must not be called on it.
-        """
-        limits = self.task.robot.limits
+    def space_information(self, space: Any) -> Any:
+        """What OMPL may ask about ``space``."""
+        information = self.ob.SpaceInformation(space)
+        _use_checks(information, self.checks, self.task.robot.dof)
+        return information
+
+    def state(self, q: list[float]) -> Any:
+        """``q`` (dof,) as OMPL's state. The Python object owns its state: ``freeState`` must not be called on it."""
         state = self.information.allocState()
-        for j, value in enumerate(np.clip(q, limits.lower, limits.upper)):
-            state[j] = float(value)
+        for j, value in enumerate(q):
+            state[j] = value
         return state
+
+    def _within_limits(self, q: Array) -> Any:
+        """The state of ``q`` (dof,), pushed inside limits that it passes by rounding."""
+        limits = self.task.robot.limits
+        return self.state(np.clip(q, limits.lower, limits.upper).tolist())
 
     def planner(self, name: str, longest_edge: float) -> Any:
         """OMPL's planner of this name; ``longest_edge`` 0 leaves its range as it is."""
@@ -221,24 +232,36 @@ class _OmplProblem:
             planner.setRange(longest_edge)
         return planner
 
-    def solve(self, planner: Any, *, search_time: float, budget: float, passes: int) -> Claim:
-        """Search until ``search_time`` [s] is over, then simplify at most ``passes`` times within what is left."""
+    def solve(
+        self,
+        planner: Any,
+        *,
+        search_time: float,
+        budget: float,
+        passes: int,
+        stop: Callable[[], bool] | None = None,
+    ) -> Claim:
+        """Search until ``search_time`` [s] is over, then simplify at most ``passes`` times within what is left.
+
+        With ``stop``, which OMPL asks over and over, the search ends when it says so, and not by time.
+        """
         planner.setup()
-        planner.solve(max(search_time - self._elapsed(), 1e-3))
-        searched = self._elapsed()
+        left = max(search_time - self.elapsed(), 1e-3)
+        planner.solve(left if stop is None else self.ob.PlannerTerminationCondition(stop))
+        searched = self.elapsed()
         if not self.definition.hasExactSolution():
-            status = Status.TIMEOUT if searched >= search_time else Status.NO_PATH_FOUND
+            status = Status.TIMEOUT if stop is not None or searched >= search_time else Status.NO_PATH_FOUND
             spent = f"{searched:.2f} s, {self.checks.num_edges} edges and {self.checks.num_states} configurations"
             return Claim(status, f"no path after {spent}", timings={"search": searched})
-        path = self._simplified(self.definition.getSolutionPath(), passes, budget)
-        timings = {"search": searched, "simplify": self._elapsed() - searched}
-        return Claim(Status.SOLVED, path=self._waypoints(path), timings=timings)
+        path = self.simplified(self.definition.getSolutionPath(), passes, budget)
+        timings = {"search": searched, "simplify": self.elapsed() - searched}
+        return Claim(Status.SOLVED, path=self.waypoints(path), timings=timings)
 
-    def _simplified(self, path: Any, passes: int, budget: float) -> Any:
+    def simplified(self, path: Any, passes: int, budget: float) -> Any:
         """The path after OMPL's simplification; a pass that leaves it invalid, or longer, counts for nothing."""
         simplifier = self.og.PathSimplifier(self.information, self.goal, self.objective)
         for _ in range(passes):
-            left = budget - self._elapsed()
+            left = budget - self.elapsed()
             shorter = self.og.PathGeometric(path)
             if left <= 0 or not simplifier.simplify(shorter, left) or shorter.length() >= path.length():
                 break
@@ -248,15 +271,15 @@ class _OmplProblem:
                 break
         return path
 
-    def _waypoints(self, path: Any) -> Array:
+    def waypoints(self, path: Any) -> Array:
         """(n, dof) with start and goal exactly as they were asked for."""
         dof = self.task.robot.dof
-        q = np.array([path.getState(i)[0:dof] for i in range(path.getStateCount())])
+        q = np.array([[path.getState(i)[j] for j in range(dof)] for i in range(path.getStateCount())])
         q[0] = self.task.start
         q[-1] = self.task.goals[np.abs(self.task.goals - q[-1]).max(axis=1).argmin()]
         return q
 
-    def _elapsed(self) -> float:
+    def elapsed(self) -> float:
         return time.perf_counter() - self.begin
 
 
@@ -277,14 +300,14 @@ def _use_checks(information: Any, checks: KernelChecks, dof: int) -> None:
 
 
 @contextmanager
-def _seeded(seed: int) -> Iterator[None]:
+def seeded(seed: int) -> Iterator[None]:
     """OMPL's random numbers from ``seed``, and nothing on its console meanwhile.
 
     OMPL gives each of its generators a seed from one global sequence. It calls starting that sequence again an error
     once generators exist, because those go on as they were; but all that a search uses are made after this, so the
     search repeats. Searches in several threads of one process would draw from the same sequence and not repeat.
     """
-    util = _ompl().util
+    util = ompl_modules().util
     level = util.getLogLevel()
     util.setLogLevel(util.LOG_NONE)
     try:
@@ -294,7 +317,7 @@ def _seeded(seed: int) -> Iterator[None]:
         util.setLogLevel(level)
 
 
-def _ompl() -> SimpleNamespace:
+def ompl_modules() -> SimpleNamespace:
     """OMPL's modules ``base``, ``geometric`` and ``util``.
 
     Raises:

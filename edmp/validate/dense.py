@@ -90,6 +90,28 @@ def dense_collisions(
     return hits
 
 
+def dense_distances(robot: Robot, scene: Scene, name: str, samples: Array) -> Array:
+    """(m,) distance of all that moves from one obstacle at each configuration of ``samples`` (m, dof) [m].
+
+    Where they touch, or a link is inside a mesh, it is at most 0.
+    """
+    solid = scene[name]
+    obstacle = fcl.CollisionObject(_geometry(solid.shape), _transform(solid.X_WO))
+    moving = [(link.body, [_hull(points) for points in link.hulls_B], link.hulls_B) for link in robot.links if link.body]
+    distances = np.full(len(samples), np.inf)
+    for i, q in enumerate(samples):
+        X_WB = _body_poses(robot, q)
+        for body, hulls, points in moving:
+            for hull in hulls:
+                obj = fcl.CollisionObject(hull, _transform(X_WB[body]))
+                apart = fcl.distance(obj, obstacle, fcl.DistanceRequest(), fcl.DistanceResult())
+                distances[i] = min(distances[i], apart)
+            X_OB = np.linalg.inv(solid.X_WO) @ X_WB[body]
+            if isinstance(solid.shape, Mesh) and any(_inside(solid.shape, X_OB, hull_B[0]) for hull_B in points):
+                distances[i] = min(distances[i], 0.0)
+    return distances
+
+
 def _inside(mesh: Mesh, X_OB: Array, p_B: Array) -> bool:
     """Whether a point is inside a mesh: a ray that leaves it crosses the surface an odd number of times."""
     p = X_OB[:3, :3] @ p_B + X_OB[:3, 3]
