@@ -81,7 +81,7 @@ class Baseline(ABC):
         query = resolve(problem.robot, judge, problem.start, problem.goal, seed=seed)
         if isinstance(query, Refusal):
             return Claim(query.status, query.message)
-        claim = self.search(Task(problem.robot, problem.scene, query.start, query.goals, seed))
+        claim = self.search(Task(problem.robot, problem.scene, query.start, query.goals, seed, problem.constraints))
         return claim if claim.path is None else replace(claim, path=query.as_asked(claim.path))
 
     @abstractmethod

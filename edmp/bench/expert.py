@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from edmp.constraints import Constraint
 from edmp.data.generate import BENCHMARK_SEED_BASE
 from edmp.errors import EdmpError, InvalidInputError
 from edmp.problem import Goal, PoseGoal
@@ -58,6 +59,8 @@ class ExpertProblem:
         path: (n, dof) from the start to the goal, certified [rad].
         attempt: draws that came to nothing before this one.
         scene_seed: of the random generator that all of it comes from.
+        constraints: what the motion has to keep to.
+        line_excess: how far the straight line in joint space leaves the constraints at its worst, 0 without [rad or m].
     """
 
     scene: Scene
@@ -67,6 +70,8 @@ class ExpertProblem:
     path: Array
     attempt: int
     scene_seed: int
+    constraints: tuple[Constraint, ...] = ()
+    line_excess: float = 0.0
 
     @property
     def length(self) -> float:
@@ -129,24 +134,24 @@ def _draw(robot: Robot, family: str, kind: str, seed: int, pose_goal: bool, atte
     generated = generate(family, rng)
     judge = Judge(robot, generated.scene)
     tasks = rng.permutation(task_configurations(robot, generated.targets(rng, TARGETS), rng))
-    goal = next(_free(judge, tasks), None)
+    goal = next(free_ones(judge, tasks), None)
     if goal is None:
         return None
     starts = tasks if kind == TASK else _near_home(robot, rng)
-    start = next(_free(judge, starts[np.linalg.norm(starts - goal, axis=1) >= WORTH_PLANNING]), None)
+    start = next(free_ones(judge, starts[np.linalg.norm(starts - goal, axis=1) >= WORTH_PLANNING]), None)
     if start is None:
         return None
-    ends = _same_pose(judge, goal, start, rng) if pose_goal else goal[None]
+    ends = same_pose(judge, goal, start, rng) if pose_goal else goal[None]
     if np.linalg.norm(ends - start, axis=1).min() < WORTH_PLANNING or _straight(judge, start, ends):
         return None
     path = _expert_path(judge, start, ends, int(rng.integers(2**30)))
     if path is None:
         return None
-    wanted = _tool_goal(robot, goal) if pose_goal else goal
+    wanted = tool_goal(robot, goal) if pose_goal else goal
     return ExpertProblem(generated.scene, start, wanted, kind, path, attempt, seed)
 
 
-def _free(judge: Judge, configurations: Array) -> Iterator[Array]:
+def free_ones(judge: Judge, configurations: Array) -> Iterator[Array]:
     """Those that the judge finds free, with room to spare, in order."""
     for q in configurations:
         verdict = judge.check(q)
@@ -161,7 +166,7 @@ def _near_home(robot: Robot, rng: np.random.Generator) -> Array:
     return np.clip(q, limits.lower + 0.01, limits.upper - 0.01)
 
 
-def _tool_goal(robot: Robot, q: Array) -> PoseGoal:
+def tool_goal(robot: Robot, q: Array) -> PoseGoal:
     import torch
 
     from edmp.geometry.poses import quaternion_of
@@ -171,13 +176,13 @@ def _tool_goal(robot: Robot, q: Array) -> PoseGoal:
     return PoseGoal(X_WT[:3, 3], quaternion_of(X_WT))
 
 
-def _same_pose(judge: Judge, goal: Array, start: Array, rng: np.random.Generator) -> Array:
+def same_pose(judge: Judge, goal: Array, start: Array, rng: np.random.Generator) -> Array:
     """(k, dof) ``goal``, and free configurations with the tool in the same place, those near the start first."""
     from edmp.robots.ik import solve_ik
 
-    found = solve_ik(judge.robot, _tool_goal(judge.robot, goal).X_WT, near=start, seed=int(rng.integers(2**30)))
+    found = solve_ik(judge.robot, tool_goal(judge.robot, goal).X_WT, near=start, seed=int(rng.integers(2**30)))
     others = found.q[np.abs(found.q - goal).max(axis=1, initial=0.0) > 0.1]
-    free = [q for q, _ in zip(_free(judge, others), range(GOAL_CONFIGURATIONS - 1), strict=False)]
+    free = [q for q, _ in zip(free_ones(judge, others), range(GOAL_CONFIGURATIONS - 1), strict=False)]
     return np.stack([goal, *free])
 
 

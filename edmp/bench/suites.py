@@ -19,6 +19,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from edmp.bench.constrained import TASKS, make_constrained
 from edmp.bench.expert import ExpertProblem, make_problem, scene_seed
 from edmp.bench.problems import BEST_KNOWN_FILE
 from edmp.data.workers import worker_pool
@@ -46,17 +47,21 @@ class MakeSettings:
         seed: of the suite; problem n of a family depends on this, the family and n, not on the counts.
         goal: ``pose``, a pose of the tool, or ``joints``, a configuration.
         robot: name of a built-in robot; the scene families are made for a Panda's reach.
+        task: empty, or what the motions have to keep to, one of `edmp.bench.constrained.TASKS`.
     """
 
     counts: Mapping[str, int]
     seed: int = 0
     goal: str = "pose"
     robot: str = "panda"
+    task: str = ""
 
     def __post_init__(self) -> None:
         check_fields(self, {"seed": Range(0, whole=True)})
         if self.goal not in GOALS:
             raise unknown_name("kind of goal", self.goal, GOALS)
+        if self.task and self.task not in TASKS:
+            raise unknown_name("task", self.task, TASKS)
         for family, count in self.counts.items():
             if family not in FAMILIES:
                 raise unknown_name("scene family", family, FAMILIES)
@@ -67,14 +72,19 @@ class MakeSettings:
 
     def identity(self) -> dict[str, Any]:
         """What a folder's problems all share; the counts may grow."""
-        return {"version": VERSION, "robot": self.robot, "seed": self.seed, "goal": self.goal}
+        shared = {"version": VERSION, "robot": self.robot, "seed": self.seed, "goal": self.goal}
+        return shared | ({"task": self.task} if self.task else {})
 
 
 MPINETS_LIKE = MakeSettings({"tabletop": 600, "cubby": 300, "merged_cubby": 300, "dresser": 600}, seed=1)
 
-SUITES: Mapping[str, MakeSettings] = {"mpinets-like": MPINETS_LIKE}
+SUITES: Mapping[str, MakeSettings] = {
+    "mpinets-like": MPINETS_LIKE,
+    "upright": MakeSettings(dict.fromkeys(FAMILIES, 20), seed=2, task="upright"),
+    "slide": MakeSettings(dict.fromkeys(FAMILIES, 20), seed=3, task="slide"),
+}
 """Suites by name. ``mpinets-like`` has the families and the numbers of Motion Policy Networks' evaluation sets (Fishman
-et al. 2022), drawn by our generators; it is not their data."""
+et al. 2022), drawn by our generators; it is not their data. ``upright`` and ``slide`` have a constraint each."""
 
 
 def suite(name: str, *, fraction: Fraction | None = None, count: int | None = None) -> MakeSettings:
@@ -103,7 +113,7 @@ def suite(name: str, *, fraction: Fraction | None = None, count: int | None = No
         return whole
     if not 1 <= count <= total:
         raise InvalidInputError(f"count: suite {name} has {total} problems, got {count}")
-    return MakeSettings(in_proportion(whole.counts, count), whole.seed, whole.goal, whole.robot)
+    return MakeSettings(in_proportion(whole.counts, count), whole.seed, whole.goal, whole.robot, whole.task)
 
 
 def in_proportion(counts: Mapping[str, int], total: int) -> dict[str, int]:
@@ -148,7 +158,7 @@ def make(
         with worker_pool(min(workers, max(1, len(todo)))) as pool:
 
             def submit(family: str, number: int) -> Future[ExpertProblem]:
-                return pool.submit(_made, settings.robot, settings.seed, settings.goal, family, number)
+                return pool.submit(_made, settings.identity(), family, number)
 
             running = {submit(*next_): next_ for next_ in itertools.islice(waiting, 2 * workers)}
             while running:
@@ -172,11 +182,14 @@ def missing(out: str | Path, settings: MakeSettings) -> list[tuple[str, int]]:
     ]
 
 
-def _made(robot: str, seed: int, goal: str, family: str, number: int) -> ExpertProblem:
-    """One problem; runs in a worker process."""
+def _made(shared: Mapping[str, Any], family: str, number: int) -> ExpertProblem:
+    """One problem of a suite with this `MakeSettings.identity`; runs in a worker process."""
     from edmp.robots import load_robot
 
-    return make_problem(load_robot(robot), family, seed=seed, number=number, pose_goal=goal == "pose")
+    robot, seed, pose_goal = load_robot(shared["robot"]), shared["seed"], shared["goal"] == "pose"
+    if task := shared.get("task"):
+        return make_constrained(robot, family, task, seed=seed, number=number, pose_goal=pose_goal)
+    return make_problem(robot, family, seed=seed, number=number, pose_goal=pose_goal)
 
 
 def _checked(settings: MakeSettings, workers: int) -> Robot:
@@ -220,9 +233,12 @@ def _write(folder: Path, number: int, robot: Robot, made: ExpertProblem) -> None
         "attempt": made.attempt,
         "path": made.path.tolist(),
     }
+    if made.constraints:
+        proof["line_excess"] = made.line_excess
     write_json(_expert_file(folder, number), proof)
     name = f"{folder.name}/{number:04d} ({made.kind})"
-    save_problem(_scene_file(folder, number), Problem(robot, made.scene, made.start, made.goal, name))
+    problem = Problem(robot, made.scene, made.start, made.goal, name, constraints=made.constraints)
+    save_problem(_scene_file(folder, number), problem)
 
 
 def _write_lengths(out: Path) -> None:
