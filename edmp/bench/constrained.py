@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from edmp.bench.expert import ATTEMPTS, NEUTRAL, TASK, ExpertProblem, free_ones, kind_of, same_pose, scene_seed
 from edmp.bench.expert import WORTH_PLANNING, tool_goal
-from edmp.constraints import Constraint, OnPlane, Upright
+from edmp.constraints import OnPlane, Upright
 from edmp.errors import EdmpError
 from edmp.robots.kinematics import tool_pose
 from edmp.robots.robot import Robot
@@ -40,19 +40,23 @@ CUP_AXES = np.array([[1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0], [0, 0, -1.0]]
 """What may point up in the tool's frame: a cup is held from its side, the fingers level or one above the other, or from
 above. Its third axis, along which the hand comes in, never points up itself: that is a hand below a table."""
 
+LEAVES_BY = 0.1
+"""In three of four problems the straight line leaves the constraint by this share of its tolerance or more; every fourth,
+`takes_any_line`, may be one where obstacles alone are in the way."""
+
 TARGETS = 40
 RUNS = 3
 MAX_LAUNCHES = 200_000
 UP = np.array([0.0, 0.0, 1.0])
 
-Ends = tuple[Array, Array, Constraint]
+Ends = tuple[Array, Array, Upright | OnPlane]
 """Start (dof,) and goal (dof,) configurations, and what holds at both."""
 
 
 def make_constrained(robot: Robot, family: str, task: str, *, seed: int, number: int, pose_goal: bool) -> ExpertProblem:
     """Problem ``number`` of a family for a task of `TASKS`: the same for the same arguments. As `make_problem`."""
     for attempt in range(ATTEMPTS):
-        drawn = _draw(robot, family, task, kind_of(number), scene_seed(family, seed, number, attempt), pose_goal, attempt)
+        drawn = _draw(robot, family, task, number, scene_seed(family, seed, number, attempt), pose_goal, attempt)
         if drawn is not None:
             return drawn
     raise EdmpError(
@@ -61,11 +65,17 @@ def make_constrained(robot: Robot, family: str, task: str, *, seed: int, number:
     )
 
 
+def takes_any_line(number: int) -> bool:
+    """Whether the straight line of this problem may keep to the constraint."""
+    return number % 4 == 0
+
+
 def _draw(
-    robot: Robot, family: str, task: str, kind: str, seed: int, pose_goal: bool, attempt: int
+    robot: Robot, family: str, task: str, number: int, seed: int, pose_goal: bool, attempt: int
 ) -> ExpertProblem | None:
     from edmp.scenes.generators import generate
 
+    kind = kind_of(number)
     rng = np.random.default_rng(seed)
     generated = generate(family, rng)
     ends = TASKS[task](Judge(robot, generated.scene), generated.targets(rng, TARGETS), kind, rng)
@@ -80,10 +90,13 @@ def _draw(
     lines = [np.stack([start, q]) for q in goals]
     if path_length(lines[0]) < WORTH_PLANNING or any(_holds(judge, line) for line in lines):
         return None
+    breaches = dense_breaches(robot, generated.scene, (constraint,), lines[0])
+    line_excess = max((breach.excess for breach in breaches), default=0.0)
+    if line_excess < LEAVES_BY * constraint.tolerance and not takes_any_line(number):
+        return None
     path = _expert_path(judge, start, goals, int(rng.integers(2**30)))
     if path is None:
         return None
-    breaches = dense_breaches(robot, generated.scene, (constraint,), lines[0])
     wanted = tool_goal(robot, goal) if pose_goal else goal
     return ExpertProblem(
         generated.scene,
@@ -94,7 +107,7 @@ def _draw(
         attempt,
         seed,
         constraints=(constraint,),
-        line_excess=max((breach.excess for breach in breaches), default=0.0),
+        line_excess=line_excess,
     )
 
 

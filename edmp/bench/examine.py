@@ -17,6 +17,7 @@ from edmp.robots.robot import Robot
 from edmp.timing import retime_waypoints
 from edmp.trajectory import Trajectory, path_length
 from edmp.validate import Judge, Verdict
+from edmp.validate.dense_constraints import dense_breaches
 
 Array = NDArray[np.float64]
 
@@ -28,6 +29,9 @@ POSITION_TOLERANCE, ANGLE_TOLERANCE = 1e-3, 1e-2
 
 COARSE_POSITION, COARSE_ANGLE = 0.01, np.radians(15.0)
 """What Motion Policy Networks ask of the tool at the goal [m], [rad]."""
+
+DEVIATIONS = (5e-3, 1e-3, 2e-4)
+"""By how much timing may round the corners of a path that came untimed; the first that the judge certifies [rad]."""
 
 CLEARANCE_TIGHTNESS = 1e-3
 """The recorded clearance is within this of the true one [m]."""
@@ -48,6 +52,8 @@ class Examination:
         sparc: smoothness of the joint-space speed, see `edmp.bench.metrics`; 0 at best.
         rms_jerk: of the joint-space jerk [rad/s^3].
         max_jerk: largest jerk of any joint [rad/s^3 or m/s^3].
+        breaches: samples of the path and of the timed motion at which a dumb checker finds a constraint broken, no joint
+            moving more than `edmp.validate.dense_constraints.CONSTRAINT_STEP` between two; None without constraints.
         coarse_solved: success as Motion Policy Networks count it: the tool within 1 cm and 15 degrees of the goal, no
             collision, limits kept. Edges are judged here, which is stricter than waypoints.
     """
@@ -62,6 +68,7 @@ class Examination:
     sparc: float | None = None
     rms_jerk: float | None = None
     max_jerk: float | None = None
+    breaches: int | None = None
     coarse_solved: bool = False
 
 
@@ -87,8 +94,10 @@ def examine(problem: Problem, claim: Claim) -> Examination:
     trajectory, timing_s = claim.trajectory, None
     if trajectory is None:
         begin = time.perf_counter()
-        trajectory = retime_waypoints(path, robot.limits, joint_names=robot.joint_names)
+        trajectory, refuted = _timed_here(problem, judge, path)
         timing_s = time.perf_counter() - begin
+        if refuted is not None:
+            return Examination(refuted, judge_s, length=length, coarse_solved=coarse)
     return Examination(
         judge_s=judge_s,
         timing_s=timing_s,
@@ -99,8 +108,35 @@ def examine(problem: Problem, claim: Claim) -> Examination:
         sparc=sparc(trajectory),
         rms_jerk=rms_jerk(trajectory),
         max_jerk=float(trajectory.max_jerk.max()),
+        breaches=_breaches(problem, path, trajectory),
         coarse_solved=coarse,
     )
+
+
+def _timed_here(problem: Problem, judge: Judge, path: Array) -> tuple[Trajectory, str | None]:
+    """A judged path, timed for a planner that does not do so itself, and what is wrong with that.
+
+    Timing rounds corners, which obstacles hardly notice and narrow constraints do. So with constraints the timed motion
+    is judged, and its corners rounded less until it holds.
+    """
+    robot = problem.robot
+    for deviation in DEVIATIONS if problem.constraints else DEVIATIONS[:1]:
+        trajectory = retime_waypoints(path, robot.limits, deviation=deviation, joint_names=robot.joint_names)
+        if not problem.constraints:
+            return trajectory, None
+        verdict = judge.check_trajectory(trajectory, start=path[0], goal=path[-1])
+        if verdict.valid:
+            return trajectory, None
+    return trajectory, f"timed here: {verdict.message()}"
+
+
+def _breaches(problem: Problem, path: Array, trajectory: Trajectory) -> int | None:
+    """Samples of the path and of the timed motion at which the dumb checker finds a constraint broken."""
+    if not problem.constraints:
+        return None
+    dense = trajectory.at(np.linspace(0.0, trajectory.duration, 4 * len(trajectory.times) - 3))
+    checks = [dense_breaches(problem.robot, problem.scene, problem.constraints, q) for q in (path, dense)]
+    return sum(breach.samples for found in checks for breach in found)
 
 
 def _refutation(

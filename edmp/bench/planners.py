@@ -214,6 +214,7 @@ class EdmpPlanner:
             fallback=self._fallback,
             velocity_scale=problem.velocity_scale,
             acceleration_scale=problem.acceleration_scale,
+            constraints=problem.constraints,
         )
         return Claim(
             result.status,
@@ -228,6 +229,7 @@ class EdmpPlanner:
 
 # --- the table -------------------------------------------------------------------------------------------------------
 
+_PROJECTED = "edmp.baselines.projected.Projected"
 _OPTIMAL = "edmp.baselines.sampling_based.AsymptoticallyOptimal"
 
 PLANNERS: dict[str, Row] = {
@@ -239,6 +241,8 @@ PLANNERS: dict[str, Row] = {
     "informed_rrtstar": ClassRow(_OPTIMAL, {"algorithm": "informed_rrtstar"}),
     "bitstar": ClassRow(_OPTIMAL, {"algorithm": "bitstar"}),
     "aorrtc": ClassRow(_OPTIMAL, {"algorithm": "aorrtc"}),
+    "projected_rrtconnect": ClassRow(_PROJECTED, {"algorithm": "rrtconnect"}),
+    "projected_bkpiece": ClassRow(_PROJECTED, {"algorithm": "bkpiece"}),
     "vamp": ClassRow("edmp.baselines.vamp.Vamp"),
     "mpinets": ClassRow("edmp.baselines.mpinets.planner.Mpinets"),
     "edmp12": ClassRow("edmp.baselines.edmp_paper.EdmpPaper"),

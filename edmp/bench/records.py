@@ -76,9 +76,12 @@ class Record:
         min_clearance_m: proved along the motion [m]; None also without obstacles.
         sparc: see `edmp.bench.metrics`.
         rms_jerk, max_jerk: of all joints, of any joint [rad/s^3].
+        breaches: samples of path and timed motion at which a dumb checker found a constraint broken, a look every 1 mrad;
+            None without constraints, and of motions that were refuted.
         coarse_solved: by the criterion of Motion Policy Networks; None in lines that do not say.
         num_alternatives: motions besides the best.
         num_obstacles: in the scene.
+        num_constraints: of the problem.
         best_known_rad: length that came with the problem [rad].
         peak_rss_mb: largest resident memory of the process [MB].
     """
@@ -112,10 +115,12 @@ class Record:
     sparc: float | None = None
     rms_jerk: float | None = None
     max_jerk: float | None = None
+    breaches: int | None = None
     coarse_solved: bool | None = None
     num_alternatives: int = 0
     # the problem and the process
     num_obstacles: int | None = None
+    num_constraints: int | None = None
     best_known_rad: float | None = None
     peak_rss_mb: float | None = None
 
@@ -161,6 +166,7 @@ def with_problem(record: Record, problem: Problem) -> Record:
         robot=problem.robot.name,
         gripper_width=problem.robot.gripper.width if problem.robot.gripper else None,
         num_obstacles=len(problem.scene.obstacles),
+        num_constraints=len(problem.constraints),
     )
 
 
@@ -203,6 +209,7 @@ def with_examination(record: Record, found: Examination) -> Record:
         sparc=found.sparc,
         rms_jerk=found.rms_jerk,
         max_jerk=found.max_jerk,
+        breaches=found.breaches,
         coarse_solved=found.coarse_solved,
     )
 
@@ -253,9 +260,11 @@ _READ: Mapping[str, Callable[[JsonNode], Any]] = {
     "sparc": _motion_number,
     "rms_jerk": _motion_number,
     "max_jerk": _motion_number,
+    "breaches": JsonNode.integer,
     "coarse_solved": JsonNode.boolean,
     "num_alternatives": JsonNode.integer,
     "num_obstacles": JsonNode.integer,
+    "num_constraints": JsonNode.integer,
     "best_known_rad": lambda node: node.number(0),
     "peak_rss_mb": lambda node: node.number(0),
 }

@@ -35,6 +35,7 @@ class Opinion:
         hulls: collisions of the robot's own convex pieces.
         meshes: collisions of the convex hulls of the original collision meshes; None if these are not installed.
         ends: start or goal missed, or limits broken.
+        constraints: constraints of the problem that are broken, a look every `edmp.validate.dense_constraints.CONSTRAINT_STEP`.
     """
 
     planner: str
@@ -43,10 +44,11 @@ class Opinion:
     hulls: tuple[str, ...]
     meshes: tuple[str, ...] | None
     ends: tuple[str, ...]
+    constraints: tuple[str, ...] = ()
 
     @property
     def clean(self) -> bool:
-        return not (self.hulls or self.meshes or self.ends)
+        return not (self.hulls or self.meshes or self.ends or self.constraints)
 
 
 def rejudge(
@@ -88,6 +90,7 @@ def _opinions(work: list[Any], workers: int) -> Iterator[Opinion]:
 
 def _opinion(work: tuple[Record, BenchProblem, float]) -> Opinion:
     from edmp.validate.dense import dense_collisions
+    from edmp.validate.dense_constraints import dense_breaches
 
     record, entry, step = work
     if record.robot is None or record.path is None:
@@ -108,7 +111,8 @@ def _opinion(work: tuple[Record, BenchProblem, float]) -> Opinion:
     except MissingDependencyError:
         original = None
     hulls = tuple(f"{hit.link} in {hit.other}" for hit in own)
-    return Opinion(record.planner, entry.set, entry.index, hulls, original, tuple(_ends(problem, path)))
+    broken = tuple(map(str, dense_breaches(problem.robot, problem.scene, problem.constraints, path)))
+    return Opinion(record.planner, entry.set, entry.index, hulls, original, tuple(_ends(problem, path)), broken)
 
 
 def _ends(problem: Problem, path: Array) -> Iterator[str]:

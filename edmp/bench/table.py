@@ -196,7 +196,48 @@ def report(records: Sequence[Record]) -> Group:
         "ratio: sum of lengths / sum of best known ones; "
         f"clearance: median of the proved minima; stages: solved by {'/'.join(STAGES)}."
     )
-    return Group(table, notes, *_failures(records))
+    return Group(table, notes, *_constrained(records), *_failures(records))
+
+
+CONSTRAINED_HEADINGS = ("planner", "set", "solved", "%", "ready median [s]", "ready p95 [s]", "refuted", "broken")
+
+
+def constrained_rows(records: Sequence[Record]) -> list[tuple[str, ...]]:
+    """A row a planner and set of the problems with constraints, in the order of `CONSTRAINED_HEADINGS`.
+
+    Times are until a motion is judged and timed, over valid problems, one that is not solved counting as never.
+    ``refuted`` are claims that the judge refuted, ``broken`` the motions believed in which the dumb checker found a
+    constraint broken.
+    """
+    asked = [record for record in records if record.num_constraints]
+    rows = []
+    for row in summarise(asked):
+        mine = [r for r in asked if r.planner == row.planner and row.set in (r.set, ALL_SETS)]
+        valid = [r for r in mine if r.problem not in invalid_problems(asked)]
+        ready = np.sort([r.ready_s if r.solved and r.ready_s is not None else math.inf for r in valid])
+        median, p95 = ((ready[math.ceil(share * len(ready)) - 1] if len(ready) else math.nan) for share in (0.5, 0.95))
+        times = ("never" if math.isinf(value) else number(value, 3) for value in (median, p95))
+        broken = sum(bool(r.breaches) for r in mine)
+        solved = cells(row)[2:4]
+        rows.append((row.planner, row.set, *solved, *times, str(row.refuted), str(broken)))
+    return rows
+
+
+def constrained_markdown(records: Sequence[Record]) -> str:
+    """`constrained_rows` in Markdown."""
+    lines = ["| " + " | ".join(CONSTRAINED_HEADINGS) + " |", "|" + "---|" * len(CONSTRAINED_HEADINGS)]
+    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in constrained_rows(records))])
+
+
+def _constrained(records: Sequence[Record]) -> list[Table | Text]:
+    rows = constrained_rows(records)
+    if not rows:
+        return []
+    table = Table(*CONSTRAINED_HEADINGS, box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    for row in rows:
+        table.add_row(*row, style="bold" if row[1] == ALL_SETS else "")
+    note = "With constraints; ready: until judged and timed, unsolved as never; broken: by a look every 1 mrad."
+    return [table, Text(note)]
 
 
 def _failures(records: Sequence[Record]) -> list[Text]:

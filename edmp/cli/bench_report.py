@@ -29,6 +29,7 @@ def report(
 ) -> None:
     """Print the table of results; with --out write a report with figures, statistics and definitions."""
     from edmp.bench.report.sources import load
+    from edmp.bench.table import constrained_markdown
     from edmp.bench.table import markdown as as_markdown
     from edmp.bench.table import report as as_table
 
@@ -41,6 +42,9 @@ def report(
                 report_console().print(str(path))
     elif markdown:
         print(as_markdown(loaded.records))
+        if any(record.num_constraints for record in loaded.records):
+            print()
+            print(constrained_markdown(loaded.records))
     else:
         report_console().print(as_table(loaded.records))
 
