@@ -1,4 +1,4 @@
-"""OMPL's planners on constraint manifolds: `ProjectedStateSpace` (Kingston, Moll, Kavraki 2019), the peer of edmp's own.
+"""OMPL's planners on constraint manifolds: `ProjectedStateSpace` (Kingston, Moll, Kavraki 2019).
 
 OMPL knows equalities f(q) = 0 within a tolerance, edmp's constraints are bands lower <= v(q) <= upper. Ways to put a
 band, all scaled by half its width h and kept to a ``share`` of it, since OMPL's states are a step apart and what lies
@@ -7,8 +7,8 @@ between has to hold as well:
 - ``excess``: f = max(|v - middle| / h - share, 0), to OMPL's own tolerance; whatever is inside is on the manifold.
 - ``middle``: f = (v - middle) / h, to the tolerance ``share``: Newton's method aims at the middle of the band and stops
   once it is inside.
-- ``compiled``: f as with ``excess``, but in place of OMPL's Newton's method, which calls back to Python twice a step, the
-  compiled projection of edmp's own search, in one launch.
+- ``compiled``: f as with ``excess``, but in place of OMPL's Newton's method, which calls back to Python twice a step,
+  the compiled projection of edmp's own search, in one launch.
 
 The values and their gradients come from the compiled kernel that edmp's own search uses; geodesics, trees and
 simplification are OMPL's.
@@ -16,6 +16,7 @@ simplification are OMPL's.
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from dataclasses import dataclass
@@ -148,7 +149,7 @@ class ProjectedProblem(OmplProblem):
 
     def all_free(self, q: Array) -> bool:
         """Whether the straight edges between the states of a path are free."""
-        return all(self.checks.edge_free(a, b) for a, b in zip(q[:-1], q[1:], strict=True))
+        return all(self.checks.edge_free(a, b) for a, b in itertools.pairwise(q))
 
 
 class BandValues:
@@ -232,10 +233,8 @@ def _constraint(values: BandValues, dof: int, settings: ProjectedSettings) -> An
             return values.project(x)
 
     kind = {"excess": Excess, "middle": Middle, "compiled": Compiled}[settings.formulation]
-    if kind is Middle:
-        tolerance = share / math.sqrt(len(half))  # OMPL compares the norm of all f
-    else:
-        tolerance = ob.CONSTRAINT_PROJECTION_TOLERANCE
+    # OMPL compares the norm of all f with the tolerance.
+    tolerance = share / math.sqrt(len(half)) if kind is Middle else ob.CONSTRAINT_PROJECTION_TOLERANCE
     return kind(dof, len(half), tolerance)
 
 

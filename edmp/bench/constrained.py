@@ -1,9 +1,9 @@
-"""Random problems whose motion keeps to a constraint all the way: a cup that stays upright, a tool that slides on a plane.
+"""Random problems whose motion keeps to a constraint all the way: a cup stays upright, a tool slides on a plane.
 
 As in `edmp.bench.expert`, one draw is a scene of a family, a start and a goal that the judge finds free and within the
 constraint, and that the straight line in joint space does not connect. Paths are found by OMPL's RRT-Connect on the
-constraint manifold (`edmp.baselines.projected`), not by edmp's own planner, and certified by the judge; a draw for which
-it finds none within `MAX_LAUNCHES` looks at a configuration is redrawn with the next seed.
+constraint manifold (`edmp.baselines.projected`), not by edmp's own planner, and certified by the judge; a draw for
+which it finds none within `MAX_LAUNCHES` looks at a configuration is redrawn with the next seed.
 """
 
 from __future__ import annotations
@@ -14,8 +14,18 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from edmp.bench.expert import ATTEMPTS, NEUTRAL, TASK, ExpertProblem, free_ones, kind_of, same_pose, scene_seed
-from edmp.bench.expert import WORTH_PLANNING, tool_goal
+from edmp.bench.expert import (
+    ATTEMPTS,
+    NEUTRAL,
+    TASK,
+    WORTH_PLANNING,
+    ExpertProblem,
+    free_ones,
+    kind_of,
+    same_pose,
+    scene_seed,
+    tool_goal,
+)
 from edmp.constraints import OnPlane, Upright
 from edmp.errors import EdmpError
 from edmp.robots.kinematics import tool_pose
@@ -41,8 +51,8 @@ CUP_AXES = np.array([[1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0], [0, 0, -1.0]]
 above. Its third axis, along which the hand comes in, never points up itself: that is a hand below a table."""
 
 LEAVES_BY = 0.1
-"""In three of four problems the straight line leaves the constraint by this share of its tolerance or more; every fourth,
-`takes_any_line`, may be one where obstacles alone are in the way."""
+"""In three of four problems the straight line leaves the constraint by this share of its tolerance or more; every
+fourth, `takes_any_line`, may be one where obstacles alone are in the way."""
 
 TARGETS = 40
 RUNS = 3

@@ -52,8 +52,8 @@ class Examination:
         sparc: smoothness of the joint-space speed, see `edmp.bench.metrics`; 0 at best.
         rms_jerk: of the joint-space jerk [rad/s^3].
         max_jerk: largest jerk of any joint [rad/s^3 or m/s^3].
-        breaches: samples of the path and of the timed motion at which a dumb checker finds a constraint broken, no joint
-            moving more than `edmp.validate.dense_constraints.CONSTRAINT_STEP` between two; None without constraints.
+        breaches: samples of the path and of the timed motion at which a dumb checker finds a constraint broken, no
+            joint moving more than `edmp.validate.dense_constraints.CONSTRAINT_STEP` between two; None without constraints.
         coarse_solved: success as Motion Policy Networks count it: the tool within 1 cm and 15 degrees of the goal, no
             collision, limits kept. Edges are judged here, which is stricter than waypoints.
     """
@@ -90,7 +90,6 @@ def examine(problem: Problem, claim: Claim) -> Examination:
     length = path_length(path) if np.isfinite(path).all() else None
     if refuted is not None:
         return Examination(refuted, judge_s, length=length, coarse_solved=coarse)
-    robot = problem.robot
     trajectory, timing_s = claim.trajectory, None
     if trajectory is None:
         begin = time.perf_counter()

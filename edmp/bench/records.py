@@ -76,8 +76,8 @@ class Record:
         min_clearance_m: proved along the motion [m]; None also without obstacles.
         sparc: see `edmp.bench.metrics`.
         rms_jerk, max_jerk: of all joints, of any joint [rad/s^3].
-        breaches: samples of path and timed motion at which a dumb checker found a constraint broken, a look every 1 mrad;
-            None without constraints, and of motions that were refuted.
+        breaches: samples of path and timed motion at which a dumb checker found a constraint broken, a look every 1
+            mrad; None without constraints, and of motions that were refuted.
         coarse_solved: by the criterion of Motion Policy Networks; None in lines that do not say.
         num_alternatives: motions besides the best.
         num_obstacles: in the scene.

@@ -35,7 +35,7 @@ class Opinion:
         hulls: collisions of the robot's own convex pieces.
         meshes: collisions of the convex hulls of the original collision meshes; None if these are not installed.
         ends: start or goal missed, or limits broken.
-        constraints: constraints of the problem that are broken, a look every `edmp.validate.dense_constraints.CONSTRAINT_STEP`.
+        constraints: constraints of the problem that are broken, a look every 1 mrad.
     """
 
     planner: str

@@ -140,14 +140,18 @@ def judge(
     for opinion in opinions:
         if not opinion.clean:
             faults = [f"hulls: {c}" for c in opinion.hulls] + [f"meshes: {c}" for c in opinion.meshes or ()]
-            console.print(f"{opinion.planner} {opinion.set}/{opinion.index}: {'; '.join([*faults, *opinion.ends, *opinion.constraints])}")
+            console.print(
+                f"{opinion.planner} {opinion.set}/{opinion.index}: {'; '.join([*faults, *opinion.ends, *opinion.constraints])}"
+            )
     console.print(f"{len(opinions)} of {claimed} paths called solved were judged, every {step * 1e3:g} mrad:")
     console.print(f"  in collision, robot's own convex pieces:              {sum(bool(o.hulls) for o in opinions)}")
     judged = [o for o in opinions if o.meshes is not None]
     meshes = f"{sum(bool(o.meshes) for o in judged)} of {len(judged)}" if judged else "not judged: meshes not installed"
     console.print(f"  in collision, convex hulls of the original meshes:    {meshes}")
     console.print(f"  start, goal or limits missed:                         {sum(bool(o.ends) for o in opinions)}")
-    console.print(f"  constraints broken, a look every 1 mrad:              {sum(bool(o.constraints) for o in opinions)}")
+    console.print(
+        f"  constraints broken, a look every 1 mrad:              {sum(bool(o.constraints) for o in opinions)}"
+    )
     raise typer.Exit(0 if all(o.clean for o in opinions) and len(opinions) == claimed else 1)
 
 

@@ -97,7 +97,9 @@ def dense_distances(robot: Robot, scene: Scene, name: str, samples: Array) -> Ar
     """
     solid = scene[name]
     obstacle = fcl.CollisionObject(_geometry(solid.shape), _transform(solid.X_WO))
-    moving = [(link.body, [_hull(points) for points in link.hulls_B], link.hulls_B) for link in robot.links if link.body]
+    moving = [
+        (link.body, [_hull(points) for points in link.hulls_B], link.hulls_B) for link in robot.links if link.body
+    ]
     distances = np.full(len(samples), np.inf)
     for i, q in enumerate(samples):
         X_WB = _body_poses(robot, q)

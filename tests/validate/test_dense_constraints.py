@@ -24,7 +24,7 @@ P = X_WT[:3, 3]
 RADIUS = math.hypot(P[0], P[1])
 CHORD = 2 * RADIUS * math.sin(0.25)
 AHEAD = P / [1, 1, math.inf]  # its foot on the floor
-SCENE = Scene.of({"block": (Box((0.1, 0.1, 0.1)), (P[0], P[1], P[2] - 0.3))})
+SCENE = Scene.of({"block": (Box((0.1, 0.1, 0.1)), (P[0], P[1], P[2] - 0.15))})
 PATH = np.stack([HOME, TURNED])
 
 HOLD = [
@@ -35,7 +35,7 @@ HOLD = [
     OnLine((0, 0, 0), (0, 0, 1), tolerance=RADIUS + 1e-6),
     LookAt((0, 0, P[2]), 0.01, axis=(-1, 0, 0)),
     JointRange("panda_joint1", HOME[0] - 0.1, HOME[0] + 0.51),
-    KeepDistance("block", 0.01),
+    KeepDistance("block", 0.05),
 ]
 BREAK = [
     (Upright(0.3, axis=(1, 0, 0), up=X_WT[:3, 0]), 0.2),
@@ -65,9 +65,9 @@ def test_what_is_broken_is_found_at_its_worst(constraint: Constraint, excess: fl
 
 
 def test_distances_are_of_all_that_moves() -> None:
-    (breach,) = dense_breaches(PANDA, SCENE, (KeepDistance("block", 0.4),), PATH, step=0.1)
+    (breach,) = dense_breaches(PANDA, SCENE, (KeepDistance("block", 0.12),), PATH, step=0.1)
     assert breach.constraint.obstacle == "block"
-    np.testing.assert_allclose(breach.q, HOME)
+    np.testing.assert_allclose(breach.q, HOME, atol=0.11)
     assert breach.samples > 1
     inside = Scene.of({"block": (Box((0.1, 0.1, 0.1)), P)})
     (breach,) = dense_breaches(PANDA, inside, (KeepDistance("block", 0.01),), PATH[:1])
