@@ -53,7 +53,7 @@ class Examination:
         rms_jerk: of the joint-space jerk [rad/s^3].
         max_jerk: largest jerk of any joint [rad/s^3 or m/s^3].
         breaches: samples of the path and of the timed motion at which a dumb checker finds a constraint broken, no
-            joint moving more than `edmp.validate.dense_constraints.CONSTRAINT_STEP` between two; None without constraints.
+            joint moving more than 1 mrad between two; None without constraints.
         coarse_solved: success as Motion Policy Networks count it: the tool within 1 cm and 15 degrees of the goal, no
             collision, limits kept. Edges are judged here, which is stricter than waypoints.
     """

@@ -140,9 +140,8 @@ def judge(
     for opinion in opinions:
         if not opinion.clean:
             faults = [f"hulls: {c}" for c in opinion.hulls] + [f"meshes: {c}" for c in opinion.meshes or ()]
-            console.print(
-                f"{opinion.planner} {opinion.set}/{opinion.index}: {'; '.join([*faults, *opinion.ends, *opinion.constraints])}"
-            )
+            faults += [*opinion.ends, *opinion.constraints]
+            console.print(f"{opinion.planner} {opinion.set}/{opinion.index}: {'; '.join(faults)}")
     console.print(f"{len(opinions)} of {claimed} paths called solved were judged, every {step * 1e3:g} mrad:")
     console.print(f"  in collision, robot's own convex pieces:              {sum(bool(o.hulls) for o in opinions)}")
     judged = [o for o in opinions if o.meshes is not None]
