@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 import edmp  # what is above this module is reached through its front
 from edmp.arguments import checked
+from edmp.constraints import Kept
 from edmp.errors import EdmpError, InvalidInputError
 from edmp.problem import Problem
 from edmp.trajectory import Trajectory
@@ -31,6 +32,8 @@ class Status(enum.Enum):
     GOAL_IN_COLLISION = "GOAL_IN_COLLISION"
     START_IN_SELF_COLLISION = "START_IN_SELF_COLLISION"
     GOAL_IN_SELF_COLLISION = "GOAL_IN_SELF_COLLISION"
+    START_BREAKS_CONSTRAINT = "START_BREAKS_CONSTRAINT"
+    GOAL_BREAKS_CONSTRAINT = "GOAL_BREAKS_CONSTRAINT"
     GOAL_UNREACHABLE = "GOAL_UNREACHABLE"
     NO_PATH_FOUND = "NO_PATH_FOUND"
     LINE_BLOCKED = "LINE_BLOCKED"
@@ -86,6 +89,7 @@ class Solution:
         weighted_terms: sum of the terms, each times its weight [rad].
         tool_deviation: what the judge proved the tool to keep to its line within, where there is one, before and after
             timing: a distance [m] and an angle [rad].
+        kept: the proved worst value of each constraint, in their order, on `path` and on `trajectory`.
     """
 
     path: Array
@@ -97,6 +101,7 @@ class Solution:
     terms: dict[str, float] = field(default_factory=dict)
     weighted_terms: float = 0.0
     tool_deviation: tuple[float, float] | None = None
+    kept: tuple[Kept, ...] = ()
 
     @property
     def objective(self) -> float:
@@ -179,6 +184,11 @@ class PlanResult:
     def terms(self) -> dict[str, float]:
         """Value of each cost that was added to the objective, for the best motion, by name; empty if none was."""
         return self.best.terms if self.best else {}
+
+    @property
+    def kept(self) -> tuple[Kept, ...]:
+        """The proved worst value of each constraint, for the best motion, in their order."""
+        return self.best.kept if self.best else ()
 
     @property
     def trajectory(self) -> Trajectory | None:

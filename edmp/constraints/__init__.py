@@ -1,6 +1,7 @@
 """What a motion must keep to all the way, as data: upright tools, planes, lines, boxes, joint ranges, distances."""
 
 from edmp.constraints.bands import Band, BandKind
+from edmp.constraints.findings import Broken, Kept, both_kept
 from edmp.constraints.kinds import (
     Constraint,
     InBox,
@@ -18,15 +19,18 @@ from edmp.constraints.kinds import (
 __all__ = [
     "Band",
     "BandKind",
+    "Broken",
     "Constraint",
     "InBox",
     "JointRange",
     "KeepDistance",
+    "Kept",
     "LookAt",
     "OnLine",
     "OnPlane",
     "Oriented",
     "Upright",
     "bands_of",
+    "both_kept",
     "settled",
 ]

@@ -290,7 +290,11 @@ class JointRange(Constraint):
     def bands(self, robot: Robot) -> tuple[Band, ...]:
         if self.joint not in robot.joint_names:
             raise unknown_name("joint", self.joint, robot.joint_names)
-        return (Band(BandKind.JOINT, self.lower, self.upper, index=robot.joint_names.index(self.joint)),)
+        index = robot.joint_names.index(self.joint)
+        middle = 0.5 * (self.lower + self.upper)
+        # Of a joint that turns without end, whole turns do not count.
+        turns = 2 * math.pi * round(middle / (2 * math.pi)) if robot.continuous[index] else 0.0
+        return (Band(BandKind.JOINT, self.lower - turns, self.upper - turns, index=index),)
 
     def __str__(self) -> str:
         return f"{self.joint} in {self.lower:.4g} to {self.upper:.4g}"
@@ -361,8 +365,9 @@ def _positive_three(constraint: Any, field: str) -> Array:
     """(3,) positive numbers, infinite where there is no bound."""
     what = f"{type(constraint).__name__} {field}"
     given = numbers(getattr(constraint, field))
-    if given is None or given.shape != (3,) or not (given > 0).all():
+    if given is None or given.shape != (3,) or not (given > 0).all() or not np.isfinite(given).any():
         raise InvalidInputError(
-            f"{what} must be three positive numbers (inf: no bound), got {shown(getattr(constraint, field))}"
+            f"{what} must be three positive numbers (inf: no bound), one finite at least, "
+            f"got {shown(getattr(constraint, field))}"
         )
     return np.asarray(given, dtype=np.float64)

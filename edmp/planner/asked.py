@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from edmp.constraints import both_kept
 from edmp.planner.goals import Query
 from edmp.result import Solution
 from edmp.robots.parts import Limits
@@ -23,12 +24,19 @@ def as_asked(solution: Solution, query: Query, judge: Judge, limits: Limits) -> 
     Where that is beyond a limit the arm goes inside first, timed within ``limits``, and rests there before it goes on.
     """
     timed, length, clearance = solution.trajectory, solution.length, solution.min_clearance
+    kept = solution.kept
     if query.outside is not None:
         way = np.stack([query.outside, query.start])
         lead = retime_waypoints(way, limits, joint_names=timed.joint_names)
         timed, length = joined([lead, timed]), length + float(np.linalg.norm(way[1] - way[0]))
-        clearance = min(clearance, judge.check_path(way).min_clearance)
+        verdict = judge.check_path(way)
+        clearance, kept = min(clearance, verdict.min_clearance), both_kept(verdict.kept, kept)
     timed = replace(timed, positions=timed.positions + query.turns)
     return replace(
-        solution, path=query.as_asked(solution.path), trajectory=timed, length=length, min_clearance=clearance
+        solution,
+        path=query.as_asked(solution.path),
+        trajectory=timed,
+        length=length,
+        min_clearance=clearance,
+        kept=kept,
     )

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from edmp.constraints import both_kept
 from edmp.descent import Descent
 from edmp.planner.candidates import Candidates
 from edmp.planner.goals import GOAL_TOLERANCE, Query
@@ -126,9 +127,11 @@ def _certified(
     if verdict is None:
         return None
     trajectory = _timed(control_points, judge.robot, limits, docket)
-    if _judged(trajectory.positions, path, judge, docket) is None:
+    timed = _judged(trajectory.positions, path, judge, docket)
+    if timed is None:
         return None
-    return Solution(path, trajectory, path_length(path), verdict.min_clearance, goal_index)
+    kept = both_kept(verdict.kept, timed.kept)
+    return Solution(path, trajectory, path_length(path), verdict.min_clearance, goal_index, kept=kept)
 
 
 def _certified_quickly(
@@ -139,7 +142,8 @@ def _certified_quickly(
     verdict = _judged(positions, path, judge, docket)
     if verdict is None:
         return None
-    return Solution(positions, trajectory, path_length(positions), verdict.min_clearance, goal_index)
+    length, clearance = path_length(positions), verdict.min_clearance
+    return Solution(positions, trajectory, length, clearance, goal_index, kept=verdict.kept)
 
 
 def _timed(control_points: Array, robot: Robot, limits: Limits, docket: Docket, **options: int) -> Trajectory:

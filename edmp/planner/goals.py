@@ -175,9 +175,11 @@ _STATUS = {
     ("start", Cause.OUT_OF_LIMITS): Status.START_OUT_OF_LIMITS,
     ("start", Cause.COLLISION): Status.START_IN_COLLISION,
     ("start", Cause.SELF_COLLISION): Status.START_IN_SELF_COLLISION,
+    ("start", Cause.CONSTRAINT): Status.START_BREAKS_CONSTRAINT,
     ("goal", Cause.OUT_OF_LIMITS): Status.GOAL_OUT_OF_LIMITS,
     ("goal", Cause.COLLISION): Status.GOAL_IN_COLLISION,
     ("goal", Cause.SELF_COLLISION): Status.GOAL_IN_SELF_COLLISION,
+    ("goal", Cause.CONSTRAINT): Status.GOAL_BREAKS_CONSTRAINT,
 }
 
 
@@ -213,6 +215,15 @@ def _from_pose(robot: Robot, judge: Judge, goal: PoseGoal, start: Array, name: s
             break
     if free:
         return free
-    least = min(blocked, key=lambda v: max((c.depth for c in v.contacts), default=np.inf))
-    message = f"{name}: all {len(solution.q)} configurations found for the pose collide; the best: {least.message()}"
+    least = min(blocked, key=_hindrance)
+    faults = ("collide", "break a constraint", "collide or break a constraint")
+    fault = faults[all(v.broken for v in blocked) + 2 * (0 < sum(bool(v.broken) for v in blocked) < len(blocked))]
+    message = f"{name}: all {len(solution.q)} configurations found for the pose {fault}; the best: {least.message()}"
     return Refusal(_STATUS["goal", least.cause], message)
+
+
+def _hindrance(verdict: Verdict) -> tuple[bool, float]:
+    """How far from valid a configuration is: what is free comes first."""
+    if verdict.contacts or not verdict.broken:
+        return True, max((contact.depth for contact in verdict.contacts), default=np.inf)
+    return False, max(broken.excess for broken in verdict.broken)

@@ -54,8 +54,9 @@ def no_path(call: Call, tried: Candidates, begin: float) -> PlanResult:
     verdict = call.judge.check_path(path.clip(limits.lower, limits.upper))
     stuck = f"in the closest candidate {verdict.message()}" if not verdict.valid else "none of which could be certified"
     where = ""
-    if verdict.contacts and verdict.contacts[0].edge is not None:
-        where = f" at {100 * (verdict.contacts[0].edge + 0.5) / (len(path) - 1):.0f} % of the way"
+    found = next(iter((*verdict.contacts, *verdict.broken)), None)
+    if found is not None and found.edge is not None:
+        where = f" at {100 * (found.edge + 0.5) / (len(path) - 1):.0f} % of the way"
     status = Status.TIMEOUT if call.late else Status.NO_PATH_FOUND
     lead = "time ran out" if call.late else "no path found"
     message = f"{lead} after {len(tried)} seeds; {stuck}{where}"
@@ -70,4 +71,5 @@ def _stats(docket: Docket, begin: float, stage: Stage | None = None, tried: Cand
 def _report(best: Solution) -> str:
     clearance = "no obstacles" if np.isinf(best.min_clearance) else f"clearance {1e3 * best.min_clearance:.1f} mm"
     terms = "".join(f", {name} {value:.3g}" for name, value in best.terms.items())
-    return f"certified motion of {best.length:.2f} rad, {best.duration:.2f} s, {clearance}{terms}"
+    kept = "".join(f", {one.message()}" for one in best.kept)
+    return f"certified motion of {best.length:.2f} rad, {best.duration:.2f} s, {clearance}{terms}{kept}"

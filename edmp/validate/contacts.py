@@ -17,7 +17,7 @@ deep in it as it has to be made smaller, on all sides, to be free.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,15 +56,17 @@ def proofs_with_contacts(
     path: Array,
     tightness: float | None,
     named: Collection[tuple[str, str]],
+    keep: Mapping[str, float] | None = None,
 ) -> list[Proof]:
     """Proofs of the parts of a path, in order, up to the first that fails; empty if nothing touches at its ends.
 
     Args:
         arm, environment, bound, path, tightness: as for `Proof`.
         named: (link, obstacle) that may touch deeper than what rests.
+        keep: as for `Proof`; what has to keep a distance may not rest.
     """
     last = float(len(path) - 1)
-    begin, end = (_resting(Proof(arm, environment, bound, path[k][None], None), named) for k in (0, -1))
+    begin, end = (_resting(Proof(arm, environment, bound, path[k][None], None, keep=keep), named) for k in (0, -1))
     stretches = []
     for key, (pair, _) in {**end, **begin}.items():
         at_start, at_end = begin.get(key, (pair, 0.0))[1], end.get(key, (pair, 0.0))[1]
@@ -80,7 +82,7 @@ def proofs_with_contacts(
     proofs: list[Proof] = []
     for a, b in itertools.pairwise(cuts) if last > 0 else [(0.0, 0.0)]:
         slack = {s.key: s.depth for s in stretches if b <= s.until or a >= s.again}
-        proof = Proof(arm, environment, bound, _part(path, a, b), tightness, slack)
+        proof = Proof(arm, environment, bound, _part(path, a, b), tightness, slack, keep)
         proof.run()
         proofs.append(proof)
         if proof.touch is not None:
@@ -106,7 +108,9 @@ def _resting(proof: Proof, named: Collection[tuple[str, str]]) -> dict[Key, tupl
     """Pairs that touch, as they may: their number, and how deep [m]."""
     found = {}
     for answer in proof.close(REST_TOLERANCE):
-        if isinstance(answer, Touch) and (way := way_out(proof.prober, proof.poses, answer, named)) is not None:
+        if not isinstance(answer, Touch) or proof.prober.names(answer.pair)[1] in proof.keep:
+            continue
+        if (way := way_out(proof.prober, proof.poses, answer, named)) is not None:
             found[proof.prober.key(answer.pair)] = (answer.pair, way[0])
     return found
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from edmp.arguments import checked
-from edmp.constraints import Constraint, settled
+from edmp.constraints import Broken, Constraint, KeepDistance, Kept, settled
 from edmp.errors import InvalidInputError
 from edmp.robots.parts import START_TOLERANCE
 from edmp.robots.robot import Robot
@@ -17,8 +17,9 @@ from edmp.scenes.scene import Scene
 from edmp.trajectory import Trajectory
 from edmp.validate.bodies import Arm, Environment
 from edmp.validate.contacts import proofs_with_contacts, way_out
+from edmp.validate.keeping import Keeping
 from edmp.validate.kinematic_tree import MotionBound
-from edmp.validate.probe import Touch
+from edmp.validate.probe import CONTACT_TOLERANCE, Touch
 from edmp.validate.proof import Proof
 from edmp.validate.separation import best_direction
 from edmp.validate.timed import timing_fault
@@ -45,7 +46,8 @@ class Judge:
     about the convex pieces ``link.hulls_B`` of the links; pairs of links are those of ``robot.collision_pairs``. Less
     than ``CONTACT_TOLERANCE`` (0.01 mm) apart counts as contact. Contacts are allowed where a motion begins and ends,
     if they are no deeper than 0.1 mm or the robot names them, until they part: see `edmp.validate.contacts`. A path
-    may begin beyond a limit by ``start_tolerance`` [rad or m] if it leads inside.
+    may begin beyond a limit by ``start_tolerance`` [rad or m] if it leads inside. ``constraints`` are proved on every
+    edge, too, within 1e-9 rad or m, which is rounding, and distances within 0.01 mm: see `edmp.validate.band_motion`.
     """
 
     @checked
@@ -60,6 +62,8 @@ class Judge:
         self.robot, self.scene, self.start_tolerance = robot, scene, start_tolerance
         self.constraints = settled(robot, scene, constraints)
         self._arm = Arm.of(robot)
+        self._keeping = Keeping(self._arm.tree, robot, self.constraints) if self.constraints else None
+        self._keep = _distances(self.constraints)
         self._environment = Environment(scene, robot.X_W0)
         self._base = self._base_contacts()
         self._named = frozenset((contact.link, contact.obstacle) for contact in robot.allowed_contacts)
@@ -80,17 +84,24 @@ class Judge:
         if known is not None:
             return known
         limits = tuple(self._limits(path))
-        proof = Proof(self._arm, self._environment, self._bound(path), path, 1e-4)
+        proof = Proof(self._arm, self._environment, self._bound(path), path, 1e-4, keep=self._keep)
+        broken = self._too_near(proof, proof.too_near()) if self._keep else ()
+        if self._keeping:
+            broken += self._keeping.look(path, single=True)[1]
         touches = proof.all_touches()
         base = tuple(dataclasses.replace(contact, q=path[0].copy()) for contact in self._base)
         ways = {touch.pair: way_out(proof.prober, proof.poses, touch, self._named) for touch in touches}
         contacts = self._contacts(proof, [touch for touch in touches if ways[touch.pair] is None], None) + base
         contacts = tuple(sorted(contacts, key=lambda contact: -contact.depth))
         allowed = self._contacts(proof, [touch for touch in touches if ways[touch.pair] is not None], None, ways)
-        cause = _cause(limits, contacts)
+        allowed, resting = self._may_rest(allowed)
+        broken = resting + broken
+        cause = _cause(limits, contacts, broken)
         clearance = proof.clearance if cause is Cause.NONE and not allowed else 0.0
         queries = proof.prober.queries
-        verdict = Verdict(cause is Cause.NONE, cause, contacts, limits, clearance, 0, queries, allowed=allowed)
+        verdict = Verdict(
+            cause is Cause.NONE, cause, contacts, limits, clearance, 0, queries, allowed=allowed, broken=broken
+        )
         if len(self._checked) >= _REMEMBERED:
             self._checked.clear()
         self._checked[path.tobytes()] = verdict
@@ -134,21 +145,30 @@ class Judge:
         if self._base:
             contacts = tuple(dataclasses.replace(contact, q=path[0].copy(), edge=0) for contact in self._base)
             return Verdict(False, Cause.COLLISION, contacts, edges=edges)
+        kept, broken = self._keeping.look(path) if self._keeping else ({}, ())
+        if broken:
+            return Verdict(False, Cause.CONSTRAINT, edges=edges, broken=broken)
         bound = self._bound(path)
-        proof = Proof(self._arm, self._environment, bound, path, tightness)
+        proof = Proof(self._arm, self._environment, bound, path, tightness, keep=self._keep)
         proof.run()
         queries = proof.prober.queries
         if proof.touch is None:
-            return Verdict(True, min_clearance=proof.clearance, edges=edges, distance_queries=queries)
-        parts = proofs_with_contacts(self._arm, self._environment, bound, path, tightness, self._named)
+            found = self._all_kept(kept, [proof])
+            return Verdict(True, min_clearance=proof.clearance, edges=edges, distance_queries=queries, kept=found)
+        parts = proofs_with_contacts(self._arm, self._environment, bound, path, tightness, self._named, self._keep)
         queries += sum(part.prober.queries for part in parts)
         if parts and parts[-1].touch is None:
             ends = tuple(contact for q in (path[0], path[-1]) for contact in self.check(q).allowed)
-            return Verdict(True, edges=edges, distance_queries=queries, allowed=ends)
+            found = self._all_kept(kept, parts)
+            return Verdict(True, edges=edges, distance_queries=queries, allowed=ends, kept=found)
         proof = parts[-1] if parts else proof
         assert proof.touch is not None
-        contacts = self._contacts(proof, [proof.touch], self._edge(path, proof.q[proof.touch.config]))
-        return Verdict(False, _cause((), contacts), contacts, edges=edges, distance_queries=queries)
+        edge = self._edge(path, proof.q[proof.touch.config])
+        if proof.touch.gap > CONTACT_TOLERANCE:
+            broken = self._too_near(proof, [proof.touch], edge)
+            return Verdict(False, Cause.CONSTRAINT, edges=edges, distance_queries=queries, broken=broken)
+        contacts = self._contacts(proof, [proof.touch], edge)
+        return Verdict(False, _cause((), contacts, ()), contacts, edges=edges, distance_queries=queries)
 
     @checked
     def check_trajectory(
@@ -213,6 +233,39 @@ class Judge:
                 deepest[names] = contact
         return tuple(deepest.values())
 
+    def _too_near(self, proof: Proof, touches: list[Touch], edge: int | None = None) -> tuple[Broken, ...]:
+        """What `KeepDistance` says of pairs that are nearer than they should: of each obstacle, the nearest."""
+        nearest: dict[str, Broken] = {}
+        for touch in sorted(touches, key=lambda one: one.gap):
+            link, obstacle, _ = proof.prober.names(touch.pair)
+            q = proof.q[touch.config].copy()
+            nearest.setdefault(obstacle, self._too_near_to(obstacle, link, touch.gap, q, edge))
+        return tuple(nearest.values())
+
+    def _too_near_to(self, obstacle: str, link: str, gap: float, q: Array, edge: int | None = None) -> Broken:
+        asked = [one for one in self.constraints if isinstance(one, KeepDistance) and one.obstacle == obstacle]
+        constraint = max(asked, key=lambda one: one.distance)
+        return Broken(constraint, gap, constraint.distance, q, "m", edge=edge, link=link)
+
+    def _may_rest(self, allowed: tuple[Contact, ...]) -> tuple[tuple[Contact, ...], tuple[Broken, ...]]:
+        """Contacts that a motion may begin with; those with what a distance is to be kept from are broken instead."""
+        if not self._keep:
+            return allowed, ()
+        resting = [contact for contact in allowed if contact.other in self._keep]
+        broken = tuple(self._too_near_to(one.other, one.link, -one.depth, one.q) for one in resting)
+        return tuple(contact for contact in allowed if contact.other not in self._keep), broken
+
+    def _all_kept(self, kept: Mapping[Constraint, Kept], proofs: Sequence[Proof]) -> tuple[Kept, ...]:
+        """What was proved of each constraint, in their order."""
+        found = []
+        for one in self.constraints:
+            if isinstance(one, KeepDistance):
+                distance = min(proof.kept[one.obstacle] for proof in proofs)
+                found.append(Kept(one, distance, one.distance, "m"))
+            else:
+                found.append(kept[one])
+        return tuple(found)
+
     @staticmethod
     def _edge(path: Array, q: Array) -> int:
         """The edge nearest to ``q``."""
@@ -246,9 +299,20 @@ def _bad(values: Array) -> str:
     return f"{values[where]} at index {where}"
 
 
-def _cause(limits: tuple[LimitViolation, ...], contacts: tuple[Contact, ...]) -> Cause:
+def _distances(constraints: Sequence[Constraint]) -> dict[str, float]:
+    """The distance to keep from each obstacle that has one [m]."""
+    found: dict[str, float] = {}
+    for one in constraints:
+        if isinstance(one, KeepDistance):
+            found[one.obstacle] = max(one.distance, found.get(one.obstacle, 0.0))
+    return found
+
+
+def _cause(limits: tuple[LimitViolation, ...], contacts: tuple[Contact, ...], broken: tuple[Broken, ...]) -> Cause:
     if limits:
         return Cause.OUT_OF_LIMITS
     if any(not contact.with_self for contact in contacts):
         return Cause.COLLISION
-    return Cause.SELF_COLLISION if contacts else Cause.NONE
+    if contacts:
+        return Cause.SELF_COLLISION
+    return Cause.CONSTRAINT if broken else Cause.NONE

@@ -20,6 +20,9 @@ Key = tuple[int, str | int]
 CONTACT_TOLERANCE = 1e-5
 """Closer than this counts as contact [m]."""
 
+DISTANCE_TOLERANCE = 1e-5
+"""Distances that have to be kept hold within this [m]."""
+
 _FIRST_GUESS = 1e-4
 """Depths are looked for from here on, doubled each time: much smaller, a thin piece would vanish [m]."""
 
@@ -96,8 +99,8 @@ class Prober:
             return k, self.environment.names[o]
         return int(self.arm.self_moving[pair - self.env_pairs]), int(self.arm.self_fixed[pair - self.env_pairs])
 
-    def separate(self, poses: Poses, config: int, pair: int) -> Direction | Touch:
-        """FCL's separating direction, verified; if it proves nothing, the best that can be found."""
+    def separate(self, poses: Poses, config: int, pair: int, *, enough: float = 0.0) -> Direction | Touch:
+        """FCL's separating direction, verified; the best there is if it proves no more than ``enough`` [m]."""
         arm, environment = self.arm, self.environment
         self.queries += 1
         if pair < self.env_pairs:
@@ -123,7 +126,7 @@ class Prober:
             n_O = n_f @ R_fO
             h = float(convex.support(n_O) + n_f @ p_fO)
             gap = float(n_f @ p_fm - piece.convex.support(-n @ R_0m)) - h
-            if gap > CONTACT_TOLERANCE and gap > 0.5 * distance:
+            if gap > CONTACT_TOLERANCE and gap > 0.5 * distance and gap > enough:
                 return Direction(n_f, h, config, gap)
             hints = n_O[None]
         gap, n_O = best_direction(piece.polytope, R_fO.T @ R_0f.T @ R_0m, (p_fm - p_fO) @ R_fO, convex, hints)

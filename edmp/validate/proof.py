@@ -12,7 +12,8 @@ where ``g_a(n)``, ``g_b(n)`` are the gaps along ``n`` at the two ends. Boxes swe
 that pair are tried with it. What remains is halved. Only these inequalities, in float64, decide that something is free.
 
 Some pairs may be given slack: they count as free while they are no deeper in each other than that. The bound that has
-to be beaten then is a negative one, and everything else is the same.
+to be beaten then is a negative one, and everything else is the same. From some obstacles a distance is to be kept: the
+bound that has to be beaten then is that distance.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from numpy.typing import NDArray
 
 from edmp.validate.bodies import Arm, Environment
 from edmp.validate.kinematic_tree import MotionBound, PieceMotion, Poses
-from edmp.validate.probe import CONTACT_TOLERANCE, Direction, Key, Prober, Touch
+from edmp.validate.probe import CONTACT_TOLERANCE, DISTANCE_TOLERANCE, Direction, Key, Prober, Touch
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -57,6 +58,7 @@ class Proof:
     Attributes:
         touch: the contact that was found, or None.
         clearance: proven lower bound of the distance to the obstacles [m] (inf without any).
+        kept: the same by name, for the obstacles of ``keep``.
     """
 
     def __init__(
@@ -67,10 +69,13 @@ class Proof:
         path: Array,
         tightness: float | None,
         slack: Mapping[Key, float] | None = None,
+        keep: Mapping[str, float] | None = None,
     ) -> None:
         self.arm, self.environment, self.bound, self.path = arm, environment, bound, path
         self.tightness = tightness
         self.slack = slack or {}  # depth that a pair may have, by `Prober.key` [m]
+        self.keep = keep or {}  # distance that has to be kept, by the obstacle's name [m]
+        self.kept = dict.fromkeys(self.keep, np.inf)
         self.moved = np.concatenate([[0.0], np.abs(np.diff(path, axis=0)).sum(axis=1).cumsum()])
         self.env_pairs = arm.moving * len(environment)
         self.q = np.empty((0, arm.tree.dof))
@@ -79,6 +84,7 @@ class Proof:
         self.touch: Touch | None = None
         self.clearance, self.nearest = np.inf, np.inf
         self.prober = Prober(arm, environment, self.slack)
+        self._kept_distance = self._distances()
         self._directions: dict[tuple[int, int], Direction] = {}
 
     # -- the table of configurations and intervals ------------------------------------------------------------
@@ -163,6 +169,8 @@ class Proof:
         bounds = score[interval, pair]
         score[interval, pair] = np.inf
         self._note(score[:, : self.env_pairs].min(initial=np.inf))
+        if self.keep:
+            self._note_kept(np.arange(self.env_pairs), score[:, : self.env_pairs].min(axis=0, initial=np.inf))
         while len(interval) and self.touch is None:
             interval, pair, bounds = self._settle(intervals, motion, interval, pair, bounds)
             if not len(interval) or self.touch is not None:
@@ -198,6 +206,18 @@ class Proof:
                 self.nearest = min(self.nearest, answer.distance)
         return touches
 
+    def too_near(self) -> list[Touch]:
+        """At the first configuration, the pairs that are nearer than they should keep; their gap is the distance."""
+        self.path = self.path[:1]
+        intervals = self.first_intervals()
+        score, least = self._boxes(intervals, self._motion(intervals)).ravel(), self._kept_distance[: self.env_pairs]
+        found = []
+        for pair in np.flatnonzero((least > 0.0) & (score <= least)):
+            answer = self.prober.separate(self.poses, 0, int(pair), enough=float(least[pair]))
+            if isinstance(answer, Direction) and answer.distance <= least[pair] - 0.5 * DISTANCE_TOLERANCE:
+                found.append(Touch(0, int(pair), answer.distance, answer.n, answer.h))
+        return found
+
     def close(self, within: float) -> list[Touch | Direction]:
         """All pairs that may be within a distance of each other at the first configuration, looked at [m]."""
         self.path = self.path[:1]
@@ -214,7 +234,21 @@ class Proof:
         if self.slack:
             depth = np.array([self._depth(int(one)) for one in pair])
             wanted = np.where(depth >= 0.0, -(depth + CONTACT_TOLERANCE), wanted)
+        if self.keep:
+            wanted = np.maximum(wanted, self._kept_distance[pair] - DISTANCE_TOLERANCE)
         return wanted
+
+    def _distances(self) -> Array:
+        """(pairs,) what each has to keep: 0, or the distance from its obstacle that is asked for [m]."""
+        named = np.array([self.keep.get(name, 0.0) for name in self.environment.names])
+        return np.concatenate([np.tile(named, self.arm.moving), np.zeros(len(self.arm.self_moving))])
+
+    def _note_kept(self, pair: Index, bounds: Array) -> None:
+        """Distances proved of pairs with obstacles [m]."""
+        for k, name in enumerate(self.environment.names):
+            if name in self.kept:
+                proved = float(bounds[pair % len(self.environment) == k].min(initial=np.inf))
+                self.kept[name] = min(self.kept[name], proved)
 
     def _depth(self, pair: int) -> float:
         """How deep the pair may be [m]; -1 if not at all, or if the prober sees to it."""
@@ -252,9 +286,11 @@ class Proof:
             for low, high in zip(lower.T, upper.T, strict=True):
                 gap = np.maximum(np.maximum(low - environment.upper[members], environment.lower[members] - high), 0.0)
                 apart[members] = np.minimum(apart[members], np.linalg.norm(gap, axis=1))
-        self.environment = environment.only(np.flatnonzero(apart <= near))
+        kept = np.array([name in self.keep for name in environment.names])
+        self.environment = environment.only(np.flatnonzero((apart <= near) | kept))
         self.env_pairs = arm.moving * len(self.environment)
         self.prober = Prober(arm, self.environment, self.slack)
+        self._kept_distance = self._distances()
 
     def _boxes(self, intervals: Intervals, motion: PieceMotion) -> Array:
         """(intervals, moving pieces, obstacles): lower bounds of the distance from boxes round the swept pieces [m]."""
@@ -312,6 +348,8 @@ class Proof:
             open_ = bounds <= self._wanted(pair)
             env = ~open_ & (pair < self.env_pairs)
             self._note(bounds[env].min(initial=np.inf))
+            if self.keep:
+                self._note_kept(pair[env], bounds[env])
             stuck = open_ & asked
             if stuck.any():
                 halve.append((interval[stuck], pair[stuck], bounds[stuck]))
@@ -394,7 +432,11 @@ class Proof:
         """A direction that separates the pair at the configuration, or None and `touch` is set."""
         key = (config, pair)
         if key not in self._directions:
-            answer = self.prober.separate(self.poses, config, pair)
+            least = float(self._kept_distance[pair])
+            answer = self.prober.separate(self.poses, config, pair, enough=least)
+            if least and isinstance(answer, Direction) and answer.distance <= least - 0.5 * DISTANCE_TOLERANCE:
+                self.touch = Touch(config, pair, answer.distance, answer.n, answer.h)
+                return None
             if isinstance(answer, Touch):
                 if -answer.gap > self._depth(pair):
                     self.touch = answer

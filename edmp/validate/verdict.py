@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from edmp.constraints import Broken, Kept
+
 Array = NDArray[np.float64]
 
 
@@ -21,6 +23,7 @@ class Cause(enum.Enum):
     GOAL_MISSED = "goal missed"
     COLLISION = "collision"
     SELF_COLLISION = "self-collision"
+    CONSTRAINT = "constraint"
     TIMING = "timing"
 
 
@@ -89,6 +92,8 @@ class Verdict:
         detail: further facts for the message (which end is missed, by how much).
         allowed: contacts that do not make it invalid, at the beginning and at the end: what rests within 0.1 mm, and
             what the robot names. See `edmp.validate.contacts` for what is proved of them.
+        kept: of a valid path, the proved worst value of each constraint, in their order.
+        broken: constraints that do not hold, worst first.
     """
 
     valid: bool
@@ -100,10 +105,13 @@ class Verdict:
     distance_queries: int = 0
     detail: str = ""
     allowed: tuple[Contact, ...] = ()
+    kept: tuple[Kept, ...] = ()
+    broken: tuple[Broken, ...] = ()
 
     def message(self) -> str:
         """One line for a person."""
         if self.valid:
             return "; ".join(["free", *(f"{contact.message()}, as allowed" for contact in self.allowed)])
         parts = [violation.message() for violation in self.limits] + [contact.message() for contact in self.contacts]
+        parts += [broken.message() for broken in self.broken]
         return "; ".join(parts) or self.detail or self.cause.value

@@ -233,7 +233,7 @@ def test_moving_base_and_scene_together_changes_nothing(panda: Robot) -> None:
 
 
 PLAIN_DATA = (
-    *("edmp.errors", "edmp.arguments", "edmp.ranges", "edmp.trajectory"),
+    *("edmp.errors", "edmp.arguments", "edmp.ranges", "edmp.trajectory", "edmp.constraints"),
     *("edmp.geometry.mesh_cache", "edmp.geometry.poses", "edmp.geometry.shapes"),
     *("edmp.robots.parts", "edmp.robots.robot", "edmp.scenes.scene"),
 )
