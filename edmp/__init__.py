@@ -57,6 +57,7 @@ _HOMES = {
     ),
     "edmp.taskfile": ("load_task", "save_task"),
     "edmp.taskplan": ("Phase", "TaskPlan"),
+    "edmp.tasks": ("Grasps", "Sequence", "grasps_for", "pick", "pick_and_place", "place"),
     "edmp.trajectory": ("Trajectory",),
     "edmp.validate": ("Judge",),
     "edmp.viz": ("save_image",),
@@ -95,6 +96,7 @@ if TYPE_CHECKING:
     from edmp.scenes import Box, Capsule, Cylinder, Mesh, Obstacle, Scene, Sphere, load_scene, save_scene
     from edmp.taskfile import load_task, save_task
     from edmp.taskplan import Phase, TaskPlan
+    from edmp.tasks import Grasps, Sequence, grasps_for, pick, pick_and_place, place
     from edmp.trajectory import Trajectory
     from edmp.validate import Judge
     from edmp.viz import save_image
@@ -110,6 +112,7 @@ __all__ = [
     "EdmpWarning",
     "Ensemble",
     "FileFormatError",
+    "Grasps",
     "GuidanceSettings",
     "InBox",
     "InvalidInputError",
@@ -136,6 +139,7 @@ __all__ = [
     "Problem",
     "Robot",
     "Scene",
+    "Sequence",
     "Solution",
     "Sphere",
     "Stage",
@@ -146,6 +150,7 @@ __all__ = [
     "UnknownNameError",
     "Upright",
     "Via",
+    "grasps_for",
     "load_example",
     "load_plan",
     "load_problem",
@@ -154,6 +159,9 @@ __all__ = [
     "load_scene",
     "load_task",
     "load_urdf",
+    "pick",
+    "pick_and_place",
+    "place",
     "plan",
     "save_image",
     "save_plan",

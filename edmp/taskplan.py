@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 import edmp  # what is above this module is reached through its front
 from edmp.arguments import checked
+from edmp.constraints import Constraint
 from edmp.errors import InvalidInputError
 from edmp.geometry.shapes import Shape
 from edmp.problem import Problem
@@ -69,6 +70,7 @@ class Phase:
         duration: [s]
         held: what is in the hand.
         parts: stretches of the motion, in order: "transit", "approach", say; empty if it is of one piece.
+        constraints: what the motion keeps to all the way, proved.
     """
 
     name: str
@@ -80,6 +82,7 @@ class Phase:
     duration: float
     held: Held | None = None
     parts: tuple[Part, ...] = ()
+    constraints: tuple[Constraint, ...] = ()
 
     @property
     def width_before(self) -> float | None:

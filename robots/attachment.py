@@ -48,11 +48,7 @@ def attach(
         )
     obstacles = [AllowedContact(name, other) for other in allowed_contacts if other not in robot.link_names]
     X_LA = rigid(X_LA, f"attachment {name!r}: X_LA")
-    hull_A = fit_hull(shape_points(shape, name), settings)
-    spheres_A = _exact_spheres(shape)
-    if spheres_A is None:
-        spheres_A = fit_spheres([hull_A], [], settings)
-    X_AX, size = fit_box([hull_A])
+    hull_A, spheres_A, (X_AX, size) = _fitted(shape_points(shape, name).tobytes(), _exact_spheres(shape), settings)
     X_BA = carrier.X_BL @ X_LA
     spheres_B = np.column_stack([apply(X_BA, spheres_A[:, :3]), spheres_A[:, 3]])
     attached = Link(
@@ -72,6 +68,23 @@ def attach(
         collision_pairs=(*robot.collision_pairs, *pairs),
         allowed_contacts=(*robot.allowed_contacts, *obstacles),
     )
+
+
+def _fitted(points: bytes, spheres_A: Array | None, settings: FitSettings) -> tuple[Array, Array, tuple[Array, Array]]:
+    """Hull, spheres (those given, if there are any) and box of points; the last few are kept, a fit takes a while."""
+    key = (points, spheres_A is None, settings)
+    if key not in _FITS:
+        while len(_FITS) >= _KEPT:
+            _FITS.pop(next(iter(_FITS)))
+        hull = fit_hull(np.frombuffer(points).reshape(-1, 3), settings)
+        spheres = fit_spheres([hull], [], settings) if spheres_A is None else spheres_A
+        _FITS[key] = hull, spheres, fit_box([hull])
+    return _FITS[key]
+
+
+_FITS: dict[tuple[bytes, bool, FitSettings], tuple[Array, Array, tuple[Array, Array]]] = {}
+_KEPT = 32
+"""Objects whose fit is kept: trying many grasps attaches the same one many times."""
 
 
 def allowed(robot: Robot, contacts: Sequence[tuple[str, str]]) -> list[AllowedContact]:

@@ -21,11 +21,12 @@ import torch
 from plan_cases import TETRAHEDRON, solved
 
 import edmp
-from edmp import costs, execution, planner, prior, robots, viz
+from edmp import costs, execution, planner, prior, robots, tasks, viz
 from edmp.collision import edges_free, free, relaxed_world
 from edmp.execution.kinematic import KinematicArm
 from edmp.execution.recording import Recorder
 from edmp.trace import Trace
+from edmp.validate import judge_task
 
 MODULES = ("", ".costs", ".robots", ".scenes", ".prior", ".planner", ".validate", ".execution", ".viz", ".collision")
 WRONG: Mapping[str, Any] = {
@@ -53,7 +54,13 @@ HANDED_OUT = {
     *("edmp.costs.Margins", "edmp.costs.World", "edmp.prior.Context", "edmp.prior.ProcessPrior", "edmp.Prior"),
     *("edmp.robots.IkResult", "edmp.validate.Contact", "edmp.validate.LimitViolation", "edmp.validate.Verdict"),
     *("edmp.execution.ArmState", "edmp.execution.Command", "edmp.execution.Execution", "edmp.execution.Prepared"),
-    *("edmp.execution.Recording", "edmp.execution.Summary", "edmp.execution.Violation", "edmp.Motion"),
+    *(
+        "edmp.validate.TaskVerdict",
+        "edmp.execution.Recording",
+        "edmp.execution.Summary",
+        "edmp.execution.Violation",
+        "edmp.Motion",
+    ),
 }
 """Records that edmp makes and hands out, some of them a thousand times a second: users read them."""
 
@@ -301,6 +308,19 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Row]:
         "TaskPlan": _settings(task),
         "TaskPlan.at": Row(task.at, {"time": 0.5}, {"time": "huge"}),
         "TaskPlan.save": Row(task.save, {"path": folder / "out.json"}),
+        "Grasps": Row(edmp.Grasps, {"X_OT": [pose], "opening": 0.05}),
+        "Sequence": Row(edmp.Sequence, {"steps": [tasks.Attach("block")]}),
+        "Sequence.plan": Row(edmp.Sequence([]).plan, {"scene": scene, "start": start}, {"robot": "text"}),
+        "grasps_for": Row(edmp.grasps_for, {"shape": box, "gripper": robot.gripper}),
+        "pick": Row(edmp.pick, {"scene": scene, "start": start, "object": scene.names[0]}, runs=False),
+        "pick_and_place": Row(
+            edmp.pick_and_place, {"scene": scene, "start": start, "object": scene.names[0], "at": pose}, runs=False
+        ),
+        "place": Row(
+            edmp.place, {"scene": scene, "start": start, "object": "a", "at": pose, "robot": robot}, runs=False
+        ),
+        "Planner.for_robot": Row(planned.for_robot, {"robot": planned.robot}),
+        "validate.judge_task": Row(judge_task, {"plan": task}),
         "load_task": Row(edmp.load_task, {"path": folder / "task.json"}),
         "save_task": Row(edmp.save_task, {"path": folder / "out.json", "plan": task}),
         "Solution": _settings(best),

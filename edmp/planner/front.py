@@ -32,6 +32,11 @@ def _planner(
 _cached_planner = functools.lru_cache(maxsize=8)(_planner)
 
 
+def kept_planner(robot: Robot | str | Path) -> Planner:
+    """The planner that `plan` keeps for a robot, with nothing else asked for."""
+    return _cached_planner(robot, None, "default", None, 0, "cpu")
+
+
 @checked_but("start", "goal", "costs", "time_budget", "device")
 def plan(
     scene: Scene,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import functools
 import time
@@ -210,6 +211,23 @@ class Planner:
             call = prepare(query)
             tried = search(call, fallback=fallback, earlier=None if earlier is None else self._near(earlier, query))
         return success(call, tried, begin) if call.solved else no_path(call, tried, begin)
+
+    @checked
+    def for_robot(self, robot: Robot) -> Planner:
+        """This planner for the same arm with its fingers elsewhere, or something in its hand; nothing is loaded again.
+
+        Raises:
+            InvalidInputError: another arm: its joints or their limits differ.
+        """
+        ours, theirs = self.robot, robot
+        same = ours.joint_names == theirs.joint_names and all(
+            np.array_equal(getattr(ours.limits, bound), getattr(theirs.limits, bound)) for bound in ("lower", "upper")
+        )
+        if not same:
+            raise InvalidInputError(f"robot {theirs.name!r} is another arm than this planner's {ours.name!r}")
+        twin = copy.copy(self)
+        twin.robot = robot
+        return twin
 
     @checked
     def prepare(

@@ -1,0 +1,122 @@
+"""What the fingers do while the arm stands: how far they close, and what is held from then on."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edmp.geometry.poses import inverse
+from edmp.robots.parts import AllowedContact
+from edmp.robots.robot import Robot
+from edmp.robots.sliding import gripper_robot
+from edmp.scenes.scene import Obstacle, Scene
+from edmp.taskplan import Held
+from edmp.validate import Judge
+from edmp.validate.tasks import poses_at
+
+Array = NDArray[np.float64]
+
+SPEED = 0.1
+"""How fast the gap between the fingers changes at most [m/s]."""
+SETTLE = 0.1
+"""Time for the fingers to take hold, or let go [s]."""
+_PRECISION = 2e-6
+"""Gaps are found to within this [m]."""
+CENTRED = 2e-3
+"""When the first finger touches, the others are no farther from the object than this [m]."""
+SUPPORT = 2e-3
+"""What an object is no deeper in than this, before it is lifted, it stands on [m]."""
+
+
+def seconds(before: float, after: float) -> float:
+    """How long it takes from one gap to another [s]; it starts and stops gently."""
+    return 1.5 * abs(after - before) / SPEED + SETTLE
+
+
+def fingers_of(robot: Robot) -> tuple[str, ...]:
+    """Names of the links that slide."""
+    return tuple(finger.link for finger in robot.gripper.fingers) if robot.gripper else ()
+
+
+def may_touch(robot: Robot, name: str) -> Robot:
+    """The same arm, of which the fingers, and nothing else, may touch an obstacle."""
+    contacts = tuple(AllowedContact(finger, name) for finger in fingers_of(robot))
+    return dataclasses.replace(robot, allowed_contacts=(*robot.allowed_contacts, *contacts))
+
+
+@dataclass(frozen=True)
+class Closing:
+    """How far the fingers close: to a gap ``width`` [m], or ``fault`` says why they do not hold the object."""
+
+    width: float
+    fault: str = ""
+
+
+def closing_width(robot: Robot, q: Array, obstacle: Obstacle) -> Closing:
+    """The gap at which the fingers come to touch an object, the arm standing at ``q`` (dof,)."""
+    assert robot.gripper is not None
+    fingers = gripper_robot(robot, poses_at(robot, q), obstacle.name)
+    judge = Judge(fingers, Scene((obstacle,)))
+
+    def touching(width: float) -> set[str]:
+        verdict = judge.check(np.full(fingers.dof, width / 2))
+        return {contact.link for contact in (*verdict.contacts, *verdict.allowed)}
+
+    opening = robot.gripper.width
+    if touching(opening):
+        return Closing(opening, f'the open fingers touch "{obstacle.name}" already')
+    if not touching(0.0):
+        return Closing(0.0, "the fingers close on nothing")
+    free, width = opening, 0.0
+    while free - width > _PRECISION:
+        middle = (free + width) / 2
+        if touching(middle):
+            width = middle
+        else:
+            free = middle
+    alone = set(fingers.link_names) - touching(max(0.0, width - 2 * CENTRED))
+    if alone:
+        first = ", ".join(sorted(touching(width)))
+        return Closing(
+            width, f"{first} touches more than {1e3 * CENTRED:g} mm before {', '.join(sorted(alone))}: it is off centre"
+        )
+    return Closing(width)
+
+
+def hold(robot: Robot, scene: Scene, q: Array, name: str) -> tuple[Robot, Scene, Held]:
+    """The arm with an obstacle in its hand, at ``q`` (dof,); the scene without it; and what is held.
+
+    What it stands on, or touches no deeper than `SUPPORT`, it may touch until it has parted from it.
+    """
+    obstacle = scene[name]
+    link = carrier(robot)
+    i = robot.link_index(link)
+    X_WL = poses_at(robot, q)[robot.links[i].body] @ robot.links[i].X_BL
+    held = Held(name, obstacle.shape, link, inverse(X_WL) @ obstacle.X_WO)
+    rest = scene.without(name)
+    arm = robot.with_attachment(name, obstacle.shape, held.X_LA, link=link)
+    touched = Judge(arm, rest).check(q)
+    supports = {
+        contact.other
+        for contact in (*touched.contacts, *touched.allowed)
+        if contact.link == name and not contact.with_self and contact.depth <= SUPPORT
+    }
+    return arm.with_allowed_contacts(*((name, other) for other in sorted(supports))), rest, held
+
+
+def let_go(robot: Robot, scene: Scene, q: Array, held: Held) -> tuple[Robot, Scene]:
+    """The arm without what it held, and the scene with it, at ``q`` (dof,)."""
+    link = robot.links[robot.link_index(held.link)]
+    X_WO = poses_at(robot, q)[link.body] @ link.X_BL @ held.X_LA
+    return robot.without_attachment(held.name), Scene((*scene.obstacles, Obstacle(held.name, held.shape, X_WO)))
+
+
+def carrier(robot: Robot) -> str:
+    """The link that carries what is held: one that the fingers slide along, else the tool's."""
+    fingers = fingers_of(robot)
+    body = robot.links[robot.link_index(fingers[0])].body if fingers else robot.tool.body
+    beside = [link.name for link in robot.links if link.body == body and not link.attached]
+    return next((name for name in beside if name not in fingers), beside[0])
