@@ -87,7 +87,7 @@ def plan_document(problem: Problem, result: PlanResult) -> Document:
         "robot": robot_document(problem.robot),
         "start": plain_numbers(problem.start),
         "goals": [_goal_document(goal) for goal in goals],
-        **{name: getattr(problem, name) for name in SCALES},
+        **{name: getattr(problem, name) for name in (*SCALES, "escape")},
         "scene": [obstacle_document(obstacle) for obstacle in problem.scene],
         "result": result_document(result),
     }
@@ -218,7 +218,7 @@ def _problem(root: JsonNode) -> Problem:
             goal=goals[0] if len(goals) == 1 else goals,
             name=root["name"].text(),
             # Older files say nothing.
-            **{name: scale.number() for name in SCALES if (scale := root.get(name)) is not None},
+            **{name: scale.number() for name in (*SCALES, "escape") if (scale := root.get(name)) is not None},
         )
 
 

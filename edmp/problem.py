@@ -29,7 +29,7 @@ from edmp.scenes.moveit_nodes import joint_state, virtual_joint_pose
 from edmp.scenes.moveit_objects import note
 from edmp.scenes.moveit_request import LinkPose, MoveItRequest, load_moveit_request
 from edmp.scenes.moveit_robot import equipped, frames_of, pose_of_tool
-from edmp.scenes.native import JointValues, RobotEntry, SceneFile, is_native, save_scene_file
+from edmp.scenes.native import DEEPEST_ESCAPE, JointValues, RobotEntry, SceneFile, is_native, save_scene_file
 from edmp.scenes.scene import Scene
 
 Array = NDArray[np.float64]
@@ -40,6 +40,9 @@ SCALES: Mapping[str, Range] = {
     "velocity_scale": Range(0.0, 1.0, above=True),
     "acceleration_scale": Range(0.0, 1.0, above=True),
 }
+
+ESCAPE_DEPTH = 0.02
+"""How deep in something a motion may start if it is asked to lead out of it first and no depth is given [m]."""
 
 
 Goal = Array | PoseGoal | Line | Via
@@ -62,6 +65,7 @@ class Problem:
         name: for reports.
         velocity_scale, acceleration_scale: shares of the robot's limits that a motion may use, in (0, 1].
         constraints: what the motion must keep to all the way, start and goal included; all of them at once.
+        escape: depth of contacts that a motion may start in, if it leads out of them first [m]; see `edmp.plan`.
     """
 
     robot: Robot
@@ -72,9 +76,10 @@ class Problem:
     velocity_scale: float = 1.0
     acceleration_scale: float = 1.0
     constraints: tuple[Constraint, ...] = ()
+    escape: float = 0.0
 
     def __post_init__(self) -> None:
-        check_fields(self, SCALES)
+        check_fields(self, {**SCALES, "escape": Range(0.0, DEEPEST_ESCAPE)})
         if not isinstance(self.robot, Robot):
             raise InvalidInputError(f"a problem's robot must be a Robot, not {type(self.robot).__name__}")
         if not isinstance(self.scene, Scene):
@@ -82,7 +87,7 @@ class Problem:
         object.__setattr__(self, "constraints", settled(self.robot, self.scene, self.constraints))
         object.__setattr__(self, "start", configuration(self.robot, self.start, "start"))
         object.__setattr__(self, "goal", _one_or_all(tuple(goals_of(self.robot, self.goal))))
-        for name in SCALES:
+        for name in (*SCALES, "escape"):
             object.__setattr__(self, name, float(getattr(self, name)))
 
     @property
@@ -115,6 +120,7 @@ def as_problem(
     velocity_scale: float = 1.0,
     acceleration_scale: float = 1.0,
     constraints: Sequence[Constraint] = (),
+    escape: float = 0.0,
 ) -> Problem:
     """The problem of what was asked for in any form.
 
@@ -132,6 +138,7 @@ def as_problem(
         velocity_scale=velocity_scale,
         acceleration_scale=acceleration_scale,
         constraints=tuple(constraints),
+        escape=escape,
     )
 
 
@@ -162,7 +169,7 @@ def load_problem(
             raise FileFormatError(
                 f"{path}: a MoveIt planning scene has neither start nor goal: give its motion plan request as well"
             )
-        scales = (content.velocity_scale, content.acceleration_scale)
+        scales = (content.velocity_scale, content.acceleration_scale, content.escape)
         return Problem(arm, content.scene, *_native_ends(root, content, arm), name, *scales)
     start = _by_name(request.start, arm, f"{request_path}: start_state")
     goals = tuple(
@@ -234,7 +241,8 @@ def save_problem(path: str | Path, problem: Problem) -> None:
     )
     goals = problem.goal if isinstance(problem.goal, tuple) else (problem.goal,)
     written = tuple(goal.X_WT if isinstance(goal, PoseGoal) else tuple(map(float, goal)) for goal in goals)
-    start, scales = tuple(map(float, problem.start)), (problem.velocity_scale, problem.acceleration_scale)
+    start = tuple(map(float, problem.start))
+    scales = (problem.velocity_scale, problem.acceleration_scale, problem.escape)
     save_scene_file(path, SceneFile(problem.scene, problem.name, entry, start, written, *scales))
 
 

@@ -6,6 +6,7 @@
     start: [0.0, -0.8, 0.0, -2.4, 0.0, 1.6, 0.8]     # [rad]; or by joint name {panda_joint1: 0.0, ...}
     goal: {position: [0.5, 0.1, 0.4], quaternion: [1, 0, 0, 0]}    # or a configuration, or a list of several goals
     velocity_scale: 0.5                 # optional, as acceleration_scale: share of the robot's limits to use, in (0, 1]
+    escape: 0.02                        # optional: a motion may start in contacts this deep [m], and leaves them first
     obstacles:
       board: {type: box, size: [0.3, 1.0, 0.02], position: [0.6, 0.0, 0.4], rpy: [0, 0, 0.1]}
       can: {type: cylinder, radius: 0.03, length: 0.14, position: [0.6, 0.2, 0.48], quaternion: [0, 0, 0, 1]}
@@ -44,6 +45,8 @@ VERSION = 1
 VERSION_KEY = "edmp_scene"
 POSE_KEYS = ("position", "quaternion", "rpy")
 SCALES = ("velocity_scale", "acceleration_scale")
+DEEPEST_ESCAPE = 0.1
+"""What is deeper than this in something is in there for good [m]."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +79,7 @@ class SceneFile:
         start: the start configuration, None if there is none.
         goals: alternatives, each a configuration or a (4, 4) tool pose ``X_WT``; empty if there are none.
         velocity_scale, acceleration_scale: shares of the robot's limits that a motion may use, in (0, 1].
+        escape: depth of contacts that a motion may start in [m].
     """
 
     scene: Scene
@@ -85,6 +89,7 @@ class SceneFile:
     goals: tuple[JointValues | Array, ...] = ()
     velocity_scale: float = 1.0
     acceleration_scale: float = 1.0
+    escape: float = 0.0
 
 
 def is_native(root: YamlNode) -> bool:
@@ -106,7 +111,7 @@ def parse_scene_file(root: YamlNode) -> SceneFile:
     version = root.need(VERSION_KEY)
     if version.text() != str(VERSION):
         version.fail(f"version {version.text()!r} of the format is unknown; this edmp reads version {VERSION}")
-    entries = root.only(VERSION_KEY, "name", "robot", "start", "goal", *SCALES, "obstacles")
+    entries = root.only(VERSION_KEY, "name", "robot", "start", "goal", *SCALES, "escape", "obstacles")
     obstacles: list[Obstacle] = []
     if listed := root.get("obstacles"):
         for name, item in listed.mapping().items():
@@ -121,6 +126,7 @@ def parse_scene_file(root: YamlNode) -> SceneFile:
         _configuration(start) if start else None,
         _goals(goal) if goal else (),
         *(_scale(root.get(key)) for key in SCALES),
+        _depth(root.get("escape")),
     )
 
 
@@ -129,6 +135,13 @@ def _scale(node: YamlNode | None) -> float:
     if node and not 0.0 < scale <= 1.0:
         node.fail(f"expected a share of the robot's limits, in (0, 1], got {scale:g}")
     return scale
+
+
+def _depth(node: YamlNode | None) -> float:
+    depth = node.number() if node else 0.0
+    if node and not 0.0 <= depth <= DEEPEST_ESCAPE:
+        node.fail(f"expected a depth of contacts to lead out of, from 0 to {DEEPEST_ESCAPE:g} m, got {depth:g}")
+    return depth
 
 
 # --- obstacles -------------------------------------------------------------------------------------------------------
@@ -279,6 +292,8 @@ def save_scene_file(path: str | Path, content: SceneFile) -> None:
         goals = [_goal_document(goal) for goal in content.goals]
         document["goal"] = goals[0] if len(goals) == 1 else goals
     document |= {key: float(scale) for key in SCALES if (scale := getattr(content, key)) != 1.0}
+    if content.escape:
+        document["escape"] = float(content.escape)
     document["obstacles"] = {obstacle.name: _obstacle_document(obstacle) for obstacle in content.scene}
     write_yaml(path, document)
 

@@ -237,6 +237,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Row]:
         "Judge.check_path": Row(judge.check_path, {"path": best.path}),
         "Judge.check_trajectory": Row(judge.check_trajectory, {"trajectory": trajectory}),
         "Judge.clearance": Row(judge.clearance, {"path": best.path}),
+        "Judge.near": Row(judge.near, {"q": best.path[0], "within": 0.02}),
         "Robot.with_base": Row(robot.with_base, {"X_W0": pose}),
         "Robot.with_tool": Row(robot.with_tool, {"name": robot.tool.name}),
         "Robot.with_gripper": Row(robot.with_gripper, {"width": 0.02}),

@@ -118,6 +118,7 @@ def execute_problem(problem: Problem, planner: edmp.Planner, settings: ExecuteSe
         seed=settings.seed,
         velocity_scale=problem.velocity_scale,
         acceleration_scale=problem.acceleration_scale,
+        escape=problem.escape,
     )
     row: Row = {"status": result.status.value, "outcome": NO_PLAN, "message": result.message}
     row["plan_s"] = time.perf_counter() - begin

@@ -215,6 +215,7 @@ class EdmpPlanner:
             velocity_scale=problem.velocity_scale,
             acceleration_scale=problem.acceleration_scale,
             constraints=problem.constraints,
+            escape=problem.escape,
         )
         return Claim(
             result.status,

@@ -60,6 +60,9 @@ def plan(
     acceleration_scale: Annotated[
         float | None, typer.Option(help="The same of the acceleration limits; limits of jerk stay.")
     ] = None,
+    escape: Annotated[
+        bool, typer.Option("--escape", help="Start in contacts up to 20 mm deep: lead out of them first.")
+    ] = False,
     num_seeds: Annotated[int | None, typer.Option(help="Trajectories denoised at once.")] = None,
     alternatives: Annotated[int | None, typer.Option(help="Look for so many other motions, too.")] = None,
     ensemble: Annotated[str | None, typer.Option(help="Ensemble of costs that steers the denoising.")] = None,
@@ -79,6 +82,8 @@ def plan(
         from edmp.viz.window import check_screen
 
         check_screen()
+    from edmp.problem import ESCAPE_DEPTH
+
     options = {
         "time_budget": time_budget, "num_seeds": num_seeds, "num_alternatives": alternatives, "ensemble": ensemble,
         "prior": prior,
@@ -87,6 +92,8 @@ def plan(
         problem = read_problem(scene, request=request, start=start, goals=goal, goal_poses=goal_pose, robot=robot)
         scales: dict[str, Any] = {"velocity_scale": velocity_scale, "acceleration_scale": acceleration_scale}
         problem = dataclasses.replace(problem, **{name: value for name, value in scales.items() if value is not None})
+        if escape:
+            problem = dataclasses.replace(problem, escape=ESCAPE_DEPTH)
         where = f"{problem.name or 'scene'}: {problem.robot.name} among {len(problem.scene)} obstacles"
         status.update(f"planning in {where} (the first run on a machine compiles kernels)")
         chosen = {name: value for name, value in options.items() if value is not None}
@@ -142,6 +149,7 @@ def solve(problem: Problem, *, seed: int, **options: Any) -> PlanResult:
         velocity_scale=problem.velocity_scale,
         acceleration_scale=problem.acceleration_scale,
         constraints=problem.constraints,
+        escape=problem.escape,
         **options,
     )
 
@@ -164,6 +172,7 @@ def record(problem: Problem, *, seed: int, fallback: bool, **options: Any) -> Tr
         velocity_scale=problem.velocity_scale,
         acceleration_scale=problem.acceleration_scale,
         constraints=problem.constraints,
+        escape=problem.escape,
         name=problem.name,
         **budget,
     )

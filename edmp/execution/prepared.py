@@ -165,6 +165,6 @@ def execute(
 
 
 def _not_free(trajectory: Trajectory, problem: Problem) -> str | None:
-    judge = Judge(problem.robot, problem.scene, constraints=problem.constraints)
+    judge = Judge(problem.robot, problem.scene, constraints=problem.constraints, escape=problem.escape)
     verdict = judge.check_path(trajectory.positions)
     return None if verdict.valid else f"the motion is not free: {verdict.message()}"

@@ -26,7 +26,7 @@ def as_asked(solution: Solution, query: Query, judge: Judge, limits: Limits) -> 
     timed, length, clearance = solution.trajectory, solution.length, solution.min_clearance
     kept = solution.kept
     if query.outside is not None:
-        way = np.stack([query.outside, query.start])
+        way = np.stack([query.outside, solution.path[0]])
         lead = retime_waypoints(way, limits, joint_names=timed.joint_names)
         timed, length = joined([lead, timed]), length + float(np.linalg.norm(way[1] - way[0]))
         verdict = judge.check_path(way)

@@ -56,7 +56,7 @@ def leave_contacts(query: Query, judge: Judge) -> Query | Refusal:
             keep.append(row)
         elif row == len(touched) - 1 and not keep:
             return Refusal(Status.GOAL_IN_COLLISION, f"goal: {deep[0].message()}, which is deeper than at the start")
-    departure = _away(judge, query.start, resting)
+    departure = _away(judge, query.start, resting) if query.departure is None else query.departure
     arrivals = [_away(judge, query.goals[row], touched[row])[::-1] for row in keep]
     return dataclasses.replace(
         query,

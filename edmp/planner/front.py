@@ -55,6 +55,7 @@ def plan(
     velocity_scale: float = 1.0,
     acceleration_scale: float = 1.0,
     constraints: Sequence[Constraint] = (),
+    escape: bool | float = False,
     device: str = "cpu",
 ) -> PlanResult:
     """Plan a motion with a `Planner` that is kept for the next call.
@@ -76,4 +77,5 @@ def plan(
         velocity_scale=velocity_scale,
         acceleration_scale=acceleration_scale,
         constraints=constraints,
+        escape=escape,
     )

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edmp.goals import ToolGoal
-from edmp.problem import Goal, GoalLike, PoseGoal, StartLike, goals_of
+from edmp.planner.escape import retreat, too_much
+from edmp.problem import DEEPEST_ESCAPE, ESCAPE_DEPTH, Goal, GoalLike, PoseGoal, StartLike, goals_of
 from edmp.result import Status
 from edmp.robots.configuration import configuration
 from edmp.robots.robot import Robot
@@ -35,7 +36,7 @@ class Query:
         outside: (dof,) the caller's start, less the turns, where it is beyond a limit: the motion leads from there to
             ``start`` first. None if it is not.
         departure, arrivals: control points from where the motion really begins to ``start`` (m, dof), and from each
-            of ``goals`` to where it really ends; see `edmp.planner.contacts`.
+            of ``goals`` to where it really ends; see `edmp.planner.contacts` and `edmp.planner.escape`.
     """
 
     start: Array
@@ -94,8 +95,9 @@ def resolve(
         InvalidInputError: wrong shapes, or numbers that are not finite.
     """
     query, goals = _asked(robot, start, goal, judge.start_tolerance)
-    if refused := _refused_start(query, judge):
-        return refused
+    query = _led_out(query, judge)
+    if isinstance(query, Refusal):
+        return query
     rows: list[Array] = []
     index: list[int] = []
     refusals: list[Refusal] = []
@@ -112,23 +114,48 @@ def resolve(
             index.extend([i] * len(found))
     if not rows:
         return Refusal(refusals[0].status, "; ".join(r.message for r in refusals))
-    return replace(query, goals=np.array(rows), goal_index=tuple(index))
+    arrivals = None if query.departure is None else tuple(row[None] for row in rows)
+    return replace(query, goals=np.array(rows), goal_index=tuple(index), arrivals=arrivals)
 
 
 def resolve_start(robot: Robot, judge: Judge, start: StartLike, goal: ToolGoal) -> Query | Refusal:
-    """As `resolve`, where the goal is a line of the tool: the query has no goals."""
+    """As `resolve`, where the goal is a line of the tool: the query has no goals, and its start must be free."""
     query, _ = _asked(robot, start, goal, judge.start_tolerance)
-    return _refused_start(query, judge) or query
+    verdict = _start_verdict(query, judge)
+    return query if verdict.valid else _refused_start(judge, verdict)
 
 
-def _refused_start(query: Query, judge: Judge) -> Refusal | None:
+def _led_out(query: Query, judge: Judge) -> Query | Refusal:
+    """The query, from where its start is free; a retreat leads there if the judge lets it."""
+    verdict = _start_verdict(query, judge)
+    if verdict.valid:
+        return query
+    if not judge.escape or verdict.limits:
+        return _refused_start(judge, verdict)
+    way = retreat(judge, query.start, query.outside)
+    if isinstance(way, str):
+        return Refusal(_STATUS["start", verdict.cause], f"start: {verdict.message()}; {way}")
+    return replace(query, start=way[-1], departure=way)
+
+
+def _start_verdict(query: Query, judge: Judge) -> Verdict:
     verdict = judge.check(query.start)
     if verdict.valid and query.outside is not None:
         verdict = judge.check_path(np.stack([query.outside, query.start]))
-    if verdict.valid:
-        return None
-    order = f"; joint values are in the order {', '.join(judge.robot.joint_names)}" if verdict.limits else ""
-    return Refusal(_STATUS["start", verdict.cause], f"start: {verdict.message()}{order}")
+    return verdict
+
+
+def _refused_start(judge: Judge, verdict: Verdict) -> Refusal:
+    hint = ""
+    if verdict.limits:
+        hint = f"; joint values are in the order {', '.join(judge.robot.joint_names)}"
+    elif judge.escape:
+        hint = "; no escape leads out of it before a line of the tool"
+    elif too_much(judge, verdict, ESCAPE_DEPTH) is None:
+        hint = f"; escape=True (--escape) leads out of contacts up to {1e3 * ESCAPE_DEPTH:g} mm deep first"
+    elif too_much(judge, verdict, DEEPEST_ESCAPE) is None:
+        hint = f"; deeper than the {1e3 * ESCAPE_DEPTH:g} mm that escape=True leads out of: escape= takes a depth [m]"
+    return Refusal(_STATUS["start", verdict.cause], f"start: {verdict.message()}{hint}")
 
 
 def unjudged(robot: Robot, start: StartLike, goal: GoalLike | Sequence[GoalLike]) -> Query | None:

@@ -20,7 +20,7 @@ def success(call: Call, tried: Candidates, begin: float) -> PlanResult:
     found = [as_asked(one, call.query, call.judge, call.limits) for one in call.docket.solutions]
     best, *others = sorted(found, key=lambda one: one.objective)
     stats = _stats(call.docket, begin, best.stage, tried)
-    return PlanResult(Status.SOLVED, _report(best), best, tuple(others), stats)
+    return PlanResult(Status.SOLVED, _report(best) + _escaped(call), best, tuple(others), stats)
 
 
 def followed(found: Solution, docket: Docket, begin: float) -> PlanResult:
@@ -66,6 +66,13 @@ def no_path(call: Call, tried: Candidates, begin: float) -> PlanResult:
 def _stats(docket: Docket, begin: float, stage: Stage | None = None, tried: Candidates | None = None) -> Stats:
     seeds, free = (len(tried), int(tried.valid.sum())) if tried else (0, 0)
     return Stats(stage, time.perf_counter() - begin, docket.seconds, seeds, free, docket.edges_checked)
+
+
+def _escaped(call: Call) -> str:
+    """What the motion leads out of first, if it had to."""
+    departure = call.query.departure
+    begin = () if departure is None else call.judge.check(departure[0]).contacts
+    return f"; it leads out first: {'; '.join(contact.message() for contact in begin)}" if begin else ""
 
 
 def _report(best: Solution) -> str:

@@ -35,7 +35,7 @@ from edmp.planner.watch import OnBatch, Watch
 from edmp.prior.base import Prior
 from edmp.prior.checkpoint import default_prior, load_prior
 from edmp.prior.process import ProcessPrior, ProcessSettings
-from edmp.problem import GoalLike, Problem, StartLike, as_problem
+from edmp.problem import ESCAPE_DEPTH, GoalLike, Problem, StartLike, as_problem
 from edmp.result import PlanResult
 from edmp.robots import load_robot
 from edmp.robots.parts import Array, Limits
@@ -102,6 +102,7 @@ class Planner:
         velocity_scale: float = 1.0,
         acceleration_scale: float = 1.0,
         constraints: Sequence[Constraint] = (),
+        escape: bool | float = False,
         warm: ArrayLike | None = None,
         on_batch: OnBatch | None = None,
     ) -> PlanResult:
@@ -124,6 +125,9 @@ class Planner:
                 MoveIt, limits of jerk stay as they are.
             constraints: what the motion must keep to all the way, start and goal included, such as `edmp.Upright`; all
                 of them at once. The judge proves each.
+            escape: True lets the motion start in contacts up to 20 mm deep, a number in ones so deep [m]; at most
+                0.1. It then begins with a short retreat that is proved to get nowhere deeper and to touch nothing else;
+                see `edmp.planner.escape`.
             warm: (n, dof) an earlier path to about the same goal, or what is left of it. It is re-noised a little and
                 denoised in the new scene, which is several times faster; where that fails, the plan is made from
                 scratch. See `WARM_START`.
@@ -155,6 +159,7 @@ class Planner:
             velocity_scale=velocity_scale,
             acceleration_scale=acceleration_scale,
             constraints=constraints,
+            escape=ESCAPE_DEPTH if isinstance(escape, bool) and escape else float(escape),
         )
         result = self._plan(problem, objective, int(seed), begin, float(time_budget), fallback, earlier, on_batch)
         return dataclasses.replace(result, problem=problem)
@@ -174,7 +179,13 @@ class Planner:
         scene, start, goal = problem.scene, problem.start, problem.goal
         docket = Docket()
         check_names(self.robot, scene)
-        judge = Judge(self.robot, scene, start_tolerance=self.settings.start_tolerance, constraints=problem.constraints)
+        judge = Judge(
+            self.robot,
+            scene,
+            start_tolerance=self.settings.start_tolerance,
+            constraints=problem.constraints,
+            escape=problem.escape,
+        )
         if time.perf_counter() - begin > time_budget:
             return out_of_time(f"while the scene was prepared ({len(scene)} obstacles)", docket, begin)
         if isinstance(goal, Line | Via):

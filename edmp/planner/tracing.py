@@ -28,6 +28,7 @@ def record_plan(
     velocity_scale: float = 1.0,
     acceleration_scale: float = 1.0,
     constraints: Sequence[Constraint] = (),
+    escape: bool | float = False,
     name: str = "",
 ) -> Trace:
     """Plan, and keep what `Planner.plan` tells its observer. Arguments as there; ``name`` is the problem's.
@@ -47,6 +48,7 @@ def record_plan(
         velocity_scale=velocity_scale,
         acceleration_scale=acceleration_scale,
         constraints=constraints,
+        escape=escape,
         on_batch=batches.append,
     )
     assert result.problem is not None

@@ -12,6 +12,10 @@ It has parted where it is further apart than `REST_TOLERANCE` at one of the conf
 point of the arm moves further than `LOOK_STEP`. Depths are along the direction that frees the pair soonest, and proved
 to within the contact tolerance of 0.01 mm. A mesh that is not convex has no such direction: a piece of the arm is as
 deep in it as it has to be made smaller, on all sides, to be free.
+
+A path may also be asked to lead out of what should not be touched at all (`Judge`'s ``escape``): of pairs, of links
+too, that are in contact where it begins, no deeper than that. Of each the judge proves that it parts, that it is
+nowhere deeper than before (`edmp.validate.retreat`), and that it never touches again.
 """
 
 from __future__ import annotations
@@ -27,6 +31,7 @@ from edmp.validate.bodies import Arm, Environment
 from edmp.validate.kinematic_tree import MotionBound, Poses
 from edmp.validate.probe import Key, Prober, Touch
 from edmp.validate.proof import Proof
+from edmp.validate.retreat import deepening
 
 Array = NDArray[np.float64]
 
@@ -57,6 +62,7 @@ def proofs_with_contacts(
     tightness: float | None,
     named: Collection[tuple[str, str]],
     keep: Mapping[str, float] | None = None,
+    escape: float = 0.0,
 ) -> list[Proof]:
     """Proofs of the parts of a path, in order, up to the first that fails; empty if nothing touches at its ends.
 
@@ -64,9 +70,11 @@ def proofs_with_contacts(
         arm, environment, bound, path, tightness: as for `Proof`.
         named: (link, obstacle) that may touch deeper than what rests.
         keep: as for `Proof`; what has to keep a distance may not rest.
+        escape: depth of other contacts that the path may begin with [m].
     """
     last = float(len(path) - 1)
-    begin, end = (_resting(Proof(arm, environment, bound, path[k][None], None, keep=keep), named) for k in (0, -1))
+    begin = _resting(Proof(arm, environment, bound, path[:1], None, keep=keep), named, escape)
+    end = _resting(Proof(arm, environment, bound, path[-1:], None, keep=keep), named)
     stretches = []
     for key, (pair, _) in {**end, **begin}.items():
         at_start, at_end = begin.get(key, (pair, 0.0))[1], end.get(key, (pair, 0.0))[1]
@@ -75,6 +83,11 @@ def proofs_with_contacts(
             continue  # deeper in at the end than it was: that is for the proof to find
         until = _parting(arm, environment, path, pair) if key in begin else 0.0
         again = last - _parting(arm, environment, path[::-1], pair) if key in end else last
+        if at_start > REST_TOLERANCE and Prober(arm, environment).names(pair)[:2] not in named:
+            if until == last:
+                continue  # it never parts: that, too, is for the proof to find
+            if (deeper := deepening(arm, environment, bound, _part(path, 0.0, until), pair)) is not None:
+                return [deeper]
         stretches.append(_Stretch(key, depth, until, again))
     if not stretches:
         return []
@@ -104,13 +117,16 @@ def way_out(
     return prober.excess(poses, touch, most)
 
 
-def _resting(proof: Proof, named: Collection[tuple[str, str]]) -> dict[Key, tuple[int, float]]:
+def _resting(proof: Proof, named: Collection[tuple[str, str]], escape: float = 0.0) -> dict[Key, tuple[int, float]]:
     """Pairs that touch, as they may: their number, and how deep [m]."""
     found = {}
-    for answer in proof.close(REST_TOLERANCE):
+    for _, answer in proof.close(REST_TOLERANCE):
         if not isinstance(answer, Touch) or proof.prober.names(answer.pair)[1] in proof.keep:
             continue
-        if (way := way_out(proof.prober, proof.poses, answer, named)) is not None:
+        way = way_out(proof.prober, proof.poses, answer, named)
+        if way is None and escape > 0.0:
+            way = proof.prober.excess(proof.poses, answer, escape)
+        if way is not None:
             found[proof.prober.key(answer.pair)] = (answer.pair, way[0])
     return found
 

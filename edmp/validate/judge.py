@@ -19,6 +19,7 @@ from edmp.validate.bodies import Arm, Environment
 from edmp.validate.contacts import proofs_with_contacts, way_out
 from edmp.validate.keeping import Keeping
 from edmp.validate.kinematic_tree import MotionBound
+from edmp.validate.nearby import Near, near_pairs
 from edmp.validate.probe import CONTACT_TOLERANCE, Touch
 from edmp.validate.proof import Proof
 from edmp.validate.separation import best_direction
@@ -46,8 +47,10 @@ class Judge:
     about the convex pieces ``link.hulls_B`` of the links; pairs of links are those of ``robot.collision_pairs``. Less
     than ``CONTACT_TOLERANCE`` (0.01 mm) apart counts as contact. Contacts are allowed where a motion begins and ends,
     if they are no deeper than 0.1 mm or the robot names them, until they part: see `edmp.validate.contacts`. A path
-    may begin beyond a limit by ``start_tolerance`` [rad or m] if it leads inside. ``constraints`` are proved on every
-    edge, too, within 1e-9 rad or m, which is rounding, and distances within 0.01 mm: see `edmp.validate.band_motion`.
+    may begin beyond a limit by ``start_tolerance`` [rad or m] if it leads inside. With ``escape`` [m] it may begin in
+    any contact that is no deeper than that, if it leads out of it and never deeper: see `edmp.validate.retreat`.
+    ``constraints`` are proved on every edge, too, within 1e-9 rad or m, which is rounding, and distances within
+    0.01 mm: see `edmp.validate.band_motion`.
     """
 
     @checked
@@ -58,8 +61,9 @@ class Judge:
         *,
         start_tolerance: float = START_TOLERANCE,
         constraints: Sequence[Constraint] = (),
+        escape: float = 0.0,
     ) -> None:
-        self.robot, self.scene, self.start_tolerance = robot, scene, start_tolerance
+        self.robot, self.scene, self.start_tolerance, self.escape = robot, scene, start_tolerance, escape
         self.constraints = settled(robot, scene, constraints)
         self._arm = Arm.of(robot)
         self._keeping = Keeping(self._arm.tree, robot, self.constraints) if self.constraints else None
@@ -155,10 +159,13 @@ class Judge:
         if proof.touch is None:
             found = self._all_kept(kept, [proof])
             return Verdict(True, min_clearance=proof.clearance, edges=edges, distance_queries=queries, kept=found)
-        parts = proofs_with_contacts(self._arm, self._environment, bound, path, tightness, self._named, self._keep)
+        parts = proofs_with_contacts(
+            self._arm, self._environment, bound, path, tightness, self._named, self._keep, self.escape
+        )
         queries += sum(part.prober.queries for part in parts)
         if parts and parts[-1].touch is None:
             ends = tuple(contact for q in (path[0], path[-1]) for contact in self.check(q).allowed)
+            ends = self.check(path[0]).contacts + ends  # what it escapes from
             found = self._all_kept(kept, parts)
             return Verdict(True, edges=edges, distance_queries=queries, allowed=ends, kept=found)
         proof = parts[-1] if parts else proof
@@ -189,6 +196,17 @@ class Judge:
         0 if the path is not valid; inf without obstacles.
         """
         return self.check_path(path, tightness=tightness).min_clearance
+
+    @checked
+    def near(self, q: ArrayLike, within: float) -> tuple[Near, ...]:
+        """Every pair of a convex piece of a link and an obstacle, or another link, that is near at ``q`` (dof,).
+
+        Args:
+            q: a configuration.
+            within: how near [m].
+        """
+        path = self._path(q, 1, "q")[None]
+        return near_pairs(Proof(self._arm, self._environment, self._bound(path), path, None), within)
 
     # -- parts ------------------------------------------------------------------------------------------------
 

@@ -186,10 +186,14 @@ class Prober:
         while high - low > 5e-6:
             middle = 0.5 * (low + high)
             low, high = (low, middle) if free(middle) else (middle, high)
+        return high, self.solid_direction(poses, touch.config, touch.pair, high + 1e-4)
+
+    def solid_direction(self, poses: Poses, config: int, pair: int, depth: float = 0.0) -> Array:
+        """(3,) from a mesh that is not convex to a piece, made smaller by ``depth``, where they are nearest."""
         result = fcl.DistanceResult()
-        self._solid_distance(poses, touch.config, touch.pair, high + 1e-4, result)
+        self._solid_distance(poses, config, pair, depth, result)
         n = result.nearest_points[0] - result.nearest_points[1]
-        return high, n / max(float(np.linalg.norm(n)), 1e-300)
+        return n / max(float(np.linalg.norm(n)), 1e-300)
 
     def _obstacle(self, o: int) -> fcl.CollisionObject:
         if o not in self._environment_objects:

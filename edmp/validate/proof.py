@@ -218,13 +218,14 @@ class Proof:
                 found.append(Touch(0, int(pair), answer.distance, answer.n, answer.h))
         return found
 
-    def close(self, within: float) -> list[Touch | Direction]:
+    def close(self, within: float) -> list[tuple[int, Touch | Direction]]:
         """All pairs that may be within a distance of each other at the first configuration, looked at [m]."""
         self.path = self.path[:1]
         intervals = self.first_intervals()
         motion = self._motion(intervals)
         score = np.concatenate([self._boxes(intervals, motion).ravel(), self._spheres(intervals, motion).ravel()])
-        return [self.prober.separate(self.poses, 0, int(pair)) for pair in np.flatnonzero(score <= within)]
+        pairs = np.flatnonzero(score <= within).tolist()
+        return [(pair, self.prober.separate(self.poses, 0, pair)) for pair in pairs]
 
     def _wanted(self, pair: Index) -> Array:
         """The bound that each pair has to beat: 0, or nearly the smallest distance seen so far."""
@@ -390,11 +391,11 @@ class Proof:
         self, intervals: Intervals, motion: PieceMotion, interval: Index, pair: Index, directions: list[Direction]
     ) -> Array:
         """(items,) lower bounds of the distance over whole intervals, each with its direction [m]."""
-        moving, ref = self._bodies_of(pair)
+        moving, ref = self.bodies_of(pair)
         n = np.array([d.n for d in directions])
         h = np.array([d.h for d in directions])
-        gap_a = self._gaps(intervals.a[interval], moving, ref, n, h)
-        gap_b = self._gaps(intervals.b[interval], moving, ref, n, h)
+        gap_a = self.gaps(intervals.a[interval], moving, ref, n, h)
+        gap_b = self.gaps(intervals.b[interval], moving, ref, n, h)
         bound = np.minimum(gap_a, gap_b) - motion.stray[interval, moving, ref]
         solid = ~n.any(axis=1)
         if solid.any():  # only a distance, at one end of its own interval: no point travels further than `travel`
@@ -405,7 +406,7 @@ class Proof:
             bound = np.where(solid, reach, bound)
         return bound
 
-    def _bodies_of(self, pair: Index) -> tuple[Index, Index]:
+    def bodies_of(self, pair: Index) -> tuple[Index, Index]:
         """Moving piece of each pair, and the body from which it is seen."""
         arm = self.arm
         own = pair >= self.env_pairs
@@ -417,7 +418,7 @@ class Proof:
         ref[own] = [arm.pieces[k].body for k in arm.self_fixed[s]]
         return moving, ref
 
-    def _gaps(self, config: Index, moving: Index, ref: Index, n: Array, h: Array) -> Array:
+    def gaps(self, config: Index, moving: Index, ref: Index, n: Array, h: Array) -> Array:
         """(items,) gaps between piece and other body along ``n`` (items, 3), given in the frame of ``ref`` [m]."""
         R, p, body = self.poses.R, self.poses.p, self.arm.bodies[moving]
         n_0 = np.einsum("mij,mj->mi", R[config, ref], n)
