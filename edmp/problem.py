@@ -169,8 +169,9 @@ def load_problem(
             raise FileFormatError(
                 f"{path}: a MoveIt planning scene has neither start nor goal: give its motion plan request as well"
             )
-        scales = (content.velocity_scale, content.acceleration_scale, content.escape)
-        return Problem(arm, content.scene, *_native_ends(root, content, arm), name, *scales)
+        scales = (content.velocity_scale, content.acceleration_scale)
+        ends = _native_ends(root, content, arm)
+        return Problem(arm, content.scene, *ends, name, *scales, escape=content.escape)
     start = _by_name(request.start, arm, f"{request_path}: start_state")
     goals = tuple(
         PoseGoal(*pose_of_tool(arm, goal))

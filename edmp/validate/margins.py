@@ -85,7 +85,7 @@ def path_margins(robot: Robot, scene: Scene, path: ArrayLike, *, far: float = 0.
 
     # A row for each piece and the body that it is seen from: the base for obstacles, another body for other links.
     pairs = np.arange(proven.shape[1])
-    moving, ref = proof._bodies_of(pairs)
+    moving, ref = proof.bodies_of(pairs)
     near = np.flatnonzero(proven.min(axis=0, initial=np.inf) < far)
     rows, row_of = np.unique(np.stack([moving[near], ref[near]]), axis=1, return_inverse=True)
     clearance = np.full((len(edges), rows.shape[1]), far)

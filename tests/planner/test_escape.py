@@ -137,27 +137,25 @@ def test_out_of_a_mesh_that_is_not_convex():
     assert leads_out(result, scene)
 
 
-def test_another_arm_and_a_start_beyond_a_limit():
-    arm = load_robot("ur5")
-    start = np.array([0.0, -1.2, 1.6, -0.4, 1.57, 0.0])
-    judge = Judge(arm, edmp.Scene())
-    assert judge.check(start).valid
-    low = min(float(heights(start[None], link.name, arm)[0][0]) for link in arm.links if link.body == arm.dof)
-    scene = edmp.Scene.of({"ceiling": (edmp.Box((0.3, 0.3, 0.02)), (0.6, 0.1, 5.0)), "floor": (
-        edmp.Box((2.0, 2.0, 0.02)), (1.2, 0.0, low + 0.008 - 0.01))})  # fmt: skip
-    goal = start + [0.5, -0.4, -0.3, 0.0, 0.0, 0.0]
-    result = edmp.plan(scene, start, goal, robot=arm, escape=True)
+def test_out_of_the_floor_with_another_arm():
+    arm, start = load_robot("ur5"), np.array([0.0, -1.2, 1.6, -0.4, 1.57, 0.0])
+    low = min(heights(start[None], link.name, arm)[0][0] for link in arm.links if link.body == arm.dof)
+    scene = edmp.Scene.of({"floor": (edmp.Box((1.0, 1.0, 0.02)), (0.8, 0.0, low + 0.008 - 0.01))})
+    result = edmp.plan(scene, start, start + np.array([0.5, -0.4, -0.3, 0, 0, 0]), robot=arm, escape=True)
     assert result.solved, result.message
     assert leads_out(result, scene, arm)
-    beyond = reaching().copy()
-    side = int(np.argmin(PANDA.limits.upper - beyond))
-    beyond[side] = PANDA.limits.upper[side] + 5e-4
-    low = float(heights(beyond[None])[0][0])
-    scene = edmp.Scene.of({"board": (edmp.Box((0.3, 0.8, 0.02)), (0.65, 0.0, low + 0.005 - 0.01))})
-    if Judge(PANDA, scene).check(PANDA.clipped(beyond)).contacts:
-        result = edmp.plan(scene, beyond, HOME, escape=True)
-        assert result.solved, result.message
-        assert np.array_equal(result.path[0], beyond)
+
+
+def test_from_beyond_a_limit_and_out():
+    start = HOME.copy()
+    start[5] = PANDA.limits.upper[5] + 5e-4
+    high = max(float(heights(start[None], link.name)[1][0]) for link in PANDA.links if link.body == PANDA.dof)
+    scene = edmp.Scene.of({"ceiling": (edmp.Box((0.8, 0.8, 0.02)), (0.5, 0.0, high - 0.005 + 0.01))})
+    assert Judge(PANDA, scene).check(PANDA.clipped(start)).contacts
+    result = edmp.plan(scene, start, HOME, escape=True)
+    assert result.solved, result.message
+    assert np.array_equal(result.path[0], start)
+    assert leads_out(result, scene)
 
 
 def test_what_is_too_deep_or_held_on_all_sides_fails_with_the_reason():
