@@ -7,6 +7,7 @@ Names are those of the pictures, without their ending; default: all. It takes so
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -148,8 +149,17 @@ def baselines() -> None:
     save(figure, "baselines")
 
 
+def upright() -> None:
+    """Example 09: a cup that is kept upright."""
+    sys.path.insert(0, str(HERE.parent.parent / "examples"))
+    result = importlib.import_module("09_keep_upright").main(headless=True)
+    edmp.viz.save_image(result, HERE / "upright.png")
+    shrink(HERE / "upright.png")
+
+
 PICTURES: Mapping[str, Callable[[], None]] = {
     "families": families, "failure": failure, "denoising": denoising, "baselines": baselines,
+    "upright": upright,
 }  # fmt: skip
 
 
