@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -37,15 +36,14 @@ class PackedBands:
     Attributes:
         world: whose robot and device.
         bands: as kernels read them.
-        lower, upper: (count,) bounds [unit of the band].
-        slack: (count,) how far inside a motion is looked for.
+        limits: lower and upper joint limits (dof,) for the kernels [rad or m].
+        count: number of bands.
     """
 
     world: World
     bands: kernels.Bands
-    lower: Tensor
-    upper: Tensor
-    slack: Tensor
+    limits: tuple[wp.array, wp.array]
+    count: int
 
     @classmethod
     def of(cls, world: World, bands: Sequence[Band]) -> PackedBands | None:
@@ -77,16 +75,14 @@ class PackedBands:
         packed.point = pack([band.point for band in bands], wp.vec3)
         packed.R_WT = pack([band.rotation for band in bands], wp.mat33)
         packed.index = pack([band.index for band in bands], int)
-        where = {"dtype": torch.float32, "device": world.torch_device}
-        return cls(world, packed, *(torch.as_tensor(x, **where) for x in (lower, upper, slack)))
-
-    def __len__(self) -> int:
-        return len(self.slack)
+        limits = world.robot.limits
+        box = (pack_rows(limits.lower, world.device), pack_rows(limits.upper, world.device))
+        return cls(world, packed, box, len(bands))
 
     def values(self, q: Tensor) -> tuple[Tensor, Tensor]:
         """Value (batch, n, count) of each band at ``q`` (batch, n, dof), and gradient (batch, n, count, dof)."""
         q = q.contiguous()
-        value = q.new_empty(*q.shape[:2], len(self))
+        value = q.new_empty(*q.shape[:2], self.count)
         gradient = q.new_empty(*value.shape, q.shape[2])
         launch_rows(
             kernels.band_rows,
@@ -113,11 +109,10 @@ class PackedBands:
 
     def projected(self, q: Array, *, max_iterations: int = 40) -> tuple[Array, NDArray[np.bool_]]:
         """Configurations near ``q`` (n, dof) inside all bands and the joint limits, and which (n,) of them are."""
-        device, limits = self.world.device, self.world.robot.limits
+        device = self.world.device
         rows = pack_rows(q[:, None], device)
         out, holds = wp.empty_like(rows), wp.zeros((len(q), 1), dtype=wp.bool, device=device)
-        box = [pack_rows(limits.lower, device), pack_rows(limits.upper, device)]
-        inputs = [self.world.chain, self.bands, rows, *box, max_iterations]
+        inputs = [self.world.chain, self.bands, rows, *self.limits, max_iterations]
         launch_rows(kernels.rows_projected, len(q), (1,), inputs, [out, holds], device)
         return out.numpy()[:, 0].astype(np.float64), holds.numpy()[:, 0]
 

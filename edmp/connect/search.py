@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
+from edmp.collision.bands import PackedBands
 from edmp.collision.free import pack_rows
 from edmp.collision.launch import launch_rows
 from edmp.collision.world import World
-from edmp.connect import kernels
+from edmp.connect import constrained_kernels, kernels
 from edmp.warp_start import wp
 
 Array = NDArray[np.float64]
+
+CONSTRAINED_REACH = 0.3
+"""Longest edge under constraints: what is projected farther leads astray [rad]."""
 
 
 def connect(
@@ -28,6 +34,7 @@ def connect(
     max_nodes: int = 4000,
     lower: Array | None = None,
     upper: Array | None = None,
+    bands: PackedBands | None = None,
 ) -> list[Array | None]:
     """RRT-Connect from each start to its goal, then shortcutting; problems run in parallel over the cores.
 
@@ -43,14 +50,15 @@ def connect(
         shortcuts: attempts to shorten each path.
         max_nodes: nodes after which a tree is full.
         lower, upper: (dof,) box to sample in; the joint limits if not given.
+        bands: what constraints come down to: the search keeps to them (Berenson et al. 2009, CBiRRT).
 
     Returns:
         For each problem its path (k, dof) from start to goal, exact at both ends, or None.
     """
     num, dof = starts.shape
-    device = world.device
-    limits = world.robot.limits
-    path, length = wp.zeros((num, 256, dof), dtype=float, device=device), wp.zeros(num, dtype=int, device=device)
+    device, limits = world.device, world.robot.limits
+    room = 256 if bands is None else 1024
+    path, length = wp.zeros((num, room, dof), dtype=float, device=device), wp.zeros(num, dtype=int, device=device)
     seeds: wp.array = wp.array((seed + np.arange(num)).astype(np.int32), dtype=int, device=device)
     box = [
         pack_rows(limits.lower if lower is None else lower, device),
@@ -58,29 +66,34 @@ def connect(
     ]
     nodes = wp.empty((num, 2, max_nodes, dof), dtype=float, device=device)
     parents = wp.empty((num, 2, max_nodes), dtype=int, device=device)
-    world_ = (world.chain, world.obstacles)
-    inputs = [
-        *world_,
-        pack_rows(starts, device),
-        pack_rows(goals, device),
-        seeds,
-        *box,
-        reach,
-        step,
-        margin,
-        max_iterations,
-    ]
-    launch_rows(kernels.rrt_connect, num, (), inputs, [nodes, parents, path, length], device, grain=1)
-    if shortcuts:
-        inputs = [*world_, seeds, step, margin, shortcuts]
-        launch_rows(kernels.shortcut, num, (), inputs, [path, length], device, grain=1)
+    ends = [pack_rows(starts, device), pack_rows(goals, device), seeds]
+    found = [nodes, parents, path, length]
+    if bands is None:
+        world_: list[Any] = [world.chain, world.obstacles]
+        inputs = [*world_, *ends, *box, reach, step, margin, max_iterations]
+        launch_rows(kernels.rrt_connect, num, (), inputs, found, device, grain=1)
+        if shortcuts:
+            inputs = [*world_, seeds, step, margin, shortcuts]
+            launch_rows(kernels.shortcut, num, (), inputs, [path, length], device, grain=1)
+    else:
+        world_ = [world.chain, world.obstacles, bands.bands]
+        inputs = [*world_, *ends, *box, CONSTRAINED_REACH, step, margin, max_iterations]
+        launch_rows(constrained_kernels.constrained_rrt_connect, num, (), inputs, found, device, grain=1)
+        if shortcuts:
+            inputs = [*world_, seeds, *box, CONSTRAINED_REACH, step, margin, shortcuts]
+            way = wp.empty_like(path)
+            launch_rows(constrained_kernels.constrained_shortcut, num, (), inputs, [way, path, length], device, grain=1)
+    return _polylines(path, length, starts, goals)
+
+
+def _polylines(path: wp.array, length: wp.array, starts: Array, goals: Array) -> list[Array | None]:
     paths, lengths = path.numpy().astype(np.float64), length.numpy()
     found: list[Array | None] = []
-    for i in range(num):
-        if lengths[i] == 0:
+    for i, count in enumerate(lengths):
+        if count == 0:
             found.append(None)
             continue
-        polyline = paths[i, : lengths[i]].copy()
+        polyline = paths[i, :count].copy()
         polyline[0], polyline[-1] = starts[i], goals[i]
         found.append(polyline)
     return found

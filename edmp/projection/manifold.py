@@ -1,0 +1,126 @@
+"""`Manifold`: the splines that keep to bands, and moves of splines projected onto them.
+
+Berenson et al. 2009 project configurations, Zucker et al. 2013 (CHOMP, sec. 4.3) whole trajectories: of all moves that
+keep the linearised constraints, the one that differs least from the move that is wanted, in the metric of squared
+velocity.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from edmp.collision.bands import PackedBands
+from edmp.collision.free import pack_rows
+from edmp.collision.launch import launch_rows
+from edmp.prior.spline import Spline
+from edmp.projection import kernels
+from edmp.warp_start import wp
+
+CHECKS_PER_WAYPOINT = 4
+"""Bands are looked at so many times as often as costs, when it is asked whether they hold."""
+CHECKED_SHARE = 0.3
+"""A motion holds where its bands, narrowed by this share of their slack, do."""
+_RAMP = 0.08
+"""Start and goal may use a band to its bounds; so much of the way from them, a motion is inside by its slack."""
+_STIFFNESS = 2e-3
+"""Weight of the metric against that of the bands: the smaller, the closer one step of Gauss-Newton comes."""
+_MOST_MOVE = 0.4
+"""No waypoint moves farther in one projection [rad]."""
+
+
+@dataclass(frozen=True)
+class Manifold:
+    """What the bands leave, for splines of one family.
+
+    Attributes:
+        bands: packed for the kernels.
+        spline: representation of the trajectories.
+        num_waypoints: samples along a spline at which the bands are kept.
+    """
+
+    bands: PackedBands
+    spline: Spline
+    num_waypoints: int
+
+    def holds(self, control_points: Tensor) -> Tensor:
+        """(B,) which splines ``control_points`` (B, K, dof) keep to the bands, at samples, with a little room."""
+        return self.excess(control_points).amax(dim=1) <= 0.0
+
+    def excess(self, control_points: Tensor) -> Tensor:
+        """(B, n) how far each of n samples of each spline is out of its worst band, in slacks; ends left out."""
+        n = CHECKS_PER_WAYPOINT * (self.num_waypoints - 1) + 1
+        q = self.spline.waypoints(control_points, n)[:, 1:-1]
+        return self.bands.excess(q, CHECKED_SHARE * _ramp(n, q.device)[1:-1])
+
+    def kept(self, control_points: Tensor, interior: Tensor) -> Tensor:
+        """Interior control points as near to ``interior`` as the bands, linearised at ``control_points``, let them be.
+
+        One step of Gauss-Newton: repeated, it leads onto the manifold from afar.
+
+        Args:
+            control_points: (B, K, dof), where the motions are.
+            interior: (B, K - 2, dof), where they are wanted, within the joint limits.
+
+        Returns:
+            (B, K - 2, dof), within the joint limits but for rounding, if the bands allow that.
+        """
+        num, count, dof = interior.shape
+        basis = self.spline.basis(self.num_waypoints, dtype=interior.dtype, device=interior.device)[:, 1:-1]
+        q = self.spline.waypoints(control_points, self.num_waypoints).contiguous()
+        move = (basis @ (interior - control_points[:, 1:-1])).contiguous()
+        out = interior.clone()
+        device = self.bands.world.device
+        room = [
+            q.new_empty(num, count * dof, kernels.LOCAL * dof),
+            q.new_empty(num, count * dof),
+            q.new_empty(num, count * dof),
+        ]
+        inputs = [self.bands.world.chain, self.bands.bands, self._family, *map(wp.from_torch, (q, move))]
+        launch_rows(
+            kernels.splines_kept,
+            num,
+            (),
+            [*inputs, *self.bands.limits, _MOST_MOVE],
+            [*map(wp.from_torch, room), wp.from_torch(out)],
+            device,
+            grain=2,
+        )
+        return out
+
+    @cached_property
+    def _family(self) -> kernels.Family:
+        return _family(self.spline, self.num_waypoints, self.bands.world.device)
+
+
+@lru_cache(maxsize=32)
+def _ramp(n: int, device: torch.device) -> Tensor:
+    """(n,) 0 at both ends, 1 from `_RAMP` of the way on."""
+    with torch.inference_mode(False):
+        u = torch.linspace(0.0, 1.0, n, device=device)
+        return (torch.minimum(u, 1.0 - u) / _RAMP).clamp_max(1.0)
+
+
+@lru_cache(maxsize=32)
+def _family(spline: Spline, num_waypoints: int, device: str) -> kernels.Family:
+    """The spline family for the kernels, which know cubic ones alone."""
+    local = kernels.LOCAL
+    basis = spline.basis_at(np.linspace(0.0, 1.0, num_waypoints))
+    # Where a waypoint is on a knot, one of its four basis functions is zero.
+    first = np.minimum((basis > 0.0).argmax(axis=1), spline.num_control_points - local)
+    values = np.take_along_axis(basis, first[:, None] + np.arange(local), axis=1)
+    metric = _STIFFNESS * (spline.smoothness_metric((1.0, 0.0, 0.0)) + 0.05 * np.eye(spline.num_interior))
+    rows = np.zeros((spline.num_interior, local))
+    for t in range(local):
+        rows[t:, local - 1 - t] = np.diagonal(metric, -t)
+    family = kernels.Family()
+    family.control_points, family.waypoints = spline.num_interior, num_waypoints
+    family.first = wp.array((first - 1).astype(np.int32), dtype=int, device=device)
+    family.basis = pack_rows(values, device)
+    family.ramp = pack_rows(_ramp(num_waypoints, torch.device("cpu")).numpy(), device)
+    family.metric = pack_rows(rows, device)
+    return family
