@@ -1,4 +1,5 @@
-# ruff: noqa: UP018, RUF046 (in a kernel int(0) and float(0.0) make variables, a bare number makes a constant)
+# ruff: noqa: UP018, RUF046, SIM102, SIM110 (in a kernel int(0) and float(0.0) make variables, a bare number makes a
+# constant; its `and` does not stop early, and it has no generators)
 """CBiRRT and shortcutting on what constraints leave, as kernels: one problem a thread (Berenson et al. 2009)."""
 
 from edmp.collision.kernels.bands import Bands, projected, worst_excess
@@ -84,7 +85,7 @@ def walk(
     step: float,
     margin: float,
 ) -> wp.vec2i:
-    """Grow a tree of ``count`` nodes towards ``target`` as far as it goes; the node that comes closest, the new count."""
+    """Grow a tree of ``count`` nodes towards ``target`` as far as it goes: where that ends, and the new count."""
     dof = chain.dof
     k = nearest(nodes, problem, tree, count, target, dof)
     near = node(nodes, problem, tree, k, dof)
@@ -153,8 +154,9 @@ def constrained_rrt_connect(
             counts[a] = grown[1]
             b = 1 - a
             target = node(nodes, problem, a, grown[0], dof)
+            b_count = counts[b]
             met = walk(
-                chain, obstacles, bands, nodes, parents, problem, b, counts[b], target, lower, upper, reach, step, margin
+                chain, obstacles, bands, nodes, parents, problem, b, b_count, target, lower, upper, reach, step, margin
             )
             counts[b] = met[1]
             if wp.length(target - node(nodes, problem, b, met[0], dof)) < 1.0e-6:

@@ -13,6 +13,7 @@ from edmp.constraints.kinds import (
     Oriented,
     Upright,
     bands_of,
+    distances_of,
     settled,
 )
 
@@ -32,5 +33,6 @@ __all__ = [
     "Upright",
     "bands_of",
     "both_kept",
+    "distances_of",
     "settled",
 ]

@@ -53,6 +53,15 @@ def bands_of(robot: Robot, constraints: Sequence[Constraint]) -> tuple[Band, ...
     return tuple(band for constraint in constraints for band in constraint.bands(robot))
 
 
+def distances_of(constraints: Sequence[Constraint]) -> dict[str, float]:
+    """How far to keep from obstacles, by name: the largest that is asked for each [m]."""
+    distances: dict[str, float] = {}
+    for one in constraints:
+        if isinstance(one, KeepDistance):
+            distances[one.obstacle] = max(one.distance, distances.get(one.obstacle, 0.0))
+    return distances
+
+
 def settled(robot: Robot, scene: Scene, constraints: Sequence[Constraint]) -> tuple[Constraint, ...]:
     """The constraints, all of whose names are known to mean something for ``robot`` in ``scene``.
 

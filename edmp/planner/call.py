@@ -69,6 +69,11 @@ class Call:
         return self.left < 2 / 3 * self.budget
 
     @property
+    def constrained(self) -> bool:
+        """Must the motion keep to what bands say?"""
+        return self.descent.bands is not None
+
+    @property
     def solved(self) -> bool:
         return bool(self.docket.solutions)
 

@@ -25,6 +25,8 @@ from edmp.validate.judge import LIMIT_ROUNDING
 
 Array = NDArray[np.float64]
 
+EDGE_ON_BANDS = 0.05
+"""About the length of an edge under constraints [rad]: a tool a metre away then leaves its arc by 0.3 mm."""
 _QUICK_GRID = 32
 """Intervals of the timing where it must be quick: it takes half as long, and motions are 0.5 % slower."""
 
@@ -94,7 +96,8 @@ def certify(
         control_points = control_points.clip(lower, upper)  # single precision may have rounded a joint beyond its limit
         control_points[0], control_points[-1] = query.start, query.goals[goal]
         for whole in query.whole(control_points, goal):
-            path = clamped_spline(whole)(np.linspace(0.0, 1.0, settings.path_waypoints))
+            count = settings.path_waypoints if descent.bands is None else waypoints_on_bands(whole, settings)
+            path = clamped_spline(whole)(np.linspace(0.0, 1.0, count))
             path = without_rounding(judge.robot, path)
             path[0], path[-1] = whole[0], whole[-1]
             if np.abs(whole - whole[0]).max() <= GOAL_TOLERANCE:  # what moves is rounding: the arm stays
@@ -108,6 +111,11 @@ def certify(
                 solution = replace(solution, stage=candidates.stage[row])
                 docket.solutions.append(_weighed(solution, candidates.control_points[row], descent))
                 break
+
+
+def waypoints_on_bands(control_points: Array, settings: PlannerSettings) -> int:
+    """How many waypoints keep the edges of a motion so short that what constraints leave does not bend in between."""
+    return max(settings.path_waypoints, 1 + int(path_length(control_points) / EDGE_ON_BANDS))
 
 
 def _weighed(solution: Solution, control_points: Tensor, descent: Descent) -> Solution:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -17,6 +19,16 @@ Array = NDArray[np.float64]
 
 FINE_SPLINE = Spline(num_control_points=32)
 """Sampling-based paths have corners that 16 control points would cut."""
+LANDING = 8
+"""Steps of projection that lead such splines onto what constraints leave."""
+SPLINES = (FINE_SPLINE, Spline(num_control_points=64), Spline(num_control_points=128))
+"""What constraints leave may wind: the more control points, the closer a spline follows a path on it."""
+
+
+def finer(descent: Descent, spline: Spline) -> Descent:
+    """The same descent on splines with more control points, and as many more waypoints."""
+    more = spline.num_control_points / descent.spline.num_control_points
+    return dataclasses.replace(descent, spline=spline, num_waypoints=round(more * descent.num_waypoints))
 
 
 def stitch(
@@ -59,7 +71,10 @@ def stitch(
 def search(
     descent: Descent, start: Array, goals: Array, *, settings: PlannerSettings, seed: int, margin: float
 ) -> list[tuple[Array, int]]:
-    """RRT-Connect from start to goal, several trees side by side: (polyline (n, dof), goal row) of each path found."""
+    """RRT-Connect from start to goal, several trees side by side: (polyline (n, dof), goal row) of each path found.
+
+    Under constraints it is projected onto what they leave.
+    """
     num = settings.fallback_attempts
     goal = np.arange(num) % len(goals)
     paths = connect(
@@ -71,16 +86,21 @@ def search(
         margin=margin,
         max_iterations=settings.fallback_iterations,
         shortcuts=200,
+        bands=descent.bands,
     )
     return [(path, int(g)) for path, g in zip(paths, goal, strict=True) if path is not None]
 
 
 def fit(paths: list[tuple[Array, int]], descent: Descent, stage: Stage, *, settings: PlannerSettings) -> Candidates:
-    """Splines through polylines; whether they are still free is seen when they are polished."""
+    """Splines through polylines; whether they are still free is seen when they are polished.
+
+    Under constraints they are led back onto what these leave.
+    """
     device = descent.device
     found = [torch.as_tensor(path, dtype=torch.float32, device=device)[None] for path, _ in paths]
     polylines = [resample_polyline(path, 256) for path in found]
     control_points = descent.clamp(descent.spline.fit(torch.cat(polylines), num_samples=256))
+    control_points = descent.onto_constraints(control_points, iterations=LANDING)
     valid = descent.free(control_points, step=settings.edge_step)
     return Candidates(
         control_points, torch.tensor([goal for _, goal in paths], device=device), valid, (stage,) * len(paths)

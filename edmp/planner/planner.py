@@ -18,7 +18,7 @@ from edmp.collision.bands import PackedBands
 from edmp.collision.free import relaxed_world
 from edmp.collision.world import checked_device
 from edmp.connect.search import connect
-from edmp.constraints import Constraint, bands_of
+from edmp.constraints import Constraint, JointRange, bands_of, distances_of
 from edmp.costs import Cost, Ensemble, Objective, Term, World, ensemble_by_name
 from edmp.descent import Descent
 from edmp.errors import InvalidInputError
@@ -35,6 +35,7 @@ from edmp.planner.watch import OnBatch, Watch
 from edmp.prior.base import Prior
 from edmp.prior.checkpoint import default_prior, load_prior
 from edmp.prior.process import ProcessPrior, ProcessSettings
+from edmp.prior.spline import Spline
 from edmp.problem import ESCAPE_DEPTH, GoalLike, Problem, StartLike, as_problem
 from edmp.result import PlanResult
 from edmp.robots import load_robot
@@ -161,6 +162,10 @@ class Planner:
             constraints=constraints,
             escape=ESCAPE_DEPTH if isinstance(escape, bool) and escape else float(escape),
         )
+        if problem.constraints and self.device not in _READY_FOR_CONSTRAINTS:
+            now = time.perf_counter()
+            _warm_up_constraints(self.robot, self.device)
+            begin += time.perf_counter() - now
         result = self._plan(problem, objective, int(seed), begin, float(time_budget), fallback, earlier, on_batch)
         return dataclasses.replace(result, problem=problem)
 
@@ -273,7 +278,14 @@ class Planner:
         now = time.perf_counter()
         settings = self.settings
         ends = np.vstack([query.start, query.goals])
-        world = relaxed_world(self.robot, judge.scene, ends, slack=settings.margin + 1e-3, device=self.device)
+        world = relaxed_world(
+            self.robot,
+            judge.scene,
+            ends,
+            slack=settings.margin + 1e-3,
+            margins=distances_of(judge.constraints),
+            device=self.device,
+        )
         bands = PackedBands.of(world, bands_of(self.robot, judge.constraints))
         descent = Descent(world, self.prior.spline, settings.num_waypoints, objective=objective, bands=bands)
         watch = None
@@ -317,6 +329,22 @@ class Planner:
         self.ensemble.value_and_gradient(world, home.expand(self.ensemble.num_seeds, 2, -1).contiguous(), 0.0)
         connect(world, self.robot.home[None], self.robot.home[None], seed=0, max_iterations=1, shortcuts=1)
         retime_spline(still[0].cpu().numpy(), self.robot.limits)
+
+
+_READY_FOR_CONSTRAINTS: set[str] = set()
+"""Devices whose kernels are compiled."""
+
+
+def _warm_up_constraints(robot: Robot, device: str) -> None:
+    """As `Planner._warm_up`, for what constraints need; only who asks for some pays for it, and once."""
+    world = World.of(robot, Scene(), device=device)
+    bands = PackedBands.of(world, bands_of(robot, [JointRange(robot.joint_names[0], -1e3, 1e3)]))
+    home = torch.as_tensor(robot.home, dtype=torch.float32, device=world.torch_device)
+    descent = Descent(world, Spline(), num_waypoints=4, bands=bands)
+    still = descent.onto_constraints(descent.spline.straight_line(home, home), iterations=1)
+    descent.free(still)
+    connect(world, robot.home[None], robot.home[None], seed=0, max_iterations=1, shortcuts=1, bands=bands)
+    _READY_FOR_CONSTRAINTS.add(device)
 
 
 def _earlier_path(robot: Robot, warm: ArrayLike) -> Array:

@@ -45,13 +45,21 @@ def run(call: Call, round_: Round, *, index: int = 0, earlier: Tensor | None = N
         call.finish(free, round_)
     elif len(free):
         taut = call.polish(free, round_)
-        distance = np.linalg.norm(call.query.goals - call.query.start, axis=1).min()
-        near = call.descent.length(taut.control_points) <= round_.near * distance
+        near = call.descent.length(taut.control_points) <= round_.near * _least_length(call)
         call.certify(taut.rows(near.nonzero().squeeze(1)), round_)
     if round_.judge_anyway and not call.solved and not call.late:
         blocked = (~call.descent.free_edges(batch.control_points, step=call.settings.edge_step)).sum(dim=1)
         call.certify(batch.rows(torch.argsort(blocked, stable=True)[: round_.judge_anyway]), round_)
     return batch
+
+
+def _least_length(call: Call) -> float:
+    """What no motion is much shorter than: the distance of start and goal, led onto what constraints leave [rad]."""
+    start, goals = _ends(call)
+    if not call.constrained:
+        return float(np.linalg.norm(call.query.goals - call.query.start, axis=1).min())
+    lines = call.descent.onto_constraints(call.descent.spline.straight_line(start, goals), iterations=LANDING)
+    return float(call.descent.length(lines).min())
 
 
 def standing(call: Call) -> Candidates | None:

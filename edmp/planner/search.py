@@ -45,10 +45,16 @@ def search(call: Call, *, fallback: bool, earlier: Tensor | None) -> Candidates:
         tried.append(rounds.run(look, settings.first_look))
         if call.solved or call.late:
             return Candidates.join(tried)
+        if call.constrained and fallback:
+            # A projected search takes milliseconds, less than a round of seeds.
+            sampled(call, attempt=-1)
+            if call.solved or call.late:
+                return Candidates.join(tried)
     for k in range(settings.max_rounds):
         batch = rounds.run(call, settings, index=k)
         tried.append(batch)
-        if not call.solved and not call.late and fallback and (k + 1 >= settings.rounds or call.impatient):
+        due = k + 1 >= settings.rounds or call.impatient or call.constrained
+        if not call.solved and not call.late and fallback and due:
             fall_back(call, batch, attempt=k)
         if call.solved or call.late:
             break
@@ -96,9 +102,12 @@ def detour(call: Call) -> float:
 
 def fall_back(call: Call, batch: Candidates, *, attempt: int) -> None:
     """Stitch the best seeds of a round; if that fails, search from start to goal."""
+    if call.constrained:
+        sampled(call, attempt=attempt)
+        return
     settings = call.settings
     round_: Round = settings
-    fine = dataclasses.replace(call.descent, spline=fallback.FINE_SPLINE, num_waypoints=2 * settings.num_waypoints)
+    fine = fallback.finer(call.descent, fallback.FINE_SPLINE)
     now = time.perf_counter()
     seed = call.seed + 1000 * attempt
     stitched = fallback.stitch(batch, call.descent, settings=settings, seed=seed)
@@ -117,3 +126,21 @@ def fall_back(call: Call, batch: Candidates, *, attempt: int) -> None:
     call.docket.spent("fallback", now)
     if paths:
         call.finish(fallback.fit(paths, fine, Stage.FALLBACK, settings=settings), round_, fine)
+
+
+def sampled(call: Call, *, attempt: int) -> None:
+    """Search from start to goal on what constraints leave; the more samples, the more attempts have failed."""
+    settings, docket, now = call.settings, call.docket, time.perf_counter()
+    most = int(min(settings.fallback_iterations * 4.0 ** (attempt + 1) / 2, 20000 * call.left + 1))
+    hurried = dataclasses.replace(settings, fallback_iterations=most)
+    seed = call.seed + 1000 * (attempt + 1)
+    paths = fallback.search(
+        call.descent, call.query.start, call.query.goals, settings=hurried, seed=seed, margin=settings.margin
+    )
+    docket.spent("fallback", now)
+    for spline in fallback.SPLINES if paths else ():
+        fine = fallback.finer(call.descent, spline)
+        candidates = fallback.fit(paths, fine, Stage.FALLBACK, settings=settings)
+        call.finish(candidates, settings, fine)
+        if call.solved or call.late:
+            return

@@ -4,7 +4,7 @@ A cubic B-spline has four basis functions at any place: control points farther t
 the normal equations have a band of 4 dof, as has their Cholesky factor.
 """
 
-# ruff: noqa: UP018, RUF046 -- float(0.0) and int(0) declare variables in a Warp kernel; bare numbers would be constants
+# ruff: noqa: UP018 -- float(0.0) is how a Warp kernel declares a variable; 0.0 would be a constant
 
 from edmp.collision.kernels.bands import Bands, band_row, excess
 from edmp.collision.kernels.chain import MAX_BODIES, Chain, Configuration, configuration, forward_kinematics
