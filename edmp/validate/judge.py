@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from edmp.arguments import checked
-from edmp.constraints import Broken, Constraint, KeepDistance, Kept, settled
+from edmp.constraints import Broken, Constraint, KeepDistance, Kept, distances_of, settled
 from edmp.errors import InvalidInputError
 from edmp.robots.parts import START_TOLERANCE
 from edmp.robots.robot import Robot
@@ -67,7 +67,7 @@ class Judge:
         self.constraints = settled(robot, scene, constraints)
         self._arm = Arm.of(robot)
         self._keeping = Keeping(self._arm.tree, robot, self.constraints) if self.constraints else None
-        self._keep = _distances(self.constraints)
+        self._keep = distances_of(self.constraints)
         self._environment = Environment(scene, robot.X_W0)
         self._base = self._base_contacts()
         self._named = frozenset((contact.link, contact.obstacle) for contact in robot.allowed_contacts)
@@ -315,15 +315,6 @@ class Judge:
 def _bad(values: Array) -> str:
     where = tuple(int(i) for i in np.argwhere(~np.isfinite(values))[0])
     return f"{values[where]} at index {where}"
-
-
-def _distances(constraints: Sequence[Constraint]) -> dict[str, float]:
-    """The distance to keep from each obstacle that has one [m]."""
-    found: dict[str, float] = {}
-    for one in constraints:
-        if isinstance(one, KeepDistance):
-            found[one.obstacle] = max(one.distance, found.get(one.obstacle, 0.0))
-    return found
 
 
 def _cause(limits: tuple[LimitViolation, ...], contacts: tuple[Contact, ...], broken: tuple[Broken, ...]) -> Cause:
