@@ -202,6 +202,12 @@ def report(records: Sequence[Record]) -> Group:
 CONSTRAINED_HEADINGS = ("planner", "set", "solved", "%", "ready median [s]", "ready p95 [s]", "refuted", "broken")
 
 
+CONSTRAINED_NOTE = (
+    "With constraints; ready: until judged and timed, unsolved as never; refuted: claims that the judge refuted; "
+    "broken: motions that it certified and in which a look every 1 mrad finds a constraint broken."
+)
+
+
 def constrained_rows(records: Sequence[Record]) -> list[tuple[str, ...]]:
     """A row a planner and set of the problems with constraints, in the order of `CONSTRAINED_HEADINGS`.
 
@@ -236,8 +242,7 @@ def _constrained(records: Sequence[Record]) -> list[Table | Text]:
     table = Table(*CONSTRAINED_HEADINGS, box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     for row in rows:
         table.add_row(*row, style="bold" if row[1] == ALL_SETS else "")
-    note = "With constraints; ready: until judged and timed, unsolved as never; broken: by a look every 1 mrad."
-    return [table, Text(note)]
+    return [table, Text(CONSTRAINED_NOTE)]
 
 
 def _failures(records: Sequence[Record]) -> list[Text]:

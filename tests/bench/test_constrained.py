@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
+from command import run
 
 from edmp.bench import constrained
 from edmp.bench.constrained import (
@@ -19,7 +21,7 @@ from edmp.bench.constrained import (
     takes_any_line,
 )
 from edmp.bench.expert import WORTH_PLANNING
-from edmp.bench.records import Record
+from edmp.bench.records import Record, Writer, read_records
 from edmp.bench.suites import SUITES, MakeSettings, suite
 from edmp.bench.table import CONSTRAINED_HEADINGS, constrained_markdown, constrained_rows
 from edmp.constraints import OnPlane, Upright
@@ -129,3 +131,17 @@ def test_motions_that_the_dumb_checker_finds_broken_are_counted() -> None:
 
 def test_problems_without_constraints_have_no_such_table() -> None:
     assert constrained_rows([dataclasses.replace(line(1, 0.1), num_constraints=0)]) == []
+
+
+def test_results_on_disk_and_reports_tell_about_constraints(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "results.jsonl"
+    with Writer(out, append=False) as writer:
+        for record in (line(1, 0.1), line(2, 0.3, broken=7)):
+            writer.write(record)
+    assert [(r.breaches, r.num_constraints) for r in read_records(out)] == [(0, 1), (7, 1)]
+    assert run("bench", "report", out, "--markdown") == 0
+    assert "| p | bin | 2/2 | 100.0 | 0.100 | 0.300 | 0 | 1 |" in capsys.readouterr().out
+    assert run("bench", "report", out) == 0
+    assert "a look every 1 mrad" in " ".join(capsys.readouterr().out.split())
+    assert run("bench", "report", out, "--out", tmp_path / "report") == 0
+    assert "## With constraints" in (tmp_path / "report" / "report.md").read_text()

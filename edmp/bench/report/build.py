@@ -27,7 +27,16 @@ from edmp.bench.statistics import (
     pairs,
     seed_series,
 )
-from edmp.bench.table import ALL_SETS, STAGES, TableRow, number, summarise
+from edmp.bench.table import (
+    ALL_SETS,
+    CONSTRAINED_HEADINGS,
+    CONSTRAINED_NOTE,
+    STAGES,
+    TableRow,
+    constrained_rows,
+    number,
+    summarise,
+)
 from edmp.errors import InvalidInputError
 from edmp.files.writing import written_whole
 
@@ -78,6 +87,7 @@ def build(results: Results) -> Report:
     sections = [
         _overview(results, summaries, groups, drawn, len(planners)),
         _success(summaries, drawn),
+        _constrained(records),
         _time(summaries, groups, drawn),
         _length(records, summaries, groups, drawn),
         _seeds(results),
@@ -155,6 +165,13 @@ def _success(summaries: Sequence[TableRow], drawn: Mapping[str, Look]) -> Sectio
         caption = "Success by set. Bars are 95 % confidence intervals."
         blocks.append(Picture("success-by-set", caption, figures.success_by_set(summaries, drawn)))
     return Section("Success", blocks)
+
+
+def _constrained(records: Sequence[Record]) -> Section | None:
+    rows = constrained_rows(records)
+    totals = frozenset(i for i, row in enumerate(rows) if row[1] == ALL_SETS)
+    table = Table(CONSTRAINED_HEADINGS, rows, left=2, strong=totals)
+    return Section("With constraints", [Paragraph(CONSTRAINED_NOTE), table]) if rows else None
 
 
 def _time(summaries: Sequence[TableRow], groups: Mapping[str, Sequence[Record]], drawn: Mapping[str, Look]) -> Section:

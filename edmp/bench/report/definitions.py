@@ -59,6 +59,13 @@ METRICS = (
     ),
     Metric("refuted", "paths", LOWER, "Paths that a planner claimed to be solutions and that the judge refuted."),
     Metric(
+        "broken",
+        "motions",
+        LOWER,
+        "Of problems with constraints: motions certified by the judge in which a dumb checker, which looks at path and "
+        "timed motion every 1 mrad, finds a constraint broken.",
+    ),
+    Metric(
         "time",
         "s",
         LOWER,
