@@ -22,10 +22,6 @@ Mask = NDArray[np.bool_]
 
 STEP = 0.2
 """Configurations of a layer are about this far apart [rad]."""
-_MOST = 120
-"""Configurations in a layer."""
-_ROUNDS = 60
-"""Rounds of growth of the first layer."""
 _REACHED = 1e-6
 """Nearer to its pose than this a tool is there [m]."""
 JUMP = 0.35
@@ -40,22 +36,28 @@ class Sheet:
     chain: the joints that move the tool.
     at: (n,) distances along the tool path of the layers [m].
     X_WT: (n, 4, 4) poses of the tool there.
+    step: configurations of a layer are about this far apart [rad].
+    most: configurations in a layer.
+    rounds: of growth of the first layer.
     layers: (m, k) configurations of each layer as far as they were grown; empty where none is left.
     """
 
     chain: ToolChain
     at: Array
     X_WT: Array
+    step: float = STEP
+    most: int = 120
+    rounds: int = 60
     layers: list[Array] = field(default_factory=list)
 
     def grow_first(self, start: Array) -> None:
         """The first layer: ``start`` (k,), and what self-motion leads to from there."""
         nodes = start[None]
         fresh = nodes
-        for _ in range(_ROUNDS if self.chain.redundancy else 0):
+        for _ in range(self.rounds if self.chain.redundancy else 0):
             fresh = self._spread(fresh, nodes, self.X_WT[0])
-            nodes = np.concatenate([nodes, fresh])[:_MOST]
-            if not len(fresh) or len(nodes) == _MOST:
+            nodes = np.concatenate([nodes, fresh])[: self.most]
+            if not len(fresh) or len(nodes) == self.most:
                 break
         self.layers = [nodes]
 
@@ -63,9 +65,9 @@ class Sheet:
         """The next layer."""
         nodes, X = self.layers[-1], self.X_WT[len(self.layers)]
         if len(nodes):
-            nodes = _apart(self._at(nodes, X), np.empty((0, nodes.shape[1])), 0.4 * STEP)
+            nodes = _apart(self._at(nodes, X), np.empty((0, nodes.shape[1])), 0.4 * self.step)
             if self.chain.redundancy and len(nodes):
-                nodes = np.concatenate([nodes, self._spread(nodes, nodes, X)])[:_MOST]
+                nodes = np.concatenate([nodes, self._spread(nodes, nodes, X)])[: self.most]
         self.layers.append(nodes)
         return nodes
 
@@ -78,8 +80,10 @@ class Sheet:
         """Configurations one step of self-motion away from ``q``, where there is none of ``nodes`` yet."""
         _, J = self.chain.poses_and_jacobians(q)
         ways = np.swapaxes(self.chain.null_spaces(J), 1, 2)  # (n, d, k)
-        tried = (q[:, None, None] + STEP * ways[:, :, None] * np.array([1.0, -1.0])[:, None]).reshape(-1, q.shape[1])
-        return _apart(self._at(tried, X), nodes, 0.7 * STEP)
+        tried = (q[:, None, None] + self.step * ways[:, :, None] * np.array([1.0, -1.0])[:, None]).reshape(
+            -1, q.shape[1]
+        )
+        return _apart(self._at(tried, X), nodes, 0.7 * self.step)
 
 
 def _apart(q: Array, others: Array, distance: float) -> Array:
@@ -121,7 +125,7 @@ def best_way(sheet: Sheet, cost_of: Callable[[int, Array], Array], *, lead: bool
     total, back = np.full(len(first), np.inf), np.full(len(first), -1)
     total[0] = 0.0
     if lead:
-        total, back = _from_start(first, cost_of(0, first))
+        total, back = _from_start(first, cost_of(0, first), sheet.step)
     came: list[NDArray[np.int64]] = []
     for k in range(1, len(sheet.at)):
         before = sheet.layers[k - 1]
@@ -148,12 +152,12 @@ def best_way(sheet: Sheet, cost_of: Callable[[int, Array], Array], *, lead: bool
     return Way(q, first[leads[::-1]])
 
 
-def _from_start(nodes: Array, cost: Array) -> tuple[Array, NDArray[np.int64]]:
+def _from_start(nodes: Array, cost: Array, step: float) -> tuple[Array, NDArray[np.int64]]:
     """What it costs (m,) to come from the first of ``nodes`` (m, k) to each by self-motion, and over which (m,)."""
     apart = np.linalg.norm(nodes[:, None] - nodes[None], axis=2)
     free = np.isfinite(cost)
     free[0] = True
-    joined = (apart > 0) & (apart < 1.7 * STEP) & free[:, None] & free
+    joined = (apart > 0) & (apart < 1.7 * step) & free[:, None] & free
     total, back = dijkstra(np.where(joined, apart, 0.0), indices=0, return_predecessors=True)
     # A stop more is worth avoiding; each costs about as much as a layer's worth of motion.
     return np.where(total > 0, 1.0 + 4.0 * total, total) + np.where(total > 0, cost, 0.0), back
