@@ -20,8 +20,10 @@ from edmp.files.json_nodes import JsonNode, read_json
 from edmp.files.writing import write_json
 from edmp.geometry.poses import FARTHEST
 from edmp.geometry.shapes import Box, Capsule, Cylinder, Mesh, Shape, Sphere
-from edmp.problem import SCALES, Goal, PoseGoal, Problem
-from edmp.result import PlanResult, Solution, Stage, Stats, Status
+from edmp.goals import Line, Via
+from edmp.goals.documents import tool_goal_document, tool_goal_of_json
+from edmp.problem import SCALES, TOOL_LIMITS, Goal, PoseGoal, Problem
+from edmp.result import Blocked, BlockedBy, PlanResult, Solution, Stage, Stats, Status
 from edmp.robots.robot import Robot
 from edmp.scenes.scene import Obstacle, Scene
 from edmp.trajectory import Trajectory
@@ -88,6 +90,7 @@ def plan_document(problem: Problem, result: PlanResult) -> Document:
         "start": plain_numbers(problem.start),
         "goals": [_goal_document(goal) for goal in goals],
         **{name: getattr(problem, name) for name in (*SCALES, "escape")},
+        **{name: _limit_document(getattr(problem, name)) for name in TOOL_LIMITS if getattr(problem, name) is not None},
         "scene": [obstacle_document(obstacle) for obstacle in problem.scene],
         "result": result_document(result),
     }
@@ -112,7 +115,27 @@ def result_document(result: PlanResult) -> Document:
         "stats": stats_document(result.stats),
         "best": solution_document(result.best) if result.best else None,
         "alternatives": [solution_document(solution) for solution in result.alternatives],
+        **({} if result.blocked is None else {"blocked": _blocked_document(result.blocked)}),
     }
+
+
+def _blocked_document(blocked: Blocked) -> Document:
+    return {
+        "fraction": float(blocked.fraction),
+        "by": blocked.by.value,
+        "message": blocked.message,
+        "partial": None if blocked.partial is None else solution_document(blocked.partial),
+    }
+
+
+def _blocked(node: JsonNode, robot: Robot) -> Blocked:
+    partial = node.get("partial")
+    return Blocked(
+        node["fraction"].number(0, 1),
+        BlockedBy(node["by"].one_of(one.value for one in BlockedBy)),
+        node["message"].text(),
+        None if partial is None else solution_of(partial, robot, 1),
+    )
 
 
 def stats_document(stats: Stats) -> Document:
@@ -154,6 +177,7 @@ def _result(node: JsonNode, problem: Problem) -> PlanResult:
         alternatives=tuple(solution_of(other, robot, num_goals) for other in others),
         stats=stats_of(node["stats"]),
         problem=problem,
+        blocked=None if (blocked := node.get("blocked")) is None else _blocked(blocked, robot),
     )
 
 
@@ -219,7 +243,19 @@ def _problem(root: JsonNode) -> Problem:
             name=root["name"].text(),
             # Older files say nothing.
             **{name: scale.number() for name in (*SCALES, "escape") if (scale := root.get(name)) is not None},
+            **{name: _limit(limit) for name in TOOL_LIMITS if (limit := root.get(name)) is not None},
         )
+
+
+def _limit_document(limit: tuple[float, float]) -> list[float | None]:
+    return [finite_or_none(value) for value in limit]
+
+
+def _limit(node: JsonNode) -> tuple[float, float]:
+    """A limit of the tool: two numbers, null where there is none."""
+    entries = node.entries(least=2)
+    linear, angular = (math.inf if entry.is_null else entry.number() for entry in entries[:2])
+    return linear, angular
 
 
 def configuration_of(node: JsonNode, robot: Robot) -> Array:
@@ -228,12 +264,16 @@ def configuration_of(node: JsonNode, robot: Robot) -> Array:
 
 
 def _goal_document(goal: Goal) -> Document:
+    if isinstance(goal, Line | Via):
+        return tool_goal_document(goal)
     if isinstance(goal, PoseGoal):
         return {"position": plain_numbers(goal.position), "quaternion": plain_numbers(goal.quaternion)}
     return {"configuration": plain_numbers(goal)}
 
 
 def _goal(node: JsonNode, robot: Robot) -> Goal:
+    if (line := tool_goal_of_json(node)) is not None:
+        return line
     if (position := node.get("position")) is None:
         return configuration_of(node["configuration"], robot)
     with node.blamed():
@@ -310,6 +350,7 @@ def solution_document(solution: Solution) -> Document:
         "stage": solution.stage.value if solution.stage else None,
         "terms": {name: float(value) for name, value in solution.terms.items()},
         "weighted_terms_rad": float(solution.weighted_terms),
+        "tool_deviation": None if solution.tool_deviation is None else plain_numbers(solution.tool_deviation),
         "trajectory": {
             "joint_names": list(trajectory.joint_names),
             "times": plain_numbers(trajectory.times),
@@ -322,7 +363,8 @@ def solution_document(solution: Solution) -> Document:
 
 def solution_of(node: JsonNode, robot: Robot, num_goals: int) -> Solution:
     """The inverse of `solution_document`."""
-    clearance, terms, weighted = (node.get(key) for key in ("min_clearance_m", "terms", "weighted_terms_rad"))
+    keys = ("min_clearance_m", "terms", "weighted_terms_rad", "tool_deviation")
+    clearance, terms, weighted, deviation = map(node.get, keys)
     return Solution(
         path=_waypoints(node["path"], robot),
         trajectory=_trajectory(node["trajectory"], robot),
@@ -333,7 +375,13 @@ def solution_of(node: JsonNode, robot: Robot, num_goals: int) -> Solution:
         stage=_stage(node),
         terms={} if terms is None else {name: value.number(-1e300, 1e300) for name, value in terms.items()},
         weighted_terms=0.0 if weighted is None else weighted.number(-1e300, 1e300),
+        tool_deviation=None if deviation is None else _pair(deviation),
     )
+
+
+def _pair(node: JsonNode) -> tuple[float, float]:
+    first, second = node.array(2).tolist()
+    return first, second
 
 
 def _waypoints(node: JsonNode, robot: Robot) -> Array:

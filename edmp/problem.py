@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from edmp.arguments import checked, checked_but, numbers
+from edmp.arguments import checked, checked_but, numbers, shown
 from edmp.constraints import Constraint, settled
 from edmp.errors import FileFormatError, InvalidInputError, unknown_name
 from edmp.files.yaml_nodes import YamlNode
 from edmp.geometry.poses import quaternion_of
 from edmp.geometry.tool_path import ToolPath
-from edmp.goals import Line, PoseGoal, Via
+from edmp.goals import Line, PoseGoal, ToolGoal, Via
 from edmp.ranges import Range, check_fields
 from edmp.robots import built_in_robots, load_robot
 from edmp.robots.configuration import configuration
-from edmp.robots.parts import Limits
+from edmp.robots.parts import Limits, ToolLimits
 from edmp.robots.robot import Robot
 from edmp.scenes.files import example_path, open_scene, parse_scene
 from edmp.scenes.moveit import MOVEIT_BASES, MoveItScene, is_moveit_scene, parse_moveit_scene, robot_model
@@ -29,7 +29,15 @@ from edmp.scenes.moveit_nodes import joint_state, virtual_joint_pose
 from edmp.scenes.moveit_objects import note
 from edmp.scenes.moveit_request import LinkPose, MoveItRequest, load_moveit_request
 from edmp.scenes.moveit_robot import equipped, frames_of, pose_of_tool
-from edmp.scenes.native import DEEPEST_ESCAPE, JointValues, RobotEntry, SceneFile, is_native, save_scene_file
+from edmp.scenes.native import (
+    DEEPEST_ESCAPE,
+    TOOL_LIMITS,
+    JointValues,
+    RobotEntry,
+    SceneFile,
+    is_native,
+    save_scene_file,
+)
 from edmp.scenes.scene import Scene
 
 Array = NDArray[np.float64]
@@ -51,7 +59,7 @@ StartLike = ArrayLike | Mapping[str, float]
 GoalLike = Goal | Mapping[str, float]
 
 
-@checked_but("start", "goal")
+@checked_but("start", "goal", "tool_speed", "tool_acceleration")
 @dataclass(frozen=True, eq=False)
 class Problem:
     """A question for the planner.
@@ -66,6 +74,8 @@ class Problem:
         velocity_scale, acceleration_scale: shares of the robot's limits that a motion may use, in (0, 1].
         constraints: what the motion must keep to all the way, start and goal included; all of them at once.
         escape: depth of contacts that a motion may start in, if it leads out of them first [m]; see `edmp.plan`.
+        tool_speed, tool_acceleration: limits of the tool beside those of the joints, linear [m/s, m/s^2] and angular
+            [rad/s, rad/s^2]; one number is the linear one; None if there are none.
     """
 
     robot: Robot
@@ -77,9 +87,13 @@ class Problem:
     acceleration_scale: float = 1.0
     constraints: tuple[Constraint, ...] = ()
     escape: float = 0.0
+    tool_speed: float | tuple[float, float] | None = None
+    tool_acceleration: float | tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         check_fields(self, {**SCALES, "escape": Range(0.0, DEEPEST_ESCAPE)})
+        for name in TOOL_LIMITS:
+            object.__setattr__(self, name, _linear_and_angular(getattr(self, name), name))
         if not isinstance(self.robot, Robot):
             raise InvalidInputError(f"a problem's robot must be a Robot, not {type(self.robot).__name__}")
         if not isinstance(self.scene, Scene):
@@ -93,7 +107,11 @@ class Problem:
     @property
     def timing_limits(self) -> Limits:
         """What motions are timed within: the robot's limits, or the shares of them that the problem allows."""
-        return self.robot.limits.scaled(velocity=self.velocity_scale, acceleration=self.acceleration_scale)
+        limits = self.robot.limits.scaled(velocity=self.velocity_scale, acceleration=self.acceleration_scale)
+        if self.tool_speed is None and self.tool_acceleration is None:
+            return limits
+        speed, acceleration = (getattr(self, name) or (np.inf, np.inf) for name in TOOL_LIMITS)
+        return replace(limits, tool=ToolLimits(speed, acceleration))
 
     @property
     def tool_path(self) -> ToolPath | None:
@@ -121,6 +139,8 @@ def as_problem(
     acceleration_scale: float = 1.0,
     constraints: Sequence[Constraint] = (),
     escape: float = 0.0,
+    tool_speed: float | tuple[float, float] | None = None,
+    tool_acceleration: float | tuple[float, float] | None = None,
 ) -> Problem:
     """The problem of what was asked for in any form.
 
@@ -139,7 +159,24 @@ def as_problem(
         acceleration_scale=acceleration_scale,
         constraints=tuple(constraints),
         escape=escape,
+        tool_speed=tool_speed,
+        tool_acceleration=tool_acceleration,
     )
+
+
+def _linear_and_angular(limit: Any, name: str) -> tuple[float, float] | None:
+    """A limit of the tool as two positive numbers, the second infinite if it is not given."""
+    if limit is None:
+        return None
+    given = numbers(limit)
+    if given is not None and given.ndim == 0:
+        given = np.array([float(given), np.inf])
+    if given is None or given.shape != (2,) or not (given > 0.0).all():
+        raise InvalidInputError(
+            f"{name} must be a positive number, of the tool's origin, or two, of its rotation as well, "
+            f"got {shown(limit)}"
+        )
+    return float(given[0]), float(given[1])
 
 
 @checked
@@ -171,7 +208,8 @@ def load_problem(
             )
         scales = (content.velocity_scale, content.acceleration_scale)
         ends = _native_ends(root, content, arm)
-        return Problem(arm, content.scene, *ends, name, *scales, escape=content.escape)
+        limits = {key: getattr(content, key) for key in TOOL_LIMITS}
+        return Problem(arm, content.scene, *ends, name, *scales, escape=content.escape, **limits)
     start = _by_name(request.start, arm, f"{request_path}: start_state")
     goals = tuple(
         PoseGoal(*pose_of_tool(arm, goal))
@@ -241,10 +279,18 @@ def save_problem(path: str | Path, problem: Problem) -> None:
         None if np.array_equal(arm.X_W0, np.eye(4)) else arm.X_W0,
     )
     goals = problem.goal if isinstance(problem.goal, tuple) else (problem.goal,)
-    written = tuple(goal.X_WT if isinstance(goal, PoseGoal) else tuple(map(float, goal)) for goal in goals)
+    written = tuple(_written(goal) for goal in goals)
     start = tuple(map(float, problem.start))
     scales = (problem.velocity_scale, problem.acceleration_scale, problem.escape)
-    save_scene_file(path, SceneFile(problem.scene, problem.name, entry, start, written, *scales))
+    limits = {key: getattr(problem, key) for key in TOOL_LIMITS}
+    save_scene_file(path, SceneFile(problem.scene, problem.name, entry, start, written, *scales, **limits))
+
+
+def _written(goal: Goal) -> Any:
+    """A goal as scene files have it."""
+    if isinstance(goal, Line | Via):
+        return goal
+    return goal.X_WT if isinstance(goal, PoseGoal) else tuple(map(float, goal))
 
 
 def goals_of(robot: Robot, goal: GoalLike | Sequence[GoalLike]) -> list[Goal]:
@@ -347,13 +393,18 @@ def _native_ends(root: YamlNode, content: SceneFile, robot: Robot) -> tuple[Arra
     if content.start is None or not content.goals:
         root.fail("this file holds a scene only: a problem needs the keys start and goal as well")
     start = _configuration(content.start, robot, root.need("start"))
-    goals = tuple(
-        PoseGoal(goal[:3, 3], quaternion_of(goal))
-        if isinstance(goal, np.ndarray)
-        else _configuration(goal, robot, root.need("goal"))
-        for goal in content.goals
-    )
-    return start, _one_or_all(goals)
+    node = root.need("goal")
+    if len(content.goals) > 1 and any(isinstance(goal, Line | Via) for goal in content.goals):
+        node.fail("a line of the tool stands alone, it cannot be one of several goals")
+    return start, _one_or_all(tuple(_goal(goal, robot, node) for goal in content.goals))
+
+
+def _goal(goal: JointValues | Array | ToolGoal, robot: Robot, node: YamlNode) -> Goal:
+    if isinstance(goal, Line | Via):
+        return goal
+    if isinstance(goal, np.ndarray):
+        return PoseGoal(goal[:3, 3], quaternion_of(goal))
+    return _configuration(goal, robot, node)
 
 
 def _one_or_all(goals: tuple[Goal, ...]) -> Goal | tuple[Goal, ...]:

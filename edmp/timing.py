@@ -9,6 +9,8 @@ bounded jerk. Last, time is stretched until velocity, acceleration and jerk hold
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.interpolate import BSpline
@@ -16,8 +18,12 @@ from scipy.interpolate import BSpline
 from edmp.errors import InvalidInputError
 from edmp.ranges import Range
 from edmp.robots.parts import Limits
+from edmp.robots.robot import Robot
 from edmp.toppra import time_path
 from edmp.trajectory import Trajectory, clamped_spline
+
+if TYPE_CHECKING:
+    from edmp.tool_speed import ToolSpeed
 
 Array = NDArray[np.float64]
 
@@ -34,6 +40,7 @@ def retime_spline(
     limits: Limits,
     *,
     joint_names: tuple[str, ...] | None = None,
+    robot: Robot | None = None,
     velocity_scale: float = 1.0,
     acceleration_scale: float = 1.0,
     period: float = 0.01,
@@ -44,7 +51,8 @@ def retime_spline(
     Args:
         control_points: (k, dof), k >= 4 [rad or m]. If they respect the position limits, so does the whole motion.
         limits: of the joints; jerk limits that are not finite are ignored.
-        joint_names: columns of the result; joint1 ... by default.
+        joint_names: columns of the result; the robot's, else joint1 ..., by default.
+        robot: whose tool is limited, if ``limits.tool`` is given.
         velocity_scale, acceleration_scale: fractions of the limits to use, in (0, 1].
         period: the sample period will be close to this, and divide the duration [s].
         grid: intervals in which the path is cut; fewer are quicker, and make slightly slower motions.
@@ -58,7 +66,7 @@ def retime_spline(
     if not Range(8, whole=True).holds(grid):
         raise InvalidInputError(f"grid must be a whole number of at least 8, got {grid!r}")
     scales = _scales(velocity_scale, acceleration_scale, period)
-    names = joint_names or tuple(f"joint{i + 1}" for i in range(points.shape[1]))
+    names = joint_names or _names(robot, points.shape[1])
     if not np.ptp(points, axis=0).max() > 1e-9:
         return _at_rest(points[0], names, period)
     path = clamped_spline(points)
@@ -66,7 +74,7 @@ def retime_spline(
     if speed.min() < 0.05 * speed.mean():  # the curve stalls: TOPP-RA needs p'(s) away from zero
         dense = path(np.linspace(0.0, 1.0, 16 * len(points)))
         path = clamped_spline(_even(dense, max(32, 2 * len(points))))
-    return _timed(path, limits, names, *scales, grid=grid)
+    return _timed(path, limits, names, *scales, grid=grid, robot=robot)
 
 
 def retime_curve(
@@ -74,6 +82,7 @@ def retime_curve(
     limits: Limits,
     *,
     joint_names: tuple[str, ...] | None = None,
+    robot: Robot | None = None,
     period: float = 0.01,
     grid: int = _GRID,
 ) -> Trajectory:
@@ -83,8 +92,8 @@ def retime_curve(
     caller who sees to the position limits.
     """
     scales = _scales(1.0, 1.0, period)
-    names = joint_names or tuple(f"joint{i + 1}" for i in range(path.c.shape[1]))
-    return _timed(path, limits, names, *scales, grid=grid)
+    names = joint_names or _names(robot, path.c.shape[1])
+    return _timed(path, limits, names, *scales, grid=grid, robot=robot)
 
 
 def retime_waypoints(
@@ -93,6 +102,7 @@ def retime_waypoints(
     *,
     deviation: float = 5e-3,
     joint_names: tuple[str, ...] | None = None,
+    robot: Robot | None = None,
     velocity_scale: float = 1.0,
     acceleration_scale: float = 1.0,
     period: float = 0.01,
@@ -110,12 +120,12 @@ def retime_waypoints(
     if not deviation > 0.0:
         raise InvalidInputError(f"deviation must be positive, got {deviation}")
     scales = _scales(velocity_scale, acceleration_scale, period)
-    names = joint_names or tuple(f"joint{i + 1}" for i in range(points.shape[1]))
+    names = joint_names or _names(robot, points.shape[1])
     points = points[np.concatenate([[True], np.abs(np.diff(points, axis=0)).max(axis=1) > 1e-9])]
     if len(points) < 2:
         return _at_rest(points[0], names, period)
     points = _thin(points, 0.25 * deviation)
-    return _timed(clamped_spline(_round_corners(points, 0.75 * deviation)), limits, names, *scales)
+    return _timed(clamped_spline(_round_corners(points, 0.75 * deviation)), limits, names, *scales, robot=robot)
 
 
 # -- the path -----------------------------------------------------------------------------------------------------
@@ -205,10 +215,12 @@ def _timed(
     acceleration_scale: float,
     period: float,
     grid: int = _GRID,
+    robot: Robot | None = None,
 ) -> Trajectory:
+    tool = _tool_speed(path, limits, robot)
     velocity, acceleration = velocity_scale * limits.velocity, acceleration_scale * limits.acceleration
     jerk = np.where(np.isfinite(limits.jerk) & (limits.jerk > 0.0), limits.jerk, np.inf)
-    fastest = time_path(path, velocity, acceleration, _grid(path, grid))
+    fastest = time_path(path, velocity, acceleration, _grid(path, grid), tool)
     count = max(4, round(fastest.duration / period))
     h = fastest.duration / count
     # Cubic B-spline in time with the samples of s as coefficients, at rest before and after.
@@ -225,6 +237,9 @@ def _timed(
         float(np.sqrt((np.abs(q2) / acceleration).max())),
         float(np.cbrt((np.abs(q3) / jerk).max())),
     )
+    if tool is not None:
+        speed, change = tool.shares_at(np.clip(s(inner), 0.0, 1.0), derivatives[1](inner), derivatives[2](inner))
+        stretch = max(stretch, speed, float(np.sqrt(change)))
     stretch = max(1.0, stretch * _MARGIN)
     knots = h * np.arange(n + 1, dtype=np.float64)
     q1, q2, _ = _motion(path, derivatives, knots)
@@ -232,6 +247,20 @@ def _timed(
     positions[0], positions[-1] = path.c[0], path.c[-1]
     q1[[0, -1]] = q2[[0, -1]] = 0.0  # exactly, where rounding leaves 1e-16
     return Trajectory(names, knots * stretch, positions, q1 / stretch, q2 / stretch**2)
+
+
+def _tool_speed(path: BSpline, limits: Limits, robot: Robot | None) -> ToolSpeed | None:
+    if limits.tool is None:
+        return None
+    if robot is None:
+        raise InvalidInputError("limits of the tool need the robot whose tool it is: robot=...")
+    from edmp.tool_speed import ToolSpeed
+
+    return ToolSpeed(robot, path, limits.tool)
+
+
+def _names(robot: Robot | None, dof: int) -> tuple[str, ...]:
+    return tuple(f"joint{i + 1}" for i in range(dof)) if robot is None else robot.joint_names
 
 
 def _motion(path: BSpline, s: list[BSpline], t: Array) -> tuple[Array, Array, Array]:

@@ -15,6 +15,7 @@ of very different size. These programs have two variables and the solution x = y
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,7 +54,19 @@ class PathTiming:
         return self.s[k] + self.rate[k] * u + 0.5 * (self.rate[k + 1] - self.rate[k]) / width * u**2
 
 
-def time_path(path: BSpline, velocity: Array, acceleration: Array, grid: Array) -> PathTiming:
+class MoreLimits(Protocol):
+    """Limits of what depends on a path in other ways than its joints do, as shares of what is allowed."""
+
+    def shares(self, s: Array) -> Array:
+        """(n, m) shares of limits of velocity for s' = 1."""
+
+    def rows(self, s: Array) -> tuple[Array, Array]:
+        """(n, r) each: shares of limits of acceleration by s'' and by s'^2."""
+
+
+def time_path(
+    path: BSpline, velocity: Array, acceleration: Array, grid: Array, more: MoreLimits | None = None
+) -> PathTiming:
     """The fastest run along ``path`` from rest to rest.
 
     Args:
@@ -61,10 +74,15 @@ def time_path(path: BSpline, velocity: Array, acceleration: Array, grid: Array) 
         velocity, acceleration: (dof,) limits [rad/s or m/s, rad/s^2 or m/s^2]; the latter hold on both sides of each
             grid point.
         grid: (n + 1,) growing from 0 to 1.
+        more: further limits.
     """
     first, second = path.derivative(1)(grid), path.derivative(2)(grid)
-    alpha, beta = _rows(first / acceleration, second / acceleration, np.diff(grid))
     relative = np.abs(first / velocity).max(axis=1)
+    first, second = first / acceleration, second / acceleration
+    if more is not None:
+        relative = np.maximum(relative, more.shares(grid).max(axis=1))
+        first, second = (np.hstack(pair) for pair in zip((first, second), more.rows(grid), strict=True))
+    alpha, beta = _rows(first, second, np.diff(grid))
     fastest = 1.0 / np.maximum(relative, _STILL * relative.max()) ** 2
     fastest[:-1] = np.minimum(fastest[:-1], _compatible(alpha, beta))
 

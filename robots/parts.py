@@ -42,10 +42,30 @@ class Joint:
 
 @checked
 @dataclass(frozen=True, eq=False)
+class ToolLimits:
+    """How fast the tool may go, in the world; infinite where there is no limit.
+
+    Attributes:
+        speed: of its origin [m/s], and of its rotation [rad/s].
+        acceleration: of its origin [m/s^2], and of its rotation [rad/s^2].
+    """
+
+    speed: tuple[float, float] = (np.inf, np.inf)
+    acceleration: tuple[float, float] = (np.inf, np.inf)
+
+    def __post_init__(self) -> None:
+        for name in ("speed", "acceleration"):
+            if not min(getattr(self, name)) > 0.0:
+                raise InvalidInputError(f"tool {name} must be positive, got {getattr(self, name)}")
+
+
+@checked
+@dataclass(frozen=True, eq=False)
 class Limits:
     """Joint limits, each array (dof,): position [rad or m], then its first three time derivatives.
 
-    ``effort`` is the largest torque or force of each joint's motor [Nm or N]; infinite where nothing says.
+    ``effort`` is the largest torque or force of each joint's motor [Nm or N]; infinite where nothing says. ``tool``
+    limits the tool as well, None if nothing does.
     """
 
     lower: Array
@@ -54,6 +74,7 @@ class Limits:
     acceleration: Array
     jerk: Array
     effort: Array = None  # type: ignore[assignment]  # an array once made
+    tool: ToolLimits | None = None
 
     def __post_init__(self) -> None:
         if self.effort is None:

@@ -4,9 +4,11 @@
     name: bookshelf                     # optional, for reports
     robot: panda                        # optional; or {name: panda, gripper_width: 0.08, base: {position: [0, 0, 0.9]}}
     start: [0.0, -0.8, 0.0, -2.4, 0.0, 1.6, 0.8]     # [rad]; or by joint name {panda_joint1: 0.0, ...}
-    goal: {position: [0.5, 0.1, 0.4], quaternion: [1, 0, 0, 0]}    # or a configuration, or a list of several goals
+    goal: {position: [0.5, 0.1, 0.4], quaternion: [1, 0, 0, 0]}    # or a configuration, or a list of several goals, or
+                                        # a line of the tool, {line: {offset: [0, 0, 0.2]}}: see edmp.goals.documents
     velocity_scale: 0.5                 # optional, as acceleration_scale: share of the robot's limits to use, in (0, 1]
     escape: 0.02                        # optional: a motion may start in contacts this deep [m], and leaves them first
+    tool_speed: [0.25, 1.0]             # optional, as tool_acceleration: of the tool [m/s], [rad/s]; or one number
     obstacles:
       board: {type: box, size: [0.3, 1.0, 0.02], position: [0.6, 0.0, 0.4], rpy: [0, 0, 0.1]}
       can: {type: cylinder, radius: 0.03, length: 0.14, position: [0.6, 0.2, 0.48], quaternion: [0, 0, 0, 1]}
@@ -21,6 +23,7 @@ Lengths in [m], angles in [rad], quaternions (x, y, z, w); ``position`` is zero 
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -37,6 +40,8 @@ from edmp.geometry.mesh_files import load_mesh
 from edmp.geometry.mesh_repair import solid
 from edmp.geometry.poses import pose, pose_rpy, quaternion_of
 from edmp.geometry.shapes import Box, Capsule, Cylinder, Mesh, Shape, Sphere, mesh_arrays
+from edmp.goals.documents import LINE_KEYS, tool_goal_document, tool_goal_of_yaml
+from edmp.goals.kinds import ToolGoal
 from edmp.scenes.scene import Obstacle, Scene
 
 Array = NDArray[np.float64]
@@ -47,6 +52,7 @@ POSE_KEYS = ("position", "quaternion", "rpy")
 SCALES = ("velocity_scale", "acceleration_scale")
 DEEPEST_ESCAPE = 0.1
 """What is deeper than this in something is in there for good [m]."""
+TOOL_LIMITS = ("tool_speed", "tool_acceleration")
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,19 +83,22 @@ class SceneFile:
         name: for reports, empty if there is none.
         robot: the robot, None if the file names none.
         start: the start configuration, None if there is none.
-        goals: alternatives, each a configuration or a (4, 4) tool pose ``X_WT``; empty if there are none.
+        goals: alternatives, each a configuration or a (4, 4) tool pose ``X_WT``, or one line; empty if none.
         velocity_scale, acceleration_scale: shares of the robot's limits that a motion may use, in (0, 1].
         escape: depth of contacts that a motion may start in [m].
+        tool_speed, tool_acceleration: limits of the tool, linear and angular; None if there are none.
     """
 
     scene: Scene
     name: str = ""
     robot: RobotEntry | None = None
     start: JointValues | None = None
-    goals: tuple[JointValues | Array, ...] = ()
+    goals: tuple[JointValues | Array | ToolGoal, ...] = ()
     velocity_scale: float = 1.0
     acceleration_scale: float = 1.0
     escape: float = 0.0
+    tool_speed: tuple[float, float] | None = None
+    tool_acceleration: tuple[float, float] | None = None
 
 
 def is_native(root: YamlNode) -> bool:
@@ -111,7 +120,8 @@ def parse_scene_file(root: YamlNode) -> SceneFile:
     version = root.need(VERSION_KEY)
     if version.text() != str(VERSION):
         version.fail(f"version {version.text()!r} of the format is unknown; this edmp reads version {VERSION}")
-    entries = root.only(VERSION_KEY, "name", "robot", "start", "goal", *SCALES, "escape", "obstacles")
+    keys = ("name", "robot", "start", "goal", *SCALES, "escape", *TOOL_LIMITS, "obstacles")
+    entries = root.only(VERSION_KEY, *keys)
     obstacles: list[Obstacle] = []
     if listed := root.get("obstacles"):
         for name, item in listed.mapping().items():
@@ -127,6 +137,7 @@ def parse_scene_file(root: YamlNode) -> SceneFile:
         _goals(goal) if goal else (),
         *(_scale(root.get(key)) for key in SCALES),
         _depth(root.get("escape")),
+        *(_tool_limit(root.get(key)) for key in TOOL_LIMITS),
     )
 
 
@@ -142,6 +153,15 @@ def _depth(node: YamlNode | None) -> float:
     if node and not 0.0 <= depth <= DEEPEST_ESCAPE:
         node.fail(f"expected a depth of contacts to lead out of, from 0 to {DEEPEST_ESCAPE:g} m, got {depth:g}")
     return depth
+
+
+def _tool_limit(node: YamlNode | None) -> tuple[float, float] | None:
+    if node is None:
+        return None
+    linear, angular = node.numbers(2) if node.is_list else (node.number(), math.inf)
+    if not min(linear, angular) > 0.0:
+        node.fail(f"expected positive numbers, linear and angular, got {linear:g} and {angular:g}")
+    return float(linear), float(angular)
 
 
 # --- obstacles -------------------------------------------------------------------------------------------------------
@@ -255,21 +275,27 @@ def _configuration(node: YamlNode) -> JointValues:
     return tuple(node.numbers())
 
 
-def _goals(node: YamlNode) -> tuple[JointValues | Array, ...]:
+def _goals(node: YamlNode) -> tuple[JointValues | Array | ToolGoal, ...]:
     """One goal, or a list of goals."""
     if node.is_list and any(item.is_list or item.is_mapping for item in node.items()):
         return tuple(_goal(item) for item in node)
     return (_goal(node),)
 
 
-def _goal(node: YamlNode) -> JointValues | Array:
+def _goal(node: YamlNode) -> JointValues | Array | ToolGoal:
+    if node.is_mapping and any(key in node.mapping() for key in LINE_KEYS):
+        return tool_goal_of_yaml(node, _pose_goal)
     if node.is_mapping and any(key in node.mapping() for key in POSE_KEYS):
-        node.only(*POSE_KEYS)
-        node.need("position")
-        if node.get("quaternion") is None and node.get("rpy") is None:
-            node.fail("a pose goal needs quaternion (x, y, z, w) or rpy besides position")
-        return _pose(node)
+        return _pose_goal(node)
     return _configuration(node)
+
+
+def _pose_goal(node: YamlNode) -> Array:
+    node.only(*POSE_KEYS)
+    node.need("position")
+    if node.get("quaternion") is None and node.get("rpy") is None:
+        node.fail("a pose goal needs quaternion (x, y, z, w) or rpy besides position")
+    return _pose(node)
 
 
 # --- writing ---------------------------------------------------------------------------------------------------------
@@ -294,6 +320,10 @@ def save_scene_file(path: str | Path, content: SceneFile) -> None:
     document |= {key: float(scale) for key in SCALES if (scale := getattr(content, key)) != 1.0}
     if content.escape:
         document["escape"] = float(content.escape)
+    for key in TOOL_LIMITS:
+        if (limit := getattr(content, key)) is not None:
+            linear, angular = map(float, limit)
+            document[key] = [linear, angular] if math.isfinite(angular) else linear
     document["obstacles"] = {obstacle.name: _obstacle_document(obstacle) for obstacle in content.scene}
     write_yaml(path, document)
 
@@ -309,7 +339,9 @@ def _robot_document(robot: RobotEntry) -> dict[str, Any] | str:
     return document
 
 
-def _goal_document(goal: JointValues | Array) -> dict[str, Any] | list[float]:
+def _goal_document(goal: JointValues | Array | ToolGoal) -> dict[str, Any] | list[float]:
+    if isinstance(goal, ToolGoal):
+        return tool_goal_document(goal)
     if isinstance(goal, np.ndarray) and goal.shape == (4, 4):
         return _pose_document(goal)
     if isinstance(goal, Mapping):

@@ -119,6 +119,8 @@ def execute_problem(problem: Problem, planner: edmp.Planner, settings: ExecuteSe
         velocity_scale=problem.velocity_scale,
         acceleration_scale=problem.acceleration_scale,
         escape=problem.escape,
+        tool_speed=problem.tool_speed,
+        tool_acceleration=problem.tool_acceleration,
     )
     row: Row = {"status": result.status.value, "outcome": NO_PLAN, "message": result.message}
     row["plan_s"] = time.perf_counter() - begin

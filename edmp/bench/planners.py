@@ -216,6 +216,8 @@ class EdmpPlanner:
             acceleration_scale=problem.acceleration_scale,
             constraints=problem.constraints,
             escape=problem.escape,
+            tool_speed=problem.tool_speed,
+            tool_acceleration=problem.tool_acceleration,
         )
         return Claim(
             result.status,

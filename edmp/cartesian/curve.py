@@ -11,6 +11,7 @@ from scipy.interpolate import BSpline, CubicSpline, make_interp_spline
 from edmp.cartesian.chain import ToolChain
 from edmp.geometry.tool_path import ToolPath
 from edmp.robots.parts import Limits
+from edmp.robots.robot import Robot
 from edmp.timing import retime_curve
 from edmp.trajectory import Trajectory, joined
 
@@ -30,9 +31,11 @@ class Curve:
 
     Attributes:
         legs: twice differentiable curves on [0, 1], (dof,) [rad or m].
+        bends: whether the tool's path does, so that its waypoints must lie close together.
     """
 
     legs: tuple[BSpline, ...]
+    bends: bool = False
 
     def polyline(self) -> Array:
         """(n, dof) waypoints with edges so short that the tool hardly leaves its path between them."""
@@ -40,12 +43,13 @@ class Curve:
         for leg in self.legs:
             rough = leg(np.linspace(0.0, 1.0, 64))
             count = max(4, int(np.ceil(np.abs(np.diff(rough, axis=0)).sum(axis=0).max() / _EDGE)))
+            count = max(count, len(leg.c)) if self.bends else count
             parts.append(leg(np.linspace(0.0, 1.0, count + 1)[1:]))
         return np.concatenate(parts)
 
-    def timed(self, limits: Limits, joint_names: tuple[str, ...], *, period: float) -> Trajectory:
+    def timed(self, limits: Limits, robot: Robot, *, period: float) -> Trajectory:
         """The motion as fast as the limits allow, at rest at the end of each leg."""
-        return joined([retime_curve(leg, limits, joint_names=joint_names, period=period) for leg in self.legs])
+        return joined([retime_curve(leg, limits, robot=robot, period=period) for leg in self.legs])
 
 
 def curve_through(chain: ToolChain, path: ToolPath, at: Array, q: Array, rest: Array) -> Curve | None:
@@ -67,7 +71,7 @@ def curve_through(chain: ToolChain, path: ToolPath, at: Array, q: Array, rest: A
         if leg is None:
             return None
         legs.append(leg)
-    return Curve(tuple(legs))
+    return Curve(tuple(legs), bends=bool(path.blends.any()))
 
 
 def self_motion(chain: ToolChain, X_WT: Array, q: Array, rest: Array) -> BSpline | None:

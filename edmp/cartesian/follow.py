@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from edmp.cartesian.blocked import why_blocked
 from edmp.cartesian.chain import ToolChain
-from edmp.cartesian.curve import Curve, curve_through, self_motion
+from edmp.cartesian.curve import curve_through, self_motion
 from edmp.cartesian.sheet import JUMP, Sheet, Way, best_way, posture_cost, smoothed
 from edmp.collision import World, free, relaxed_world
 from edmp.geometry.tool_path import ToolPath
@@ -116,7 +116,7 @@ class _Follower:
     def _standing(self) -> Solution:
         """The tool is there already."""
         still = np.stack([self.start, self.start])
-        timed = retime_waypoints(still, self.limits, joint_names=self.robot.joint_names)
+        timed = retime_waypoints(still, self.limits, robot=self.robot)
         clearance = self.judge.check_path(still).min_clearance
         return Solution(still, timed, 0.0, clearance, stage=Stage.LINE)
 
@@ -195,7 +195,7 @@ class _Follower:
         curve = curve_through(self.chain, self.path, at, q, self.start)
         if curve is not None and lead is not None and len(lead) > 1:
             before = self_motion(self.chain, self.X_WT[0], lead, self.start)
-            curve = None if before is None else Curve((before, *curve.legs))
+            curve = None if before is None else replace(curve, legs=(before, *curve.legs))
         if curve is None:
             return _Refused(None, None)
         polyline = self._inside(curve.polyline())
@@ -203,7 +203,7 @@ class _Follower:
         if refused is not None:
             return refused
         for period in _PERIODS:
-            timed = curve.timed(self.limits, self.robot.joint_names, period=period)
+            timed = curve.timed(self.limits, self.robot, period=period)
             timed = replace(timed, positions=self._inside(timed.positions))
             refused, _, timed_proof = self._judged(timed.positions, float(at[-1]))
             if timed_proof is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,6 +17,7 @@ from edmp.errors import InvalidInputError
 from edmp.files.writing import check_writable
 
 if TYPE_CHECKING:
+    from edmp.goals import ToolGoal
     from edmp.problem import Goal, Problem
     from edmp.result import PlanResult
     from edmp.trace import Trace
@@ -34,6 +36,16 @@ def plan(
     ] = None,
     goal_pose: Annotated[
         list[str] | None, typer.Option(help="Tool pose goal 'x y z qx qy qz qw' [m] in the world; may be repeated.")
+    ] = None,
+    line_to: Annotated[
+        list[str] | None,
+        typer.Option(help="The tool goes in a straight line to the pose 'x y z qx qy qz qw' [m]; repeat it for a way."),
+    ] = None,
+    line_by: Annotated[
+        str | None, typer.Option(help="The tool goes in a straight line by 'x y z' [m] along the axes of the world.")
+    ] = None,
+    blend: Annotated[
+        float | None, typer.Option(help="Round the corners of a way (--line-to, repeated) within this radius [m].")
     ] = None,
     robot: Annotated[
         str | None, typer.Option(help="Robot name or description file; default: the file's own, else panda.")
@@ -63,6 +75,13 @@ def plan(
     escape: Annotated[
         bool, typer.Option("--escape", help="Start in contacts up to 20 mm deep: lead out of them first.")
     ] = False,
+    tool_speed: Annotated[
+        str | None,
+        typer.Option(help="Limit of the tool's speed, '0.25' [m/s], or also of its rotation: '0.25 1' [rad/s]."),
+    ] = None,
+    tool_acceleration: Annotated[
+        str | None, typer.Option(help="The same of its acceleration [m/s^2], [rad/s^2].")
+    ] = None,
     num_seeds: Annotated[int | None, typer.Option(help="Trajectories denoised at once.")] = None,
     alternatives: Annotated[int | None, typer.Option(help="Look for so many other motions, too.")] = None,
     ensemble: Annotated[str | None, typer.Option(help="Ensemble of costs that steers the denoising.")] = None,
@@ -89,8 +108,16 @@ def plan(
         "prior": prior,
     }  # fmt: skip
     with progress_console().status("reading the problem") as status, contextlib.redirect_stdout(sys.stderr):
-        problem = read_problem(scene, request=request, start=start, goals=goal, goal_poses=goal_pose, robot=robot)
-        scales: dict[str, Any] = {"velocity_scale": velocity_scale, "acceleration_scale": acceleration_scale}
+        line = _line(line_to or [], line_by, blend)
+        problem = read_problem(
+            scene, request=request, start=start, goals=goal, goal_poses=goal_pose, line=line, robot=robot
+        )
+        scales: dict[str, Any] = {
+            "velocity_scale": velocity_scale,
+            "acceleration_scale": acceleration_scale,
+            "tool_speed": _one_or_two(tool_speed, "--tool-speed"),
+            "tool_acceleration": _one_or_two(tool_acceleration, "--tool-acceleration"),
+        }
         problem = dataclasses.replace(problem, **{name: value for name, value in scales.items() if value is not None})
         if escape:
             problem = dataclasses.replace(problem, escape=ESCAPE_DEPTH)
@@ -148,6 +175,8 @@ def solve(problem: Problem, *, seed: int, **options: Any) -> PlanResult:
         seed=seed,
         velocity_scale=problem.velocity_scale,
         acceleration_scale=problem.acceleration_scale,
+        tool_speed=problem.tool_speed,
+        tool_acceleration=problem.tool_acceleration,
         constraints=problem.constraints,
         escape=problem.escape,
         **options,
@@ -171,6 +200,8 @@ def record(problem: Problem, *, seed: int, fallback: bool, **options: Any) -> Tr
         fallback=fallback,
         velocity_scale=problem.velocity_scale,
         acceleration_scale=problem.acceleration_scale,
+        tool_speed=problem.tool_speed,
+        tool_acceleration=problem.tool_acceleration,
         constraints=problem.constraints,
         escape=problem.escape,
         name=problem.name,
@@ -185,6 +216,7 @@ def read_problem(
     start: str | None = None,
     goals: list[str] | None = None,
     goal_poses: list[str] | None = None,
+    line: ToolGoal | None = None,
     robot: str | None = None,
 ) -> Problem:
     """The problem that the options of ``edmp plan`` describe.
@@ -196,21 +228,29 @@ def read_problem(
 
     if request is not None and (start or goals or goal_poses):
         raise InvalidInputError("--request gives start and goal already: leave out --start, --goal and --goal-pose")
+    if line is not None and (goals or goal_poses):
+        raise InvalidInputError("a line stands alone: leave out --goal and --goal-pose")
     if not Path(scene).exists() and "/" not in scene and not Path(scene).suffix:
         with example_path(scene) as path:  # says which examples there are if it is none
-            return _problem_of(path, request, start, goals or [], goal_poses or [], robot)
+            return _problem_of(path, request, start, goals or [], goal_poses or [], line, robot)
     if not Path(scene).is_file():
         hint = f"; shipped examples: {', '.join(example_names())}"
         raise InvalidInputError(f"--scene: no such file: {scene}{hint}")
-    return _problem_of(Path(scene), request, start, goals or [], goal_poses or [], robot)
+    return _problem_of(Path(scene), request, start, goals or [], goal_poses or [], line, robot)
 
 
 def _problem_of(
-    path: Path, request: Path | None, start: str | None, goals: list[str], goal_poses: list[str], robot: str | None
+    path: Path,
+    request: Path | None,
+    start: str | None,
+    goals: list[str],
+    goal_poses: list[str],
+    line: ToolGoal | None,
+    robot: str | None,
 ) -> Problem:
     from edmp.problem import Problem, load_problem, load_setting
 
-    if start is None or not (goals or goal_poses):
+    if start is None or not (goals or goal_poses or line):
         problem = load_problem(path, request, robot=robot)
     else:
         arm, scene = load_setting(path, robot=robot)
@@ -218,9 +258,34 @@ def _problem_of(
     dof = problem.robot.dof
     if start is not None:
         problem = dataclasses.replace(problem, start=_configuration(start, dof, "--start"))
-    if goals or goal_poses:
+    if line is not None:
+        problem = dataclasses.replace(problem, goal=line)
+    elif goals or goal_poses:
         problem = dataclasses.replace(problem, goal=_goals(goals, goal_poses, dof))
     return problem
+
+
+def _one_or_two(text: str | None, what: str) -> float | tuple[float, ...] | None:
+    """A limit of the tool: of its origin, or of its rotation, too."""
+    if text is None:
+        return None
+    return tuple(numbers(text, 2, what)) if len(text.split()) > 1 else numbers(text, 1, what)[0]
+
+
+def _line(line_to: list[str], line_by: str | None, blend: float | None) -> ToolGoal | None:
+    """The line that the options describe, None if they describe none."""
+    from edmp.goals import Line, PoseGoal, Via
+
+    if line_by is not None and line_to:
+        raise InvalidInputError("give either --line-to or --line-by, not both")
+    if blend is not None and len(line_to) < 2:
+        raise InvalidInputError("--blend rounds corners: give --line-to at least twice")
+    if line_by is not None:
+        return Line.by(numbers(line_by, 3, "--line-by"))
+    poses = [PoseGoal(values[:3], values[3:]) for values in (numbers(text, 7, "--line-to") for text in line_to)]
+    if len(poses) > 1:
+        return Via(tuple(poses), blend or 0.0)
+    return Line(poses[0]) if poses else None
 
 
 def _configuration(text: str, dof: int, what: str) -> Any:
@@ -264,6 +329,9 @@ def _print_report(problem: Problem, result: PlanResult, written: list[str]) -> N
             ("clearance", clearance),
             ("alternatives", str(len(result.alternatives))),
         ]
+    if best and best.tool_deviation:
+        position, angle = best.tool_deviation
+        rows.append(("tool", f"within {1e3 * position:.2f} mm and {math.degrees(angle):.2f} deg of its line, proved"))
     if (shares := (problem.velocity_scale, problem.acceleration_scale)) != (1.0, 1.0):
         rows.append(("scaled to", f"{shares[0]:g} of the velocity limits, {shares[1]:g} of the acceleration limits"))
     rows += [("written", path) for path in written]

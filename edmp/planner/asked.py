@@ -27,7 +27,7 @@ def as_asked(solution: Solution, query: Query, judge: Judge, limits: Limits) -> 
     kept = solution.kept
     if query.outside is not None:
         way = np.stack([query.outside, solution.path[0]])
-        lead = retime_waypoints(way, limits, joint_names=timed.joint_names)
+        lead = retime_waypoints(way, limits, robot=judge.robot)
         timed, length = joined([lead, timed]), length + float(np.linalg.norm(way[1] - way[0]))
         verdict = judge.check_path(way)
         clearance, kept = min(clearance, verdict.min_clearance), both_kept(verdict.kept, kept)

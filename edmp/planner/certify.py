@@ -156,7 +156,7 @@ def _certified_quickly(
 
 def _timed(control_points: Array, robot: Robot, limits: Limits, docket: Docket, **options: int) -> Trajectory:
     begin = time.perf_counter()
-    trajectory = retime_spline(control_points, limits, joint_names=robot.joint_names, **options)
+    trajectory = retime_spline(control_points, limits, robot=robot, **options)
     docket.spent("timing", begin)
     return replace(trajectory, positions=without_rounding(robot, trajectory.positions))
 

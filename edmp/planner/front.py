@@ -37,7 +37,7 @@ def kept_planner(robot: Robot | str | Path) -> Planner:
     return _cached_planner(robot, None, "default", None, 0, "cpu")
 
 
-@checked_but("start", "goal", "costs", "time_budget", "device")
+@checked_but("start", "goal", "costs", "time_budget", "tool_speed", "tool_acceleration", "device")
 def plan(
     scene: Scene,
     start: StartLike,
@@ -56,6 +56,8 @@ def plan(
     acceleration_scale: float = 1.0,
     constraints: Sequence[Constraint] = (),
     escape: bool | float = False,
+    tool_speed: float | tuple[float, float] | None = None,
+    tool_acceleration: float | tuple[float, float] | None = None,
     device: str = "cpu",
 ) -> PlanResult:
     """Plan a motion with a `Planner` that is kept for the next call.
@@ -78,4 +80,6 @@ def plan(
         acceleration_scale=acceleration_scale,
         constraints=constraints,
         escape=escape,
+        tool_speed=tool_speed,
+        tool_acceleration=tool_acceleration,
     )

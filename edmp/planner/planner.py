@@ -89,7 +89,7 @@ class Planner:
         self.process = process.to(self.device)
         self._warm_up()
 
-    @checked_but("start", "goal", "costs", "warm", "time_budget")
+    @checked_but("start", "goal", "costs", "warm", "time_budget", "tool_speed", "tool_acceleration")
     def plan(
         self,
         scene: Scene,
@@ -104,6 +104,8 @@ class Planner:
         acceleration_scale: float = 1.0,
         constraints: Sequence[Constraint] = (),
         escape: bool | float = False,
+        tool_speed: float | tuple[float, float] | None = None,
+        tool_acceleration: float | tuple[float, float] | None = None,
         warm: ArrayLike | None = None,
         on_batch: OnBatch | None = None,
     ) -> PlanResult:
@@ -129,6 +131,8 @@ class Planner:
             escape: True lets the motion start in contacts up to 20 mm deep, a number in ones so deep [m]; at most
                 0.1. It then begins with a short retreat that is proved to get nowhere deeper and to touch nothing else;
                 see `edmp.planner.escape`.
+            tool_speed, tool_acceleration: limits of the tool in the world, beside those of the joints: of its origin
+                [m/s, m/s^2], or pairs, of its origin and of its rotation [rad/s, rad/s^2].
             warm: (n, dof) an earlier path to about the same goal, or what is left of it. It is re-noised a little and
                 denoised in the new scene, which is several times faster; where that fails, the plan is made from
                 scratch. See `WARM_START`.
@@ -161,6 +165,8 @@ class Planner:
             acceleration_scale=acceleration_scale,
             constraints=constraints,
             escape=ESCAPE_DEPTH if isinstance(escape, bool) and escape else float(escape),
+            tool_speed=tool_speed,
+            tool_acceleration=tool_acceleration,
         )
         if problem.constraints and self.device not in _READY_FOR_CONSTRAINTS:
             now = time.perf_counter()

@@ -15,7 +15,7 @@ from edmp.scenes.scene import Scene
 from edmp.trace import Batch, Trace
 
 
-@checked_but("start", "goal", "time_budget")
+@checked_but("start", "goal", "time_budget", "tool_speed", "tool_acceleration")
 def record_plan(
     planner: Planner,
     scene: Scene,
@@ -27,6 +27,8 @@ def record_plan(
     fallback: bool = True,
     velocity_scale: float = 1.0,
     acceleration_scale: float = 1.0,
+    tool_speed: float | tuple[float, float] | None = None,
+    tool_acceleration: float | tuple[float, float] | None = None,
     constraints: Sequence[Constraint] = (),
     escape: bool | float = False,
     name: str = "",
@@ -47,6 +49,8 @@ def record_plan(
         fallback=fallback,
         velocity_scale=velocity_scale,
         acceleration_scale=acceleration_scale,
+        tool_speed=tool_speed,
+        tool_acceleration=tool_acceleration,
         constraints=constraints,
         escape=escape,
         on_batch=batches.append,

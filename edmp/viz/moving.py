@@ -86,6 +86,7 @@ def _along(direction: Array) -> Array:
 def _with_two(limits: Limits) -> Limits:
     """Limits with two joints in front that may do anything."""
     far = np.full(2, 1e3)
-    arrays = {field.name: np.concatenate([far, getattr(limits, field.name)]) for field in dataclasses.fields(limits)}
+    names = [field.name for field in dataclasses.fields(limits) if field.name != "tool"]
+    arrays = {name: np.concatenate([far, getattr(limits, name)]) for name in names}
     arrays["lower"][:2] = -far
     return Limits(**arrays)
