@@ -19,6 +19,7 @@ _HOMES = {
     "edmp.constraints": (
         "Constraint",
         "InBox",
+        "InRegion",
         "JointRange",
         "KeepDistance",
         "LookAt",
@@ -50,6 +51,7 @@ _HOMES = {
         "Cylinder",
         "Mesh",
         "Obstacle",
+        "Region",
         "Scene",
         "Sphere",
         "load_scene",
@@ -68,6 +70,7 @@ if TYPE_CHECKING:
     from edmp.constraints import (
         Constraint,
         InBox,
+        InRegion,
         JointRange,
         KeepDistance,
         LookAt,
@@ -93,7 +96,7 @@ if TYPE_CHECKING:
     from edmp.problem import Problem, load_example, load_problem, save_problem
     from edmp.result import Blocked, BlockedBy, PlanResult, Solution, Stage, Stats, Status
     from edmp.robots import Motion, Robot, load_robot, load_urdf
-    from edmp.scenes import Box, Capsule, Cylinder, Mesh, Obstacle, Scene, Sphere, load_scene, save_scene
+    from edmp.scenes import Box, Capsule, Cylinder, Mesh, Obstacle, Region, Scene, Sphere, load_scene, save_scene
     from edmp.taskfile import load_task, save_task
     from edmp.taskplan import Phase, TaskPlan
     from edmp.tasks import Grasps, Sequence, grasps_for, pick, pick_and_place, place
@@ -115,6 +118,7 @@ __all__ = [
     "Grasps",
     "GuidanceSettings",
     "InBox",
+    "InRegion",
     "InvalidInputError",
     "JointRange",
     "Judge",
@@ -137,6 +141,7 @@ __all__ = [
     "PoseGoal",
     "Prior",
     "Problem",
+    "Region",
     "Robot",
     "Scene",
     "Sequence",

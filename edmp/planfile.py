@@ -6,7 +6,7 @@ Non-finite numbers (the clearance in an empty scene) are written as null, so tha
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edmp.arguments import checked
+from edmp.constraints import Constraint, settled
+from edmp.constraints.documents import constraint_of, document_of, kept_document, kept_of
 from edmp.errors import InvalidInputError, unknown_name
 from edmp.files.json_nodes import JsonNode, read_json
 from edmp.files.writing import write_json
@@ -25,13 +27,15 @@ from edmp.goals.documents import tool_goal_document, tool_goal_of_json
 from edmp.problem import SCALES, TOOL_LIMITS, Goal, PoseGoal, Problem
 from edmp.result import Blocked, BlockedBy, PlanResult, Solution, Stage, Stats, Status
 from edmp.robots.robot import Robot
-from edmp.scenes.scene import Obstacle, Scene
+from edmp.scenes.scene import Obstacle, Region, Scene
 from edmp.trajectory import Trajectory
 
 Array = NDArray[np.float64]
 Document = dict[str, Any]
 
-VERSION = 1
+VERSION = 2
+PLAIN_VERSION = 1
+"""Of files without constraints and regions, which edmp 0.1 reads, too; there they would be overlooked."""
 
 
 @checked
@@ -65,8 +69,8 @@ def load_plan(path: str | Path) -> PlanFile:
         root.fail("this is the plan of a whole task: edmp.load_task reads it")
     if not isinstance(root.value, dict) or "edmp_plan" not in root.value:
         root.fail("not a plan file: no key 'edmp_plan' at the top")
-    if (version := root["edmp_plan"]).value != VERSION:
-        version.fail(f"plan format {version.value!r:.60}; this edmp reads version {VERSION}")
+    if (version := root["edmp_plan"]).value not in (PLAIN_VERSION, VERSION) or isinstance(version.value, bool):
+        version.fail(f"plan format {version.value!r:.60}; this edmp reads versions {PLAIN_VERSION} and {VERSION}")
     return plan_of(root)
 
 
@@ -83,8 +87,13 @@ def load_result(path: str | Path) -> PlanResult:
 def plan_document(problem: Problem, result: PlanResult) -> Document:
     """What `save_plan` writes."""
     goals = problem.goal if isinstance(problem.goal, tuple) else (problem.goal,)
+    more: Document = {}
+    if problem.constraints:
+        more["constraints"] = [document_of(constraint) for constraint in problem.constraints]
+    if problem.scene.regions:
+        more["regions"] = [_region_document(region) for region in problem.scene.regions]
     return {
-        "edmp_plan": VERSION,
+        "edmp_plan": VERSION if more else PLAIN_VERSION,
         "name": problem.name,
         "robot": robot_document(problem.robot),
         "start": plain_numbers(problem.start),
@@ -92,6 +101,7 @@ def plan_document(problem: Problem, result: PlanResult) -> Document:
         **{name: getattr(problem, name) for name in (*SCALES, "escape")},
         **{name: _limit_document(getattr(problem, name)) for name in TOOL_LIMITS if getattr(problem, name) is not None},
         "scene": [obstacle_document(obstacle) for obstacle in problem.scene],
+        **more,
         "result": result_document(result),
     }
 
@@ -173,8 +183,8 @@ def _result(node: JsonNode, problem: Problem) -> PlanResult:
     return PlanResult(
         status=status,
         message=node["message"].text(),
-        best=None if best is None else solution_of(best, robot, num_goals),
-        alternatives=tuple(solution_of(other, robot, num_goals) for other in others),
+        best=None if best is None else solution_of(best, robot, num_goals, problem.constraints),
+        alternatives=tuple(solution_of(other, robot, num_goals, problem.constraints) for other in others),
         stats=stats_of(node["stats"]),
         problem=problem,
         blocked=None if (blocked := node.get("blocked")) is None else _blocked(blocked, robot),
@@ -234,10 +244,16 @@ def _problem(root: JsonNode) -> Problem:
     goals = tuple(_goal(entry, robot) for entry in root["goals"].entries(least=1))
     scene = root["scene"]
     obstacles = tuple(obstacle_of(entry) for entry in scene.entries())
+    regions, constraints = root.get("regions"), root.get("constraints")
+    boxes = tuple(_region(entry) for entry in regions.entries()) if regions else ()
+    with scene.blamed():
+        setting = Scene(obstacles, boxes)
+    kept = tuple(_constraint(entry, robot, setting) for entry in constraints.entries()) if constraints else ()
     with scene.blamed():
         return Problem(
             robot=robot,
-            scene=Scene(obstacles),
+            scene=setting,
+            constraints=kept,
             start=configuration_of(root["start"], robot),
             goal=goals[0] if len(goals) == 1 else goals,
             name=root["name"].text(),
@@ -315,6 +331,20 @@ def obstacle_of(node: JsonNode) -> Obstacle:
         return Obstacle(node["name"].text(least=1), shape, node["X_WO"].array(4, 4))
 
 
+def _region_document(region: Region) -> Document:
+    return {"name": region.name, "size": region.size.tolist(), "X_WR": region.X_WR.tolist()}
+
+
+def _region(node: JsonNode) -> Region:
+    with node.blamed():
+        return Region(node["name"].text(least=1), node["size"].array(3), node["X_WR"].array(4, 4))
+
+
+def _constraint(node: JsonNode, robot: Robot, scene: Scene) -> Constraint:
+    with node.blamed():
+        return settled(robot, scene, [constraint_of(node.plain())])[0]
+
+
 def shape_document(shape: Shape) -> Document:
     """A shape as plain data for JSON."""
     for kind, (cls, write, _) in _SHAPES.items():
@@ -351,6 +381,7 @@ def solution_document(solution: Solution) -> Document:
         "terms": {name: float(value) for name, value in solution.terms.items()},
         "weighted_terms_rad": float(solution.weighted_terms),
         "tool_deviation": None if solution.tool_deviation is None else plain_numbers(solution.tool_deviation),
+        **({"kept": [kept_document(kept) for kept in solution.kept]} if solution.kept else {}),
         "trajectory": {
             "joint_names": list(trajectory.joint_names),
             "times": plain_numbers(trajectory.times),
@@ -361,8 +392,14 @@ def solution_document(solution: Solution) -> Document:
     }
 
 
-def solution_of(node: JsonNode, robot: Robot, num_goals: int) -> Solution:
-    """The inverse of `solution_document`."""
+def solution_of(
+    node: JsonNode, robot: Robot, num_goals: int, constraints: Sequence[Constraint] | None = None
+) -> Solution:
+    """The inverse of `solution_document`; what was proved of constraints is read where these are given."""
+    kept = node.get("kept") if constraints is not None else None
+    proved = kept.entries() if kept else []
+    if kept and constraints is not None and len(proved) != len(constraints):
+        kept.fail(f"expected one entry for each of {len(constraints)} constraints, got {len(proved)}")
     keys = ("min_clearance_m", "terms", "weighted_terms_rad", "tool_deviation")
     clearance, terms, weighted, deviation = map(node.get, keys)
     return Solution(
@@ -376,6 +413,7 @@ def solution_of(node: JsonNode, robot: Robot, num_goals: int) -> Solution:
         terms={} if terms is None else {name: value.number(-1e300, 1e300) for name, value in terms.items()},
         weighted_terms=0.0 if weighted is None else weighted.number(-1e300, 1e300),
         tool_deviation=None if deviation is None else _pair(deviation),
+        kept=tuple(kept_of(one, constraint) for one, constraint in zip(proved, constraints or (), strict=False)),
     )
 
 

@@ -13,7 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from edmp.arguments import checked, checked_but, numbers, shown
 from edmp.constraints import Constraint, settled
-from edmp.errors import FileFormatError, InvalidInputError, unknown_name
+from edmp.constraints.documents import constraint_of, document_of
+from edmp.errors import EdmpError, FileFormatError, InvalidInputError, unknown_name
 from edmp.files.yaml_nodes import YamlNode
 from edmp.geometry.poses import quaternion_of
 from edmp.geometry.tool_path import ToolPath
@@ -209,7 +210,8 @@ def load_problem(
         scales = (content.velocity_scale, content.acceleration_scale)
         ends = _native_ends(root, content, arm)
         limits = {key: getattr(content, key) for key in TOOL_LIMITS}
-        return Problem(arm, content.scene, *ends, name, *scales, escape=content.escape, **limits)
+        kept = _native_constraints(root, content, arm)
+        return Problem(arm, content.scene, *ends, name, *scales, constraints=kept, escape=content.escape, **limits)
     start = _by_name(request.start, arm, f"{request_path}: start_state")
     goals = tuple(
         PoseGoal(*pose_of_tool(arm, goal))
@@ -225,6 +227,16 @@ def load_setting(scene_path: str | Path, *, robot: str | Robot | None = None) ->
     """Robot and obstacles of a file as `load_problem` takes them, whether or not it says where to start and end."""
     arm, content, _ = _read(Path(scene_path), robot, None)
     return arm, content.scene
+
+
+def load_scene_constraints(scene_path: str | Path, robot: Robot) -> tuple[Constraint, ...]:
+    """The constraints of a file, whether or not it says where to start and end; none of a MoveIt scene.
+
+    Raises:
+        FileFormatError: with file and line, for what is no constraint of ``robot`` and the file's scene.
+    """
+    _, content, root = _read(Path(scene_path), robot, None)
+    return _native_constraints(root, content, robot) if root and isinstance(content, SceneFile) else ()
 
 
 def _read(
@@ -283,7 +295,9 @@ def save_problem(path: str | Path, problem: Problem) -> None:
     start = tuple(map(float, problem.start))
     scales = (problem.velocity_scale, problem.acceleration_scale, problem.escape)
     limits = {key: getattr(problem, key) for key in TOOL_LIMITS}
-    save_scene_file(path, SceneFile(problem.scene, problem.name, entry, start, written, *scales, **limits))
+    kept = tuple(document_of(constraint) for constraint in problem.constraints)
+    content = SceneFile(problem.scene, problem.name, entry, start, written, *scales, constraints=kept, **limits)
+    save_scene_file(path, content)
 
 
 def _written(goal: Goal) -> Any:
@@ -405,6 +419,17 @@ def _goal(goal: JointValues | Array | ToolGoal, robot: Robot, node: YamlNode) ->
     if isinstance(goal, np.ndarray):
         return PoseGoal(goal[:3, 3], quaternion_of(goal))
     return _configuration(goal, robot, node)
+
+
+def _native_constraints(root: YamlNode, content: SceneFile, robot: Robot) -> tuple[Constraint, ...]:
+    """What a file in edmp's own format says that the motion must keep to."""
+    found: list[Constraint] = []
+    for k, document in enumerate(content.constraints):
+        try:
+            found += settled(robot, content.scene, [constraint_of(document)])
+        except EdmpError as error:
+            root.need("constraints").items()[k].refuse(error)
+    return tuple(found)
 
 
 def _one_or_all(goals: tuple[Goal, ...]) -> Goal | tuple[Goal, ...]:

@@ -2,6 +2,18 @@
 
 from edmp.geometry.shapes import Box, Capsule, Cylinder, Mesh, Shape, Sphere
 from edmp.scenes.files import load_scene, save_scene
-from edmp.scenes.scene import Obstacle, Scene
+from edmp.scenes.scene import Obstacle, Region, Scene
 
-__all__ = ["Box", "Capsule", "Cylinder", "Mesh", "Obstacle", "Scene", "Shape", "Sphere", "load_scene", "save_scene"]
+__all__ = [
+    "Box",
+    "Capsule",
+    "Cylinder",
+    "Mesh",
+    "Obstacle",
+    "Region",
+    "Scene",
+    "Shape",
+    "Sphere",
+    "load_scene",
+    "save_scene",
+]

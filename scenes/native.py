@@ -9,6 +9,11 @@
     velocity_scale: 0.5                 # optional, as acceleration_scale: share of the robot's limits to use, in (0, 1]
     escape: 0.02                        # optional: a motion may start in contacts this deep [m], and leaves them first
     tool_speed: [0.25, 1.0]             # optional, as tool_acceleration: of the tool [m/s], [rad/s]; or one number
+    constraints:                        # optional: what the motion keeps to all the way
+      - {type: upright, tolerance: 0.1}
+      - {type: in_region, region: over_the_table}        # for all types see `edmp.constraints.documents`
+    regions:                            # optional: named boxes that are no obstacles, for constraints
+      over_the_table: {size: [0.6, 1.0, 0.5], position: [0.5, 0.0, 0.6]}
     obstacles:
       board: {type: box, size: [0.3, 1.0, 0.02], position: [0.6, 0.0, 0.4], rpy: [0, 0, 0.1]}
       can: {type: cylinder, radius: 0.03, length: 0.14, position: [0.6, 0.2, 0.48], quaternion: [0, 0, 0, 1]}
@@ -42,7 +47,7 @@ from edmp.geometry.poses import pose, pose_rpy, quaternion_of
 from edmp.geometry.shapes import Box, Capsule, Cylinder, Mesh, Shape, Sphere, mesh_arrays
 from edmp.goals.documents import LINE_KEYS, tool_goal_document, tool_goal_of_yaml
 from edmp.goals.kinds import ToolGoal
-from edmp.scenes.scene import Obstacle, Scene
+from edmp.scenes.scene import Obstacle, Region, Scene
 
 Array = NDArray[np.float64]
 
@@ -87,6 +92,7 @@ class SceneFile:
         velocity_scale, acceleration_scale: shares of the robot's limits that a motion may use, in (0, 1].
         escape: depth of contacts that a motion may start in [m].
         tool_speed, tool_acceleration: limits of the tool, linear and angular; None if there are none.
+        constraints: what the motion keeps to, each as `edmp.constraints.documents` writes it; not looked at here.
     """
 
     scene: Scene
@@ -99,6 +105,7 @@ class SceneFile:
     escape: float = 0.0
     tool_speed: tuple[float, float] | None = None
     tool_acceleration: tuple[float, float] | None = None
+    constraints: tuple[Any, ...] = ()
 
 
 def is_native(root: YamlNode) -> bool:
@@ -120,17 +127,23 @@ def parse_scene_file(root: YamlNode) -> SceneFile:
     version = root.need(VERSION_KEY)
     if version.text() != str(VERSION):
         version.fail(f"version {version.text()!r} of the format is unknown; this edmp reads version {VERSION}")
-    keys = ("name", "robot", "start", "goal", *SCALES, "escape", *TOOL_LIMITS, "obstacles")
+    keys = ("name", "robot", "start", "goal", *SCALES, "escape", *TOOL_LIMITS, "constraints", "regions", "obstacles")
     entries = root.only(VERSION_KEY, *keys)
     obstacles: list[Obstacle] = []
     if listed := root.get("obstacles"):
         for name, item in listed.mapping().items():
             obstacles.append(_obstacle(name, item))
+    regions = root.get("regions")
+    scene = Scene(
+        tuple(obstacles),
+        tuple(_region(name, item) for name, item in regions.mapping().items()) if regions else (),
+    )
     title, robot, start, goal = (root.get(key) for key in ("name", "robot", "start", "goal"))
+    constraints = root.get("constraints")
     if "goal" in entries and start is None:
         entries["goal"].fail("a goal needs a start as well")
     return SceneFile(
-        Scene(tuple(obstacles)),
+        scene,
         title.text() if title else "",
         _robot(robot) if robot else None,
         _configuration(start) if start else None,
@@ -138,6 +151,7 @@ def parse_scene_file(root: YamlNode) -> SceneFile:
         *(_scale(root.get(key)) for key in SCALES),
         _depth(root.get("escape")),
         *(_tool_limit(root.get(key)) for key in TOOL_LIMITS),
+        tuple(one.plain() for one in constraints) if constraints else (),
     )
 
 
@@ -234,6 +248,15 @@ def _obstacle(name: str, item: YamlNode) -> Obstacle:
         item.refuse(error)
 
 
+def _region(name: str, item: YamlNode) -> Region:
+    item.only("size", *POSE_KEYS)
+    size, X_WR = item.need("size").numbers(3), _pose(item)
+    try:
+        return Region(name, np.array(size), X_WR)
+    except InvalidInputError as error:
+        item.refuse(error)
+
+
 def _pose(item: YamlNode) -> Array:
     """(4, 4) of the keys position, and quaternion or rpy, of a mapping."""
     position, quaternion, rpy = (item.get(key) for key in POSE_KEYS)
@@ -324,6 +347,13 @@ def save_scene_file(path: str | Path, content: SceneFile) -> None:
         if (limit := getattr(content, key)) is not None:
             linear, angular = map(float, limit)
             document[key] = [linear, angular] if math.isfinite(angular) else linear
+    if content.constraints:
+        document["constraints"] = [dict(one) for one in content.constraints]
+    if content.scene.regions:
+        document["regions"] = {
+            region.name: {"size": region.size.tolist(), **_pose_document(region.X_WR)}
+            for region in content.scene.regions
+        }
     document["obstacles"] = {obstacle.name: _obstacle_document(obstacle) for obstacle in content.scene}
     write_yaml(path, document)
 

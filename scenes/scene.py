@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, get_args
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from edmp.arguments import checked, numbers
 from edmp.errors import InvalidInputError, unknown_name
-from edmp.geometry.poses import pose, rigid
+from edmp.geometry.poses import FARTHEST, finite_vector, pose, rigid
 from edmp.geometry.shapes import Shape
 
 Array = NDArray[np.float64]
@@ -55,14 +55,52 @@ class Obstacle:
         return hash((self.name, self.shape, self.X_WO.tobytes()))
 
 
+@dataclass(frozen=True, eq=False)
+class Region:
+    """A named box that is no obstacle: a place that constraints speak of (`edmp.InRegion`).
+
+    Attributes:
+        name: of the region.
+        size: (3,) full extents [m].
+        X_WR: (4, 4) pose of its middle in the world.
+    """
+
+    name: str
+    size: Array
+    X_WR: Array
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not self.name:
+            raise InvalidInputError(f"a region needs a non-empty string as its name, got {self.name!r}")
+        size = finite_vector(self.size, 3, f"region {self.name!r}: size")
+        if not ((size > 0) & (size <= FARTHEST)).all():
+            raise InvalidInputError(f"region {self.name!r}: size must be positive [m], got {size.tolist()}")
+        object.__setattr__(self, "size", size)
+        object.__setattr__(self, "X_WR", rigid(self.X_WR, f"region {self.name!r}: X_WR"))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Region):
+            return NotImplemented
+        same = np.array_equal(self.size, other.size) and np.array_equal(self.X_WR, other.X_WR)
+        return self.name == other.name and same
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.size.tobytes(), self.X_WR.tobytes()))
+
+
 @dataclass(frozen=True)
 class Scene:
     """Obstacles in the world frame, each with a unique name. An empty scene is a valid scene.
 
     ``scene["table"]`` is an obstacle, ``"table" in scene`` asks for one, ``len`` and iteration go over all.
+
+    Attributes:
+        obstacles: what must not be hit.
+        regions: named boxes, which may be gone through; each with a unique name, too.
     """
 
     obstacles: tuple[Obstacle, ...] = ()
+    regions: tuple[Region, ...] = ()
 
     def __post_init__(self) -> None:
         try:
@@ -77,6 +115,16 @@ class Scene:
                 raise InvalidInputError(f"two obstacles are named {obstacle.name!r}; names must be unique in a scene")
             seen.add(obstacle.name)
         object.__setattr__(self, "obstacles", obstacles)
+        try:
+            regions = tuple(self.regions)
+        except TypeError:
+            raise InvalidInputError(f"regions of a scene are a sequence of Region, got {self.regions!r}") from None
+        for k, region in enumerate(regions):
+            if not isinstance(region, Region):
+                raise InvalidInputError(f"regions of a scene are a sequence of Region, got {region!r}")
+            if region.name in [other.name for other in regions[:k]]:
+                raise InvalidInputError(f"two regions are named {region.name!r}; names must be unique in a scene")
+        object.__setattr__(self, "regions", regions)
 
     @classmethod
     def of(cls, obstacles: Mapping[str, Sequence[Any]]) -> Scene:
@@ -106,14 +154,42 @@ class Scene:
         quaternion: ArrayLike | None = None,
     ) -> Scene:
         """The same scene and one obstacle more, at ``position`` (3,) [m], ``quaternion`` (x, y, z, w)."""
-        return Scene((*self.obstacles, Obstacle.at(name, shape, position, quaternion)))
+        return replace(self, obstacles=(*self.obstacles, Obstacle.at(name, shape, position, quaternion)))
+
+    @checked
+    def with_region(
+        self, name: str, size: ArrayLike, position: ArrayLike = (0, 0, 0), quaternion: ArrayLike | None = None
+    ) -> Scene:
+        """The same scene and one region more, a box of ``size`` (3,) [m] about ``position``, turned by ``quaternion``.
+
+        Constraints speak of it: ``edmp.InRegion(name)``.
+        """
+        try:
+            region = Region(name, np.asarray(size), pose(position, quaternion))
+        except InvalidInputError as error:
+            message = str(error)
+            named = f"region {name!r}" in message
+            raise error if named else InvalidInputError(f"region {name!r}: {message}") from None
+        return replace(self, regions=(*self.regions, region))
+
+    @checked
+    def region(self, name: str) -> Region:
+        """The region of that name.
+
+        Raises:
+            UnknownNameError: there is none.
+        """
+        for region in self.regions:
+            if region.name == name:
+                return region
+        raise unknown_name("region", name, [region.name for region in self.regions])
 
     @checked
     def without(self, *names: str) -> Scene:
         """The same scene with the named obstacles taken away."""
         for name in names:
             self[name]
-        return Scene(tuple(obstacle for obstacle in self.obstacles if obstacle.name not in names))
+        return replace(self, obstacles=tuple(o for o in self.obstacles if o.name not in names))
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -108,7 +108,7 @@ def test_a_changed_robot_comes_back_as_it_was(tmp_path: Path, change) -> None:
     [
         ('{"edmp_plan": 1,\n "name": }', r"bad.json:2: malformed JSON"),
         ("[1, 2]", "not a plan file"),
-        ('{"edmp_plan": 99}', "plan format 99; this edmp reads version 1"),
+        ('{"edmp_plan": 99}', "plan format 99; this edmp reads versions 1 and 2"),
         ('{"edmp_plan": 1}', "missing key 'robot'"),
     ],
 )

@@ -40,6 +40,7 @@ WRONG: Mapping[str, Any] = {
 
 CONSTRAINTS = (
     "Constraint",
+    "InRegion",
     "InBox",
     "JointRange",
     "KeepDistance",
@@ -189,6 +190,10 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Row]:
         "Upright": _settings(edmp.Upright(0.1)),
         "Oriented": _settings(edmp.Oriented(np.eye(3), (0.1, 0.1, np.inf))),
         "InBox": _settings(edmp.InBox((1.0, 1.0, np.inf), pose)),
+        "InRegion": Row(edmp.InRegion, {"region": "tray", "box": None}, {"region": "text"}),
+        "Region": Row(edmp.Region, {"name": "tray", "size": (1.0, 1.0, 1.0), "X_WR": pose}),
+        "Scene.with_region": Row(scene.with_region, {"name": "tray", "size": (1.0, 1.0, 1.0)}),
+        "Scene.region": Row(scene.with_region("tray", (1, 1, 1)).region, {"name": "tray"}),
         "OnPlane": _settings(edmp.OnPlane((0, 0, 0.5))),
         "OnLine": _settings(edmp.OnLine((0, 0, 0.5), (1, 0, 0))),
         "LookAt": _settings(edmp.LookAt((0.5, 0, 0), 0.2)),

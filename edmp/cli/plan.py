@@ -17,6 +17,7 @@ from edmp.errors import InvalidInputError
 from edmp.files.writing import check_writable
 
 if TYPE_CHECKING:
+    from edmp.constraints import Constraint
     from edmp.goals import ToolGoal
     from edmp.problem import Goal, Problem
     from edmp.result import PlanResult
@@ -82,6 +83,19 @@ def plan(
     tool_acceleration: Annotated[
         str | None, typer.Option(help="The same of its acceleration [m/s^2], [rad/s^2].")
     ] = None,
+    keep_upright: Annotated[
+        float | None,
+        typer.Option(help="Keep up what of the tool is up where the motion starts, within this angle [rad]."),
+    ] = None,
+    keep_distance: Annotated[
+        list[str] | None, typer.Option(help="Stay away from an obstacle: 'NAME DISTANCE' [m]; may be repeated.")
+    ] = None,
+    joint_range: Annotated[
+        list[str] | None, typer.Option(help="Keep a joint in a range: 'JOINT LOWER UPPER' [rad]; may be repeated.")
+    ] = None,
+    in_region: Annotated[
+        list[str] | None, typer.Option(help="Keep the tool in a region of the scene, by its name; may be repeated.")
+    ] = None,
     num_seeds: Annotated[int | None, typer.Option(help="Trajectories denoised at once.")] = None,
     alternatives: Annotated[int | None, typer.Option(help="Look for so many other motions, too.")] = None,
     ensemble: Annotated[str | None, typer.Option(help="Ensemble of costs that steers the denoising.")] = None,
@@ -121,6 +135,8 @@ def plan(
         problem = dataclasses.replace(problem, **{name: value for name, value in scales.items() if value is not None})
         if escape:
             problem = dataclasses.replace(problem, escape=ESCAPE_DEPTH)
+        asked = constraints_asked(problem, keep_upright, keep_distance or [], joint_range or [], in_region or [])
+        problem = dataclasses.replace(problem, constraints=(*problem.constraints, *asked))
         where = f"{problem.name or 'scene'}: {problem.robot.name} among {len(problem.scene)} obstacles"
         status.update(f"planning in {where} (the first run on a machine compiles kernels)")
         chosen = {name: value for name, value in options.items() if value is not None}
@@ -248,13 +264,14 @@ def _problem_of(
     line: ToolGoal | None,
     robot: str | None,
 ) -> Problem:
-    from edmp.problem import Problem, load_problem, load_setting
+    from edmp.problem import Problem, load_problem, load_scene_constraints, load_setting
 
     if start is None or not (goals or goal_poses or line):
         problem = load_problem(path, request, robot=robot)
     else:
         arm, scene = load_setting(path, robot=robot)
-        problem = Problem(arm, scene, arm.home, arm.home, path.stem)
+        kept = load_scene_constraints(path, arm)
+        problem = Problem(arm, scene, arm.home, arm.home, path.stem, constraints=kept)
     dof = problem.robot.dof
     if start is not None:
         problem = dataclasses.replace(problem, start=_configuration(start, dof, "--start"))
@@ -286,6 +303,49 @@ def _line(line_to: list[str], line_by: str | None, blend: float | None) -> ToolG
     if len(poses) > 1:
         return Via(tuple(poses), blend or 0.0)
     return Line(poses[0]) if poses else None
+
+
+def constraints_asked(
+    problem: Problem, keep_upright: float | None, distances: list[str], ranges: list[str], regions: list[str]
+) -> list[Constraint]:
+    """What the options say that the motion must keep to.
+
+    Raises:
+        InvalidInputError: names the option at fault.
+    """
+    from edmp.constraints import InRegion, JointRange, KeepDistance
+
+    found: list[Constraint] = [] if keep_upright is None else [_upright(problem, keep_upright)]
+    for text in distances:
+        name, (distance,) = _named_numbers(text, 1, "--keep-distance")
+        found.append(KeepDistance(name, distance))
+    for text in ranges:
+        name, (lower, upper) = _named_numbers(text, 2, "--joint-range")
+        found.append(JointRange(name, lower, upper))
+    return found + [InRegion(name) for name in regions]
+
+
+def _upright(problem: Problem, tolerance: float) -> Constraint:
+    """The axis of the tool frame, x, y, z or minus one of them, that is nearest to up at the start stays up."""
+    import numpy as np
+    import torch
+
+    from edmp.constraints import Upright
+    from edmp.robots import tool_pose
+
+    R_WT = tool_pose(problem.robot, torch.as_tensor(np.array(problem.start))).numpy()[:3, :3]
+    axis = np.zeros(3)
+    k = int(np.abs(R_WT[2]).argmax())
+    axis[k] = np.sign(R_WT[2, k])
+    return Upright(tolerance, axis=axis)
+
+
+def _named_numbers(text: str, count: int, what: str) -> tuple[str, list[float]]:
+    """A name, which may have spaces, and numbers behind it."""
+    name, *rest = text.rsplit(maxsplit=count)
+    if len(rest) < count:
+        raise InvalidInputError(f"{what}: expected a name and {count} number{'s' * (count > 1)}, got {text!r}")
+    return name, numbers(" ".join(rest), count, what)
 
 
 def _configuration(text: str, dof: int, what: str) -> Any:
@@ -334,6 +394,7 @@ def _print_report(problem: Problem, result: PlanResult, written: list[str]) -> N
         rows.append(("tool", f"within {1e3 * position:.2f} mm and {math.degrees(angle):.2f} deg of its line, proved"))
     if (shares := (problem.velocity_scale, problem.acceleration_scale)) != (1.0, 1.0):
         rows.append(("scaled to", f"{shares[0]:g} of the velocity limits, {shares[1]:g} of the acceleration limits"))
+    rows += [("proved", kept.message()) for kept in result.kept]
     rows += [("written", path) for path in written]
     for name, value in rows:
         console.print(Text(f"  {name:<13}{value}"), soft_wrap=True)

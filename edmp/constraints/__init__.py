@@ -5,6 +5,7 @@ from edmp.constraints.findings import Broken, Kept, both_kept
 from edmp.constraints.kinds import (
     Constraint,
     InBox,
+    InRegion,
     JointRange,
     KeepDistance,
     LookAt,
@@ -23,6 +24,7 @@ __all__ = [
     "Broken",
     "Constraint",
     "InBox",
+    "InRegion",
     "JointRange",
     "KeepDistance",
     "Kept",

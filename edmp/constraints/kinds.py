@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from edmp.arguments import checked, numbers, shown
 from edmp.constraints.bands import Band, BandKind
 from edmp.errors import InvalidInputError, unknown_name
-from edmp.geometry.poses import finite_vector, pose, rigid
+from edmp.geometry.poses import FARTHEST, finite_vector, pose, rigid
 from edmp.robots.robot import Robot
 from edmp.scenes.scene import Scene
 
@@ -131,10 +131,8 @@ class Oriented(Constraint):
                 "Oriented rotation must be a rotation matrix (3, 3) or a unit quaternion (x, y, z, w), "
                 f"got {shown(self.rotation)}"
             )
-        X = pose((0, 0, 0), given) if given.shape == (4,) else np.eye(4)
-        if given.shape == (3, 3):
-            X[:3, :3] = given
-        object.__setattr__(self, "rotation", rigid(X, "Oriented rotation")[:3, :3])
+        U, _, Vt = np.linalg.svd(rigid(pose((0, 0, 0), given), "Oriented rotation")[:3, :3])
+        object.__setattr__(self, "rotation", U @ Vt)  # which may be off by rounding of somebody else's
         object.__setattr__(self, "tolerance", _positive_three(self, "tolerance"))
 
     def bands(self, robot: Robot) -> tuple[Band, ...]:
@@ -184,6 +182,34 @@ class InBox(Constraint):
 
 @checked
 @dataclass(frozen=True, eq=False)
+class InRegion(Constraint):
+    """The origin of a frame stays in a region of the scene.
+
+    Attributes:
+        region: its name, see `edmp.Scene.with_region`.
+        frame: name of the frame.
+        box: what it is in a scene; filled in by `in_scene`.
+    """
+
+    region: str
+    frame: str | None = None
+    box: InBox | None = None
+
+    def bands(self, robot: Robot) -> tuple[Band, ...]:
+        if self.box is None:
+            raise InvalidInputError(f"where region {self.region!r} is depends on the scene: see InRegion.in_scene")
+        return self.box.bands(robot)
+
+    def in_scene(self, scene: Scene) -> InRegion:
+        region = scene.region(self.region)
+        return replace(self, box=InBox(region.size, region.X_WR, self.frame))
+
+    def __str__(self) -> str:
+        return f"{_named(self.frame)} in region {self.region}"
+
+
+@checked
+@dataclass(frozen=True, eq=False)
 class OnPlane(Constraint):
     """The origin of a frame stays on a plane.
 
@@ -200,7 +226,7 @@ class OnPlane(Constraint):
     frame: str | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "point", finite_vector(self.point, 3, "OnPlane point"))
+        object.__setattr__(self, "point", _point(self))
         object.__setattr__(self, "normal", _unit(self, "normal"))
         object.__setattr__(self, "tolerance", _number(self, "tolerance", above=0.0))
 
@@ -231,7 +257,7 @@ class OnLine(Constraint):
     frame: str | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "point", finite_vector(self.point, 3, "OnLine point"))
+        object.__setattr__(self, "point", _point(self))
         object.__setattr__(self, "direction", _unit(self, "direction"))
         object.__setattr__(self, "tolerance", _number(self, "tolerance", above=0.0))
 
@@ -262,7 +288,7 @@ class LookAt(Constraint):
     frame: str | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "point", finite_vector(self.point, 3, "LookAt point"))
+        object.__setattr__(self, "point", _point(self))
         object.__setattr__(self, "tolerance", _number(self, "tolerance", above=0.0, most=math.pi))
         object.__setattr__(self, "axis", _unit(self, "axis"))
 
@@ -361,11 +387,19 @@ def _number(constraint: Any, field: str, *, above: float = -math.inf, most: floa
     return number
 
 
+def _point(constraint: Any) -> Array:
+    what = f"{type(constraint).__name__} point"
+    point = finite_vector(constraint.point, 3, what)
+    if np.abs(point).max() > FARTHEST:
+        raise InvalidInputError(f"{what} must be within {FARTHEST:.0e} m of the origin, got {point.tolist()}")
+    return point
+
+
 def _unit(constraint: Any, field: str) -> Array:
     what = f"{type(constraint).__name__} {field}"
     vector = finite_vector(getattr(constraint, field), 3, what)
     length = float(np.linalg.norm(vector))
-    if not length > 1e-9:
+    if not 1e-9 < length < math.inf:
         raise InvalidInputError(f"{what} must have a direction, got {vector.tolist()}")
     return np.asarray(vector / length)
 

@@ -140,12 +140,34 @@ class YamlNode:
             self.fail(f"expected whole numbers, got {values}")
         return [int(value) for value in values]
 
+    def plain(self, *, depth: int = 10) -> Any:
+        """The value as a dict, a list, a finite number, text, or None; nothing may lie deeper than ``depth``."""
+        if depth == 0:
+            self.fail("nested too deeply")
+        if self.is_mapping:
+            return {key: child.plain(depth=depth - 1) for key, child in self.mapping().items()}
+        if self.is_list:
+            return [item.plain(depth=depth - 1) for item in self.items()]
+        if self.is_null:
+            return None
+        if self.node.style in (None, "") and _is_number(self.node.value):
+            return self.number()
+        return self.text()
+
     def _kind(self) -> str:
         if isinstance(self.node, yaml.MappingNode):
             return "a mapping"
         if isinstance(self.node, yaml.SequenceNode):
             return "a list"
         return f"{self.node.value!r}" if self.node.value else "nothing"
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return text.lower() in (".nan", ".inf", "-.inf")
+    return True
 
 
 def read_yaml(path: str | Path) -> YamlNode:

@@ -84,7 +84,7 @@ class Keeping:
         rows = self._rows[k]
         lower, upper = self._proof.lower[rows[0]], self._proof.upper[rows[0]]
         of_joint = self._proof.bands[rows[0]].kind is BandKind.JOINT
-        return len(rows) == 1 and not of_joint and (lower == -upper or lower == -np.inf)
+        return len(rows) == 1 and not of_joint and bool(lower in (-upper, -np.inf))
 
 
 def _is_length(band: Band, sliding: Sequence[bool]) -> bool:

@@ -12,7 +12,18 @@ from collections.abc import Iterable, Sequence
 import fcl
 import numpy as np
 
-from edmp.constraints import Constraint, InBox, JointRange, KeepDistance, LookAt, OnLine, OnPlane, Oriented, Upright
+from edmp.constraints import (
+    Constraint,
+    InBox,
+    InRegion,
+    JointRange,
+    KeepDistance,
+    LookAt,
+    OnLine,
+    OnPlane,
+    Oriented,
+    Upright,
+)
 from edmp.robots.robot import Robot
 from edmp.scenes import Scene
 from edmp.validate.dense import _body_poses, _geometry, _hull, _transform, dense_samples
@@ -57,6 +68,10 @@ def excess(robot: Robot, scene: Scene, constraint: Constraint, q: Array, X_WB: S
         case InBox():
             p_O = np.linalg.inv(constraint.X_WO) @ np.append(p, 1.0)
             return max(float(x) for x in np.abs(p_O[:3]) - 0.5 * np.asarray(constraint.size))
+        case InRegion():
+            region = scene.region(constraint.region)
+            p_R = np.linalg.inv(region.X_WR) @ np.append(p, 1.0)
+            return max(float(x) for x in np.abs(p_R[:3]) - 0.5 * region.size)
         case OnPlane():
             return abs(float(constraint.normal @ (p - constraint.point))) - constraint.tolerance
         case OnLine():

@@ -122,7 +122,27 @@ def _tiny_problem() -> Any:
     from edmp.problem import PoseGoal, Problem
 
     pose = PoseGoal([0.3, 0.1, 0.4], [1, 0, 0, 0])
-    return Problem(_tiny_robot(), every_shape(), np.array([0.0, 0.5, 0.1]), (np.array([1.0, -0.5, 0.2]), pose), "tiny")
+    goals, scene = (np.array([1.0, -0.5, 0.2]), pose), every_shape().with_region("tray", (1.0, 2.0, 1.0))
+    start, constraints = np.array([0.0, 0.5, 0.1]), _every_constraint()
+    return Problem(_tiny_robot(), scene, start, goals, "tiny", constraints=constraints)
+
+
+def _every_constraint() -> Any:
+    import numpy as np
+
+    import edmp
+
+    return (
+        edmp.Upright(0.2, axis=(0, 1, 0), frame="tip"),
+        edmp.Oriented(np.eye(3), (0.1, 0.2, np.inf)),
+        edmp.InBox((0.5, np.inf, 1.0), np.eye(4)),
+        edmp.InRegion("tray", frame="l2"),
+        edmp.OnPlane((0, 0, 0.5)),
+        edmp.OnLine((0, 0, 0.5), (1, 1, 0), 0.01),
+        edmp.LookAt((1, 0, 0), 0.5),
+        edmp.JointRange("j1", -1.0, 1.0),
+        edmp.KeepDistance("can", 0.05),
+    )
 
 
 def _plan() -> Any:
@@ -130,11 +150,14 @@ def _plan() -> Any:
 
     from plan_cases import solved
 
+    from edmp.constraints import Kept
     from edmp.planfile import PlanFile
 
     problem = _tiny_problem()
     alone = dataclasses.replace(problem, goal=problem.goal[0])
-    return PlanFile(problem, solved(alone))
+    result = solved(alone)
+    kept = tuple(Kept(one, 0.01, 0.1, edge=k) for k, one in enumerate(problem.constraints))
+    return PlanFile(problem, dataclasses.replace(result, best=dataclasses.replace(result.best, kept=kept)))
 
 
 def _write_plan(path: Path) -> None:
@@ -190,13 +213,17 @@ def _write_problem(path: Path) -> None:
     import yaml
     from plan_cases import every_shape
 
+    from edmp.constraints.documents import document_of
     from edmp.scenes import save_scene
 
-    save_scene(path, every_shape(), name="things")
+    save_scene(path, every_shape().with_region("tray", (1.0, 2.0, 1.0)), name="things")
+    names = {"tip": "panda_hand", "l2": "panda_link2", "j1": "panda_joint1"}  # of the tiny robot and of the Panda
+    constraints = [document_of(one) for one in _every_constraint()]
     document = yaml.safe_load(path.read_text()) | {
         "robot": {"name": "panda", "gripper_width": 0.04, "base": {"position": [0, 0, 0.1]}},
         "start": [0.0, -0.785, 0.0, -2.356, 0.0, 1.571, 0.785],
         "goal": [{"position": [0.5, 0.1, 0.4], "quaternion": [1, 0, 0, 0]}, {"panda_joint1": 0.1, "panda_joint2": 0.2}],
+        "constraints": [{key: names.get(str(value), value) for key, value in one.items()} for one in constraints],
     }
     document["goal"][1] = {f"panda_joint{i + 1}": value for i, value in enumerate(document["start"])}
     path.write_text(yaml.safe_dump(document))
@@ -426,7 +453,8 @@ def _view_plan(path: Path) -> None:
     plan = load_plan(path)
     json.dumps(scene_document(Staging(subject_of(plan), "hulls")), allow_nan=False)
     if plan.result.best is not None:
-        Judge(plan.problem.robot, plan.problem.scene).check_path(plan.result.best.path)
+        problem = plan.problem
+        Judge(problem.robot, problem.scene, constraints=problem.constraints).check_path(plan.result.best.path)
         plan.result.best.trajectory.sample([0.0, 0.1, 1e9])
 
 
