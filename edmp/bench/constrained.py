@@ -1,19 +1,21 @@
 """Random problems whose motion keeps to a constraint all the way: a cup stays upright, a tool slides on a plane.
 
 As in `edmp.bench.expert`, one draw is a scene of a family, a start and a goal that the judge finds free and within the
-constraint, and that the straight line in joint space does not connect. Paths are found by OMPL's RRT-Connect on the
-constraint manifold (`edmp.baselines.projected`), not by edmp's own planner, and certified by the judge; a draw for
-which it finds none within `MAX_LAUNCHES` looks at a configuration is redrawn with the next seed.
+constraint, and that the straight line in joint space does not connect. Two experts look for paths, OMPL's RRT-Connect
+on the constraint manifold (`edmp.baselines.projected`) and edmp's own compiled CBiRRT (`edmp.connect`), and the judge
+certifies them; a draw for which neither finds one is redrawn with the next seed.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edmp.baselines.base import Task
 from edmp.bench.expert import (
     ATTEMPTS,
     NEUTRAL,
@@ -26,7 +28,7 @@ from edmp.bench.expert import (
     scene_seed,
     tool_goal,
 )
-from edmp.constraints import OnPlane, Upright
+from edmp.constraints import OnPlane, Upright, bands_of
 from edmp.errors import EdmpError
 from edmp.robots.kinematics import tool_pose
 from edmp.robots.robot import Robot
@@ -55,8 +57,10 @@ LEAVES_BY = 0.1
 fourth, `takes_any_line`, may be one where obstacles alone are in the way."""
 
 TARGETS = 40
-RUNS = 3
-MAX_LAUNCHES = 150_000
+RUNS, MAX_LAUNCHES = 3, 100_000
+"""Searches of OMPL, and the looks at a configuration that each may take."""
+TREES, MAX_ITERATIONS, SHORTCUTS = 16, 6000, 200
+"""Searches of edmp's, the samples of each, and the attempts to shorten what each finds."""
 UP = np.array([0.0, 0.0, 1.0])
 
 Ends = tuple[Array, Array, Upright | OnPlane]
@@ -104,9 +108,10 @@ def _draw(
     line_excess = max((breach.excess for breach in breaches), default=0.0)
     if line_excess < LEAVES_BY * constraint.tolerance and not takes_any_line(number):
         return None
-    path = _expert_path(judge, start, goals, int(rng.integers(2**30)))
-    if path is None:
+    paths = _expert_paths(judge, start, goals, int(rng.integers(2**30)))
+    if not paths:
         return None
+    path = min(paths.values(), key=path_length)
     wanted = tool_goal(robot, goal) if pose_goal else goal
     return ExpertProblem(
         generated.scene,
@@ -118,6 +123,7 @@ def _draw(
         seed,
         constraints=(constraint,),
         line_excess=line_excess,
+        experts=tuple(paths),
     )
 
 
@@ -243,20 +249,43 @@ def _far_one(judge: Judge, starts: Array, goal: Array) -> Array | None:
     return next(free_ones(judge, starts[np.linalg.norm(starts - goal, axis=1) >= WORTH_PLANNING]), None)
 
 
-def _expert_path(judge: Judge, start: Array, goals: Array, seed: int) -> Array | None:
-    """The shortest path that the judge certifies, of `RUNS` searches."""
-    from edmp.baselines.base import Task
+def _expert_paths(judge: Judge, start: Array, goals: Array, seed: int) -> dict[str, Array]:
+    """The shortest path that the judge certifies, of each expert of `EXPERTS` that finds one."""
+    task = Task(judge.robot, judge.scene, start, goals, seed, judge.constraints)
+    holding = {name: [path for path in search(task) if _holds(judge, path)] for name, search in EXPERTS.items()}
+    return {name: min(paths, key=path_length) for name, paths in holding.items() if paths}
+
+
+def _by_ompl(task: Task) -> list[Array]:
+    """OMPL's RRT-Connect on the constraint manifold; further searches shorten what the first has found."""
     from edmp.baselines.projected import Projected, ProjectedSettings
 
     expert = Projected(ProjectedSettings(max_launches=MAX_LAUNCHES, time_budget=1e6))
-    best = None
+    paths: list[Array] = []
     for run in range(RUNS):
-        if run and best is None:  # the further ones are there to shorten what the first has found
+        path = expert.search(dataclasses.replace(task, seed=task.seed + run)).path
+        if path is None:
             break
-        path = expert.search(Task(judge.robot, judge.scene, start, goals, seed + run, judge.constraints)).path
-        if path is not None and _holds(judge, path) and (best is None or path_length(path) < path_length(best)):
-            best = path
-    return best
+        paths.append(path)
+    return paths
+
+
+def _by_connect(task: Task) -> list[Array]:
+    """CBiRRT, compiled: the search that edmp falls back on."""
+    from edmp.collision.bands import PackedBands
+    from edmp.connect import connect
+
+    ends = task.goals[np.arange(TREES) % len(task.goals)]
+    bands = PackedBands.of(task.world, bands_of(task.robot, task.constraints))
+    starts = np.tile(task.start, (TREES, 1))
+    paths = connect(
+        task.world, starts, ends, seed=task.seed, max_iterations=MAX_ITERATIONS, shortcuts=SHORTCUTS, bands=bands
+    )
+    return [path for path in paths if path is not None]
+
+
+EXPERTS: dict[str, Callable[[Task], list[Array]]] = {"ompl": _by_ompl, "connect": _by_connect}
+"""Either may prove that a problem can be solved, so that neither decides which problems there are."""
 
 
 def _holds(judge: Judge, path: Array) -> bool:

@@ -60,6 +60,7 @@ class ExpertProblem:
         attempt: draws that came to nothing before this one.
         scene_seed: of the random generator that all of it comes from.
         constraints: what the motion has to keep to.
+        experts: names of those that found a path, of a problem with constraints.
         line_excess: how far the straight line in joint space leaves the constraints at its worst, 0 without [rad or m].
     """
 
@@ -72,6 +73,7 @@ class ExpertProblem:
     scene_seed: int
     constraints: tuple[Constraint, ...] = ()
     line_excess: float = 0.0
+    experts: tuple[str, ...] = ()
 
     @property
     def length(self) -> float:

@@ -234,7 +234,7 @@ def _write(folder: Path, number: int, robot: Robot, made: ExpertProblem) -> None
         "path": made.path.tolist(),
     }
     if made.constraints:
-        proof["line_excess"] = made.line_excess
+        proof |= {"line_excess": made.line_excess, "experts": list(made.experts)}
     write_json(_expert_file(folder, number), proof)
     name = f"{folder.name}/{number:04d} ({made.kind})"
     problem = Problem(robot, made.scene, made.start, made.goal, name, constraints=made.constraints)
