@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from edmp.collision.launch import launch_rows
-from edmp.collision.world import World, obstacle_bounds
+from edmp.collision.obstacles import obstacle_bounds
+from edmp.collision.world import World
 from edmp.costs.base import Cost, Margins, register_cost
 from edmp.costs.kernels import volume as kernels
 from edmp.robots.motion import Motion

@@ -6,7 +6,7 @@ Non-finite numbers (the clearance in an empty scene) are written as null, so tha
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 from edmp.arguments import checked
 from edmp.constraints import Constraint, settled
 from edmp.constraints.documents import constraint_of, document_of, kept_document, kept_of
-from edmp.errors import InvalidInputError, unknown_name
+from edmp.errors import unknown_name
 from edmp.files.json_nodes import JsonNode, read_json
 from edmp.files.writing import write_json
+from edmp.geometry.kinds import Field, field_values, kind_of, kinds_by_name
 from edmp.geometry.poses import FARTHEST
-from edmp.geometry.shapes import Box, Capsule, Cylinder, Mesh, Shape, Sphere
+from edmp.geometry.shapes import Shape
 from edmp.goals import Line, Via
 from edmp.goals.documents import tool_goal_document, tool_goal_of_json
 from edmp.problem import SCALES, TOOL_LIMITS, Goal, PoseGoal, Problem
@@ -298,26 +299,6 @@ def _goal(node: JsonNode, robot: Robot) -> Goal:
 
 # --- scene -----------------------------------------------------------------------------------------------------------
 
-_SHAPES: Mapping[str, tuple[type, Callable[[Any], Document], Callable[[JsonNode], Shape]]] = {
-    "box": (Box, lambda s: {"size": list(s.size)}, lambda d: Box(tuple(d["size"].array(3)))),
-    "cylinder": (
-        Cylinder,
-        lambda s: {"radius": s.radius, "length": s.length},
-        lambda d: Cylinder(d["radius"].number(), d["length"].number()),
-    ),
-    "capsule": (
-        Capsule,
-        lambda s: {"radius": s.radius, "length": s.length},
-        lambda d: Capsule(d["radius"].number(), d["length"].number()),
-    ),
-    "sphere": (Sphere, lambda s: {"radius": s.radius}, lambda d: Sphere(d["radius"].number())),
-    "mesh": (
-        Mesh,
-        lambda s: {"vertices": s.vertices.tolist(), "faces": s.faces.tolist()},
-        lambda d: Mesh(d["vertices"].array(None, 3), d["faces"].whole_array(None, 3).astype(np.int32)),
-    ),
-}
-
 
 def obstacle_document(obstacle: Obstacle) -> Document:
     """An obstacle as plain data for JSON."""
@@ -346,18 +327,22 @@ def _constraint(node: JsonNode, robot: Robot, scene: Scene) -> Constraint:
 
 
 def shape_document(shape: Shape) -> Document:
-    """A shape as plain data for JSON."""
-    for kind, (cls, write, _) in _SHAPES.items():
-        if isinstance(shape, cls):
-            return {"type": kind, **write(shape)}
-    raise InvalidInputError(f"no way to write a {type(shape).__name__}")
+    """A shape as plain data for JSON: its kind and what defines it."""
+    return {"type": kind_of(shape).name, **field_values(shape)}
 
 
 def shape_of(node: JsonNode) -> Shape:
     """The inverse of `shape_document`."""
-    read = _SHAPES[node["type"].one_of(_SHAPES)][2]
+    kinds = kinds_by_name()
+    kind = kinds[node["type"].one_of(kinds)]
     with node.blamed():
-        return read(node)
+        return kind.shape(**{field.name: _value(field, node[field.name]) for field in kind.fields})
+
+
+def _value(field: Field, node: JsonNode) -> Any:
+    if not field.rows:
+        return node.number()
+    return node.whole_array(*field.rows) if field.whole else node.array(*field.rows)
 
 
 # --- motions ---------------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import numpy as np
 
 from edmp.arguments import numbers, shown
 from edmp.errors import InvalidInputError, unknown_name
-from edmp.geometry.hull_points import hull_points
+from edmp.geometry.kinds import hull_points
 from edmp.geometry.poses import apply, rigid
 from edmp.geometry.shapes import Shape, Sphere
 from edmp.robots.geometry_fit import FitSettings, fit_box, fit_hull, fit_spheres

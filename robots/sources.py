@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from edmp.errors import EdmpWarning, FileFormatError
-from edmp.geometry.hull_points import hull_points
+from edmp.geometry.kinds import hull_points
 from edmp.geometry.mesh_files import load_mesh
 from edmp.geometry.poses import apply
 from edmp.geometry.shapes import Box, Cylinder, Shape, Sphere

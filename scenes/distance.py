@@ -5,8 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from edmp.geometry.distance import PRIMITIVES, signed_distance
-from edmp.geometry.shapes import Mesh
+from edmp.geometry.distance import signed_distances
 from edmp.scenes.scene import Obstacle, Scene
 
 
@@ -52,8 +51,4 @@ def _group_distance(obstacles: list[Obstacle], p_W: Tensor) -> Tensor:
     X_WO = torch.stack([torch.as_tensor(obstacle.X_WO).to(p_W) for obstacle in obstacles])
     # R^T (p - t): the points (..., n, 3) in the frame of each obstacle
     p_O = torch.einsum("...ni,nij->...nj", p_W.unsqueeze(-2) - X_WO[:, :3, 3], X_WO[:, :3, :3])
-    shapes = [obstacle.shape for obstacle in obstacles]
-    if isinstance(shapes[0], Mesh):
-        return torch.stack([signed_distance(shape, p_O[..., i, :]) for i, shape in enumerate(shapes)], dim=-1)
-    parameters, distance = PRIMITIVES[type(shapes[0])]
-    return distance(p_O, p_W.new_tensor([parameters(shape) for shape in shapes]))
+    return signed_distances([obstacle.shape for obstacle in obstacles], p_O)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from edmp.errors import InvalidInputError
 from edmp.files.yaml_writing import write_yaml
+from edmp.geometry.kinds import as_mesh
 from edmp.geometry.poses import quaternion_of
 from edmp.geometry.shapes import Box, Capsule, Cylinder, Mesh, Shape, Sphere
 from edmp.scenes.moveit import MoveItScene
@@ -22,7 +23,9 @@ Piece = tuple[dict[str, Any], Array]
 
 
 def save_moveit_scene(path: str | Path, scene: Scene | MoveItScene) -> None:
-    """Write a planning scene file. MoveIt has no capsules: one is written as a cylinder and two spheres.
+    """Write a planning scene file.
+
+    MoveIt has no capsules: one is written as a cylinder and two spheres; other kinds that it has not as meshes.
 
     Raises:
         InvalidInputError: if the file cannot be written.
@@ -74,12 +77,12 @@ def _robot_state(joints: Mapping[str, float], X_WR: Array | None) -> dict[str, A
 
 def _collision_object(obstacle: Obstacle) -> dict[str, Any]:
     entry: dict[str, Any] = {"id": obstacle.name}
-    pieces = WRITERS[type(obstacle.shape)](obstacle.shape)
+    write = _PRIMITIVES.get(type(obstacle.shape))
+    if write is None:
+        return entry | {"meshes": [_mesh(as_mesh(obstacle.shape))], "mesh_poses": [_pose(obstacle.X_WO)]}
+    pieces = write(obstacle.shape)
     poses = [_pose(obstacle.X_WO @ X_OP) for _, X_OP in pieces]
-    kind = "meshes" if isinstance(obstacle.shape, Mesh) else "primitives"
-    entry[kind] = [piece for piece, _ in pieces]
-    entry["mesh_poses" if kind == "meshes" else "primitive_poses"] = poses
-    return entry
+    return entry | {"primitives": [piece for piece, _ in pieces], "primitive_poses": poses}
 
 
 def _pose(X: Array) -> dict[str, Any]:
@@ -97,15 +100,15 @@ def _capsule(shape: Capsule) -> list[Piece]:
     return [_primitive("cylinder", shape.length, shape.radius), *ends]
 
 
-def _mesh(shape: Mesh) -> list[Piece]:
+def _mesh(shape: Mesh) -> dict[str, Any]:
     triangles = [{"vertex_indices": face} for face in shape.faces.tolist()]
-    return [({"vertices": shape.vertices.tolist(), "triangles": triangles}, np.eye(4))]
+    return {"vertices": shape.vertices.tolist(), "triangles": triangles}
 
 
-WRITERS: dict[type[Shape], Callable[[Any], list[Piece]]] = {
+_PRIMITIVES: dict[type[Shape], Callable[[Any], list[Piece]]] = {
     Box: lambda shape: [_primitive("box", *shape.size)],
     Cylinder: lambda shape: [_primitive("cylinder", shape.length, shape.radius)],
     Sphere: lambda shape: [_primitive("sphere", shape.radius)],
     Capsule: _capsule,
-    Mesh: _mesh,
 }
+"""Shapes that MoveIt has primitives for: those whose union it is, each with its pose in the shape's frame."""

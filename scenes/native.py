@@ -30,7 +30,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,10 +41,11 @@ from numpy.typing import NDArray
 from edmp.errors import EdmpWarning, FileFormatError, InvalidInputError
 from edmp.files.yaml_nodes import YamlNode, read_yaml
 from edmp.files.yaml_writing import write_yaml
+from edmp.geometry.kinds import Field, Kind, field_values, kind_of, kinds_by_name
 from edmp.geometry.mesh_files import load_mesh
 from edmp.geometry.mesh_repair import solid
 from edmp.geometry.poses import pose, pose_rpy, quaternion_of
-from edmp.geometry.shapes import Box, Capsule, Cylinder, Mesh, Shape, Sphere, mesh_arrays
+from edmp.geometry.shapes import Mesh, Shape, mesh_arrays
 from edmp.goals.documents import LINE_KEYS, tool_goal_document, tool_goal_of_yaml
 from edmp.goals.kinds import ToolGoal
 from edmp.scenes.scene import Obstacle, Region, Scene
@@ -181,21 +182,19 @@ def _tool_limit(node: YamlNode | None) -> tuple[float, float] | None:
 # --- obstacles -------------------------------------------------------------------------------------------------------
 
 
-def _box(item: YamlNode) -> Shape:
-    x, y, z = item.need("size").numbers(3)
-    return Box((x, y, z))
+def _shape(kind: Kind, item: YamlNode) -> Shape:
+    if kind.shape is Mesh:
+        return _mesh(item)
+    return kind.shape(**{field.name: _value(field, item.need(field.name)) for field in kind.fields})
 
 
-def _cylinder(item: YamlNode) -> Shape:
-    return Cylinder(item.need("radius").number(), item.need("length").number())
-
-
-def _capsule(item: YamlNode) -> Shape:
-    return Capsule(item.need("radius").number(), item.need("length").number())
-
-
-def _sphere(item: YamlNode) -> Shape:
-    return Sphere(item.need("radius").number())
+def _value(field: Field, node: YamlNode) -> Any:
+    """A number, a list of numbers, or rows of numbers."""
+    if not field.rows:
+        return node.number()
+    if len(field.rows) == 1:
+        return node.numbers(field.rows[0])
+    return np.array([row.indices(field.rows[1]) if field.whole else row.numbers(field.rows[1]) for row in node])
 
 
 def _mesh(item: YamlNode) -> Shape:
@@ -225,25 +224,20 @@ def _mesh(item: YamlNode) -> Shape:
     return Mesh(surface, triangles)
 
 
-TYPES: Mapping[str, tuple[tuple[str, ...], Callable[[YamlNode], Shape]]] = {
-    "box": (("size",), _box),
-    "cylinder": (("radius", "length"), _cylinder),
-    "capsule": (("radius", "length"), _capsule),
-    "sphere": (("radius",), _sphere),
-    "mesh": (("file", "scale", "thickness", "vertices", "faces"), _mesh),
-}
-"""Obstacle types by name: the keys each may have, and how it is read."""
+_MESH_KEYS = ("file", "scale", "thickness")
+"""What a mesh may have besides its fields, or instead of them."""
 
 
 def _obstacle(name: str, item: YamlNode) -> Obstacle:
-    kind = item.need("type")
-    if kind.text() not in TYPES:
-        kind.fail(f"unknown obstacle type {kind.text()!r}; valid: {', '.join(TYPES)}")
-    keys, read = TYPES[kind.text()]
+    word, kinds = item.need("type"), kinds_by_name()
+    if word.text() not in kinds:
+        word.fail(f"unknown obstacle type {word.text()!r}; valid: {', '.join(kinds)}")
+    kind = kinds[word.text()]
+    keys = [*(_MESH_KEYS if kind.shape is Mesh else ()), *(field.name for field in kind.fields)]
     item.only("type", *keys, *POSE_KEYS)
     X_WO = _pose(item)
     try:
-        return Obstacle(name, read(item), X_WO)
+        return Obstacle(name, _shape(kind, item), X_WO)
     except InvalidInputError as error:
         item.refuse(error)
 
@@ -384,16 +378,8 @@ def _pose_document(X: Array) -> dict[str, Any]:
 
 
 def _obstacle_document(obstacle: Obstacle) -> dict[str, Any]:
-    document = {**WRITERS[type(obstacle.shape)](obstacle.shape), "position": obstacle.X_WO[:3, 3].tolist()}
+    kind = {"type": kind_of(obstacle.shape).name}
+    document = {**kind, **field_values(obstacle.shape), "position": obstacle.X_WO[:3, 3].tolist()}
     if not np.array_equal(obstacle.X_WO[:3, :3], np.eye(3)):
         document["quaternion"] = quaternion_of(obstacle.X_WO).tolist()
     return document
-
-
-WRITERS: Mapping[type, Callable[[Any], dict[str, Any]]] = {
-    Box: lambda shape: {"type": "box", "size": list(shape.size)},
-    Cylinder: lambda shape: {"type": "cylinder", "radius": shape.radius, "length": shape.length},
-    Capsule: lambda shape: {"type": "capsule", "radius": shape.radius, "length": shape.length},
-    Sphere: lambda shape: {"type": "sphere", "radius": shape.radius},
-    Mesh: lambda shape: {"type": "mesh", "vertices": shape.vertices.tolist(), "faces": shape.faces.tolist()},
-}

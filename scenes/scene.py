@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from edmp.arguments import checked, numbers
+from edmp.arguments import checked, checked_but, numbers
 from edmp.errors import InvalidInputError, unknown_name
+from edmp.geometry.kinds import KINDS
 from edmp.geometry.poses import FARTHEST, finite_vector, pose, rigid
 from edmp.geometry.shapes import Shape
 
 Array = NDArray[np.float64]
-
-SHAPE_NAMES = tuple(shape.__name__ for shape in get_args(Shape))
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,10 +29,10 @@ class Obstacle:
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name:
             raise InvalidInputError(f"an obstacle needs a non-empty string as its name, got {self.name!r}")
-        if not isinstance(self.shape, get_args(Shape)):
-            raise InvalidInputError(
-                f"obstacle {self.name!r}: shape must be one of {', '.join(SHAPE_NAMES)}, got {self.shape!r}"
-            )
+        if type(self.shape) not in KINDS:
+            known = ", ".join(kind.__name__ for kind in KINDS)
+            more = "; edmp.geometry.kinds.register adds a kind" if isinstance(self.shape, Shape) else ""
+            raise InvalidInputError(f"obstacle {self.name!r}: shape must be one of {known}, got {self.shape!r}{more}")
         object.__setattr__(self, "X_WO", rigid(self.X_WO, f"obstacle {self.name!r}: X_WO"))
 
     @classmethod
@@ -145,7 +144,7 @@ class Scene:
             )
         return cls(tuple(_obstacle(name, value) for name, value in obstacles.items()))
 
-    @checked
+    @checked_but("shape")
     def with_obstacle(
         self,
         name: str,

@@ -12,21 +12,19 @@ from edmp.collision.kernels.chain import (
     MAX_LINKS,
     Chain,
     Lanes,
-    Obstacles,
     Pose,
     any_positive,
     configuration,
     forward_kinematics,
-    group_slack,
     link_centers,
     links_near,
     may_touch,
-    obstacle_distance,
     pack_slack,
     posed_pack,
     project,
     relative,
 )
+from edmp.collision.kernels.obstacles import Obstacles, group_slack, obstacle_distance
 from edmp.warp_start import wp
 
 wp.set_module_options({"enable_backward": False, "fast_math": True})

@@ -13,12 +13,12 @@ from edmp.collision.kernels.chain import (
     MAX_BODIES,
     Chain,
     Lanes,
-    Obstacles,
     any_positive,
     configuration,
     forward_kinematics,
     project,
 )
+from edmp.collision.kernels.obstacles import Obstacles
 from edmp.warp_start import wp
 
 wp.set_module_options({"enable_backward": False, "fast_math": True})

@@ -11,16 +11,14 @@ from edmp.collision.kernels.chain import (
     LANES,
     MAX_BODIES,
     Chain,
-    Obstacles,
     any_positive,
     configuration,
     forward_kinematics,
-    group_slack,
     links_near,
-    obstacle_distance,
     project,
     relative,
 )
+from edmp.collision.kernels.obstacles import Obstacles, group_slack, obstacle_distance
 from edmp.costs.kernels.clearance import hinge
 from edmp.warp_start import wp
 

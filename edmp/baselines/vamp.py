@@ -6,7 +6,8 @@ An adapter to the package ``vamp-planner``, which plans on its own models, not o
   obstacles are moved into the frame of the problem's base. The Panda's fingers are 0.13 m apart whatever the problem's
   gripper does; the UR5 carries a gripper of VAMP's. An attached object is refused.
 - Its joint limits are its own: wider than the manufacturer's for the Panda, +-pi for the UR5.
-- It knows balls, boxes and capsules. A cylinder becomes the box or the capsule around it, a mesh is refused.
+- It knows balls, boxes and capsules. A cylinder becomes the box or the capsule around it, other convex kinds the box; a
+  mesh is refused.
 - It looks at edges every 1/32 rad of joint-space distance, and proves nothing in between.
 
 So a path that VAMP claims may touch something, or pass a limit: that is for the judge to say. Conversely a start or
@@ -24,8 +25,9 @@ import numpy as np
 
 from edmp.baselines.base import Array, Baseline, Claim, Task
 from edmp.errors import InvalidInputError, MissingDependencyError, unknown_name
+from edmp.geometry.kinds import bounds, kind_of
 from edmp.geometry.poses import inverse, rpy_from_rotation
-from edmp.geometry.shapes import Box, Capsule, Cylinder, Sphere
+from edmp.geometry.shapes import Box, Capsule, Cylinder, Shape, Sphere
 from edmp.problem import MOVEIT_BASES
 from edmp.ranges import Range, check_fields
 from edmp.result import Status
@@ -117,12 +119,13 @@ class Vamp(Baseline):
         environment = self._vamp.Environment()
         for obstacle in scene:
             shape = obstacle.shape
-            if type(shape) not in _ADD:
+            add = _ADD.get(type(shape), _add_box_around)
+            if add is _add_box_around and not kind_of(shape).convex:
                 kind, known = type(shape).__name__, ", ".join(s.__name__ for s in _ADD)
                 raise InvalidInputError(f"obstacle {obstacle.name!r}: VAMP knows no {kind}; only {known}")
             if isinstance(shape, Cylinder) and self.settings.cylinders == "capsule":
-                shape = Capsule(shape.radius, shape.length)
-            _ADD[type(shape)](self._vamp, environment, shape, X_VW @ obstacle.X_WO, margin)
+                add, shape = _add_capsule, Capsule(shape.radius, shape.length)
+            add(self._vamp, environment, shape, X_VW @ obstacle.X_WO, margin)
         return environment
 
     def _robot_name(self, robot: Robot) -> str:
@@ -147,9 +150,12 @@ def _add_box(vamp: Any, environment: Any, shape: Box, X_VO: Array, margin: float
     environment.add_cuboid(vamp.Cuboid(*_position_and_euler_xyz(X_VO), half))
 
 
-def _add_cylinder(vamp: Any, environment: Any, shape: Cylinder, X_VO: Array, margin: float) -> None:
-    """The box around it."""
-    _add_box(vamp, environment, Box((2 * shape.radius, 2 * shape.radius, shape.length)), X_VO, margin)
+def _add_box_around(vamp: Any, environment: Any, shape: Shape, X_VO: Array, margin: float) -> None:
+    lower, upper = bounds(shape)
+    x, y, z = (upper - lower).tolist()
+    X_VC = X_VO.copy()
+    X_VC[:3, 3] += X_VO[:3, :3] @ ((lower + upper) / 2)
+    _add_box(vamp, environment, Box((x, y, z)), X_VC, margin)
 
 
 def _add_capsule(vamp: Any, environment: Any, shape: Capsule, X_VO: Array, margin: float) -> None:
@@ -160,7 +166,7 @@ def _add_capsule(vamp: Any, environment: Any, shape: Capsule, X_VO: Array, margi
 _ADD: dict[type, Callable[..., None]] = {
     Sphere: _add_sphere,
     Box: _add_box,
-    Cylinder: _add_cylinder,
+    Cylinder: _add_box_around,
     Capsule: _add_capsule,
 }
 """Puts a shape with pose ``X_VO`` in VAMP's world, grown by a margin, into a ``vamp.Environment``."""

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -15,13 +13,12 @@ from numpy.typing import NDArray
 
 from edmp.arguments import checked
 from edmp.collision.kernels import chain as k
-from edmp.errors import InvalidInputError, unknown_name
-from edmp.geometry.mesh_cache import MeshCache
-from edmp.geometry.shapes import Box, Capsule, Cylinder, Mesh, Shape, Sphere
-from edmp.ranges import Range
+from edmp.collision.kernels.obstacles import Obstacles
+from edmp.collision.obstacles import FAR, Kept, checked_margins, pack_obstacles
+from edmp.errors import InvalidInputError
 from edmp.robots.kinematics import body_poses
 from edmp.robots.robot import Robot
-from edmp.scenes.scene import Obstacle, Scene
+from edmp.scenes.scene import Scene
 from edmp.warp_start import wp
 
 Array = NDArray[np.float64]
@@ -29,8 +26,6 @@ Array = NDArray[np.float64]
 MAX_JOINTS, MAX_LINKS = 24, 64
 """Room in the kernels (`edmp.collision.kernels.chain`)."""
 _LANES = 8
-_FAR = (1.0e6, 1.0e6, 1.0e6)  # [m]
-_KIND = {Box: 0, Cylinder: 1, Capsule: 2, Sphere: 3, Mesh: 4}
 
 
 @dataclass(frozen=True)
@@ -50,9 +45,9 @@ class World:
     scene: Scene
     device: str
     chain: k.Chain
-    obstacles: k.Obstacles
+    obstacles: Obstacles
     margins: Mapping[str, float] = field(default_factory=dict, hash=False)
-    _meshes: tuple[wp.Mesh, ...] = ()
+    _kept: Kept = ()
 
     @property
     def torch_device(self) -> torch.device:
@@ -84,14 +79,14 @@ class World:
             UnknownNameError: a margin round an obstacle that the scene does not have.
         """
         device = checked_device(device)
-        margins = _checked_margins(margins or {}, scene)
-        obstacles, meshes = _pack_obstacles(scene, margins, device)
+        margins = checked_margins(margins or {}, scene)
+        obstacles, kept = pack_obstacles(scene, margins, device)
         chains = _CHAINS.setdefault(robot, {})
         key = (device, only_separable)
         if key not in chains:
             pairs = separable_pairs(robot) if only_separable else robot.collision_pairs
             chains[key] = _pack_chain(robot, device, pairs)
-        return cls(robot, scene, device, chains[key], obstacles, margins, meshes)
+        return cls(robot, scene, device, chains[key], obstacles, margins, kept)
 
     def shrunk(self, by: Array) -> World:
         """The same world with smaller spheres.
@@ -166,7 +161,7 @@ def _pack_chain(robot: Robot, device: str, collision_pairs: tuple[tuple[int, int
     chain.sphere_B = pack(robot.spheres[spheres, :3], wp.vec3)
     chain.sphere_radius = pack(radii[spheres], float)
     packs = [rows[i : i + _LANES] for rows in by_link for i in range(0, len(rows), _LANES)]
-    lanes = np.tile([*_FAR, 0.0], (len(packs), _LANES, 1))  # lanes without a sphere hold one that is nowhere near
+    lanes = np.tile([*FAR, 0.0], (len(packs), _LANES, 1))  # lanes without a sphere hold one that is nowhere near
     for pack_lanes, rows in zip(lanes, packs, strict=True):
         pack_lanes[: len(rows)] = np.column_stack([robot.spheres[rows, :3], radii[rows]])
     chain.link_first_pack = pack(np.cumsum([0, *(-(-len(rows) // _LANES) for rows in by_link)]), int)
@@ -237,113 +232,3 @@ def _bounding_box(centers: Array, radii: Array) -> tuple[Array, Array]:
     if len(centers) == 0:
         return np.zeros(3), np.zeros(3)
     return np.min(centers - radii[:, None], axis=0), np.max(centers + radii[:, None], axis=0)
-
-
-def _checked_margins(margins: Mapping[str, float], scene: Scene) -> dict[str, float]:
-    for name in margins:
-        if name not in scene.names:
-            raise unknown_name("obstacle (in margins)", name, scene.names)
-        if not _MARGIN.holds(margins[name]):
-            raise InvalidInputError(f"margins[{name!r}] must be {_MARGIN} [m], got {margins[name]!r}")
-    return {name: float(margin) for name, margin in margins.items()}
-
-
-_MARGIN = Range(0)
-
-
-def _pack_obstacles(scene: Scene, margins: Mapping[str, float], device: str) -> tuple[k.Obstacles, tuple[wp.Mesh, ...]]:
-    def pack(values, dtype):
-        return wp.array(np.asarray(values), dtype=dtype, device=device)
-
-    num = len(scene)
-    X_WO = np.array([obstacle.X_WO for obstacle in scene]).reshape(-1, 4, 4)
-    R_WO, p_WO = X_WO[:, :3, :3], X_WO[:, :3, 3].copy()
-    kinds = [_KIND[type(obstacle.shape)] for obstacle in scene]
-    rows = [_size_and_half(obstacle.shape) for obstacle in scene]
-    sizes, halves = (np.array(column).reshape(-1, 3) for column in (zip(*rows, strict=True) if rows else ((), ())))
-    extents = (np.abs(R_WO) @ halves[:, :, None])[:, :, 0]
-    corners = np.stack([p_WO - extents, p_WO + extents], axis=1)
-    meshes: dict[int, wp.Mesh] = {}
-    for o, obstacle in enumerate(scene):
-        if isinstance(obstacle.shape, Mesh):
-            packed = _mesh_on_device(device)(obstacle.shape)
-            meshes[o], halves[o] = packed.mesh, packed.half
-            corners[o] = obstacle_bounds(obstacle)
-            p_WO[o] += R_WO[o] @ packed.center
-    margin = np.array([margins.get(obstacle.name, 0.0) for obstacle in scene])
-    corners += margin[:, None, None] * np.array([[-1.0], [1.0]])
-    groups = -(-num // _LANES)
-    lanes = np.tile([*_FAR, 0.0, 0.0, 0.0], (max(groups, 1) * _LANES, 1))
-    lanes[:num] = np.hstack([corners.mean(axis=1), np.diff(corners, axis=1)[:, 0] / 2])
-    by_group = lanes.reshape(-1, _LANES, 6)
-    if num == 0:  # kernels want arrays that are not empty
-        kinds, sizes, halves, margin = [0], np.ones((1, 3)), np.ones((1, 3)), np.zeros(1)
-        R_WO, p_WO = np.eye(3)[None], np.array([_FAR])
-
-    obstacles = k.Obstacles()
-    obstacles.count = num
-    obstacles.kind = pack(kinds, int)
-    obstacles.size = pack(sizes, wp.vec3)
-    obstacles.R_WO = pack(R_WO, wp.mat33)
-    obstacles.p_WO = pack(p_WO, wp.vec3)
-    obstacles.half = pack(halves, wp.vec3)
-    obstacles.margin = pack(margin, float)
-    ids = np.zeros(max(num, 1), np.uint64)
-    ids[list(meshes)] = [mesh.id for mesh in meshes.values()]
-    obstacles.mesh = wp.array(ids, dtype=wp.uint64, device=device)
-    obstacles.num_groups = groups
-    obstacles.group_x, obstacles.group_y, obstacles.group_z = (pack(by_group[..., i], k.Lanes) for i in range(3))
-    obstacles.group_half_x, obstacles.group_half_y, obstacles.group_half_z = (
-        pack(by_group[..., i], k.Lanes) for i in range(3, 6)
-    )
-    return obstacles, tuple(meshes.values())
-
-
-def _size_and_half(shape: Shape) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """The three numbers that the kernels read, and the half extents of the shape's box in its own frame [m]."""
-    return ((0.0,) * 3, (0.0,) * 3) if isinstance(shape, Mesh) else _SIZES[type(shape)](shape)
-
-
-@dataclass(frozen=True)
-class _PackedMesh:
-    """A mesh for the kernels about the centre of its box; ``center`` and ``half`` extents (3,) of that box [m]."""
-
-    mesh: wp.Mesh
-    center: Array
-    half: Array
-
-
-@functools.cache
-def _mesh_on_device(device: str) -> MeshCache[_PackedMesh]:
-    def make(shape: Mesh) -> _PackedMesh:
-        lower, upper = shape.vertices.min(axis=0), shape.vertices.max(axis=0)
-        center = (lower + upper) / 2
-        points: wp.array = wp.array(np.asarray(shape.vertices - center, np.float32), dtype=wp.vec3, device=device)
-        faces: wp.array = wp.array(np.asarray(shape.faces, np.int32).ravel(), dtype=int, device=device)
-        return _PackedMesh(wp.Mesh(points, faces, support_winding_number=True), center, (upper - lower) / 2)
-
-    return MeshCache(make)
-
-
-def obstacle_bounds(obstacle: Obstacle) -> tuple[Array, Array]:
-    """Lower and upper corner (3,) of an obstacle's box along the world axes [m]."""
-    shape, X_WO = obstacle.shape, obstacle.X_WO
-    if isinstance(shape, Mesh):
-        vertices_W = shape.vertices @ X_WO[:3, :3].T + X_WO[:3, 3]
-        return vertices_W.min(axis=0), vertices_W.max(axis=0)
-    extent = np.abs(X_WO[:3, :3]) @ np.array(_SIZES[type(shape)](shape)[1])
-    return X_WO[:3, 3] - extent, X_WO[:3, 3] + extent
-
-
-def _half_size(box: Box) -> tuple[float, ...]:
-    x, y, z = box.size
-    return x / 2, y / 2, z / 2
-
-
-# shape -> (the three numbers that the kernels read, half extents of its box in its own frame)
-_SIZES: dict[type, Callable[[Any], tuple[tuple[float, ...], tuple[float, ...]]]] = {
-    Box: lambda s: (_half_size(s), _half_size(s)),
-    Cylinder: lambda s: ((s.radius, s.length / 2, 0.0), (s.radius, s.radius, s.length / 2)),
-    Capsule: lambda s: ((s.radius, s.length / 2, 0.0), (s.radius, s.radius, s.length / 2 + s.radius)),
-    Sphere: lambda s: ((s.radius, 0.0, 0.0), (s.radius,) * 3),
-}

@@ -1,8 +1,9 @@
 # ruff: noqa: UP018, RUF046 (in a kernel int(0) and float(0.0) make variables, a bare number makes a constant)
 """RRT-Connect and shortcutting as kernels: one problem a thread, from the first sample to the path."""
 
-from edmp.collision.kernels.chain import Chain, Configuration, Obstacles
+from edmp.collision.kernels.chain import Chain, Configuration
 from edmp.collision.kernels.free import edge_free
+from edmp.collision.kernels.obstacles import Obstacles
 from edmp.warp_start import wp
 
 wp.set_module_options({"enable_backward": False})

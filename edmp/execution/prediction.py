@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from edmp.geometry.shapes import Box, Capsule, Cylinder, Mesh, Shape, Sphere
+from edmp.geometry.kinds import kind_of
 from edmp.robots.robot import Robot
 from edmp.scenes.scene import Obstacle, Scene
 from edmp.trajectory import Trajectory
@@ -113,18 +113,8 @@ def predicted_scene(
 def _copies(one: MovingObstacle, begin: float, end: float, grow: float, spacing: float) -> list[Obstacle]:
     count = 1 + min(_MOST_COPIES - 1, math.ceil(one.speed * (end - begin) / spacing))
     step = (end - begin) / max(1, count - 1)
-    shape = _GROWN[type(one.obstacle.shape)](one.obstacle.shape, grow)
+    shape = kind_of(one.obstacle.shape).grown(one.obstacle.shape, grow)  # or as it is: the judge asks for the margin
     return [
         dataclasses.replace(one.at(begin + k * step), name=f"{one.obstacle.name} in {k * step:.2f} s", shape=shape)
         for k in range(count)
     ]
-
-
-_GROWN: dict[type[Any], Callable[[Any, float], Shape]] = {
-    Sphere: lambda shape, by: Sphere(shape.radius + by),
-    Capsule: lambda shape, by: Capsule(shape.radius + by, shape.length),
-    Cylinder: lambda shape, by: Cylinder(shape.radius + by, shape.length + 2 * by),
-    Box: lambda shape, by: Box(tuple(side + 2 * by for side in shape.size)),
-    Mesh: lambda shape, by: shape,  # as it is: the judge asks for the margin anyway
-}
-"""Larger by a distance on all sides; boxes and cylinders keep their corners."""

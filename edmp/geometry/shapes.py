@@ -20,8 +20,12 @@ from edmp.geometry.poses import FARTHEST
 Array = NDArray[np.float64]
 
 
+class Shape:
+    """A solid. Each kind is a frozen dataclass of its own, with a row in `edmp.geometry.kinds`."""
+
+
 @dataclass(frozen=True)
-class Box:
+class Box(Shape):
     """Axis-aligned in its own frame, centred at its origin; ``size`` holds the three full extents."""
 
     size: tuple[float, float, float]
@@ -39,7 +43,7 @@ class Box:
 
 
 @dataclass(frozen=True)
-class Cylinder:
+class Cylinder(Shape):
     """Solid cylinder along its local z axis, centred at its origin."""
 
     radius: float
@@ -50,7 +54,7 @@ class Cylinder:
 
 
 @dataclass(frozen=True)
-class Capsule:
+class Capsule(Shape):
     """Cylinder of ``length`` along local z (caps not included) with a half ball at each end."""
 
     radius: float
@@ -61,7 +65,7 @@ class Capsule:
 
 
 @dataclass(frozen=True)
-class Sphere:
+class Sphere(Shape):
     """Solid ball centred at its origin."""
 
     radius: float
@@ -71,7 +75,7 @@ class Sphere:
 
 
 @dataclass(frozen=True, eq=False)
-class Mesh:
+class Mesh(Shape):
     """Closed triangle mesh: ``vertices`` (V, 3), ``faces`` (F, 3) with outward normals.
 
     Vertices that coincide count as one, so that a triangle soup (an STL file) is closed if its surface is. What keeps
@@ -122,9 +126,6 @@ class Mesh:
         content = hashlib.blake2b((self.vertices + 0.0).tobytes(), digest_size=8)  # -0.0 equals 0.0
         content.update(self.faces.tobytes())
         return int.from_bytes(content.digest(), "big", signed=True)
-
-
-Shape = Box | Cylinder | Capsule | Sphere | Mesh
 
 
 def _positive(shape: Any, *fields: str) -> None:

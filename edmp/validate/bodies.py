@@ -18,7 +18,7 @@ from edmp.robots.robot import Robot
 from edmp.scenes.scene import Scene
 from edmp.validate.kinematic_tree import KinematicTree, MotionBound
 from edmp.validate.meshes import MeshSolid, prepared
-from edmp.validate.pieces import SIZES_AND_SUPPORT, Convex, Polytope, convex_of_shape, convex_polytope
+from edmp.validate.pieces import SIZES_AND_SUPPORT, Convex, Polytope, convex_of_shape, convex_polytope, judged_as
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -156,9 +156,10 @@ class Environment:
         self.solids: list[MeshSolid] = []
         X_0O = np.linalg.inv(X_W0) @ np.array([obstacle.X_WO for obstacle in scene]).reshape(-1, 4, 4)
         for obstacle, R, p in zip(scene, X_0O[:, :3, :3], X_0O[:, :3, 3], strict=True):
-            mesh = prepared(obstacle.shape) if isinstance(obstacle.shape, Mesh) else None
+            shape = judged_as(obstacle.shape)
+            mesh = prepared(shape) if isinstance(shape, Mesh) else None
             if mesh is None or mesh.as_convex:
-                self.things.append(Thing(obstacle.name, obstacle.shape, R, p))
+                self.things.append(Thing(obstacle.name, shape, R, p))
             else:
                 self.solids.append(MeshSolid(obstacle.name, mesh, R, p))
         self.names = [thing.name for thing in self.things] + [solid.name for solid in self.solids]

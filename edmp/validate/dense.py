@@ -7,14 +7,17 @@ geometry, no bounds, no culling except FCL's own broad phase boxes. What it does
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import fcl
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import ConvexHull
 
-from edmp.geometry.shapes import Box, Capsule, Cylinder, Mesh, Sphere
+from edmp.geometry.kinds import as_mesh
+from edmp.geometry.shapes import Box, Capsule, Cylinder, Mesh, Shape, Sphere
 from edmp.robots.robot import Robot
 from edmp.scenes.scene import Scene
 
@@ -55,7 +58,9 @@ def dense_collisions(
         first_only: stop at the first hit.
     """
     samples, edges = dense_samples(np.atleast_2d(path), step)
-    obstacles = [(o.name, fcl.CollisionObject(_geometry(o.shape), _transform(o.X_WO))) for o in scene]
+    shapes = [(o.name, o.shape if type(o.shape) in _GEOMETRY else as_mesh(o.shape), o.X_WO) for o in scene]
+    obstacles = [(name, fcl.CollisionObject(_geometry(shape), _transform(X_WO))) for name, shape, X_WO in shapes]
+    solids = [(name, shape, np.linalg.inv(X_WO)) for name, shape, X_WO in shapes if isinstance(shape, Mesh)]
     pieces = [[fcl.CollisionObject(_hull(points)) for points in link.hulls_B] for link in robot.links]
     request = fcl.CollisionRequest()
     hits = []
@@ -72,12 +77,11 @@ def dense_collisions(
             if any(fcl.collide(obj, obstacle, request, fcl.CollisionResult()) for obj in objects)
         ]
         found += [
-            (link.name, solid.name)
+            (link.name, name)
             for link in robot.links
             if link.body > 0
-            for solid in scene
-            if isinstance(solid.shape, Mesh)
-            and any(_inside(solid.shape, np.linalg.inv(solid.X_WO) @ X_WB[link.body], h[0]) for h in link.hulls_B)
+            for name, mesh, X_OW in solids
+            if any(_inside(mesh, X_OW @ X_WB[link.body], hull[0]) for hull in link.hulls_B)
         ]
         found += [
             (robot.links[i].name, robot.links[j].name)
@@ -159,7 +163,7 @@ def _surface(mesh: Mesh) -> fcl.BVHModel:
     return model
 
 
-_GEOMETRY = {
+_GEOMETRY: dict[type[Shape], Callable[[Any], fcl.CollisionGeometry]] = {
     Box: lambda s: fcl.Box(*s.size),
     Cylinder: lambda s: fcl.Cylinder(s.radius, s.length),
     Capsule: lambda s: fcl.Capsule(s.radius, s.length),
@@ -168,5 +172,5 @@ _GEOMETRY = {
 }
 
 
-def _geometry(shape: Box | Cylinder | Capsule | Sphere | Mesh) -> fcl.CollisionGeometry:
+def _geometry(shape: Shape) -> fcl.CollisionGeometry:
     return _GEOMETRY[type(shape)](shape)

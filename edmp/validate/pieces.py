@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import ConvexHull, HalfspaceIntersection, QhullError
 
-from edmp.errors import InvalidInputError
-from edmp.geometry.shapes import Box, Capsule, Cylinder, Shape, Sphere
+from edmp.geometry.kinds import as_mesh
+from edmp.geometry.shapes import Box, Capsule, Cylinder, Mesh, Shape, Sphere
 
 Array = NDArray[np.float64]
 
@@ -203,11 +203,11 @@ def _half(size: tuple[float, float, float]) -> tuple[float, float, float]:
     return 0.5 * size[0], 0.5 * size[1], 0.5 * size[2]
 
 
+def judged_as(shape: Shape) -> Shape:
+    """What the judge takes for a shape: itself, or, of a kind that it has no view of, the mesh that contains it."""
+    return shape if isinstance(shape, Mesh) or type(shape) in _MAKERS else as_mesh(shape)
+
+
 def convex_of_shape(shape: Shape) -> Convex:
     """The judge's view of a shape that is not a mesh."""
-    maker = _MAKERS.get(type(shape))
-    if maker is None:
-        raise InvalidInputError(
-            f"the judge knows no shape {type(shape).__name__}; it knows {', '.join(t.__name__ for t in _MAKERS)}"
-        )
-    return maker(shape)
+    return _MAKERS[type(shape)](shape)

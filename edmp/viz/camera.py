@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from edmp.geometry.kinds import triangles
 from edmp.scenes.scene import Obstacle, Scene
-from edmp.viz.surfaces import triangles_of
 
 Array = NDArray[np.float64]
 
@@ -117,7 +117,7 @@ def _any_blocks(points: Array, towards: Array, boxes: Sequence[Box3]) -> NDArray
 
 def _box_of(obstacle: Obstacle) -> Box3:
     """The box round an obstacle, in its own frame."""
-    points, _ = triangles_of(obstacle.shape)
+    points, _ = triangles(obstacle.shape)
     X_OW = np.linalg.inv(obstacle.X_WO).astype(np.float64)
     return X_OW, points.min(axis=0), points.max(axis=0)
 

@@ -13,14 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edmp.errors import EdmpError, UnknownNameError, unknown_name
+from edmp.geometry.kinds import triangles
 from edmp.geometry.mesh_files import unit_of
+from edmp.geometry.primitives import hull_faces
 from edmp.geometry.shapes import Box, Sphere
 from edmp.robots.description import built_in_robots, entry_numbers, entry_pose, read_built_in
 from edmp.robots.mesh_paths import resolve
 from edmp.robots.parts import Link
 from edmp.robots.robot import Robot
 from edmp.robots.sources import load_source
-from edmp.viz.surfaces import Color, Surface, body_poses, corner_normals, hull_faces, moved, triangles_of
+from edmp.viz.surfaces import Color, Surface, body_poses, corner_normals, moved
 
 Array = NDArray[np.float64]
 
@@ -112,7 +114,7 @@ def _hulls(link: Link) -> list[Piece]:
 def _spheres(link: Link) -> list[Piece]:
     pieces = []
     for *centre, radius in link.spheres_B:
-        points, faces = triangles_of(Sphere(radius))
+        points, faces = triangles(Sphere(radius))
         pieces.append((points + np.array(centre), faces))
     return pieces
 
@@ -120,7 +122,7 @@ def _spheres(link: Link) -> list[Piece]:
 def _boxes(link: Link) -> list[Piece]:
     if link.box is None:
         return []
-    points, faces = triangles_of(Box(tuple(link.box.size)))
+    points, faces = triangles(Box(tuple(link.box.size)))
     return [(moved(points, link.box.X_BX), faces)]
 
 

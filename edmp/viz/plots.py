@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from edmp.arguments import checked
 from edmp.errors import InvalidInputError
 from edmp.files.writing import check_writable, written_whole
-from edmp.geometry.shapes import Mesh
+from edmp.geometry.kinds import kind_of, triangles
+from edmp.geometry.primitives import hull_faces
 from edmp.result import Solution
 from edmp.robots.parts import Limits
 from edmp.robots.robot import Robot
@@ -22,7 +23,7 @@ from edmp.trace import Batch, Trace, load_trace
 from edmp.trajectory import Trajectory
 from edmp.viz.setting import takes_setting
 from edmp.viz.subject import Subject, Viewable, subject_of
-from edmp.viz.surfaces import body_poses, hull_faces
+from edmp.viz.surfaces import body_poses
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -93,8 +94,8 @@ def _draw_speeds(axes: Axes, robot: Robot, solution: Solution) -> None:
 
 def _draw_clearance(axes: Axes, robot: Robot, scene: Scene, solution: Solution) -> None:
     axes.set_title("distance to the nearest obstacle", loc="left", fontsize=11.5, color=INK)
-    meshes = [obstacle.shape for obstacle in scene if isinstance(obstacle.shape, Mesh)]
-    if not len(scene) or any(len(mesh.faces) > MAX_MESH_FACES for mesh in meshes):
+    meshes = [obstacle.shape for obstacle in scene if kind_of(obstacle.shape).distance is None]
+    if not len(scene) or any(len(triangles(mesh)[1]) > MAX_MESH_FACES for mesh in meshes):
         axes.text(0.5, 0.5, "no obstacles" if not len(scene) else "not drawn for large meshes", color=INK, ha="center",
                   transform=axes.transAxes)  # fmt: skip
         axes.set_yticks([])

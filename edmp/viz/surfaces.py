@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
-from typing import Any
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import ConvexHull
 
-from edmp.geometry.shapes import Box, Capsule, Cylinder, Mesh, Shape, Sphere
+from edmp.geometry.kinds import triangles
+from edmp.geometry.shapes import Shape, Sphere
 from edmp.robots.robot import Robot
 from edmp.scenes.scene import Obstacle, Scene
 
 Array = NDArray[np.float64]
 Color = tuple[float, float, float]
-
-SIDES = 40
-"""Facets round a cylinder."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,70 +81,8 @@ def corner_normals(vertices: Array, faces: NDArray[np.int64]) -> Array:
 @lru_cache(maxsize=512)
 def _shape_surface(shape: Shape) -> Surface:
     """A shape in its own frame, uncoloured."""
-    vertices, faces = triangles_of(shape)
+    vertices, faces = triangles(shape)
     return Surface(vertices, faces, (1.0, 1.0, 1.0), normals=corner_normals(vertices, faces))
-
-
-def hull_faces(points: Array) -> NDArray[np.int64]:
-    """(F, 3) outward triangles of the convex hull of ``points`` (V, 3)."""
-    hull = ConvexHull(points)
-    faces = hull.simplices.astype(np.int64)
-    a, b, c = (points[faces[:, k]] for k in range(3))
-    flipped = np.einsum("fi,fi->f", np.cross(b - a, c - a), hull.equations[:, :3]) < 0
-    faces[flipped] = faces[flipped][:, ::-1]
-    return faces
-
-
-def _ring(radius: float) -> Array:
-    angles = np.linspace(0, 2 * np.pi, SIDES, endpoint=False)
-    return radius * np.stack([np.cos(angles), np.sin(angles)], axis=1)
-
-
-def _box(shape: Box) -> Array:
-    corners = np.array([[x, y, z] for x in (-0.5, 0.5) for y in (-0.5, 0.5) for z in (-0.5, 0.5)])
-    return corners * np.array(shape.size)
-
-
-def _cylinder(shape: Cylinder) -> Array:
-    ring, h = _ring(shape.radius), shape.length / 2
-    return np.concatenate([np.column_stack([ring, np.full(SIDES, z)]) for z in (-h, h)])
-
-
-def _ball(radius: float) -> Array:
-    rows = []
-    for latitude in np.linspace(-np.pi / 2, np.pi / 2, 15):
-        ring = _ring(radius * np.cos(latitude)) if abs(latitude) < 1.57 else np.zeros((1, 2))
-        rows.append(np.column_stack([ring, np.full(len(ring), radius * np.sin(latitude))]))
-    return np.concatenate(rows)
-
-
-def _capsule(shape: Capsule) -> Array:
-    ball = _ball(shape.radius)
-    up = np.array([0.0, 0.0, shape.length / 2])
-    return np.concatenate([ball[ball[:, 2] >= 0] + up, ball[ball[:, 2] <= 0] - up])
-
-
-_CONVEX: Mapping[type, tuple[Callable[[Any], Array], Shape]] = {
-    Box: (_box, Box((1.0, 1.0, 1.0))),
-    Cylinder: (_cylinder, Cylinder(1.0, 2.0)),
-    Capsule: (_capsule, Capsule(1.0, 2.0)),
-    Sphere: (lambda shape: _ball(shape.radius), Sphere(1.0)),
-}
-"""Vertices of each convex shape, in its own frame; and one of good proportions, whose faces all others have, too."""
-
-
-@cache
-def _faces_of(nominal: Shape) -> NDArray[np.int64]:
-    """(F, 3) outward triangles of a convex shape, whatever its size: a hull of its own would fail where it is tiny."""
-    return hull_faces(_CONVEX[type(nominal)][0](nominal))
-
-
-def triangles_of(shape: Shape) -> tuple[Array, NDArray[np.int64]]:
-    """Vertices (V, 3) and outward faces (F, 3) of a shape in its own frame."""
-    if isinstance(shape, Mesh):
-        return shape.vertices, shape.faces.astype(np.int64)
-    vertices, nominal = _CONVEX[type(shape)]
-    return vertices(shape), _faces_of(nominal)
 
 
 def obstacle_surface(obstacle: Obstacle, color: Color) -> Surface:

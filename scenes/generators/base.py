@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from edmp.geometry.kinds import bounds
 from edmp.geometry.poses import pose_yaw
-from edmp.geometry.shapes import Box, Capsule, Cylinder, Shape, Sphere
+from edmp.geometry.shapes import Box, Shape
 from edmp.scenes.scene import Obstacle, Scene
 
 Array = NDArray[np.float64]
@@ -139,19 +140,6 @@ def _gripper_free(X_WT: Array, boxes: _Boxes) -> NDArray[np.bool_]:
     return np.asarray((boxes.distance(p_W) > _GRIPPER[:, 3]).all(axis=1))
 
 
-def half_extents(shape: Shape) -> Array:
-    """(3,) half the extents of a primitive's bounding box in its own frame [m]."""
-    return np.array(_HALF_EXTENTS[type(shape)](shape))
-
-
-_HALF_EXTENTS = {
-    Box: lambda shape: np.array(shape.size) / 2,
-    Cylinder: lambda shape: (shape.radius, shape.radius, shape.length / 2),
-    Capsule: lambda shape: (shape.radius, shape.radius, shape.length / 2 + shape.radius),
-    Sphere: lambda shape: (shape.radius,) * 3,
-}
-
-
 @dataclass(frozen=True)
 class _Boxes:
     """The oriented bounding boxes of obstacles, stacked: rotations (n, 3, 3), centres (n, 3), half extents (n, 3)."""
@@ -162,8 +150,8 @@ class _Boxes:
 
     @classmethod
     def of(cls, obstacles: Sequence[Obstacle] | Scene) -> _Boxes:
-        X_WO = np.stack([obstacle.X_WO for obstacle in obstacles])
-        return cls(X_WO[:, :3, :3], X_WO[:, :3, 3], np.stack([half_extents(obstacle.shape) for obstacle in obstacles]))
+        R, p, half = zip(*map(posed_box, obstacles), strict=True)
+        return cls(np.stack(R), np.stack(p), np.stack(half))
 
     def distance(self, p_W: Array) -> Array:
         """(...,) distance of points (..., 3) to the nearest box, 0 inside."""
@@ -217,13 +205,19 @@ class Builder:
         return GeneratedScene(family, Scene(tuple(self.obstacles)), tuple(self.regions))
 
 
+def posed_box(obstacle: Obstacle) -> tuple[Array, Array, Array]:
+    """Rotation (3, 3), centre (3,) and half extents (3,) of an obstacle's oriented box in the world [m]."""
+    lower, upper = bounds(obstacle.shape)
+    R_WO = obstacle.X_WO[:3, :3]
+    return R_WO, obstacle.X_WO[:3, 3] + R_WO @ ((lower + upper) / 2), (upper - lower) / 2
+
+
 _AXIS = np.array([[0.0, 0.0, z] for z in np.arange(0.0, KEEP_OUT_HEIGHT + 1e-9, 0.02)])
 
 
 def clear_of_base(obstacle: Obstacle) -> bool:
     """Whether an obstacle leaves the keep-out cylinder free, or lies below it altogether."""
-    half = half_extents(obstacle.shape)
-    R, p = obstacle.X_WO[:3, :3], obstacle.X_WO[:3, 3]
+    R, p, half = posed_box(obstacle)
     if p[2] + np.abs(R[2]) @ half <= -FLOOR_GAP:
         return True
     outside = np.maximum(np.abs((_AXIS - p) @ R) - half, 0.0)

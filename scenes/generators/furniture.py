@@ -8,8 +8,9 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from edmp.geometry.kinds import half_extents
 from edmp.geometry.poses import pose_yaw
-from edmp.scenes.generators.base import DOWN, FLAT, UPRIGHT, Builder, around, half_extents
+from edmp.scenes.generators.base import DOWN, FLAT, UPRIGHT, Builder, around
 from edmp.scenes.generators.objects import SupportSurface, grasp_from_side, thing
 
 Array = NDArray[np.float64]

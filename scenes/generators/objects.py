@@ -7,9 +7,10 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from edmp.geometry.kinds import half_extents
 from edmp.geometry.poses import pose_yaw
 from edmp.geometry.shapes import Box, Cylinder, Shape
-from edmp.scenes.generators.base import ANY, DOWN, FLAT, UPRIGHT, Builder, Interval, half_extents
+from edmp.scenes.generators.base import ANY, DOWN, FLAT, UPRIGHT, Builder, Interval
 
 Array = NDArray[np.float64]
 

@@ -27,12 +27,13 @@ from edmp.baselines.mpinets.weights import (
 )
 from edmp.errors import FileFormatError, InvalidInputError
 from edmp.geometry.distance import signed_distance
+from edmp.geometry.kinds import sampler
 from edmp.prior.checkpoint import save_prior
 from edmp.result import Status
 from edmp.robots import load_robot
 from edmp.robots.kinematics import body_poses, tool_pose
 from edmp.scenes import Box, Capsule, Cylinder, Mesh, Scene, Sphere
-from edmp.scenes.surface import sample_scene, sample_surface, surface_area
+from edmp.scenes.surface import sample_scene
 
 TINY = MpinetsConfig(
     num_robot_points=40,
@@ -81,8 +82,8 @@ AREAS = {
 
 @pytest.mark.parametrize("shape", AREAS, ids=lambda shape: type(shape).__name__)
 def test_points_lie_evenly_on_the_surface(shape) -> None:
-    p = sample_surface(shape, 20_000, np.random.default_rng(0))
-    assert surface_area(shape) == pytest.approx(AREAS[shape])
+    p = sampler(shape).sample(20_000, np.random.default_rng(0))
+    assert sampler(shape).area == pytest.approx(AREAS[shape])
     assert signed_distance(shape, torch.as_tensor(p)).abs().max() < 1e-6
     # of an even spread, a strip of points within h of a plane through the surface's middle has its share of the area;
     # here: by symmetry as many points on each side of the middle, and the second moment that the density gives

@@ -7,7 +7,7 @@ from robot_cases import random_configurations
 from scipy.spatial import ConvexHull
 from scipy.spatial.transform import Rotation
 
-from edmp.geometry.hull_points import hull_points
+from edmp.geometry.kinds import hull_points
 from edmp.geometry.poses import apply, inverse
 from edmp.geometry.shapes import Cylinder, Sphere
 from edmp.robots import body_poses, load_robot

@@ -13,6 +13,8 @@ from plan_cases import every_shape, failed, solved
 from scipy.spatial import ConvexHull
 
 import edmp
+from edmp.geometry.kinds import triangles
+from edmp.geometry.primitives import hull_faces
 from edmp.planfile import PlanFile
 from edmp.problem import load_example
 from edmp.result import Status
@@ -24,7 +26,7 @@ from edmp.viz.renderers import advice, renderer_by_name, trouble_with
 from edmp.viz.shot import Body, Layer, Shot
 from edmp.viz.staging import CLEARANCE_SCALE, Staging, clearance_color, clearance_colored
 from edmp.viz.subject import subject_of
-from edmp.viz.surfaces import Surface, hull_faces, scene_surfaces, tool_positions, triangles_of, tube
+from edmp.viz.surfaces import Surface, scene_surfaces, tool_positions, tube
 
 RED, BLUE, WHITE = (1.0, 0.1, 0.1), (0.1, 0.1, 1.0), (1.0, 1.0, 1.0)
 
@@ -83,7 +85,7 @@ def test_translucent_layers_tint_and_do_not_hide() -> None:
 
 def test_surfaces_are_closed_and_wound_outward() -> None:
     for obstacle in every_shape():
-        vertices, faces = triangles_of(obstacle.shape)
+        vertices, faces = triangles(obstacle.shape)
         corners = vertices[faces] - vertices.mean(axis=0)
         assert np.einsum("fi,fi->f", corners[:, 0], np.cross(corners[:, 1], corners[:, 2])).sum() > 0
     square = np.array([[x, y, z] for x in (0.0, 1) for y in (0.0, 1) for z in (0.0, 1)])

@@ -7,7 +7,7 @@ stands at the origin of generated scenes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,7 @@ from torch import Tensor
 from edmp.data.generate import GenerateSettings, scene_source, shard_files
 from edmp.data.training_set import is_validation, read_manifest, read_shard
 from edmp.errors import FileFormatError, InvalidInputError
-from edmp.geometry.distance import PRIMITIVES
-from edmp.geometry.shapes import Shape
+from edmp.geometry.kinds import KINDS, kind_of
 from edmp.prior.spline import Spline
 from edmp.ranges import Range, check_fields
 from edmp.scenes.generators import generate
@@ -90,8 +89,14 @@ class SceneBatch:
     """Signed distances of points from many scenes at once: obstacles stacked by kind, the fewer filled up far away."""
 
     def __init__(self, scenes: Sequence[Scene]) -> None:
-        self._kinds: dict[type[Shape], tuple[Tensor, Tensor, Tensor]] = {}
-        for kind, (parameters, _) in PRIMITIVES.items():
+        self._kinds: list[tuple[Callable[[Tensor, Tensor], Tensor], Tensor, Tensor, Tensor]] = []
+        unknown = {type(o.shape).__name__ for scene in scenes for o in scene if kind_of(o.shape).numbers is None}
+        if unknown:
+            raise InvalidInputError(f"scenes to learn from hold primitives only, not {', '.join(sorted(unknown))}")
+        for kind, row in KINDS.items():
+            numbers, distance = row.numbers, row.distance
+            if numbers is None or distance is None:
+                continue
             of_kind = [[obstacle for obstacle in scene if type(obstacle.shape) is kind] for scene in scenes]
             count = np.array([len(obstacles) for obstacles in of_kind])
             if count.max(initial=0) == 0:
@@ -99,19 +104,16 @@ class SceneBatch:
             filler = next(o for obstacles in of_kind for o in obstacles)
             X_WO = np.tile(np.eye(4), (len(scenes), count.max(), 1, 1))
             X_WO[..., :3, 3] = FAR
-            sizes = np.tile(parameters(filler.shape), (len(scenes), count.max(), 1))
+            sizes = np.tile(numbers(filler.shape), (len(scenes), count.max(), 1))
             for s, obstacles in enumerate(of_kind):
                 for i, obstacle in enumerate(obstacles):
-                    X_WO[s, i], sizes[s, i] = obstacle.X_WO, parameters(obstacle.shape)
-            self._kinds[kind] = (_floats(X_WO), _floats(sizes), torch.as_tensor(count))
-        unknown = {type(o.shape).__name__ for scene in scenes for o in scene} - {k.__name__ for k in PRIMITIVES}
-        if unknown:
-            raise InvalidInputError(f"scenes to learn from hold primitives only, not {', '.join(sorted(unknown))}")
+                    X_WO[s, i], sizes[s, i] = obstacle.X_WO, numbers(obstacle.shape)
+            self._kinds.append((distance, _floats(X_WO), _floats(sizes), torch.as_tensor(count)))
 
     def distance(self, scene: Tensor, p_W: Tensor) -> Tensor:
         """(B, n) distance of points (B, n, 3) from the nearest obstacle of the scenes ``scene`` (B,) [m]."""
         nearest = p_W.new_full(p_W.shape[:2], FAR)
-        for kind, (X_WO, sizes, count) in self._kinds.items():
+        for distance, X_WO, sizes, count in self._kinds:
             most = int(count[scene].max())
             if most == 0:
                 continue
@@ -121,7 +123,7 @@ class SceneBatch:
             R_flat = R_WO.permute(0, 2, 1, 3).flatten(2)
             offset = (p_WO.unsqueeze(2) @ R_WO).flatten(1)
             p_O = (p_W @ R_flat - offset.unsqueeze(1)).unflatten(-1, (most, 3))
-            nearest = torch.minimum(nearest, PRIMITIVES[kind][1](p_O, size.unsqueeze(1)).amin(-1))
+            nearest = torch.minimum(nearest, distance(p_O, size.unsqueeze(1)).amin(-1))
         return nearest
 
 

@@ -15,10 +15,10 @@ from scipy.spatial import ConvexHull
 from torch import Tensor
 
 from edmp.geometry.poses import inverse
+from edmp.geometry.primitives import sample_triangles
 from edmp.robots.kinematics import body_poses
 from edmp.robots.parts import Link
 from edmp.robots.robot import Robot
-from edmp.scenes.surface import sample_triangles
 
 Array = NDArray[np.float64]
 

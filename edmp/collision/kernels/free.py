@@ -3,26 +3,23 @@
 # ruff: noqa: UP018, RUF046, SIM102 -- float(0.0) is how a Warp kernel declares a variable, and its `and` does not stop early
 
 from edmp.collision.kernels.chain import (
-    BOX,
     LANES,
     MAX_BODIES,
     MAX_LINKS,
     Chain,
     Configuration,
     Lanes,
-    Obstacles,
     Pose,
     any_positive,
     configuration,
     forward_kinematics,
-    group_slack,
     links_near,
     may_touch,
-    obstacle_distance,
     pack_slack,
     posed_pack,
     relative,
 )
+from edmp.collision.kernels.obstacles import Obstacles, fills_box, group_slack, obstacle_distance
 from edmp.warp_start import wp
 
 wp.set_module_options({"enable_backward": False, "fast_math": True})
@@ -41,7 +38,7 @@ def link_hits(chain: Chain, obstacles: Obstacles, o: int, link: int, X_OB: Pose,
         touch = pack.radius + Lanes(margin)
         slack = pack_slack(pack.x, pack.y, pack.z, half, touch + Lanes(grown))
         if any_positive(slack):
-            if obstacles.kind[o] == BOX:
+            if fills_box(obstacles, o):
                 return True
             for i in range(chain.pack_count[k]):
                 if slack[i] > 0.0:

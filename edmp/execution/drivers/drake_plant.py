@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +33,7 @@ from pydrake.multibody.tree import (
 from pydrake.systems.framework import Diagram, DiagramBuilder
 
 from edmp.geometry import shapes
+from edmp.geometry.kinds import as_mesh
 from edmp.robots.inertia import link_inertia
 from edmp.robots.robot import Robot
 from edmp.scenes.scene import Obstacle, Scene
@@ -193,19 +194,21 @@ def _filter(graph: SceneGraph, robot: Robot, of_link: list[list[GeometryId]]) ->
 
 def _pieces(obstacle: Obstacle) -> list[tuple[Any, RigidTransform]]:
     """Shapes whose union is the obstacle, each with its pose in the obstacle's frame."""
-    shape, here = obstacle.shape, RigidTransform()
-    match shape:
-        case shapes.Box():
-            return [(Box(*shape.size), here)]
-        case shapes.Cylinder():
-            return [(Cylinder(shape.radius, shape.length), here)]
-        case shapes.Capsule():
-            return [(Capsule(shape.radius, shape.length), here)]
-        case shapes.Sphere():
-            return [(Sphere(shape.radius), here)]
-    if prepared(shape).is_convex:
-        return [(_convex(shape.vertices, obstacle.name), here)]
-    return [(_convex(slab, obstacle.name), here) for slab in _slabs(shape)]
+    here = RigidTransform()
+    if primitive := _PRIMITIVES.get(type(obstacle.shape)):
+        return [(primitive(obstacle.shape), here)]
+    mesh = as_mesh(obstacle.shape)
+    if prepared(mesh).is_convex:
+        return [(_convex(mesh.vertices, obstacle.name), here)]
+    return [(_convex(slab, obstacle.name), here) for slab in _slabs(mesh)]
+
+
+_PRIMITIVES: Mapping[type[shapes.Shape], Callable[[Any], Any]] = {
+    shapes.Box: lambda shape: Box(*shape.size),
+    shapes.Cylinder: lambda shape: Cylinder(shape.radius, shape.length),
+    shapes.Capsule: lambda shape: Capsule(shape.radius, shape.length),
+    shapes.Sphere: lambda shape: Sphere(shape.radius),
+}
 
 
 def _slabs(mesh: shapes.Mesh) -> list[Array]:
