@@ -1,13 +1,12 @@
 """A scene packed for the kernels: poses and boxes in the scene's order, and a table for each kind that has a distance.
 
-A kind without a table of its own counts as the mesh that stands for it.
+A kind that the kernels have no distance for counts as the mesh that contains it.
 """
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -35,26 +34,12 @@ FAR = (1.0e6, 1.0e6, 1.0e6)
 # --- tables -----------------------------------------------------------------------------------------------------------
 
 
-def _boxes(shapes: Sequence[Box], device: str) -> tuple[k.Boxes, Kept]:
-    table = k.Boxes()
-    table.half = wp.array(np.array([shape.size for shape in shapes]) / 2, dtype=wp.vec3, device=device)
+def _rounds(shapes: Sequence[Any], device: str) -> tuple[k.Rounds, Kept]:
+    """Cylinders, capsules and balls."""
+    table = k.Rounds()
+    sizes = [(shape.radius, getattr(shape, "length", 0.0) / 2) for shape in shapes]
+    table.size = wp.array(sizes, dtype=wp.vec2, device=device)
     return table, ()
-
-
-def _cylinders(shapes: Sequence[Cylinder], device: str) -> tuple[k.Cylinders, Kept]:
-    table = k.Cylinders()
-    table.size = _radii_and_half_lengths(shapes, device)
-    return table, ()
-
-
-def _capsules(shapes: Sequence[Capsule | Sphere], device: str) -> tuple[k.Capsules, Kept]:
-    table = k.Capsules()
-    table.size = _radii_and_half_lengths(shapes, device)
-    return table, ()
-
-
-def _radii_and_half_lengths(shapes: Sequence[Any], device: str) -> wp.array:
-    return wp.array([(s.radius, getattr(s, "length", 0.0) / 2) for s in shapes], dtype=wp.vec2, device=device)
 
 
 def _meshes(shapes: Sequence[Mesh], device: str) -> tuple[k.Meshes, Kept]:
@@ -78,34 +63,22 @@ def _mesh_on_device(device: str) -> MeshCache[wp.Mesh]:
     return MeshCache(make)
 
 
-@dataclass(frozen=True)
-class _Table:
-    """A table of the kernels.
+_PACK: Mapping[str, Callable[[Sequence[Any], str], tuple[Any, Kept]]] = {"rounds": _rounds, "meshes": _meshes}
+"""Fills a table of `k.Obstacles` from its shapes, each about the centre of its box."""
 
-    Attributes:
-        name: of the field of `k.Obstacles` that holds it.
-        kind: its number in the kernels.
-        pack: fills it from shapes, each about the centre of its box.
-    """
-
-    name: str
-    kind: int
-    pack: Callable[[Sequence[Any], str], tuple[Any, Kept]]
-
-
-_ROUND = _Table("capsules", 2, _capsules)
-_TABLES: Mapping[type[Shape], _Table] = {
-    Box: _Table("boxes", 0, _boxes),
-    Cylinder: _Table("cylinders", 1, _cylinders),
-    Capsule: _ROUND,
-    Sphere: _ROUND,
-    Mesh: _Table("meshes", 3, _meshes),
+_NATIVE: Mapping[type[Shape], tuple[int, str | None]] = {
+    Box: (int(k.BOX), None),
+    Cylinder: (int(k.CYLINDER), "rounds"),
+    Capsule: (int(k.CAPSULE), "rounds"),
+    Sphere: (int(k.CAPSULE), "rounds"),
+    Mesh: (int(k.MESH), "meshes"),
 }
+"""Kinds that the kernels have a distance for: its number there, and the table that it reads besides the box."""
 
 
 def packed_as(shape: Shape) -> Shape:
-    """What the kernels take for a shape: itself, or the mesh that contains it if its kind has no table."""
-    return shape if type(shape) in _TABLES else as_mesh(shape)
+    """What the kernels take for a shape: itself, or the mesh that contains it if they have no distance for its kind."""
+    return shape if type(shape) in _NATIVE else as_mesh(shape)
 
 
 # --- the scene --------------------------------------------------------------------------------------------------------
@@ -165,14 +138,14 @@ def pack_obstacles(scene: Scene, margins: Mapping[str, float], device: str) -> t
 
 def _tables(shapes: Sequence[Shape], device: str) -> tuple[list[tuple[int, int]], dict[str, Any], Kept]:
     """Kind and row of each shape in its table, the tables by name, and what they refer to."""
-    members: dict[_Table, list[Shape]] = {}
+    members: dict[str, list[Shape]] = {}
     place = []
     for shape in shapes:
-        table = _TABLES[type(shape)]
-        rows = members.setdefault(table, [])
-        place.append((table.kind, len(rows)))
+        kind, table = _NATIVE[type(shape)]
+        rows = members.setdefault(table, []) if table else []
+        place.append((kind, len(rows)))
         rows.append(shape)
-    packed = {table.name: table.pack(rows, device) for table, rows in members.items()}
+    packed = {table: _PACK[table](rows, device) for table, rows in members.items()}
     kept = tuple(one for _, its in packed.values() for one in its)
     return place, {name: table for name, (table, _) in packed.items()}, kept
 

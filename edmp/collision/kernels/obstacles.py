@@ -17,18 +17,10 @@ MESH = wp.constant(3)
 
 
 @wp.struct
-class Boxes:
-    half: wp.array(dtype=wp.vec3)  # half extents
+class Rounds:
+    """Cylinders and capsules; a ball is a capsule without length."""
 
-
-@wp.struct
-class Cylinders:
     size: wp.array(dtype=wp.vec2)  # radius, half length
-
-
-@wp.struct
-class Capsules:
-    size: wp.array(dtype=wp.vec2)  # radius, half length: 0 for a ball
 
 
 @wp.struct
@@ -53,10 +45,8 @@ class Obstacles:
     group_half_x: wp.array(dtype=Lanes)
     group_half_y: wp.array(dtype=Lanes)
     group_half_z: wp.array(dtype=Lanes)
-    boxes: Boxes
-    cylinders: Cylinders
-    capsules: Capsules
-    meshes: Meshes
+    rounds: Rounds
+    meshes: Meshes  # a box needs no table: it is its box
 
 
 @wp.func
@@ -125,13 +115,12 @@ def shape_distance(obstacles: Obstacles, o: int, p_O: wp.vec3, reach: float) -> 
     kind = place[0]
     row = place[1]
     if kind == BOX:
-        return box_distance(p_O, obstacles.boxes.half[row])
-    if kind == CYLINDER:
-        size = obstacles.cylinders.size[row]
-        return cylinder_distance(p_O, size[0], size[1])
+        return box_distance(p_O, obstacles.half[o])
     if kind == MESH:
         return mesh_distance(obstacles.meshes.id[row], p_O, obstacles.half[o], reach)
-    size = obstacles.capsules.size[row]
+    size = obstacles.rounds.size[row]
+    if kind == CYLINDER:
+        return cylinder_distance(p_O, size[0], size[1])
     return capsule_distance(p_O, size[0], size[1])
 
 
