@@ -3,8 +3,9 @@
 """CBiRRT and shortcutting on what constraints leave, as kernels: one problem a thread (Berenson et al. 2009)."""
 
 from edmp.collision.kernels.bands import Bands, projected, worst_excess
-from edmp.collision.kernels.chain import Chain, Configuration, Obstacles
+from edmp.collision.kernels.chain import Chain, Configuration
 from edmp.collision.kernels.free import between, edge_free
+from edmp.collision.kernels.obstacles import Obstacles
 from edmp.connect.kernels import nearest, node
 from edmp.warp_start import wp
 

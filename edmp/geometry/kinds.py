@@ -238,11 +238,13 @@ def sampler(shape: Shape) -> Sampler:
     return kind.sampler(shape) if kind.sampler else primitives.triangle_sampler(*kind.triangles(shape))
 
 
-@lru_cache(maxsize=128)
 def as_mesh(shape: Shape) -> Mesh:
     """A mesh that contains the shape, and leaves it by little: for whoever has nothing better for its kind."""
-    if isinstance(shape, Mesh):
-        return shape
+    return shape if isinstance(shape, Mesh) else _made_mesh(shape)
+
+
+@lru_cache(maxsize=128)
+def _made_mesh(shape: Shape) -> Mesh:
     if not kind_of(shape).convex:
         vertices, faces = triangles(shape)
         return Mesh(vertices, faces.astype(np.int32))

@@ -58,7 +58,7 @@ def dense_collisions(
         first_only: stop at the first hit.
     """
     samples, edges = dense_samples(np.atleast_2d(path), step)
-    shapes = [(o.name, o.shape if type(o.shape) in _GEOMETRY else as_mesh(o.shape), o.X_WO) for o in scene]
+    shapes = [(o.name, _looked_at(o.shape), o.X_WO) for o in scene]
     obstacles = [(name, fcl.CollisionObject(_geometry(shape), _transform(X_WO))) for name, shape, X_WO in shapes]
     solids = [(name, shape, np.linalg.inv(X_WO)) for name, shape, X_WO in shapes if isinstance(shape, Mesh)]
     pieces = [[fcl.CollisionObject(_hull(points)) for points in link.hulls_B] for link in robot.links]
@@ -100,7 +100,8 @@ def dense_distances(robot: Robot, scene: Scene, name: str, samples: Array) -> Ar
     Where they touch, or a link is inside a mesh, it is at most 0.
     """
     solid = scene[name]
-    obstacle = fcl.CollisionObject(_geometry(solid.shape), _transform(solid.X_WO))
+    shape = _looked_at(solid.shape)
+    obstacle = fcl.CollisionObject(_geometry(shape), _transform(solid.X_WO))
     moving = [
         (link.body, [_hull(points) for points in link.hulls_B], link.hulls_B) for link in robot.links if link.body
     ]
@@ -113,7 +114,7 @@ def dense_distances(robot: Robot, scene: Scene, name: str, samples: Array) -> Ar
                 apart = fcl.distance(obj, obstacle, fcl.DistanceRequest(), fcl.DistanceResult())
                 distances[i] = min(distances[i], apart)
             X_OB = np.linalg.inv(solid.X_WO) @ X_WB[body]
-            if isinstance(solid.shape, Mesh) and any(_inside(solid.shape, X_OB, hull_B[0]) for hull_B in points):
+            if isinstance(shape, Mesh) and any(_inside(shape, X_OB, hull_B[0]) for hull_B in points):
                 distances[i] = min(distances[i], 0.0)
     return distances
 
@@ -170,6 +171,11 @@ _GEOMETRY: dict[type[Shape], Callable[[Any], fcl.CollisionGeometry]] = {
     Sphere: lambda s: fcl.Sphere(s.radius),
     Mesh: _surface,
 }
+
+
+def _looked_at(shape: Shape) -> Shape:
+    """Itself, or, of a kind that FCL has not, the mesh that contains it."""
+    return shape if type(shape) in _GEOMETRY else as_mesh(shape)
 
 
 def _geometry(shape: Shape) -> fcl.CollisionGeometry:
