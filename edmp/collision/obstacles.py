@@ -49,12 +49,15 @@ def _meshes(shapes: Sequence[Mesh], device: str) -> tuple[k.Meshes, Kept]:
     return table, made
 
 
+_mesh_bounds: MeshCache[tuple[Array, Array]] = MeshCache(bounds)
+
+
 @functools.cache
 def _mesh_on_device(device: str) -> MeshCache[wp.Mesh]:
     """The mesh about the centre of its box."""
 
     def make(shape: Mesh) -> wp.Mesh:
-        lower, upper = bounds(shape)
+        lower, upper = _mesh_bounds(shape)
         about = shape.vertices - (lower + upper) / 2
         points: wp.array = wp.array(np.asarray(about, np.float32), dtype=wp.vec3, device=device)
         faces: wp.array = wp.array(np.asarray(shape.faces, np.int32).ravel(), dtype=int, device=device)
@@ -113,7 +116,8 @@ def pack_obstacles(scene: Scene, margins: Mapping[str, float], device: str) -> t
 
     num, shapes = len(scene), [packed_as(obstacle.shape) for obstacle in scene]
     X_WO = np.array([obstacle.X_WO for obstacle in scene]).reshape(-1, 4, 4)
-    boxes = np.array([bounds(shape) for shape in shapes]).reshape(-1, 2, 3)
+    own = [_mesh_bounds(shape) if isinstance(shape, Mesh) else bounds(shape) for shape in shapes]
+    boxes = np.array(own).reshape(-1, 2, 3)
     R_WO, halves = X_WO[:, :3, :3], (boxes[:, 1] - boxes[:, 0]) / 2
     p_WO = X_WO[:, :3, 3] + (R_WO @ boxes.mean(axis=1)[:, :, None])[:, :, 0]
     margin = np.array([margins.get(obstacle.name, 0.0) for obstacle in scene])
