@@ -133,8 +133,8 @@ class YamlNode:
             self.fail(f"expected {length} numbers, got {len(values)}: {values}")
         return values
 
-    def indices(self, length: int) -> list[int]:
-        """A list of ``length`` whole numbers."""
+    def indices(self, length: int | None = None) -> list[int]:
+        """A list of whole numbers, of ``length`` of them if given."""
         values = self.numbers(length)
         if any(value != int(value) for value in values):
             self.fail(f"expected whole numbers, got {values}")
