@@ -193,7 +193,7 @@ def _value(field: Field, node: YamlNode) -> Any:
     if not field.rows:
         return node.number()
     if len(field.rows) == 1:
-        return node.numbers(field.rows[0])
+        return node.indices(field.rows[0]) if field.whole else node.numbers(field.rows[0])
     return np.array([row.indices(field.rows[1]) if field.whole else row.numbers(field.rows[1]) for row in node])
 
 

@@ -33,7 +33,7 @@ class Field:
     Attributes:
         name: its name.
         rows: shape of the numbers, None for any length; () is a single one.
-        whole: whole numbers.
+        whole: of a list or table: whole numbers.
     """
 
     name: str
