@@ -40,7 +40,7 @@ def sphere_centers(motion: Motion) -> Tensor:
 def environment_potential(motion: Motion, scene: Scene, margins: Margins) -> Tensor:
     """(batch,) the hinge of every sphere of a moving link and every obstacle, summed over waypoints."""
     robot = motion.robot
-    moving = torch.as_tensor(robot.sphere_body > 0)
+    moving = torch.as_tensor(robot.sphere_body > 0, device=motion.q.device)
     p_W = sphere_centers(motion)[..., moving, :]
     radius = torch.as_tensor(robot.spheres[:, 3]).to(p_W)[moving]
     total = p_W.new_zeros(len(p_W))
@@ -63,12 +63,12 @@ def self_potential(motion: Motion, margin: float) -> Tensor:
 
 
 def _sphere_pairs(robot: Robot, device: torch.device) -> tuple[Tensor, Tensor]:
-    link = torch.as_tensor(robot.sphere_link, dtype=torch.long)
-    checked = torch.zeros(len(robot.links), len(robot.links), dtype=torch.bool)
+    link = torch.as_tensor(robot.sphere_link, dtype=torch.long, device=device)
+    checked = torch.zeros(len(robot.links), len(robot.links), dtype=torch.bool, device=device)
     for pair in robot.collision_pairs:
         checked[pair] = True
     i, j = checked[link[:, None], link[None, :]].nonzero().unbind(-1)
-    return i.to(device), j.to(device)
+    return i, j
 
 
 @register_cost

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from edmp.robots.parts import Array
 from edmp.robots.robot import Robot
 from edmp.threads import one_torch_thread
 
@@ -26,7 +27,7 @@ DRAWN_STEPS, LARGEST_DRAWN_STEP = 6, 0.3
 
 
 @dataclass(frozen=True)
-class Reached:
+class IkBatch:
     """What `solve` came to, a row for each row of ``q0``.
 
     Attributes:
@@ -41,10 +42,10 @@ class Reached:
     rotation_error: Tensor
     within: Tensor
 
-    def then(self, other: Reached) -> Reached:
+    def then(self, other: IkBatch) -> IkBatch:
         """These rows, and those of ``other`` below them."""
         pairs = zip(vars(self).values(), vars(other).values(), strict=True)
-        return Reached(*(torch.cat(pair) for pair in pairs))
+        return IkBatch(*(torch.cat(pair) for pair in pairs))
 
 
 def solve(
@@ -57,7 +58,7 @@ def solve(
     position_tolerance: float = 1e-4,
     rotation_tolerance: float = 1e-3,
     enough: float = 1.0,
-) -> Reached:
+) -> IkBatch:
     """Descend from configurations to tool poses, row by row; rows do not look at one another, except for ``enough``.
 
     Levenberg-Marquardt (Sugihara 2011: damping proportional to the remaining error); joints at a limit are held there
@@ -75,7 +76,7 @@ def solve(
         enough: stop when this share of the rows has arrived.
     """
     tool = ToolKinematics(robot, q0)
-    lower, upper = (torch.as_tensor(limit).to(q0) for limit in (robot.limits.lower, robot.limits.upper))
+    lower, upper = _like(robot.limits.lower, q0), _like(robot.limits.upper, q0)
     goal, q = X_WT.to(q0), q0
     with one_torch_thread():
         if towards is not None:
@@ -83,7 +84,12 @@ def solve(
         q, position, rotation = _levenberg_marquardt(
             tool, q, goal, lower, upper, max_iterations, (position_tolerance, rotation_tolerance), enough
         )
-    return Reached(q, position, rotation, (position <= position_tolerance) & (rotation <= rotation_tolerance))
+    return IkBatch(q, position, rotation, (position <= position_tolerance) & (rotation <= rotation_tolerance))
+
+
+def _like(x: Array, q: Tensor) -> Tensor:
+    """``x`` in the dtype and on the device of ``q``."""
+    return torch.as_tensor(x, dtype=q.dtype, device=q.device)
 
 
 class ToolKinematics:
@@ -93,16 +99,13 @@ class ToolKinematics:
     """
 
     def __init__(self, robot: Robot, like: Tensor) -> None:
-        def tensor(x: np.ndarray) -> Tensor:
-            return torch.as_tensor(x).to(like)
-
         self.dof = robot.dof
         self.columns = np.flatnonzero(robot.moves[:, robot.tool.body]).tolist()
-        self.X_PJ = [tensor(robot.joints[i].X_PJ) for i in self.columns]
+        self.X_PJ = [_like(robot.joints[i].X_PJ, like) for i in self.columns]
         self.revolute = [robot.joints[i].kind == "revolute" for i in self.columns]
         self.turns = torch.tensor(self.revolute, device=like.device)
-        self.R_W0, self.p_W0 = tensor(robot.X_W0[:3, :3]), tensor(robot.X_W0[:3, 3])
-        self.R_BT, self.p_BT = tensor(robot.tool.X_BT[:3, :3]), tensor(robot.tool.X_BT[:3, 3])
+        self.R_W0, self.p_W0 = _like(robot.X_W0[:3, :3], like), _like(robot.X_W0[:3, 3], like)
+        self.R_BT, self.p_BT = _like(robot.tool.X_BT[:3, :3], like), _like(robot.tool.X_BT[:3, 3], like)
 
     def pose_and_jacobian(self, q: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Rotation (n, 3, 3), position (n, 3) of the tool, and Jacobian (n, 6, dof), linear rows first."""
@@ -167,7 +170,7 @@ def _levenberg_marquardt(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Best configuration of each row with its position and rotation error; the loop ends early when enough arrived."""
     weight = q.new_tensor([POSITION_WEIGHT] * 3 + [ROTATION_WEIGHT] * 3)
-    identity = torch.eye(tool.dof).to(q)
+    identity = _like(np.eye(tool.dof), q)
     final_q = q.clone()
     final = q.new_full((3, len(q)), torch.inf)  # cost, position error, rotation error
     active = torch.arange(len(q), device=q.device)
@@ -218,7 +221,7 @@ def _drawn(tool: ToolKinematics, q: Tensor, goal: Tensor, towards: Tensor, lower
     Gauss-Newton for the nearest configuration with the tool at the pose: each step solves that with the pose
     linearised.
     """
-    identity = torch.eye(6).to(q)
+    identity = _like(np.eye(6), q)
     for _ in range(DRAWN_STEPS):
         R, p, J = tool.pose_and_jacobian(q)
         offset, twist, _angle = pose_error(goal, R, p)

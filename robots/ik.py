@@ -10,9 +10,12 @@ from torch import Tensor
 
 from edmp.arguments import checked
 from edmp.errors import InvalidInputError
-from edmp.robots.damped_least_squares import ROTATION_WEIGHT, Reached, ToolKinematics, pose_error, solve
+from edmp.robots.damped_least_squares import ROTATION_WEIGHT, IkBatch, ToolKinematics, pose_error, solve
 from edmp.robots.parts import Array
 from edmp.robots.robot import Robot
+
+CPU = torch.device("cpu")
+"""Where inverse kinematics is computed."""
 
 NEAR_SPREAD = 0.5
 """Seeds about a configuration spread so far from it, one standard deviation [rad]."""
@@ -88,8 +91,8 @@ def solve_ik(
     if near.shape != (robot.dof,) or not np.isfinite(near).all():
         raise InvalidInputError(f"near: expected {robot.dof} finite numbers, got shape {near.shape}")
     if generator is None:
-        generator = torch.Generator().manual_seed(seed)
-    q, goal = _seeds(robot, near, num_seeds, num_near, generator), torch.as_tensor(X_WT)
+        generator = torch.Generator(CPU).manual_seed(seed)
+    q, goal = _seeds(robot, near, num_seeds, num_near, generator), torch.as_tensor(X_WT, device=CPU)
     found = solve(
         robot,
         q,
@@ -128,22 +131,22 @@ def solve_ik(
 
 def reaches(robot: Robot, q: Array, X_WT: Array, *, position: float = 1e-4, rotation: float = 1e-3) -> bool:
     """Whether the tool of ``q`` (dof,) is at a pose, within tolerances [m], [rad]; the defaults are `solve_ik`'s."""
-    configuration = torch.as_tensor(q, dtype=torch.float64)[None]
+    configuration = torch.as_tensor(q, dtype=torch.float64, device=CPU)[None]
     R, p, _ = ToolKinematics(robot, configuration).pose_and_jacobian(configuration)
-    offset, _twist, angle = pose_error(torch.as_tensor(X_WT), R, p)
+    offset, _twist, angle = pose_error(torch.as_tensor(X_WT, device=CPU), R, p)
     return float(offset.norm()) <= position and float(angle) <= rotation
 
 
 def _seeds(robot: Robot, near: Array, num_seeds: int, num_near: int, generator: torch.Generator) -> Tensor:
     """(max(1, num_seeds) + num_near, dof): ``near`` within the limits, uniform ones, and some about ``near``."""
-    lower, upper = torch.as_tensor(robot.limits.lower), torch.as_tensor(robot.limits.upper)
-    uniform = torch.rand(max(1, num_seeds), robot.dof, generator=generator, dtype=torch.float64)
+    lower, upper = torch.as_tensor(robot.limits.lower, device=CPU), torch.as_tensor(robot.limits.upper, device=CPU)
+    uniform = torch.rand(max(1, num_seeds), robot.dof, generator=generator, dtype=torch.float64, device=CPU)
     q = lower + uniform * (upper - lower)
-    q[0] = torch.as_tensor(near).clamp(lower, upper)
-    spread = torch.linspace(0.0, NEAR_SPREAD, num_near + 1, dtype=torch.float64)[1:, None]
-    about = q[0] + spread * torch.randn(num_near, robot.dof, generator=generator, dtype=torch.float64)
+    q[0] = torch.as_tensor(near, device=CPU).clamp(lower, upper)
+    spread = torch.linspace(0.0, NEAR_SPREAD, num_near + 1, dtype=torch.float64, device=CPU)[1:, None]
+    about = q[0] + spread * torch.randn(num_near, robot.dof, generator=generator, dtype=torch.float64, device=CPU)
     q = torch.cat([q, about.clamp(lower, upper)])
-    elsewhere = ~torch.as_tensor(robot.moves[:, robot.tool.body])
+    elsewhere = torch.as_tensor(~robot.moves[:, robot.tool.body], device=CPU)
     q[:, elsewhere] = q[0, elsewhere]  # what does not move the tool has no reason to move
     return q
 
@@ -166,7 +169,7 @@ def _distinct_rows(rows: Array, distance: float) -> list[int]:
     return kept
 
 
-def _unreachable(robot: Robot, found: Reached) -> IkResult:
+def _unreachable(robot: Robot, found: IkBatch) -> IkResult:
     position, rotation = found.position_error, found.rotation_error
     closest = int((position + ROTATION_WEIGHT * rotation).argmin())
     message = (

@@ -53,7 +53,7 @@ class PlannerSpec:
     options: Mapping[str, Scalar] = field(default_factory=dict)
 
 
-class Row(ABC):
+class PlannerRow(ABC):
     """How a planner is made from settings."""
 
     @abstractmethod
@@ -79,7 +79,7 @@ class Row(ABC):
 
 
 @dataclass(frozen=True)
-class ClassRow(Row):
+class ClassRow(PlannerRow):
     """A class by its full name, imported when it is needed, and its dataclass of settings ``<Class>Settings``.
 
     Attributes:
@@ -130,7 +130,7 @@ _SETTINGS_PARTS = ("guidance", "first_look")
 """Settings within the settings of the planner, whose fields are keys with a dot."""
 
 
-class EdmpRow(Row):
+class EdmpRow(PlannerRow):
     """`edmp.Planner`, with the arguments of `edmp.plan` and the scalar fields of its settings as keys.
 
     ``prior=process`` denoises with the Gaussian-process prior in place of the trained one; ``prior=none`` denoises
@@ -235,7 +235,7 @@ class EdmpPlanner:
 _PROJECTED = "edmp.baselines.projected.Projected"
 _OPTIMAL = "edmp.baselines.sampling_based.AsymptoticallyOptimal"
 
-PLANNERS: dict[str, Row] = {
+PLANNERS: dict[str, PlannerRow] = {
     "edmp": EdmpRow(),
     "chomp": ClassRow("edmp.baselines.chomp.Chomp"),
     "stomp": ClassRow("edmp.baselines.stomp.Stomp"),
@@ -254,7 +254,7 @@ PLANNERS: dict[str, Row] = {
 """Planners by name; add a row to add one."""
 
 
-def row(name: str) -> Row:
+def row(name: str) -> PlannerRow:
     """The row called ``name``, or one for a class by its full name.
 
     Raises:
@@ -268,7 +268,7 @@ def row(name: str) -> Row:
 
 
 def make_planner(spec: PlannerSpec | str) -> BenchPlanner:
-    """The planner that a spec names. Raises as `parse_spec` and `Row.make` do."""
+    """The planner that a spec names. Raises as `parse_spec` and `PlannerRow.make` do."""
     if isinstance(spec, str):
         spec = parse_spec(spec)
     return row(spec.name).make(spec.options)

@@ -13,29 +13,28 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
-from edmp.arguments import checked, checked_but, numbers, shown
+from edmp.arguments import checked, checked_but
 from edmp.collision.bands import PackedBands
 from edmp.collision.free import relaxed_world
 from edmp.collision.world import checked_device
-from edmp.connect.search import connect
-from edmp.constraints import Constraint, JointRange, bands_of, distances_of
-from edmp.costs import Cost, Ensemble, Objective, Term, World, ensemble_by_name
+from edmp.constraints import Constraint, bands_of, distances_of
+from edmp.costs import Cost, Ensemble, Objective, Term, ensemble_by_name
 from edmp.descent import Descent
 from edmp.errors import InvalidInputError
 from edmp.goals import Line, Via
 from edmp.planner.call import Call
 from edmp.planner.certify import Docket
 from edmp.planner.contacts import check_names, leave_contacts
+from edmp.planner.given import check_call, check_same_arm, given_path, given_prior
 from edmp.planner.goals import Query, Refusal, resolve, turned, unjudged
 from edmp.planner.lines import plan_line
 from edmp.planner.outcome import no_path, out_of_time, refusal, success
 from edmp.planner.search import replan, search
 from edmp.planner.settings import PlannerSettings
+from edmp.planner.warm_up import warm_up, warm_up_constraints
 from edmp.planner.watch import OnBatch, Watch
 from edmp.prior.base import Prior
-from edmp.prior.checkpoint import default_prior, load_prior
 from edmp.prior.process import ProcessPrior, ProcessSettings
-from edmp.prior.spline import Spline
 from edmp.problem import ESCAPE_DEPTH, GoalLike, Problem, StartLike, as_problem
 from edmp.result import PlanResult
 from edmp.robots import load_robot
@@ -43,7 +42,6 @@ from edmp.robots.parts import Array, Limits
 from edmp.robots.robot import Robot
 from edmp.scenes.scene import Scene
 from edmp.threads import one_torch_thread
-from edmp.timing import retime_spline
 from edmp.validate import Judge
 
 
@@ -82,12 +80,12 @@ class Planner:
             raise InvalidInputError(f"ensemble must be an Ensemble or the name of one, not {type(ensemble).__name__}")
         self.costs = Objective.of(costs).terms
         self.device = checked_device(device)
-        self.prior = _prior(prior, self.robot)
+        self.prior = given_prior(prior, self.robot)
         if self.prior.device != torch.device(self.device):
             self.prior = self.prior.to(self.device)
         process = ProcessPrior.for_robot(self.robot, ProcessSettings(spline=self.prior.spline))
         self.process = process.to(self.device)
-        self._warm_up()
+        warm_up(self.robot, self.prior.spline, self.ensemble, self.device)
 
     @checked_but("start", "goal", "costs", "warm", "time_budget", "tool_speed", "tool_acceleration")
     def plan(
@@ -147,15 +145,9 @@ class Planner:
             UnknownNameError: a constraint names what robot or scene do not have.
         """
         begin = time.perf_counter()
-        if not isinstance(scene, Scene):
-            raise InvalidInputError(f"scene must be a Scene, not {type(scene).__name__}")
-        budget = numbers(time_budget)
-        if budget is None or budget.ndim or not budget > 0:
-            raise InvalidInputError(f"time_budget must be a positive number of seconds, got {shown(time_budget)}")
-        if not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**31:
-            raise InvalidInputError(f"seed must be an integer from 0 to 2**31 - 1, got {seed!r}")
+        check_call(scene, seed, time_budget)
         objective = Objective.of([*self.costs, *Objective.of(costs).terms], num_waypoints=self.settings.num_waypoints)
-        earlier = None if warm is None else _earlier_path(self.robot, warm)
+        earlier = None if warm is None else given_path(warm, self.robot)
         problem = as_problem(
             self.robot,
             scene,
@@ -168,10 +160,8 @@ class Planner:
             tool_speed=tool_speed,
             tool_acceleration=tool_acceleration,
         )
-        if problem.constraints and self.device not in _READY_FOR_CONSTRAINTS:
-            now = time.perf_counter()
-            _warm_up_constraints(self.robot, self.device)
-            begin += time.perf_counter() - now
+        if problem.constraints:
+            begin += warm_up_constraints(self.robot, self.device)  # not of the time budget
         result = self._plan(problem, objective, int(seed), begin, float(time_budget), fallback, earlier, on_batch)
         return dataclasses.replace(result, problem=problem)
 
@@ -241,12 +231,7 @@ class Planner:
         Raises:
             InvalidInputError: another arm: its joints or their limits differ.
         """
-        ours, theirs = self.robot, robot
-        same = ours.joint_names == theirs.joint_names and all(
-            np.array_equal(getattr(ours.limits, bound), getattr(theirs.limits, bound)) for bound in ("lower", "upper")
-        )
-        if not same:
-            raise InvalidInputError(f"robot {theirs.name!r} is another arm than this planner's {ours.name!r}")
+        check_same_arm(self.robot, robot)
         twin = copy.copy(self)
         twin.robot = robot
         return twin
@@ -320,62 +305,3 @@ class Planner:
         """An earlier path (n, dof), continuous joints turned as the start is, for the kernels."""
         path = turned(self.robot, path, query.start)
         return torch.as_tensor(np.ascontiguousarray(path), dtype=torch.float32, device=self.device)
-
-    def _warm_up(self) -> None:
-        """Compile the kernels and load what is imported lazily, so that no plan's time budget pays for it.
-
-        The first time on a machine this takes some ten seconds; Warp keeps what it compiled.
-        """
-        world = World.of(self.robot, Scene(), device=self.device)
-        home = torch.as_tensor(self.robot.home, dtype=torch.float32, device=world.torch_device)
-        descent = Descent(world, self.prior.spline, num_waypoints=4)
-        still = descent.spline.straight_line(home, home)
-        descent.free(still)
-        descent.cost_gradient(still, home.new_zeros(1))
-        self.ensemble.value_and_gradient(world, home.expand(self.ensemble.num_seeds, 2, -1).contiguous(), 0.0)
-        connect(world, self.robot.home[None], self.robot.home[None], seed=0, max_iterations=1, shortcuts=1)
-        retime_spline(still[0].cpu().numpy(), self.robot.limits)
-
-
-_READY_FOR_CONSTRAINTS: set[str] = set()
-"""Devices whose kernels are compiled."""
-
-
-def _warm_up_constraints(robot: Robot, device: str) -> None:
-    """As `Planner._warm_up`, for what constraints need; only who asks for some pays for it, and once."""
-    world = World.of(robot, Scene(), device=device)
-    bands = PackedBands.of(world, bands_of(robot, [JointRange(robot.joint_names[0], -1e3, 1e3)]))
-    home = torch.as_tensor(robot.home, dtype=torch.float32, device=world.torch_device)
-    descent = Descent(world, Spline(), num_waypoints=4, bands=bands)
-    still = descent.onto_constraints(descent.spline.straight_line(home, home), iterations=1)
-    descent.free(still)
-    connect(world, robot.home[None], robot.home[None], seed=0, max_iterations=1, shortcuts=1, bands=bands)
-    _READY_FOR_CONSTRAINTS.add(device)
-
-
-def _earlier_path(robot: Robot, warm: ArrayLike) -> Array:
-    """``warm`` as (n, dof).
-
-    Raises:
-        InvalidInputError: it is no path of this robot.
-    """
-    path = numbers(warm)
-    if path is None:
-        raise InvalidInputError(f"warm must be a path (n >= 2, {robot.dof}) of numbers, not {type(warm).__name__}")
-    if path.ndim != 2 or path.shape[1] != robot.dof or len(path) < 2 or not np.isfinite(path).all():
-        raise InvalidInputError(
-            f"warm must be a path (n >= 2, {robot.dof}) of finite numbers for {robot.name}, got shape {path.shape}"
-        )
-    return path
-
-
-def _prior(prior: Prior | str | Path | None, robot: Robot) -> Prior:
-    if prior is None:
-        found: object = default_prior(robot)
-    else:
-        found = load_prior(prior, robot) if isinstance(prior, (str, Path)) else prior
-    if not isinstance(found, Prior):
-        raise InvalidInputError(f"the planner needs a prior on splines, not {type(found).__name__}")
-    if found.dof != robot.dof:
-        raise InvalidInputError(f"the prior is for {found.dof} joints, {robot.name} has {robot.dof}")
-    return found

@@ -69,7 +69,9 @@ def standing(call: Call) -> Candidates | None:
         return None
     start, goals = _ends(call)
     still = call.descent.spline.straight_line(start, goals[row])
-    return Candidates(still, torch.tensor([row]), torch.tensor([True]), (Stage.SAMPLE,))
+    device = goals.device
+    goal, valid = torch.tensor([row], device=device), torch.tensor([True], device=device)
+    return Candidates(still, goal, valid, (Stage.SAMPLE,))
 
 
 def seeds(call: Call, round_: Round, index: int = 0) -> Candidates:

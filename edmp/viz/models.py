@@ -42,7 +42,7 @@ _DETAIL = 0.004
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class DrawnPart:
     """One link as it is drawn.
 
     Attributes:
@@ -64,7 +64,7 @@ class Part:
         return self.surface.colored(color, np.clip(brightness * np.array(color) * 1.04, 0, 1))
 
 
-def robot_parts(robot: Robot, geometry: str = "auto") -> tuple[Part, ...]:
+def robot_parts(robot: Robot, geometry: str = "auto") -> tuple[DrawnPart, ...]:
     """The links of ``robot`` that have geometry.
 
     Args:
@@ -86,19 +86,21 @@ def robot_parts(robot: Robot, geometry: str = "auto") -> tuple[Part, ...]:
         return _parts(robot, "hulls")
 
 
-def placed(parts: tuple[Part, ...], robot: Robot, q: Array, colors: Mapping[str, Color] | None = None) -> list[Surface]:
+def placed(
+    parts: tuple[DrawnPart, ...], robot: Robot, q: Array, colors: Mapping[str, Color] | None = None
+) -> list[Surface]:
     """The parts in the world at configuration ``q`` (dof,), tinted by link name, or in their own colours."""
     X_WB = body_poses(robot, np.atleast_2d(q))[0]
     return [(part.surface if colors is None else part.tinted(colors[part.link])).at(X_WB[part.body]) for part in parts]
 
 
 @lru_cache(maxsize=16)
-def _parts(robot: Robot, geometry: str) -> tuple[Part, ...]:
+def _parts(robot: Robot, geometry: str) -> tuple[DrawnPart, ...]:
     if geometry == "meshes":
         return _mesh_parts(robot)
     make = _FITTED[geometry]
     pieces = ((link, make(link)) for link in robot.links)
-    return tuple(Part(link.name, link.body, _own(link, some)) for link, some in pieces if some)
+    return tuple(DrawnPart(link.name, link.body, _own(link, some)) for link, some in pieces if some)
 
 
 # --- fitted geometry -------------------------------------------------------------------------------------------------
@@ -145,7 +147,7 @@ def _joined(pieces: list[Piece], face_colors: Array | None = None) -> Surface:
 # --- meshes ----------------------------------------------------------------------------------------------------------
 
 
-def _mesh_parts(robot: Robot) -> tuple[Part, ...]:
+def _mesh_parts(robot: Robot) -> tuple[DrawnPart, ...]:
     """From the mesh files that the built-in description of this robot names."""
     if robot.name not in built_in_robots():
         raise UnknownNameError(f"no meshes are known for robot {robot.name!r}; they are for {built_in_robots()}")
@@ -156,7 +158,7 @@ def _mesh_parts(robot: Robot) -> tuple[Part, ...]:
         if not link.hulls_B:
             continue
         surface = None if link.attached else _mesh_surface(link, entries.get(link.name, []))
-        parts.append(Part(link.name, link.body, surface or _own(link, _hulls(link))))
+        parts.append(DrawnPart(link.name, link.body, surface or _own(link, _hulls(link))))
     return tuple(parts)
 
 

@@ -16,7 +16,7 @@ from edmp.geometry.shapes import Box
 from edmp.robots.robot import Robot
 from edmp.scenes.scene import Scene
 from edmp.viz.camera import Box3, Camera, best_direction, direction, fitted
-from edmp.viz.models import CARRIED, Part, placed, robot_parts
+from edmp.viz.models import CARRIED, DrawnPart, placed, robot_parts
 from edmp.viz.shot import Body, Layer, Shot
 from edmp.viz.subject import Subject
 from edmp.viz.surfaces import Color, Surface, body_poses, moved, scene_surfaces, tool_positions, tube
@@ -88,7 +88,7 @@ class Staging:
         return self.subject.robot
 
     @cached_property
-    def parts(self) -> tuple[Part, ...]:
+    def parts(self) -> tuple[DrawnPart, ...]:
         return robot_parts(self.robot, self.geometry)
 
     @cached_property
@@ -215,7 +215,7 @@ class Staging:
     def bodies(self, q: Array) -> tuple[list[Body], Array]:
         """The arm in its own colours, with its veils, as bodies, and their poses (n, 4, 4) at ``q`` (dof,)."""
         X_WB = body_poses(self.robot, q[None])[0]
-        parts: list[tuple[Part, Surface, float]] = [(part, part.surface, 1.0) for part in self.parts]
+        parts: list[tuple[DrawnPart, Surface, float]] = [(part, part.surface, 1.0) for part in self.parts]
         if "clearance" in self.show:
             seen = clearance_colored(placed(self.parts, self.robot, q), self.subject.scene)
             parts = [

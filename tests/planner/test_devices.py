@@ -13,14 +13,19 @@ import edmp
 from edmp.baselines.edmp_paper.ddpm import DdpmPrior
 from edmp.baselines.edmp_paper.unet import UnetConfig, UnetNetwork
 from edmp.errors import InvalidInputError
+from edmp.geometry.poses import quaternion_of
 from edmp.planner import Planner
 from edmp.prior import Context, ProcessPrior
-from edmp.robots import load_robot
+from edmp.robots import load_robot, tool_pose
 from edmp.scenes import Box, Scene
 
 HOME = (0.0, -0.785, 0.0, -2.356, 0.0, 1.571, 0.785)
 ASIDE = (1.2, 0.3, 0.2, -1.8, 0.1, 2.0, 0.5)
 WALL = Scene.of({"wall": (Box((0.6, 0.04, 0.9)), (0.55, 0.3, 0.45))})
+HERE, THERE = (
+    edmp.PoseGoal(X_WT[:3, 3], quaternion_of(X_WT))
+    for X_WT in tool_pose(load_robot("panda"), torch.tensor([HOME, ASIDE], dtype=torch.float64)).numpy()
+)
 
 cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 
@@ -35,11 +40,13 @@ def test_the_default_device_of_torch_does_not_matter(prior: str | None) -> None:
         found = planner.plan(WALL, HOME, ASIDE)
         warm = planner.plan(WALL, HOME, ASIDE, warm=found.path)
         searched = planner.plan(WALL, HOME, ASIDE, costs=["smoothness"])
+        to_poses = [planner.plan(WALL, HOME, goal) for goal in (HERE, THERE)]
     finally:
         torch.set_default_device(None)
     np.testing.assert_array_equal(found.path, expected.path)
     assert warm.solved
     assert searched.solved
+    assert all(result.solved for result in to_poses)
 
 
 @pytest.mark.parametrize("device", ["cuda:7", "tpu", 3, None])
