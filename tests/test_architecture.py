@@ -88,3 +88,23 @@ def imported(path: Path, modules: Collection[str]) -> set[str]:
 
     look(ast.parse(path.read_text()))
     return found & set(modules)
+
+
+@pytest.mark.parametrize("name", ["World", "Chain", "Query", "Surface", "Run", "Stage", "Status", "Record", "Verdict"])
+def test_a_name_means_one_thing(name: str) -> None:
+    found = [path for path in sources() for node in ast.parse(path.read_text()).body if defined(node) == name]
+    assert len({path.resolve() for path in found}) == 1, found
+
+
+def defined(node: ast.stmt) -> str | None:
+    """The class, or alias of a type, that a statement defines; underscores in front do not count."""
+    if isinstance(node, ast.ClassDef):
+        return node.name.lstrip("_")
+    if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+        return node.targets[0].id
+    return None
+
+
+@pytest.mark.parametrize(("module", "home"), [("certify", "planner"), ("recording", "execution")])
+def test_a_module_name_means_one_thing(module: str, home: str) -> None:
+    assert {path.relative_to(ROOT) for path in sources() if path.stem == module} == {Path(f"edmp/{home}/{module}.py")}

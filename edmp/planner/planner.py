@@ -279,9 +279,7 @@ class Planner:
         )
         bands = PackedBands.of(world, bands_of(self.robot, judge.constraints))
         descent = Descent(world, self.prior.spline, settings.num_waypoints, objective=objective, bands=bands)
-        watch = None
-        if on_batch is not None:
-            watch = Watch(on_batch, descent, settings.polish_clearance, settings.edge_step)
+        watch = None if on_batch is None else Watch(on_batch, descent, settings.polish_clearance, settings.edge_step)
         generator = torch.Generator("cpu").manual_seed(seed)
         docket.spent("set-up", now)
         return Call(

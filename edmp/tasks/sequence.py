@@ -92,7 +92,7 @@ class _State:
 
 
 @dataclass
-class Run:
+class TaskRun:
     """What the phases of one task share.
 
     Attributes:
@@ -167,7 +167,7 @@ class Sequence:
         """
         begin = time.perf_counter()
         planner = planner_of(robot)
-        run = Run(planner, seed, begin + time_budget, velocity_scale, acceleration_scale)
+        run = TaskRun(planner, seed, begin + time_budget, velocity_scale, acceleration_scale)
         q = configuration(planner.robot, start, "start")
         phases, failure = run_steps(self.steps, planner.robot, scene, q, run)
         return outcome(planner.robot, scene, q, phases, failure, run, begin)
@@ -181,7 +181,7 @@ def planner_of(robot: Robot | str) -> Planner:
 
 
 def outcome(
-    robot: Robot, scene: Scene, q: Array, phases: list[Phase], failure: Failure | None, run: Run, begin: float
+    robot: Robot, scene: Scene, q: Array, phases: list[Phase], failure: Failure | None, run: TaskRun, begin: float
 ) -> TaskPlan:
     """What a task came to."""
     stats = Stats(None, time.perf_counter() - begin, run.seconds)
@@ -193,7 +193,7 @@ def outcome(
 
 
 def run_steps(
-    steps: SequenceOf[Step], robot: Robot, scene: Scene, q: Array, run: Run
+    steps: SequenceOf[Step], robot: Robot, scene: Scene, q: Array, run: TaskRun
 ) -> tuple[list[Phase], Failure | None]:
     """The phases of some steps, up to the first that fails, and why it does."""
     held = [link.name for link in robot.links if link.attached]
@@ -239,7 +239,7 @@ def _held(state: _State, name: str) -> tuple[Robot, Scene, Array, Held]:
     return arm, rest, state.q, held
 
 
-def _moved(step: Move, state: _State, run: Run) -> Phase | Failure:
+def _moved(step: Move, state: _State, run: TaskRun) -> Phase | Failure:
     trip = Trip(step.goal, np.asarray(step.depart, float), np.asarray(step.arrive, float), step.constraints, step.parts)
     if run.left < 0:
         return Failure(step.name, Status.TIMEOUT, f"{step.name}: time ran out")
