@@ -118,6 +118,7 @@ def execute_problem(problem: Problem, planner: edmp.Planner, settings: ExecuteSe
         seed=settings.seed,
         velocity_scale=problem.velocity_scale,
         acceleration_scale=problem.acceleration_scale,
+        constraints=problem.constraints,
         escape=problem.escape,
         tool_speed=problem.tool_speed,
         tool_acceleration=problem.tool_acceleration,
