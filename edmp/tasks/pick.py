@@ -31,8 +31,8 @@ from edmp.tasks.sequence import (
     Failure,
     Grip,
     Move,
-    Run,
     Step,
+    TaskRun,
     outcome,
     planner_of,
     run_steps,
@@ -184,7 +184,7 @@ def _picked(
     arm = planner.robot
     q = configuration(arm, start, "start")
     options = _grasps(grasps, scene, object, arm)
-    run = Run(planner, seed, begin + time_budget, velocity_scale, acceleration_scale, _PATIENCE * time_budget)
+    run = TaskRun(planner, seed, begin + time_budget, velocity_scale, acceleration_scale, _PATIENCE * time_budget)
     refused = _refused(arm, scene, q, object, options)
     if refused is not None:
         return outcome(arm, scene, q, [], refused, run, begin)
@@ -232,7 +232,7 @@ def _steps(choice: Choice, object: str, constraints: tuple[Constraint, ...]) -> 
     return [*steps, carry, Detach(), Grip(choice.opening, object, "let go"), away]
 
 
-def _failure(search: Search, best: tuple[list[Phase], Failure] | None, object: str, run: Run) -> Failure:
+def _failure(search: Search, best: tuple[list[Phase], Failure] | None, object: str, run: TaskRun) -> Failure:
     """Why no grasp will do."""
     late = run.left < 0
     report = f"no way to take {object!r} with any grasp; {search.report()}"

@@ -25,8 +25,8 @@ from edmp.tasks.sequence import (
     Failure,
     Grip,
     Move,
-    Run,
     Step,
+    TaskRun,
     held_by,
     outcome,
     planner_of,
@@ -65,7 +65,7 @@ def placed(
     if name not in attached:
         raise unknown_name("object in the hand", name, attached)
     planner = planner_of(robot)
-    run = Run(planner, seed, begin + time_budget, velocity_scale, acceleration_scale, _PATIENCE * time_budget)
+    run = TaskRun(planner, seed, begin + time_budget, velocity_scale, acceleration_scale, _PATIENCE * time_budget)
     width = _opening(robot, opening)
     held = held_by(robot, name)
     carrying = Judge(robot, scene, constraints=constraints)
