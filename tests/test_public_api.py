@@ -41,6 +41,7 @@ WRONG: Mapping[str, Any] = {
 CONSTRAINTS = (
     "Constraint",
     "InRegion",
+    "InSphere",
     "InBox",
     "JointRange",
     "KeepDistance",
@@ -191,6 +192,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Row]:
         "Oriented": _settings(edmp.Oriented(np.eye(3), (0.1, 0.1, np.inf))),
         "InBox": _settings(edmp.InBox((1.0, 1.0, np.inf), pose)),
         "InRegion": Row(edmp.InRegion, {"region": "tray", "box": None}, {"region": "text"}),
+        "InSphere": _settings(edmp.InSphere(0.1, (0, 0, 0.5))),
         "Region": Row(edmp.Region, {"name": "tray", "size": (1.0, 1.0, 1.0), "X_WR": pose}),
         "Scene.with_region": Row(scene.with_region, {"name": "tray", "size": (1.0, 1.0, 1.0)}),
         "Scene.region": Row(scene.with_region("tray", (1, 1, 1)).region, {"name": "tray"}),

@@ -1,22 +1,10 @@
 """What a motion must keep to all the way, as data: upright tools, planes, lines, boxes, joint ranges, distances."""
 
 from edmp.constraints.bands import Band, BandKind
+from edmp.constraints.base import Constraint, bands_of, settled
 from edmp.constraints.findings import Broken, Kept, both_kept
-from edmp.constraints.kinds import (
-    Constraint,
-    InBox,
-    InRegion,
-    JointRange,
-    KeepDistance,
-    LookAt,
-    OnLine,
-    OnPlane,
-    Oriented,
-    Upright,
-    bands_of,
-    distances_of,
-    settled,
-)
+from edmp.constraints.kinds import JointRange, KeepDistance, LookAt, Oriented, Upright, distances_of
+from edmp.constraints.places import InBox, InRegion, InSphere, OnLine, OnPlane
 
 __all__ = [
     "Band",
@@ -25,6 +13,7 @@ __all__ = [
     "Constraint",
     "InBox",
     "InRegion",
+    "InSphere",
     "JointRange",
     "KeepDistance",
     "Kept",

@@ -4,6 +4,7 @@
     - {type: oriented, tolerance: [0.1, 0.1, null], quaternion: [1, 0, 0, 0]}          # or rpy; null: no bound
     - {type: in_box, size: [0.4, 0.4, null], position: [0.5, 0, 0.3], rpy: [0, 0, 0.5]}
     - {type: in_region, region: tray}
+    - {type: in_sphere, radius: 0.2, point: [0.5, 0, 0.4], offset: [0, 0, 0.1]}       # a point of the frame
     - {type: on_plane, point: [0, 0, 0.4], normal: [0, 0, 1], tolerance: 0.005}
     - {type: on_line, point: [0.5, 0, 0.4], direction: [0, 1, 0], tolerance: 0.005}
     - {type: look_at, point: [0.6, 0, 0.2], tolerance: 0.2, axis: [0, 0, 1]}
@@ -23,19 +24,10 @@ from typing import Any
 import numpy as np
 
 from edmp.arguments import shown
+from edmp.constraints.base import Constraint
 from edmp.constraints.findings import Kept
-from edmp.constraints.kinds import (
-    Constraint,
-    InBox,
-    InRegion,
-    JointRange,
-    KeepDistance,
-    LookAt,
-    OnLine,
-    OnPlane,
-    Oriented,
-    Upright,
-)
+from edmp.constraints.kinds import JointRange, KeepDistance, LookAt, Oriented, Upright
+from edmp.constraints.places import InBox, InRegion, InSphere, OnLine, OnPlane
 from edmp.errors import InvalidInputError
 from edmp.files.json_nodes import JsonNode
 from edmp.geometry.poses import pose, pose_rpy, quaternion_of
@@ -47,6 +39,7 @@ KINDS: Mapping[str, type[Constraint]] = {
     "oriented": Oriented,
     "in_box": InBox,
     "in_region": InRegion,
+    "in_sphere": InSphere,
     "on_plane": OnPlane,
     "on_line": OnLine,
     "look_at": LookAt,

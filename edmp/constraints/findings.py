@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edmp.constraints.kinds import Constraint, KeepDistance
+from edmp.constraints.base import Constraint
+from edmp.constraints.kinds import KeepDistance
 
 Array = NDArray[np.float64]
 

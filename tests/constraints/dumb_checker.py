@@ -16,6 +16,7 @@ from edmp.constraints import (
     Constraint,
     InBox,
     InRegion,
+    InSphere,
     JointRange,
     KeepDistance,
     LookAt,
@@ -60,6 +61,7 @@ def excess(robot: Robot, scene: Scene, constraint: Constraint, q: Array, X_WB: S
             return constraint.distance - _distance(robot, scene, constraint.obstacle, X_WB)
     X_WF = _frame(robot, constraint.frame, X_WB)  # type: ignore[attr-defined]
     R, p = X_WF[:3, :3], X_WF[:3, 3]
+    p = p + R @ getattr(constraint, "offset", np.zeros(3))
     match constraint:
         case Upright():
             return _angle(R @ constraint.axis, constraint.up) - constraint.tolerance
@@ -68,6 +70,8 @@ def excess(robot: Robot, scene: Scene, constraint: Constraint, q: Array, X_WB: S
         case InBox():
             p_O = np.linalg.inv(constraint.X_WO) @ np.append(p, 1.0)
             return max(float(x) for x in np.abs(p_O[:3]) - 0.5 * np.asarray(constraint.size))
+        case InSphere():
+            return float(np.linalg.norm(p - constraint.point)) - constraint.radius
         case InRegion():
             region = scene.region(constraint.region)
             p_R = np.linalg.inv(region.X_WR) @ np.append(p, 1.0)

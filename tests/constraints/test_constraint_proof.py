@@ -24,7 +24,7 @@ from edmp.validate.dense import _body_poses
 sys.path.append(str(Path(__file__).parents[1] / "validate"))
 from validate_cases import random_robot
 
-KINDS = ("upright", "oriented", "box", "plane", "line", "look", "joint")
+KINDS = ("upright", "oriented", "box", "sphere", "plane", "line", "look", "joint")
 
 
 def about(rng: np.random.Generator, robot: Robot, q: np.ndarray, kind: str, room: float) -> Constraint:
@@ -33,7 +33,8 @@ def about(rng: np.random.Generator, robot: Robot, q: np.ndarray, kind: str, room
     frame = str(rng.choice(names))
     arm = robot.with_tool(frame)
     X = _body_poses(robot, q)[arm.tool.body] @ arm.tool.X_BT
-    R, p = X[:3, :3], X[:3, 3]
+    offset = rng.uniform(-0.1, 0.1, 3)
+    R, p = X[:3, :3], X[:3, 3] + X[:3, :3] @ offset
     wide = room * rng.uniform(0.02, 0.4)
     axis = rng.normal(size=3)
     axis /= np.linalg.norm(axis)
@@ -48,12 +49,15 @@ def about(rng: np.random.Generator, robot: Robot, q: np.ndarray, kind: str, room
     if kind == "box":
         size = wide * rng.uniform(0.5, 2.0, 3)
         X_WO = pose(p + 0.2 * size * rng.uniform(-1, 1, 3), Rotation.random(random_state=rng).as_quat())
-        return edmp.InBox(2.5 * size, X_WO, frame=frame)
+        return edmp.InBox(2.5 * size, X_WO, frame=frame, offset=offset)
     if kind == "plane":
-        return edmp.OnPlane(p + 0.5 * wide * rng.uniform() * axis, axis, 0.5 * wide, frame=frame)
+        return edmp.OnPlane(p + 0.5 * wide * rng.uniform() * axis, axis, 0.5 * wide, frame=frame, offset=offset)
     if kind == "line":
-        return edmp.OnLine(p + 0.5 * wide * rng.uniform() * unit(rng), axis, 0.5 * wide, frame=frame)
+        return edmp.OnLine(p + 0.5 * wide * rng.uniform() * unit(rng), axis, 0.5 * wide, frame=frame, offset=offset)
+    if kind == "sphere":
+        return edmp.InSphere(0.5 * wide, p + 0.5 * wide * rng.uniform() * unit(rng), frame=frame, offset=offset)
     if kind == "look":
+        p = X[:3, 3]
         return edmp.LookAt(p + rng.uniform(0.2, 1.0) * (off @ R @ axis), min(wide, 3.0), axis=axis, frame=frame)
     j = int(rng.integers(robot.dof))
     return edmp.JointRange(robot.joint_names[j], q[j] - wide * rng.uniform(0.1, 1), q[j] + wide * rng.uniform(0.1, 1))

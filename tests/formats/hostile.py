@@ -137,6 +137,7 @@ def _every_constraint() -> Any:
         edmp.Oriented(np.eye(3), (0.1, 0.2, np.inf)),
         edmp.InBox((0.5, np.inf, 1.0), np.eye(4)),
         edmp.InRegion("tray", frame="l2"),
+        edmp.InSphere(0.5, (0, 0, 0.5), offset=(0.1, 0, 0)),
         edmp.OnPlane((0, 0, 0.5)),
         edmp.OnLine((0, 0, 0.5), (1, 1, 0), 0.01),
         edmp.LookAt((1, 0, 0), 0.5),
