@@ -1,6 +1,6 @@
 """Damped least squares: configurations that put the tool frame at poses, many at once, limits kept by projection.
 
-The one solver of inverse kinematics: `edmp.robots.solve_ik` starts it from many seeds towards one pose, generated tasks
+What inverse kinematics solves with: `edmp.robots.solve_ik` starts it from many seeds towards one pose, generated tasks
 from a few seeds towards each of many.
 """
 
