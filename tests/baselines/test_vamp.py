@@ -18,7 +18,10 @@ from waypoint_cases import GOAL, START, TABLE, over_the_box, task
 from edmp.baselines import Task
 from edmp.baselines.vamp import BASES, Vamp, VampSettings
 from edmp.errors import InvalidInputError, MissingDependencyError, UnknownNameError
+from edmp.geometry.kinds import KINDS, Kind
 from edmp.geometry.poses import pose_rpy, rotation_from_rpy
+from edmp.geometry.primitives import hull_faces
+from edmp.geometry.shapes import Shape
 from edmp.problem import MOVEIT_BASES
 from edmp.result import Status
 from edmp.robots import load_robot
@@ -166,6 +169,22 @@ def test_ends_in_collision_by_its_own_model_are_no_fault_of_the_problem(fake, bl
     claim = Vamp().search(task(over_the_box()))
     assert claim.status is Status.NO_PATH_FOUND
     assert f"VAMP's own model of the robot finds {says} in collision" in claim.message
+
+
+def test_of_a_convex_kind_that_it_does_not_know_it_gets_the_box(
+    fake: FakeVamp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Wedge(Shape):
+        """Half a box of 0.2 x 0.2 x 0.4 m, from the origin up."""
+
+    corners = np.array([[0, 0, 0], [0.2, 0, 0], [0, 0.2, 0], [0, 0, 0.4], [0.2, 0, 0.4], [0, 0.2, 0.4]])
+    monkeypatch.setitem(KINDS, Wedge, Kind("wedge", Wedge, (), lambda _: (corners, hull_faces(corners)), convex=True))
+    turned = pose_rpy((0.5, 0.0, 0.1), (0.0, 0.0, np.pi / 2))
+    scene = Scene((Obstacle("wedge", Wedge(), turned),))
+    ((kind, (center, _, half)),) = Vamp().environment(load_robot("panda"), scene, margin=0.01).added
+    assert kind == "cuboid"
+    assert center == pytest.approx((0.4, 0.1, 0.3))
+    assert half == pytest.approx((0.11, 0.11, 0.21))
 
 
 def test_what_it_cannot_take_is_refused(fake: FakeVamp) -> None:

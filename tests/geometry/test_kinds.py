@@ -187,6 +187,35 @@ def test_a_new_kind_in_pictures(cone: edmp.Obstacle, tmp_path: Path) -> None:
     assert '"cone"' not in pages["without"]
 
 
+@dataclass(frozen=True)
+class Bracket(Shape):
+    """Two plates of one width at a right angle: not convex."""
+
+    width: float
+
+
+def bracket(shape: Bracket) -> Triangles:
+    profile = np.array([[0.0, 0.0], [0.4, 0.0], [0.4, 0.05], [0.05, 0.05], [0.05, 0.4], [0.0, 0.4]])
+    n, half = len(profile), shape.width / 2
+    points = np.vstack([np.insert(profile, 1, y, axis=1) for y in (-half, half)])
+    near = np.array([[0, 1, 2], [0, 2, 3], [0, 3, 4], [0, 4, 5]])  # all seen from the inner corner
+    around = [(i, (i + 1) % n) for i in range(n)]
+    sides = [face for i, j in around for face in ((i, i + n, j), (j, i + n, j + n))]
+    return points, np.vstack([near, near[:, ::-1] + n, sides])
+
+
+def test_a_new_kind_that_is_not_convex_is_judged_as_its_mesh(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(KINDS, Bracket, Kind("bracket", Bracket, (Field("width"),), triangles=bracket))
+    shape, panda = Bracket(0.5), edmp.load_robot("panda")
+    q = np.random.default_rng(3).uniform(panda.limits.lower, panda.limits.upper, (60, 7))
+    scenes = [edmp.Scene.of({"it": (one, (0.3, 0.0, 0.3))}) for one in (shape, as_mesh(shape))]
+    ours, theirs = ([edmp.Judge(panda, scene).check(row).valid for row in q] for scene in scenes)
+    assert ours == theirs
+    assert len(set(ours)) == 2
+    hollow = torch.tensor([[0.2, 0.0, 0.2]])
+    assert signed_distance(shape, hollow) == pytest.approx(0.15, abs=1e-5)  # inside its hull, not inside it
+
+
 @pytest.mark.parametrize("cost", [SphereClearance(), IntersectionVolume()], ids=lambda cost: cost.name)
 def test_a_new_kind_in_the_kernels(cone: edmp.Obstacle, cost) -> None:
     """They take it as the mesh that stands for it, wherever its box is centred."""
