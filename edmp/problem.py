@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from edmp.arguments import checked, checked_but, numbers, shown
 from edmp.constraints import Constraint, settled
 from edmp.constraints.documents import constraint_of, document_of
+from edmp.constraints.moveit import path_constraints
 from edmp.errors import EdmpError, FileFormatError, InvalidInputError, unknown_name
 from edmp.files.yaml_nodes import YamlNode
 from edmp.geometry.poses import quaternion_of
@@ -29,7 +30,7 @@ from edmp.scenes.moveit import MOVEIT_BASES, MoveItScene, is_moveit_scene, parse
 from edmp.scenes.moveit_nodes import joint_state, virtual_joint_pose
 from edmp.scenes.moveit_objects import note
 from edmp.scenes.moveit_request import LinkPose, MoveItRequest, load_moveit_request
-from edmp.scenes.moveit_robot import equipped, frames_of, pose_of_tool
+from edmp.scenes.moveit_robot import equipped, fixed_frames, frames_of, pose_of_tool
 from edmp.scenes.native import (
     DEEPEST_ESCAPE,
     TOOL_LIMITS,
@@ -220,7 +221,9 @@ def load_problem(
         for goal in request.goals
     )
     scales = (request.velocity_scale, request.acceleration_scale)
-    return Problem(arm, content.scene, start, _one_or_all(goals), name, *scales)
+    asked = request.path_constraints
+    kept = path_constraints(asked, arm, fixed_frames(arm)) if asked else ()
+    return Problem(arm, content.scene, start, _one_or_all(goals), name, *scales, constraints=kept)
 
 
 def load_setting(scene_path: str | Path, *, robot: str | Robot | None = None) -> tuple[Robot, Scene]:

@@ -1,4 +1,4 @@
-"""MoveIt's motion plan request as YAML: start, goals and speed. What it asks for beyond is refused by name."""
+"""MoveIt's motion plan request as YAML: start, goals, speed, path. What it asks for beyond is refused by name."""
 
 from __future__ import annotations
 
@@ -46,6 +46,7 @@ class MoveItRequest:
         group: the planning group, empty if there is none.
         X_WR: (4, 4) pose of the robot's root in the world from a virtual joint, None if the file has none.
         velocity_scale, acceleration_scale: shares of the robot's limits that a motion may use, in (0, 1].
+        path_constraints: what the path is to keep to, for `edmp.constraints.moveit` to read; None if there is nothing.
     """
 
     start: Mapping[str, float]
@@ -54,6 +55,7 @@ class MoveItRequest:
     X_WR: Array | None = None
     velocity_scale: float = 1.0
     acceleration_scale: float = 1.0
+    path_constraints: YamlNode | None = None
 
 
 def load_moveit_request(path: str | Path) -> MoveItRequest:
@@ -64,8 +66,8 @@ def load_moveit_request(path: str | Path) -> MoveItRequest:
     tolerances.
 
     Raises:
-        FileFormatError: with file and line, for malformed YAML, when start or goal are missing, and for constraints
-            that are not supported: those of the path, for one.
+        FileFormatError: with file and line, for malformed YAML, when start or goal are missing, and for what is not
+            supported.
     """
     root = read_yaml(path)
     _refuse_unsupported(root)
@@ -82,14 +84,11 @@ def load_moveit_request(path: str | Path) -> MoveItRequest:
         group.text() if group else "",
         virtual_joint_pose(state),
         *(_scale(root.get(f"max_{kind}_scaling_factor")) for kind in ("velocity", "acceleration")),
+        root.get("path_constraints"),
     )
 
 
 def _refuse_unsupported(root: YamlNode) -> None:
-    if path := root.get("path_constraints"):
-        for kind in CONSTRAINTS:
-            if listed := _listed(path, kind):
-                listed.fail(f"{kind} along the path are not supported; remove path_constraints to plan without them")
     if (trajectory := root.get("trajectory_constraints")) and (listed := _listed(trajectory, "constraints")):
         listed.fail("trajectory_constraints are not supported; remove them to plan without")
     if (speed := root.get("max_cartesian_speed")) and speed.number() > 0:

@@ -40,13 +40,18 @@ def frames_of(robot: Robot, joints: Mapping[str, float], *, X_WR: Array | None =
     return {name: shift @ X_WB[body] @ X_BF for name, (body, X_BF) in frames.items() if body in X_WB}
 
 
+def fixed_frames(robot: Robot) -> dict[str, Array]:
+    """(4, 4) poses in the world, by name, of the frames that do not move: the world and what is fixed to the base."""
+    return {"": np.eye(4), "world": np.eye(4), **frames_of(robot, {})}
+
+
 def pose_of_tool(robot: Robot, goal: LinkPose) -> tuple[Array, Array]:
     """Position (3,) and quaternion (4,) of the tool in the world where a link is as wanted.
 
     Raises:
         FileFormatError: with file and line, for a frame that is not known, or a link that the tool is not fixed to.
     """
-    frames = {"": np.eye(4), "world": np.eye(4), **frames_of(robot, {})}
+    frames = fixed_frames(robot)
     if goal.frame not in frames:
         goal.node.fail(f"unknown frame {goal.frame!r} of the goal; known: {', '.join(filter(None, frames))}")
     tool, fixed = robot.tool, body_frames(robot)

@@ -330,6 +330,15 @@ def _write_moveit_request(path: Path) -> None:
 
     joints = {f"panda_joint{i + 1}": 0.1 * i - (1.5 if i == 3 else 0.0) for i in range(7)}
     save_moveit_request(path, MoveItRequest(start=joints, goals=({**joints, "panda_joint1": 0.5},)))
+    of = {"header": {"frame_id": "world"}, "link_name": "panda_hand"}
+    box, middle = {"type": 1, "dimensions": [2.0, 2.0, 2.0]}, {"position": [0.0, 0.0, 0.5]}
+    tolerances = {f"absolute_{axis}_axis_tolerance": width for axis, width in zip("xyz", (0.5, 0.4, 3.0), strict=True)}
+    constraints = {
+        "joint_constraints": [{"joint_name": "panda_joint1", "position": 0.1, "tolerance_above": 1.0}],
+        "position_constraints": [{**of, "constraint_region": {"primitives": [box], "primitive_poses": [middle]}}],
+        "orientation_constraints": [{**of, "orientation": {"x": 0, "y": 0, "z": 0, "w": 1}, **tolerances}],
+    }
+    path.write_text(path.read_text() + json.dumps({"path_constraints": constraints})[1:-1] + "\n")
 
 
 def _read_moveit_request(path: Path) -> None:
