@@ -25,6 +25,7 @@ SLACK_SHARE = 0.3
 """Motions are looked for inside bands that are narrower by this share of half their width ..."""
 MOST_SLACK_LENGTH, MOST_SLACK_ANGLE = 0.01, 0.03
 """... but by no more than this [m], [rad]: room for what lies between samples, and for the judge's bounds."""
+SHORTEST_EDGE, LONGEST_EDGE = 0.01, 0.05
 _LENGTHS = (BandKind.COORDINATE, BandKind.OFFSET)
 _NOT_NEGATIVE = (BandKind.ANGLE, BandKind.OFFSET, BandKind.GAZE)
 
@@ -38,12 +39,14 @@ class PackedBands:
         bands: as kernels read them.
         limits: lower and upper joint limits (dof,) for the kernels [rad or m].
         count: number of bands.
+        edge: how long edges of a polyline in the middle of what the bands leave may be about, to stay inside [rad].
     """
 
     world: World
     bands: kernels.Bands
     limits: tuple[wp.array, wp.array]
     count: int
+    edge: float
 
     @classmethod
     def of(cls, world: World, bands: Sequence[Band]) -> PackedBands | None:
@@ -77,7 +80,9 @@ class PackedBands:
         packed.index = pack([band.index for band in bands], int)
         limits = world.robot.limits
         box = (pack_rows(limits.lower, world.device), pack_rows(limits.upper, world.device))
-        return cls(world, packed, box, len(bands))
+        # An edge of length e leaves an arc of a metre's radius by e^2 / 8 [m], and turns an axis out of it by as much.
+        edge = float(np.clip(np.sqrt(8.0 * slack.min() / 2), SHORTEST_EDGE, LONGEST_EDGE))
+        return cls(world, packed, box, len(bands), edge)
 
     def values(self, q: Tensor) -> tuple[Tensor, Tensor]:
         """Value (batch, n, count) of each band at ``q`` (batch, n, dof), and gradient (batch, n, count, dof)."""

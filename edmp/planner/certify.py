@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,8 +26,10 @@ from edmp.validate.judge import LIMIT_ROUNDING
 
 Array = NDArray[np.float64]
 
-EDGE_ON_BANDS = 0.05
-"""About the length of an edge under constraints [rad]: a tool a metre away then leaves its arc by 0.3 mm."""
+_PERIOD = 0.01
+"""Sample period of timed motions [s]."""
+_FULL_SPEED_EDGE = 0.03
+"""How far an arm at full speed moves in that, about [rad]."""
 _QUICK_GRID = 32
 """Intervals of the timing where it must be quick: it takes half as long, and motions are 0.5 % slower."""
 
@@ -96,7 +99,9 @@ def certify(
         control_points = control_points.clip(lower, upper)  # single precision may have rounded a joint beyond its limit
         control_points[0], control_points[-1] = query.start, query.goals[goal]
         for whole in query.whole(control_points, goal):
-            count = settings.path_waypoints if descent.bands is None else waypoints_on_bands(whole, settings)
+            edge = np.inf if descent.bands is None else descent.bands.edge  # what is narrow asks for short edges
+            count = max(settings.path_waypoints, 1 + int(path_length(whole) / edge))
+            period = _PERIOD * min(1.0, edge / _FULL_SPEED_EDGE)
             path = clamped_spline(whole)(np.linspace(0.0, 1.0, count))
             path = without_rounding(judge.robot, path)
             path[0], path[-1] = whole[0], whole[-1]
@@ -106,16 +111,11 @@ def certify(
             if any(not differ(path, other.path, settings.distinct) for other in docket.solutions):
                 break
             make = _certified_quickly if quick else _certified
-            solution = make(whole, path, query.goal_index[goal], judge, limits, docket)
+            solution = make(whole, path, query.goal_index[goal], judge, limits, docket, period)
             if solution is not None:
                 solution = replace(solution, stage=candidates.stage[row])
                 docket.solutions.append(_weighed(solution, candidates.control_points[row], descent))
                 break
-
-
-def waypoints_on_bands(control_points: Array, settings: PlannerSettings) -> int:
-    """How many waypoints keep the edges of a motion so short that what constraints leave does not bend in between."""
-    return max(settings.path_waypoints, 1 + int(path_length(control_points) / EDGE_ON_BANDS))
 
 
 def _weighed(solution: Solution, control_points: Tensor, descent: Descent) -> Solution:
@@ -129,12 +129,12 @@ def _weighed(solution: Solution, control_points: Tensor, descent: Descent) -> So
 
 
 def _certified(
-    control_points: Array, path: Array, goal_index: int, judge: Judge, limits: Limits, docket: Docket
+    control_points: Array, path: Array, goal_index: int, judge: Judge, limits: Limits, docket: Docket, period: float
 ) -> Solution | None:
     verdict = _judged(path, path, judge, docket, tightness=1e-3)
     if verdict is None:
         return None
-    trajectory = _timed(control_points, judge.robot, limits, docket)
+    trajectory = _timed(control_points, judge.robot, limits, docket, period=period)
     timed = _judged(trajectory.positions, path, judge, docket)
     if timed is None:
         return None
@@ -143,9 +143,9 @@ def _certified(
 
 
 def _certified_quickly(
-    control_points: Array, path: Array, goal_index: int, judge: Judge, limits: Limits, docket: Docket
+    control_points: Array, path: Array, goal_index: int, judge: Judge, limits: Limits, docket: Docket, period: float
 ) -> Solution | None:
-    trajectory = _timed(control_points, judge.robot, limits, docket, grid=_QUICK_GRID)
+    trajectory = _timed(control_points, judge.robot, limits, docket, period=period, grid=_QUICK_GRID)
     positions = trajectory.positions
     verdict = _judged(positions, path, judge, docket)
     if verdict is None:
@@ -154,7 +154,7 @@ def _certified_quickly(
     return Solution(positions, trajectory, length, clearance, goal_index, kept=verdict.kept)
 
 
-def _timed(control_points: Array, robot: Robot, limits: Limits, docket: Docket, **options: int) -> Trajectory:
+def _timed(control_points: Array, robot: Robot, limits: Limits, docket: Docket, **options: Any) -> Trajectory:
     begin = time.perf_counter()
     trajectory = retime_spline(control_points, limits, robot=robot, **options)
     docket.spent("timing", begin)

@@ -16,6 +16,9 @@ from edmp.planner.certify import differ
 from edmp.planner.settings import Round
 from edmp.result import Stage
 
+SEARCHES = ((0.5, 0.25), (1.0, 1.0))
+"""Of a projected search, one after the other until one finds something: shares of the fallback's trees and samples."""
+
 
 def search(call: Call, *, fallback: bool, earlier: Tensor | None) -> Candidates:
     """Rounds of seeds, and from some round on sampling-based search too, until something is certified.
@@ -131,16 +134,27 @@ def fall_back(call: Call, batch: Candidates, *, attempt: int) -> None:
 def sampled(call: Call, *, attempt: int) -> None:
     """Search from start to goal on what constraints leave; the more samples, the more attempts have failed."""
     settings, docket, now = call.settings, call.docket, time.perf_counter()
-    most = int(min(settings.fallback_iterations * 4.0 ** (attempt + 1) / 2, 20000 * call.left + 1))
-    hurried = dataclasses.replace(settings, fallback_iterations=most)
-    seed = call.seed + 1000 * (attempt + 1)
-    paths = fallback.search(
-        call.descent, call.query.start, call.query.goals, settings=hurried, seed=seed, margin=settings.margin
-    )
+    few = dataclasses.replace(settings, polish_candidates=min(3, settings.polish_candidates))
+    paths: list[tuple[np.ndarray, int]] = []
+    for trees, share in SEARCHES:
+        # About as many samples as the time that is left allows, on a slow machine.
+        most = int(min(settings.fallback_iterations * share * 4.0 ** (attempt + 1), 4000 * call.left + 1))
+        hurried = dataclasses.replace(
+            settings, fallback_attempts=round(trees * settings.fallback_attempts), fallback_iterations=most
+        )
+        paths = fallback.search(
+            call.descent,
+            call.query.start,
+            call.query.goals,
+            settings=hurried,
+            seed=call.seed + 1000 * (attempt + 1),
+            margin=settings.margin,
+        )
+        if paths or call.late:
+            break
     docket.spent("fallback", now)
     for spline in fallback.SPLINES if paths else ():
         fine = fallback.finer(call.descent, spline)
-        candidates = fallback.fit(paths, fine, Stage.FALLBACK, settings=settings)
-        call.finish(candidates, settings, fine)
+        call.finish(fallback.fit(paths, fine, Stage.FALLBACK, settings=settings), few, fine)
         if call.solved or call.late:
             return
