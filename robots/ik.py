@@ -117,9 +117,9 @@ def solve_ik(
     if not found.within.any():
         return _unreachable(robot, found)
     good = found.within.numpy()
-    solutions = _unwound(robot, found.q.numpy()[good], near)
+    solutions = unwound(robot, found.q.numpy()[good], near)
     order = np.argsort(np.linalg.norm(solutions - near, axis=1))
-    keep = _distinct_rows(solutions[order], distinct)
+    keep = distinct_rows(solutions[order], distinct)
     chosen = order[keep]
     return IkResult(
         solutions[chosen],
@@ -151,7 +151,7 @@ def _seeds(robot: Robot, near: Array, num_seeds: int, num_near: int, generator: 
     return q
 
 
-def _unwound(robot: Robot, q: Array, near: Array) -> Array:
+def unwound(robot: Robot, q: Array, near: Array) -> Array:
     """Configurations (n, dof), each revolute joint turned by whole revolutions to where it is nearest to ``near``."""
     turn, limits = 2 * np.pi, robot.limits
     revolute = np.array([joint.kind == "revolute" for joint in robot.joints])
@@ -160,7 +160,7 @@ def _unwound(robot: Robot, q: Array, near: Array) -> Array:
     return q + turn * revolute * np.clip(np.round((near - q) / turn), fewest, most)
 
 
-def _distinct_rows(rows: Array, distance: float) -> list[int]:
+def distinct_rows(rows: Array, distance: float) -> list[int]:
     """Indices of rows, earlier ones first, that differ from those kept by more than ``distance`` in some joint."""
     kept: list[int] = []
     for i, row in enumerate(rows):

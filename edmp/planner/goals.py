@@ -8,16 +8,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from edmp.collision.bands import PackedBands
-from edmp.collision.world import World
-from edmp.constraints import InBox, Oriented, bands_of
+from edmp.constraints import bands_of
 from edmp.goals import ToolGoal
 from edmp.planner.escape import retreat, too_much
+from edmp.planner.posed import configurations_at
 from edmp.problem import DEEPEST_ESCAPE, ESCAPE_DEPTH, Goal, GoalLike, PoseGoal, StartLike, goals_of
 from edmp.result import Status
 from edmp.robots.configuration import configuration
 from edmp.robots.robot import Robot
-from edmp.scenes.scene import Scene
 from edmp.validate import Cause, Judge, Verdict
 
 Array = NDArray[np.float64]
@@ -25,8 +23,6 @@ Array = NDArray[np.float64]
 MAX_SOLUTIONS_PER_POSE = 6
 GOAL_TOLERANCE = 1e-6
 """A goal may be beyond a limit by this, and a start is where it should be within this [rad or m]."""
-_POSITION, _ROTATION = 1e-4, 1e-3
-"""A configuration is at a pose within these, as inverse kinematics has it [m], [rad]."""
 _TURN = 2 * np.pi
 
 
@@ -221,22 +217,6 @@ def _checked(judge: Judge, q: Array, name: str) -> list[Array] | Refusal:
     return [q] if verdict.valid else Refusal(_STATUS["goal", verdict.cause], f"{name}: {verdict.message()}")
 
 
-def _onto_constraints(robot: Robot, judge: Judge, goal: PoseGoal, q: Array) -> Array:
-    """Configurations ``q`` (n, dof) at a pose, led along the arm's self-motion to where they keep the constraints.
-
-    Those for which there is no such place stay as they are.
-    """
-    kept = bands_of(robot, judge.constraints)
-    if not kept:
-        return q
-    X_WT = goal.X_WT
-    at_pose = bands_of(robot, [InBox((2.0 * _POSITION,) * 3, X_WT), Oriented(X_WT[:3, :3], (_ROTATION,) * 3)])
-    packed = PackedBands.of(World.of(robot, Scene()), (*at_pose, *kept))
-    assert packed is not None
-    led, holds = packed.projected(q)
-    return np.where(holds[:, None], led, q)
-
-
 def _from_pose(robot: Robot, judge: Judge, goal: PoseGoal, start: Array, name: str, seed: int) -> list[Array] | Refusal:
     """Free configurations that put the tool at the pose, nearest to the start first.
 
@@ -248,13 +228,33 @@ def _from_pose(robot: Robot, judge: Judge, goal: PoseGoal, start: Array, name: s
 
     if reaches(robot, start, goal.X_WT):
         return [start]
-    generator = torch.Generator("cpu").manual_seed(seed)
-    solution = solve_ik(robot, goal.X_WT, near=start, num_near=8, num_seeds=64, generator=generator)
-    if not solution.reachable:
-        return Refusal(Status.GOAL_UNREACHABLE, f"{name}: {solution.message}")
+    blocked: list[Verdict] = []
+    for effort in (1, 10) if bands_of(robot, judge.constraints) else ():
+        kept = configurations_at(robot, goal.X_WT, judge.constraints, near=start, seed=seed, effort=effort)
+        free, blocked = _judged(judge, kept)
+        if free:
+            return free
+    if not blocked:
+        # Nothing to keep to, or nothing keeps to it: then it is told what is in the way.
+        generator = torch.Generator("cpu").manual_seed(seed)
+        solution = solve_ik(robot, goal.X_WT, near=start, num_near=8, num_seeds=64, generator=generator)
+        if not solution.reachable:
+            return Refusal(Status.GOAL_UNREACHABLE, f"{name}: {solution.message}")
+        free, blocked = _judged(judge, solution.q)
+        if free:
+            return free
+    least = min(blocked, key=_hindrance)
+    faults = ("collide", "break a constraint", "collide or break a constraint")
+    fault = faults[all(v.broken for v in blocked) + 2 * (0 < sum(bool(v.broken) for v in blocked) < len(blocked))]
+    message = f"{name}: all {len(blocked)} configurations found for the pose {fault}; the best: {least.message()}"
+    return Refusal(_STATUS["goal", least.cause], message)
+
+
+def _judged(judge: Judge, rows: Array) -> tuple[list[Array], list[Verdict]]:
+    """The first few of ``rows`` (n, dof) that the judge finds valid, and what is wrong with others before them."""
     free: list[Array] = []
     blocked: list[Verdict] = []
-    for q in _onto_constraints(robot, judge, goal, solution.q):
+    for q in rows:
         verdict = judge.check(q)
         if verdict.valid:
             free.append(q)
@@ -262,13 +262,7 @@ def _from_pose(robot: Robot, judge: Judge, goal: PoseGoal, start: Array, name: s
             blocked.append(verdict)
         if len(free) == MAX_SOLUTIONS_PER_POSE:
             break
-    if free:
-        return free
-    least = min(blocked, key=_hindrance)
-    faults = ("collide", "break a constraint", "collide or break a constraint")
-    fault = faults[all(v.broken for v in blocked) + 2 * (0 < sum(bool(v.broken) for v in blocked) < len(blocked))]
-    message = f"{name}: all {len(solution.q)} configurations found for the pose {fault}; the best: {least.message()}"
-    return Refusal(_STATUS["goal", least.cause], message)
+    return free, blocked
 
 
 def _hindrance(verdict: Verdict) -> tuple[bool, float]:

@@ -12,6 +12,7 @@ from edmp.planner.call import Call
 from edmp.planner.candidates import Candidates
 from edmp.planner.certify import Docket
 from edmp.planner.goals import Refusal
+from edmp.projection.manifold import CHECKS_PER_WAYPOINT
 from edmp.result import Blocked, PlanResult, Solution, Stage, Stats, Status
 
 
@@ -47,9 +48,13 @@ def out_of_time(when: str, docket: Docket, begin: float) -> PlanResult:
 
 def no_path(call: Call, tried: Candidates, begin: float) -> PlanResult:
     """Nothing was certified: say where the closest candidate is stuck."""
-    free = call.descent.free_edges(tried.control_points, step=call.settings.edge_step)
-    closest = int((~free).sum(dim=1).argmin())
-    path = call.descent.waypoints(tried.control_points[closest : closest + 1])[0].cpu().numpy().astype(np.float64)
+    descent, num = call.descent, call.descent.num_waypoints
+    wrong = (~descent.free_edges(tried.control_points, step=call.settings.edge_step)).float().mean(dim=1)
+    if descent.manifold is not None:
+        wrong += (descent.manifold.excess(tried.control_points) > 0.0).float().mean(dim=1)
+        num *= CHECKS_PER_WAYPOINT
+    closest = tried.control_points[int(wrong.argmin())][None]
+    path = descent.spline.waypoints(closest, num)[0].cpu().numpy().astype(np.float64)
     limits = call.judge.robot.limits
     verdict = call.judge.check_path(path.clip(limits.lower, limits.upper))
     stuck = f"in the closest candidate {verdict.message()}" if not verdict.valid else "none of which could be certified"

@@ -6,10 +6,23 @@ import functools
 
 import numpy as np
 import pytest
+import torch
 
 import edmp
-from edmp.constraints import Constraint, OnPlane, Upright
+from edmp.constraints import (
+    Constraint,
+    InBox,
+    JointRange,
+    KeepDistance,
+    LookAt,
+    OnLine,
+    OnPlane,
+    Oriented,
+    Upright,
+)
+from edmp.planner import Round
 from edmp.robots.ik import solve_ik
+from edmp.robots.kinematics import tool_pose
 from tests.dumb_constraints import worst_violation
 
 DOWN = (1.0, 0.0, 0.0, 0.0)
@@ -54,3 +67,90 @@ def test_on_a_plane_round_a_wall():
     constraint = OnPlane((0.5, 0.0, 0.2))
     result = edmp.plan(SCENE, reach("panda", LEFT), reach("panda", RIGHT), constraints=[constraint])
     check("panda", [constraint], result)
+
+
+FLAT = np.diag([1.0, -1.0, -1.0])
+KINDS = {
+    "oriented": [Oriented(FLAT, (0.1, 0.1, np.inf))],
+    "box": [InBox((0.3, np.inf, 0.5), edmp.PoseGoal((0.5, 0.0, 0.4), (0, 0, 0, 1)).X_WT)],
+    "gaze": [LookAt((0.5, 0.0, -0.1), np.radians(52.0))],
+    "upright on a plane": [CARRIED, OnPlane((0.5, 0.0, 0.2), tolerance=0.003)],
+    "distance": [KeepDistance("wall", 0.05), CARRIED],
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_and_sums(kind):
+    result = edmp.plan(SCENE, reach("panda", LEFT), reach("panda", RIGHT), constraints=KINDS[kind])
+    check("panda", KINDS[kind], result)
+
+
+def test_along_a_line():
+    start, goal = reach("panda", (0.4, 0.35, 0.2)), reach("panda", (0.6, 0.35, 0.3))
+    constraints = [OnLine((0.4, 0.35, 0.2), (2.0, 0.0, 1.0), tolerance=0.002), Upright(0.05, axis=(0.0, 0.0, -1.0))]
+    check("panda", constraints, edmp.plan(SCENE, start, goal, constraints=constraints))
+
+
+def test_what_the_judge_keeps_apart_is_apart():
+    constraint = KeepDistance("wall", 0.06)
+    result = edmp.plan(SCENE, reach("panda", LEFT), reach("panda", RIGHT), constraints=[constraint])
+    assert result.solved, result.message
+    arm = edmp.load_robot("panda")
+    wall = edmp.Scene.of({"wall": (SCENE["wall"].shape, SCENE["wall"].X_WO[:3, 3])})
+    assert edmp.Judge(arm, wall).clearance(result.path) >= 0.06 - 1e-3
+
+
+def test_a_goal_at_a_pose_keeps_the_range_of_a_joint():
+    arm, start = edmp.load_robot("panda"), reach("panda", LEFT)
+    goal = edmp.PoseGoal(RIGHT, DOWN)
+    free = edmp.plan(SCENE, start, goal)
+    joint = arm.joint_names[2]
+    here = float(free.path[-1, 2])
+    # Away from where it would have ended.
+    lower, upper = (here + 0.3, 2.8) if start[2] > here else (-2.8, here - 0.3)
+    lower, upper = min(lower, start[2] - 0.1), max(upper, start[2] + 0.1)
+    constraint = JointRange(joint, lower, upper)
+    result = edmp.plan(SCENE, start, goal, constraints=[constraint, CARRIED])
+    check("panda", [constraint, CARRIED], result)
+    X_WT = tool_pose(arm, torch.as_tensor(result.path[-1])).numpy()
+    np.testing.assert_allclose(X_WT, goal.X_WT, atol=1e-3)
+
+
+def test_one_seed_gives_one_motion_whatever_else_is_asked_for():
+    start, goal = reach("panda", LEFT), reach("panda", RIGHT)
+    first = edmp.plan(SCENE, start, goal, constraints=[CARRIED], seed=3)
+    again = edmp.plan(SCENE, start, goal, constraints=[CARRIED], seed=3)
+    np.testing.assert_array_equal(first.path, again.path)
+
+
+def test_without_search_from_an_earlier_plan_with_costs_and_alternatives():
+    start, goal = reach("panda", LEFT), reach("panda", RIGHT)
+    without = edmp.plan(SCENE, start, goal, constraints=[CARRIED], fallback=False)
+    check("panda", [CARRIED], without)
+    assert without.stats.stage.value in ("sample", "repair")
+    warm = edmp.Planner().plan(SCENE, start + 0.005, goal, constraints=[CARRIED], warm=without.path)
+    check("panda", [CARRIED], warm)
+    costly = edmp.plan(SCENE, start, goal, constraints=[CARRIED], costs=["joint_limits"])
+    check("panda", [CARRIED], costly)
+    assert set(costly.terms) == {"joint_limits"}
+    settings = edmp.PlannerSettings(num_alternatives=2)
+    several = edmp.Planner(settings=settings).plan(SCENE, start, goal, constraints=[CARRIED])
+    for one in (several.best, *several.alternatives):
+        assert worst_violation(edmp.load_robot("panda"), [CARRIED], one.path) <= 0.0
+
+
+def test_search_where_splines_find_nothing():
+    """A box with a slot: the way out of it and into the next is nothing like the straight line."""
+    start, goal = reach("panda", LEFT), reach("panda", RIGHT)
+    settings = edmp.PlannerSettings(first_look=Round(num_seeds=1, repair_iterations=0, near=1.0))
+    result = edmp.Planner(settings=settings).plan(SCENE, start, goal, constraints=[OnPlane((0.5, 0.0, 0.2))])
+    check("panda", [OnPlane((0.5, 0.0, 0.2))], result)
+    assert result.stats.stage.value == "fallback"
+
+
+def test_what_cannot_be_is_a_value_with_a_reason():
+    start, goal = reach("panda", LEFT), reach("panda", RIGHT)
+    tight = [OnLine(LEFT, (0.0, 1.0, 0.0), tolerance=0.01)]  # through the wall
+    result = edmp.plan(SCENE, start, goal, constraints=tight, time_budget=3.0)
+    assert result.status in (edmp.Status.TIMEOUT, edmp.Status.NO_PATH_FOUND)
+    assert "wall" in result.message or "line" in result.message
