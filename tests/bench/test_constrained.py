@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
+import json
 import math
 from pathlib import Path
 
@@ -11,7 +12,9 @@ import numpy as np
 import pytest
 from command import run
 
-from edmp.bench import constrained
+from edmp.baselines import Claim
+from edmp.baselines.projected import Projected, ProjectedSettings
+from edmp.bench import constrained, find_problems
 from edmp.bench.constrained import (
     LEAVES_BY,
     PLANE_TOLERANCE,
@@ -20,15 +23,20 @@ from edmp.bench.constrained import (
     make_constrained,
     takes_any_line,
 )
+from edmp.bench.examine import examine
 from edmp.bench.expert import WORTH_PLANNING
-from edmp.bench.records import Record, Writer, read_records
-from edmp.bench.suites import SUITES, MakeSettings, suite
+from edmp.bench.planners import PlannerSpec
+from edmp.bench.records import Record, Writer, blank_record, read_records
+from edmp.bench.suites import SUITES, MakeSettings, make, suite
 from edmp.bench.table import CONSTRAINED_HEADINGS, constrained_markdown, constrained_rows
 from edmp.constraints import OnPlane, Upright
-from edmp.errors import UnknownNameError
-from edmp.problem import PoseGoal
+from edmp.errors import InvalidInputError, UnknownNameError
+from edmp.problem import PoseGoal, Problem
+from edmp.result import Status
 from edmp.robots import load_robot
+from edmp.scenes import Box, Scene
 from edmp.scenes.generators import FAMILIES
+from edmp.timing import retime_waypoints
 from edmp.trajectory import path_length
 from edmp.validate import Judge
 from edmp.validate.dense_constraints import dense_breaches
@@ -85,6 +93,53 @@ def test_suites_of_constraints() -> None:
     assert sum(not takes_any_line(number) for number in range(1, 21)) == 15
     with pytest.raises(UnknownNameError, match="slide, upright"):
         MakeSettings({"bin": 1}, task="pour")
+
+
+@needs_ompl
+def test_timing_rounds_corners_less_where_a_constraint_asks_for_it() -> None:
+    """Half a millimetre: what timing does to a path otherwise breaks that."""
+    plane = OnPlane((0.0, 0.0, 0.4868696), tolerance=0.0005)
+    start, goal = PANDA.home.copy(), PANDA.home.copy()
+    start[0], goal[0] = -0.8, 0.8
+    post = Scene.of({"post": (Box((0.12, 0.04, 0.3)), (0.32, 0.0, 0.45))})
+    problem = Problem(PANDA, post, start, goal, constraints=(plane,))
+    path = Projected(ProjectedSettings(share=0.6, delta=0.02)).plan(problem, 0).path
+    usual = retime_waypoints(path, PANDA.limits)
+    assert dense_breaches(PANDA, post, (plane,), usual.positions)
+    found = examine(problem, Claim(Status.SOLVED, path=path))
+    assert found.refuted is None
+    assert found.breaches == 0
+
+
+@needs_ompl
+def test_the_command_makes_problems_and_the_bench_judges_their_constraints(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What the straight line of a problem would be believed to be is found out."""
+    out = tmp_path / "suite"
+    make(out, MakeSettings({"shelf": 1}, seed=5, task="slide"))
+    (entry,) = find_problems(out)
+    problem = entry.load("panda")
+    (constraint,) = problem.constraints
+    assert isinstance(constraint, OnPlane)
+    proof = json.loads((out / "shelf" / "expert0001.json").read_text())
+    assert proof["line_excess"] >= LEAVES_BY * PLANE_TOLERANCE
+    assert set(proof["experts"]) <= {"ompl", "connect"}
+    assert proof["experts"]
+    believed = dataclasses.replace(
+        blank_record(entry, PlannerSpec("p", "p"), robot="panda", seed=0), claimed=True, solved=True, status="SOLVED"
+    )
+    good, line = np.array(proof["path"]), np.array(proof["path"])[[0, -1]]
+    results = tmp_path / "results.jsonl"
+    for path, code, broken in ((good, 0, 0), (line, 1, 1)):
+        with Writer(results, append=False) as writer:
+            writer.write(dataclasses.replace(believed, path=path.tolist()))
+        assert run("bench", "judge", results, "--problems", out, "--workers", 1, "--step", 0.05) == code
+        report = " ".join(capsys.readouterr().out.split())
+        assert f"constraints broken, a look every 1 mrad: {broken}" in report
+    assert "tool on a plane within 5 mm: out by" in report
+    with pytest.raises(InvalidInputError, match="made with other settings"):
+        make(out, MakeSettings({"shelf": 1}, seed=5, task="upright"))
 
 
 # --- in tables -------------------------------------------------------------------------------------------------------

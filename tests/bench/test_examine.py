@@ -17,6 +17,7 @@ from edmp.result import PlanResult, Status
 from edmp.robots import tool_pose
 from edmp.scenes import Scene
 from edmp.trajectory import path_length
+from edmp.validate import Judge
 from edmp.validate.timed import timing_fault
 
 
@@ -174,3 +175,29 @@ def test_tolerances_of_goals(problem: Problem) -> None:
         moved = PoseGoal(pose.position + np.array([0, shift, 0]), pose.quaternion)
         assert nearly_reaches(robot, goal, moved) == near
         assert reaches(robot, goal, moved) == exact
+
+
+# --- with constraints ------------------------------------------------------------------------------------------------
+
+
+def test_a_path_that_breaks_a_constraint_is_refuted(problem: Problem, result: PlanResult) -> None:
+    first, last = result.path[[0, -1], 0]
+    keeping = edmp.JointRange("panda_joint1", min(result.path[:, 0]) - 0.1, max(result.path[:, 0]) + 0.1)
+    found = examine(dataclasses.replace(problem, constraints=(keeping,)), claimed(result.path))
+    assert found.refuted is None
+    assert found.breaches == 0
+    broken = edmp.JointRange("panda_joint1", -3.0, (first + last) / 2)
+    found = examine(dataclasses.replace(problem, constraints=(broken,)), claimed(result.path))
+    assert "panda_joint1" in found.refuted
+    assert found.breaches is None
+    assert examine(problem, claimed(result.path)).breaches is None
+
+
+def test_the_dumb_checker_needs_no_judge(problem: Problem, result: PlanResult, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A judge that overlooks everything, and the checker that does not."""
+    spread = np.ptp(result.path[:, 0])
+    broken = edmp.JointRange("panda_joint1", -3.0, result.path[:, 0].max() - 0.2 * spread)
+    monkeypatch.setattr("edmp.bench.examine.Judge", lambda robot, scene, constraints=(): Judge(robot, scene))
+    found = examine(dataclasses.replace(problem, constraints=(broken,)), claimed(result.path))
+    assert found.refuted is None
+    assert found.breaches > 0
