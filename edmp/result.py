@@ -121,6 +121,7 @@ class BlockedBy(enum.Enum):
     OBSTACLE = "obstacle"
     SINGULARITY = "singularity"
     REACH = "reach"
+    CONSTRAINT = "constraint"
 
 
 @checked

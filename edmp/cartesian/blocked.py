@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from edmp.cartesian.chain import ToolChain
 from edmp.result import BlockedBy
 from edmp.robots.ik import solve_ik
-from edmp.validate import Judge
+from edmp.validate import Cause, Judge
 
 Array = NDArray[np.float64]
 
@@ -20,6 +20,8 @@ def why_blocked(judge: Judge, chain: ToolChain, q: Array, X_WT: Array) -> tuple[
         whole = q.copy()
         whole[chain.columns] = found.q[0]
         verdict = judge.check(whole)
+        if verdict.cause is Cause.CONSTRAINT:
+            return BlockedBy.CONSTRAINT, verdict.message()
         return BlockedBy.OBSTACLE, (verdict.message() if not verdict.valid else "no way past the obstacles was found")
     robot = judge.robot
     endless = chain.unbounded().reach(q[None, chain.columns], X_WT[None], iterations=20)

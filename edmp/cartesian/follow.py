@@ -13,6 +13,7 @@ from edmp.cartesian.chain import ToolChain
 from edmp.cartesian.curve import curve_through, self_motion
 from edmp.cartesian.sheet import JUMP, Sheet, Way, best_way, posture_cost, smoothed
 from edmp.collision import World, free, relaxed_world
+from edmp.constraints import both_kept
 from edmp.geometry.tool_path import ToolPath
 from edmp.goals import ToolGoal
 from edmp.result import Blocked, Solution, Stage
@@ -117,8 +118,8 @@ class _Follower:
         """The tool is there already."""
         still = np.stack([self.start, self.start])
         timed = retime_waypoints(still, self.limits, robot=self.robot)
-        clearance = self.judge.check_path(still).min_clearance
-        return Solution(still, timed, 0.0, clearance, stage=Stage.LINE)
+        verdict = self.judge.check_path(still)
+        return Solution(still, timed, 0.0, verdict.min_clearance, stage=Stage.LINE, kept=verdict.kept)
 
     def _carried(self) -> Array:
         """(n, k) the arm carried along with least joint motion, as far as that goes."""
@@ -205,13 +206,18 @@ class _Follower:
         for period in _PERIODS:
             timed = curve.timed(self.limits, self.robot, period=period)
             timed = replace(timed, positions=self._inside(timed.positions))
-            refused, _, timed_proof = self._judged(timed.positions, float(at[-1]))
+            refused, timed_verdict, timed_proof = self._judged(timed.positions, float(at[-1]))
             if timed_proof is None:
                 break
             if refused is None and proof is not None:
-                length, clearance = path_length(polyline), verdict.min_clearance
                 return Solution(
-                    polyline, timed, length, clearance, stage=Stage.LINE, tool_deviation=worst(proof, timed_proof)
+                    polyline,
+                    timed,
+                    path_length(polyline),
+                    verdict.min_clearance,
+                    stage=Stage.LINE,
+                    tool_deviation=worst(proof, timed_proof),
+                    kept=both_kept(verdict.kept, timed_verdict.kept),
                 )
         assert refused is not None
         return refused

@@ -124,7 +124,7 @@ def _only_straight(points: Array, judge: Judge, limits: Any, trip: Trip) -> Trav
     verdict = judge.check_trajectory(trajectory, start=points[0], goal=points[-1])
     if not verdict.valid:
         return Travelled(Status.NO_PATH_FOUND, f"{trip.parts[0]}: {verdict.message()}")
-    solution = Solution(points, trajectory, path_length(points), verdict.min_clearance)
+    solution = Solution(points, trajectory, path_length(points), verdict.min_clearance, kept=verdict.kept)
     return Travelled(Status.SOLVED, "straight", solution)
 
 

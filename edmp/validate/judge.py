@@ -172,7 +172,10 @@ class Judge:
         assert proof.touch is not None
         edge = self._edge(path, proof.q[proof.touch.config])
         if proof.touch.gap > CONTACT_TOLERANCE:
-            broken = self._too_near(proof, [proof.touch], edge)
+            q = proof.q[proof.touch.config][None]
+            there = Proof(self._arm, self._environment, self._bound(q), q, None, keep=self._keep)
+            near = self._too_near(there, there.too_near(), edge)
+            broken = near or self._too_near(proof, [proof.touch], edge)
             return Verdict(False, Cause.CONSTRAINT, edges=edges, distance_queries=queries, broken=broken)
         contacts = self._contacts(proof, [proof.touch], edge)
         return Verdict(False, _cause((), contacts, ()), contacts, edges=edges, distance_queries=queries)

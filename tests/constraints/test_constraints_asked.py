@@ -112,6 +112,17 @@ def test_by_how_much(constraint: edmp.Constraint, message: str) -> None:
     assert re.match(message, result.message), result.message
 
 
+def test_a_line_of_the_tool_keeps_to_constraints_too() -> None:
+    line, upright = edmp.Line.by((0, 0.3, 0)), edmp.Upright(0.1, up=DOWN)
+    result = edmp.plan(edmp.Scene(), START, line, constraints=[upright, edmp.InBox((4, 0.3, 4), np.eye(4))])
+    assert result.status is edmp.Status.LINE_BLOCKED
+    assert result.blocked.by.value == "constraint"
+    assert "tool in a box of 4 x 0.3 x 4 m: it is" in result.message
+    result = edmp.plan(edmp.Scene(), START, line, constraints=[upright])
+    assert result.solved
+    assert result.kept[0].worst < 0.01
+
+
 def test_a_solution_says_the_proved_worst_value_of_each_constraint() -> None:
     wanted = [edmp.Upright(0.5, up=DOWN), edmp.JointRange("panda_joint1", -0.5, 0.5)]
     result = edmp.plan(edmp.Scene(), START, START + np.array([0.3, 0, 0, 0, 0, 0.3, 0]), constraints=wanted)
