@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from edmp.cartesian.blocked import why_blocked
+from edmp.cartesian.blocked import crept, why_blocked
 from edmp.cartesian.chain import ToolChain
 from edmp.cartesian.curve import curve_through, self_motion
 from edmp.cartesian.sheet import JUMP, Sheet, Way, best_way, posture_cost, smoothed
@@ -36,6 +36,8 @@ _ROUNDS = 5
 """Ways that are put before the judge at each slack."""
 _KEEP_OFF = ((0.01, 0.4), (0.03, 0.2))
 """Nearer to obstacles than the first [m], a configuration costs the second."""
+_TRUNCATIONS = 8
+"""How often a way that leads part of the way is cut back until the judge certifies it."""
 _PERIODS = (0.01, 0.004)
 """Sample periods of timed motions [s]: the tool leaves its line between samples, and must not by much."""
 
@@ -164,6 +166,8 @@ class _Follower:
                 return furthest
             q = smoothed(self.chain, way.q, self.at, self.X_WT, lambda q: self._free(world, q))
             answer = self._certified(self.at, q, way.lead)
+            if isinstance(answer, _Refused) and answer.q is None:  # the curve leaves its line: it has turned too taut
+                answer = self._certified(self.at, way.q, way.lead)
             if isinstance(answer, Solution):
                 return answer
             if answer.q is None:
@@ -238,17 +242,30 @@ class _Follower:
 
     # -- where it cannot ------------------------------------------------------------------------------------------
 
-    def _blocked(self, way: Way) -> Blocked:
-        """How far it goes, with the motion as far as that, and why no further."""
+    def _blocked(self, way: Way) -> Solution | Blocked:
+        """How far it goes, with the motion as far as that, and why no further; or the motion, if it does go."""
         at, q = self.at[: len(way.q)], way.q
         partial: Solution | None = None
-        while len(q) > 1 and partial is None:
+        for _ in range(_TRUNCATIONS):
+            if len(q) < 2 or partial is not None:
+                break
             answer = self._certified(at, q, way.lead)
             if isinstance(answer, Solution):
                 partial = answer
             else:
-                at, q = at[:-1], q[:-1]
-        ahead = self.X_WT[min(len(q), len(self.at) - 1)]
-        by, message = why_blocked(self.judge, self.chain, self._whole(q[-1:])[0], ahead)
+                keep = max(1, min(len(q) - 1, round(0.8 * len(q))))
+                at, q = at[:keep], q[:keep]
+        if partial is not None and len(at) == len(self.at):
+            return partial
+        if partial is None:
+            at, q = self.at[:1], way.q[:1]
+        end = self.at[min(len(q), len(self.at) - 1)]
+        whole = self._whole(q)
+        marks, more = crept(self.judge, self.chain, self.path, float(at[-1]), whole[-1], float(end))
+        if len(marks) > 1:
+            longer = self._certified(np.append(at, marks[1:]), np.concatenate([q, more[1:]]), way.lead)
+            if isinstance(longer, Solution):
+                partial, at, whole = longer, np.append(at, marks[1:]), self._whole(more)
+        by, message = why_blocked(self.judge, self.chain, self.path, float(at[-1]), whole[-1])
         fraction = float(at[-1] / self.path.length)
         return Blocked(fraction, by, f"the tool can go {100 * fraction:.0f} % of the way: {message}", partial)
