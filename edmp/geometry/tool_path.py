@@ -107,9 +107,10 @@ class ToolPath:
     names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for k, (length, turn) in enumerate(zip(self._lengths, self._turns, strict=True)):
+        R = self.X_WT[:, :3, :3]
+        angles = rotation_angles(np.swapaxes(R[:-1], 1, 2) @ R[1:])
+        for k, (length, angle) in enumerate(zip(self._lengths, angles, strict=True)):
             ends = f"from {self._name(k)} to {self._name(k + 1)}"
-            angle = float(np.linalg.norm(turn))
             if angle > _HALF_TURN:
                 raise InvalidInputError(
                     f"tool path {ends}: the tool turns by {np.degrees(angle):.1f} deg, and half a turn may go either "
@@ -227,10 +228,19 @@ def rotations_of(vectors: Array) -> Array:
 
 
 def rotation_vectors(R: Array) -> Array:
-    """(..., 3) axis times angle of rotations R (..., 3, 3), the angle less than pi [rad]."""
-    skew = 0.5 * np.stack(
+    """(..., 3) axis times angle of rotations R (..., 3, 3), the angle less than pi [rad]; at pi it means nothing."""
+    skew = _skew_part(R)
+    sine = np.linalg.norm(skew, axis=-1)
+    return skew * np.where(sine > 1e-12, rotation_angles(R) / np.maximum(sine, 1e-12), 1.0)[..., None]
+
+
+def rotation_angles(R: Array) -> Array:
+    """(...,) angles of rotations R (..., 3, 3), 0 to pi [rad]."""
+    return np.arctan2(np.linalg.norm(_skew_part(R), axis=-1), 0.5 * (np.trace(R, axis1=-2, axis2=-1) - 1.0))
+
+
+def _skew_part(R: Array) -> Array:
+    """(..., 3) axis times the sine of the angle."""
+    return 0.5 * np.stack(
         [R[..., 2, 1] - R[..., 1, 2], R[..., 0, 2] - R[..., 2, 0], R[..., 1, 0] - R[..., 0, 1]], axis=-1
     )
-    sine = np.linalg.norm(skew, axis=-1)
-    angle = np.arctan2(sine, 0.5 * (np.trace(R, axis1=-2, axis2=-1) - 1.0))
-    return skew * np.where(sine > 1e-12, angle / np.maximum(sine, 1e-12), 1.0)[..., None]

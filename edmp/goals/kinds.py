@@ -147,12 +147,10 @@ class Via:
         corners = len(poses) - 1
         radii = numbers(self.blend)
         if radii is not None and radii.ndim == 0:
-            radii = np.repeat(finite_vector([self.blend], 1, "blend"), corners)
+            radii = np.repeat(_not_negative(finite_vector([self.blend], 1, "blend")), corners)
         what = "blend (one radius, or one for each pose but the last)"
         blend = finite_vector(self.blend if radii is None else radii, corners, what)
-        if (blend < 0).any():
-            raise InvalidInputError(f"blend must not be negative, got {shown(self.blend)} m")
-        object.__setattr__(self, "blend", blend)
+        object.__setattr__(self, "blend", _not_negative(blend))
 
     def path_from(self, X_WT: ArrayLike) -> ToolPath:
         """Where the tool goes from the pose ``X_WT`` (4, 4).
@@ -163,6 +161,12 @@ class Via:
         X = np.stack([rigid(X_WT, "X_WT"), *(one.X_WT for one in self.poses)])
         names = ("the start", *(f"pose {k}" for k in range(len(self.poses))))
         return ToolPath(X, self.blend, self.tolerance, self.rotation_tolerance, names)
+
+
+def _not_negative(blend: Array) -> Array:
+    if (blend < 0).any():
+        raise InvalidInputError(f"blend must not be negative, got {blend.tolist()} m")
+    return blend
 
 
 ToolGoal = Line | Via

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edmp.geometry.tool_path import TURN_LENGTH, ToolPath, rotation_vectors
+from edmp.geometry.tool_path import TURN_LENGTH, ToolPath, rotation_angles, rotation_vectors
 from edmp.robots.robot import Robot
 from edmp.validate.kinematic_tree import KinematicTree, MotionBound, Poses
 
@@ -182,8 +182,8 @@ class _Proof:
     def _errors(self, poses: Poses, at: Array) -> tuple[Array, Array]:
         """Distance (n,) [m] and angle (n,) [rad] of the tool from the poses at these distances along its path."""
         X, wanted = self.tool(poses), self.tool_path.poses(at)
-        turn = rotation_vectors(np.swapaxes(wanted[:, :3, :3], 1, 2) @ X[:, :3, :3])
-        return np.linalg.norm(X[:, :3, 3] - wanted[:, :3, 3], axis=1), np.linalg.norm(turn, axis=1)
+        angle = rotation_angles(np.swapaxes(wanted[:, :3, :3], 1, 2) @ X[:, :3, :3])
+        return np.linalg.norm(X[:, :3, 3] - wanted[:, :3, 3], axis=1), angle
 
     def _bounds(
         self, poses: Poses, middle: Poses, q: Array, s: Array, a: Index, b: Index, deviation: Array, angle: Array
