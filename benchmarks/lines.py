@@ -89,7 +89,9 @@ def run(count: int) -> None:
     drawn = lines(count)
     edmp.plan(drawn[0].scene, drawn[0].start, drawn[0].line)  # compiles and loads
     for one in drawn:
+        begin = time.process_time()
         result = edmp.plan(one.scene, one.start, one.line)
+        spent = time.process_time() - begin
         by = result.blocked.by.value if result.blocked else ""
         row = {
             "name": one.name,
@@ -97,6 +99,7 @@ def run(count: int) -> None:
             "fraction": result.fraction,
             "by": by,
             "time_s": result.stats.time_s,
+            "cpu_s": spent,
             "message": result.message,
         }
         if result.best is not None:
@@ -110,12 +113,15 @@ def run(count: int) -> None:
 
 def report(rows: list[dict]) -> None:
     """Shares and times."""
-    times = np.array([row["time_s"] for row in rows])
+    times, cpu = (np.array([row[key] for row in rows]) for key in ("time_s", "cpu_s"))
     solved = np.array([row["status"] == "SOLVED" for row in rows])
     print(
         f"{solved.sum()} of {len(rows)} solved; time median {np.median(times):.3f} s, of those that are solved ", end=""
     )
-    print(f"{np.median(times[solved]):.3f} s, p95 {np.quantile(times, 0.95):.3f} s; blocked by ", end="")
+    print(f"{np.median(times[solved]):.3f} s, p95 {np.quantile(times, 0.95):.3f} s; ", end="")
+    print(
+        f"time of the processor median {np.median(cpu):.3f} s, p95 {np.quantile(cpu, 0.95):.3f} s; blocked by ", end=""
+    )
     print(dict(Counter(row["by"] for row in rows if row["by"])))
     if any("brute" in row for row in rows):
         can = np.array([row.get("brute", False) or row["status"] == "SOLVED" for row in rows])

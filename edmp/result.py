@@ -120,6 +120,7 @@ class BlockedBy(enum.Enum):
     LIMIT = "limit"
     OBSTACLE = "obstacle"
     SINGULARITY = "singularity"
+    CONSTRAINT = "constraint"
     REACH = "reach"
     CONSTRAINT = "constraint"
 

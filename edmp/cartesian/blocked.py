@@ -9,7 +9,7 @@ from edmp.cartesian.chain import ToolChain
 from edmp.geometry.tool_path import ToolPath
 from edmp.result import BlockedBy
 from edmp.robots.ik import solve_ik
-from edmp.validate import Judge
+from edmp.validate import Cause, Judge
 
 Array = NDArray[np.float64]
 
@@ -50,7 +50,8 @@ def why_blocked(judge: Judge, chain: ToolChain, path: ToolPath, at: float, q: Ar
     found = chain.reach(here[None], ahead[:1], iterations=20)
     near = found.error[0] < _THERE and np.abs(found.q[0] - here).max() < _STEP
     if near and not (verdict := judge.check(_whole(q, chain, found.q[0]))).valid:
-        return BlockedBy.OBSTACLE, verdict.message()
+        by = BlockedBy.CONSTRAINT if verdict.cause is Cause.CONSTRAINT else BlockedBy.OBSTACLE
+        return by, verdict.message()
     endless = chain.unbounded().reach(here[None], ahead[:1], iterations=20)
     if not near and endless.error[0] < _THERE and np.abs(endless.q[0] - here).max() < _STEP:
         beyond = np.maximum(chain.lower - endless.q[0], endless.q[0] - chain.upper)

@@ -26,8 +26,10 @@ def pose_goal(X: Array) -> edmp.PoseGoal:
 def deviation(
     robot: edmp.Robot, path: Array, begin: Array, end: Array, step: float = 1e-3
 ) -> tuple[float, float, float]:
-    """How far the tool leaves the line between two poses (4, 4) [m], how far it turns from it [rad], and how far it ever
-    goes back [m]; the joints are looked at every ``step`` [rad]."""
+    """How far the tool leaves the line between two poses (4, 4) [m], turns from it [rad], and ever goes back [m].
+
+    The joints are looked at every ``step`` [rad].
+    """
     X = tool_poses(robot, dense_samples(path, step)[0])
     way = end[:3, 3] - begin[:3, 3]
     length = float(np.linalg.norm(way))
@@ -42,8 +44,7 @@ def deviation(
 def tool_motion(
     robot: edmp.Robot, trajectory: edmp.Trajectory, step: float = 5e-4
 ) -> tuple[Array, Array, Array, Array]:
-    """Speed and acceleration of the tool [m/s, m/s^2], and of its rotation, at moments ``step`` [s] apart: finite
-    differences."""
+    """Speed and acceleration of the tool [m/s, m/s^2], and of its rotation: differences over ``step`` [s]."""
     times = np.arange(0.0, trajectory.duration, step)
     X = tool_poses(robot, trajectory.at(times))
     velocity = np.diff(X[:, :3, 3], axis=0) / step

@@ -399,3 +399,15 @@ def test_the_command_plans_lines(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert "% of the way" in capsys.readouterr().out
     assert run(*common, "--line-by", "1 0 0", "--line-to", first) == 2
     assert run(*common, "--line-to", first, "--blend", "0.03") == 2
+
+
+def test_constraints_hold_on_the_way(panda: edmp.Robot) -> None:
+    line = edmp.Line.by((0.0, 0.3, 0.0))
+    kept = edmp.plan(EMPTY, panda.home, line, constraints=[edmp.JointRange("panda_joint1", -0.1, 0.2)])
+    assert_follows(panda, kept, *kept.problem.tool_path.X_WT)
+    assert len(kept.kept) == 1
+    leaning = turned(tool_poses(panda, panda.home[None])[0], (0.5, 0, 0), (0, 0.2, 0))
+    upright = edmp.Upright(0.3, axis=(0, 0, -1))
+    result = edmp.plan(EMPTY, panda.home, edmp.Line(pose_goal(leaning)), constraints=[upright])
+    assert_partial(panda, result, edmp.BlockedBy.CONSTRAINT, 0.5, 0.62)
+    assert "upright" in result.message
