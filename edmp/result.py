@@ -122,7 +122,6 @@ class BlockedBy(enum.Enum):
     SINGULARITY = "singularity"
     CONSTRAINT = "constraint"
     REACH = "reach"
-    CONSTRAINT = "constraint"
 
 
 @checked

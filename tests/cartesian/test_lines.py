@@ -17,6 +17,7 @@ import edmp
 from edmp.geometry.tool_path import rotations_of
 from edmp.validate.dense import dense_collisions
 from edmp.validate.tool_path import follows
+from edmp.viz import subject_of
 
 TOLERANCE, ANGLE = 1e-3, math.radians(0.5)
 EMPTY = edmp.Scene()
@@ -352,7 +353,9 @@ def test_problem_and_plan_files_keep_lines(panda: edmp.Robot, tmp_path: Path, ki
         assert same_line(problem.goal, goal)
         assert (problem.tool_speed, problem.tool_acceleration) == ((0.3, math.inf), (1.0, 4.0))
     assert loaded.best.tool_deviation == result.best.tool_deviation
-    edmp.save_image(loaded, tmp_path / "line.png", renderer="numpy", geometry="spheres")
+    subject = subject_of(loaded)
+    end = result.problem.tool_path.X_WT[-1]
+    np.testing.assert_allclose(subject.pose_goal.X_WT, end, atol=1e-9)  # what viewers mark as the goal
 
 
 def test_plan_files_keep_how_far_it_went(panda: edmp.Robot, tmp_path: Path) -> None:
