@@ -16,7 +16,7 @@ from edmp.planner.certify import differ
 from edmp.planner.settings import Round
 from edmp.result import Stage
 
-SEARCHES = ((0.5, 0.25), (1.0, 1.0))
+SEARCHES = ((0.5, 0.25), (1.0, 0.5))
 """Of a projected search, one after the other until one finds something: shares of the fallback's trees and samples."""
 
 
@@ -45,14 +45,15 @@ def search(call: Call, *, fallback: bool, earlier: Tensor | None) -> Candidates:
         # Random numbers of its own: the rounds do not depend on this look.
         look = dataclasses.replace(call, generator=torch.Generator("cpu").manual_seed(call.seed + 2**31))
         assert settings.first_look is not None
-        tried.append(rounds.run(look, settings.first_look))
+        if call.constrained:
+            # The straight lines, projected; then a projected search, which takes milliseconds, less than seeds.
+            tried.append(rounds.run(look, lines_alone(call)))
+            if fallback and not call.solved and not call.late:
+                sampled(call, attempt=-1)
+        if not call.solved and not call.late:
+            tried.append(rounds.run(look, settings.first_look))
         if call.solved or call.late:
             return Candidates.join(tried)
-        if call.constrained and fallback:
-            # A projected search takes milliseconds, less than a round of seeds.
-            sampled(call, attempt=-1)
-            if call.solved or call.late:
-                return Candidates.join(tried)
     for k in range(settings.max_rounds):
         batch = rounds.run(call, settings, index=k)
         tried.append(batch)
@@ -81,6 +82,13 @@ def looks_first(call: Call) -> bool:
     if first is None or call.settings.num_alternatives > 0 or call.descent.objective.terms:
         return False
     return first.near is None or first.near >= 1.0
+
+
+def lines_alone(call: Call) -> Round:
+    """The first look, of the straight lines to the goals alone."""
+    first = call.settings.first_look
+    assert first is not None
+    return dataclasses.replace(first, num_seeds=len(call.query.goals), prior_share=0.0)
 
 
 def look_again(call: Call) -> Candidates:
@@ -134,11 +142,11 @@ def fall_back(call: Call, batch: Candidates, *, attempt: int) -> None:
 def sampled(call: Call, *, attempt: int) -> None:
     """Search from start to goal on what constraints leave; the more samples, the more attempts have failed."""
     settings, docket, now = call.settings, call.docket, time.perf_counter()
-    few = dataclasses.replace(settings, polish_candidates=min(3, settings.polish_candidates))
+    few = dataclasses.replace(settings, polish_candidates=min(2, settings.polish_candidates))
     paths: list[tuple[np.ndarray, int]] = []
     for trees, share in SEARCHES:
-        # About as many samples as the time that is left allows, on a slow machine.
-        most = int(min(settings.fallback_iterations * share * 4.0 ** (attempt + 1), 4000 * call.left + 1))
+        # A sample takes some 80 us a tree: no search is to take more than about half of what time is left.
+        most = int(min(settings.fallback_iterations * share * 4.0 ** (attempt + 1), 800 * call.left / trees + 1))
         hurried = dataclasses.replace(
             settings, fallback_attempts=round(trees * settings.fallback_attempts), fallback_iterations=most
         )
