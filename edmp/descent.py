@@ -108,6 +108,13 @@ class Descent:
         """(B, num_waypoints - 1) as `free`, edge by edge."""
         return edges_free(self.world, self.waypoints(control_points), step=step, margin=margin)
 
+    def faulty(self, control_points: Tensor, *, step: float = 0.02) -> Tensor:
+        """(B,) the share of each motion that is not free, and that of it which breaks constraints, in sum [1]."""
+        faulty = (~self.free_edges(control_points, step=step)).float().mean(dim=1)
+        if self.manifold is not None:
+            faulty = faulty + (self.manifold.excess(control_points) > 0.0).float().mean(dim=1)
+        return faulty
+
     def cost_gradient(self, control_points: Tensor, clearance: Tensor) -> tuple[Tensor, Tensor]:
         """Clearance cost and its gradient.
 

@@ -49,11 +49,11 @@ def out_of_time(when: str, docket: Docket, begin: float) -> PlanResult:
 def no_path(call: Call, tried: Candidates, begin: float) -> PlanResult:
     """Nothing was certified: say where the closest candidate is stuck."""
     descent, num = call.descent, call.descent.num_waypoints
-    wrong = (~descent.free_edges(tried.control_points, step=call.settings.edge_step)).float().mean(dim=1)
-    if descent.manifold is not None:
-        wrong += (descent.manifold.excess(tried.control_points) > 0.0).float().mean(dim=1)
-        num *= CHECKS_PER_WAYPOINT
-    closest = tried.control_points[int(wrong.argmin())][None]
+    if call.constrained:
+        num *= CHECKS_PER_WAYPOINT  # what constraints leave bends between waypoints
+    closest = tried.control_points[int(descent.faulty(tried.control_points, step=call.settings.edge_step).argmin())][
+        None
+    ]
     path = descent.spline.waypoints(closest, num)[0].cpu().numpy().astype(np.float64)
     limits = call.judge.robot.limits
     verdict = call.judge.check_path(path.clip(limits.lower, limits.upper))

@@ -48,8 +48,8 @@ def run(call: Call, round_: Round, *, index: int = 0, earlier: Tensor | None = N
         near = call.descent.length(taut.control_points) <= round_.near * _least_length(call)
         call.certify(taut.rows(near.nonzero().squeeze(1)), round_)
     if round_.judge_anyway and not call.solved and not call.late:
-        blocked = (~call.descent.free_edges(batch.control_points, step=call.settings.edge_step)).sum(dim=1)
-        call.certify(batch.rows(torch.argsort(blocked, stable=True)[: round_.judge_anyway]), round_)
+        faulty = call.descent.faulty(batch.control_points, step=call.settings.edge_step)
+        call.certify(batch.rows(torch.argsort(faulty, stable=True)[: round_.judge_anyway]), round_)
     return batch
 
 

@@ -88,7 +88,7 @@ def lines_alone(call: Call) -> Round:
     """The first look, of the straight lines to the goals alone."""
     first = call.settings.first_look
     assert first is not None
-    return dataclasses.replace(first, num_seeds=len(call.query.goals), prior_share=0.0)
+    return dataclasses.replace(first, num_seeds=len(call.query.goals), prior_share=0.0, judge_anyway=1)
 
 
 def look_again(call: Call) -> Candidates:
