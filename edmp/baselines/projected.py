@@ -174,12 +174,15 @@ class BandValues:
         self.num_launches = 0
         world, dof, limits = task.world, task.robot.dof, task.robot.limits
         packed = PackedBands.of(world, bands)
+        assert packed is not None  # there are bands
         packed.bands.slack = wp.array(((1 - share) * self.half).astype(np.float32), dtype=float, device="cpu")
         q, moved = (wp.zeros((1, 1, dof), dtype=float, device="cpu") for _ in range(2))
         value = wp.zeros((1, 1, len(bands)), dtype=float, device="cpu")
         gradient = wp.zeros((1, 1, len(bands), dof), dtype=float, device="cpu")
         holds = wp.zeros((1, 1), dtype=wp.bool, device="cpu")
-        box = [wp.array(end.astype(np.float32), dtype=float, device="cpu") for end in (limits.lower, limits.upper)]
+        box: list[wp.array] = [
+            wp.array(end.astype(np.float32), dtype=float, device="cpu") for end in (limits.lower, limits.upper)
+        ]
         self._launch = prepared_launch(band_rows, [world.chain, packed.bands, q, 0], value, gradient)
         self._project = prepared_launch(
             rows_projected, [world.chain, packed.bands, q, *box, _NEWTON_STEPS, 0], moved, holds

@@ -168,7 +168,7 @@ def _shortest_turn(a: Array, b: Array) -> Array:
     from scipy.spatial.transform import Rotation
 
     across = np.cross(a, b)
-    sine = np.linalg.norm(across)
+    sine = float(np.linalg.norm(across))
     angle = math.atan2(sine, float(a @ b))
     return Rotation.from_rotvec(across * (angle / max(sine, 1e-12))).as_matrix()
 
