@@ -6,6 +6,7 @@ with the joint axis along z. Geometry is given in link frames. `panda.yaml` show
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import importlib.resources
 from collections import Counter
@@ -51,7 +52,7 @@ _KEYS = {
     ),
     "box": ({"size"}, {"xyz", "rpy", "quaternion"}),
     "tool": ({"name", "body"}, {"xyz", "rpy", "quaternion"}),
-    "gripper": ({"width", "max_width", "fingers"}, set()),
+    "gripper": ({"width", "max_width", "fingers"}, {"stroke"}),
     "finger": ({"link", "axis"}, set()),
     "base": (set(), {"xyz", "rpy", "quaternion"}),
 }
@@ -146,7 +147,7 @@ def robot_from_document(document: Document, *, source: str = "description") -> R
         home=entry_numbers(document["home"], (len(joints),), f"{source}: home"),
         X_W0=entry_pose(document.get("base") or {}, f"{source}: base"),
         tools=tools,
-        gripper=gripper and Gripper(0.0, gripper.max_width, gripper.fingers),
+        gripper=gripper and dataclasses.replace(gripper, width=0.0),
     )
     if "allowed_contacts" in document:
         robot = robot.with_allowed_contacts(*_list(document, "allowed_contacts", source))
@@ -296,7 +297,10 @@ def _gripper(entry: Any, links: Sequence[str], place: str) -> Gripper:
         fingers.append(Finger(_known(finger["link"], links, f"{here}: link"), axis))
     if not 0 <= width <= widest:
         raise FileFormatError(f"{place}: width {width} is not between 0 and max_width {widest}")
-    return Gripper(width, widest, tuple(fingers))
+    stroke = float(entry_numbers(entry["stroke"], (), f"{place}: stroke")) if "stroke" in entry else None
+    if stroke is not None and not 0 < stroke <= widest:
+        raise FileFormatError(f"{place}: stroke {stroke} is not between 0 and max_width {widest}")
+    return Gripper(width, widest, tuple(fingers), stroke)
 
 
 def _pairs(entries: list[Any], names: Sequence[str], place: str) -> tuple[tuple[int, int], ...]:

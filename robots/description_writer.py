@@ -61,6 +61,7 @@ def document_of(robot: Robot) -> Document:
         document["gripper"] = {
             "width": _rounded(robot.gripper.width),
             "max_width": _rounded(robot.gripper.max_width),
+            **({} if robot.gripper.stroke is None else {"stroke": _rounded(robot.gripper.stroke)}),
             "fingers": [{"link": finger.link, "axis": _rounded(finger.axis)} for finger in robot.gripper.fingers],
         }
     document["collision_pairs"] = [[robot.links[i].name, robot.links[j].name] for i, j in robot.collision_pairs]

@@ -164,11 +164,18 @@ class Gripper:
         width: gap between the fingers now [m].
         max_width: the widest gap that `Robot.with_gripper` accepts [m].
         fingers: the links that slide, each by ``width / 2``.
+        stroke: how far the real gripper opens, where files are read that open it wider; None is ``max_width`` [m].
     """
 
     width: float
     max_width: float
     fingers: tuple[Finger, ...]
+    stroke: float | None = None
+
+    @property
+    def widest(self) -> float:
+        """The widest gap that the real gripper opens to [m]."""
+        return self.max_width if self.stroke is None else min(self.stroke, self.max_width)
 
 
 @dataclass(frozen=True)

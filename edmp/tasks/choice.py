@@ -12,13 +12,16 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from edmp.collision.free import free
 from edmp.collision.reach import reach_poses
 from edmp.collision.world import World
 from edmp.constraints import Constraint
+from edmp.geometry.poses import apply, inverse
 from edmp.robots.robot import Robot
+from edmp.scenes.distance import scene_distance
 from edmp.scenes.scene import Scene
 from edmp.taskplan import Held
 from edmp.tasks import grip
@@ -33,10 +36,12 @@ UP = np.array([0.0, 0.0, 1.0])
 """Against gravity, in the world."""
 STICK_OUT = 0.01
 """Spheres leave the arm by about this: a look that is not to refuse what is free takes them for smaller [m]."""
+_SURELY = 1e-3
+"""A corner of the hand that is so deep in an obstacle collides, however the geometry is rounded [m]."""
 _SEEDS = 8
 _PER_GRASP = 3
 """Configurations of one grasp, and of one placement, that are kept."""
-_ROWS = 4000
+_ROWS = 1500
 """About as many seeds are followed in one batch."""
 
 
@@ -133,7 +138,11 @@ class Search:
     def _arms(self) -> dict[float, Robot]:
         """The robot by the gap between its fingers."""
         gaps = sorted({float(width) for width in np.asarray(self.question.grasps.opening)})
-        return {gap: self.question.robot.with_gripper(gap) for gap in gaps}
+        return {gap: grip.opened(self.question.robot, gap) for gap in gaps}
+
+    @cached_property
+    def _still(self) -> World:
+        return World.of(self.question.robot, Scene())
 
     @cached_property
     def _rest(self) -> Scene:
@@ -141,34 +150,64 @@ class Search:
 
     def _candidates(self) -> list[_Candidate]:
         """Pairs of configurations, at the grasp and at the placement, the most promising ones first."""
-        ask = self.question
-        X_WO = ask.scene[ask.object].X_WO
+        ask, n = self.question, len(self.question.grasps)
+        small = small_world(World.of(ask.robot, self._rest, only_separable=True))
         X_OT = np.asarray(ask.grasps.X_OT)
-        world = World.of(next(iter(self._arms.values()), ask.robot), self._rest, only_separable=True)
-        small = small_world(world)
-        found = solutions(small, X_WO @ X_OT, [ask.q, ask.robot.home], ask.seed)
-        for g in range(len(ask.grasps)):
-            if not found[g]:
-                self.fates[g] = "unreachable"
+        X_WT = ask.scene[ask.object].X_WO @ X_OT
+        clear = self._clear(X_WT, np.arange(n), ask.scene)
+        found = solutions(small, X_WT[clear], np.array([ask.q, ask.robot.home]), ask.seed)
+        by_grasp = {int(g): found[k] for k, g in enumerate(clear)}
+        self.fates |= {g: "unreachable" for g, ones in by_grasp.items() if not ones}
+        reached = [g for g, ones in by_grasp.items() if ones]
         if not ask.places:
-            pairs = [
-                _Candidate(g, one.q, None, one.cost(ask.q) + g / len(ask.grasps)) for g in found for one in found[g]
-            ]
+            pairs = [_Candidate(g, one.q, None, one.cost + g / n) for g in reached for one in by_grasp[g]]
             return sorted(pairs, key=lambda pair: pair.cost)
-        reached = [g for g in found if found[g]]
-        where = [(g, X) for g in reached for X in ask.places]
-        near = [[found[g][0].q, found[g][-1].q] for g, _ in where]
-        placed = solutions(small, np.array([X @ X_OT[g] for g, X in where]).reshape(-1, 4, 4), near, ask.seed)
+        X_WT = np.array([X @ X_OT[g] for g in reached for X in ask.places]).reshape(-1, 4, 4)
+        which = np.repeat(np.array(reached, dtype=np.int64), len(ask.places))
+        clear = self._clear(X_WT, which, self._rest, "without a placement: ")
+        near = np.array([[by_grasp[g][0].q, by_grasp[g][-1].q] for g in which[clear]])
+        placed = solutions(small, X_WT[clear], near, ask.seed)
+        ends: dict[int, list[Found]] = {}
+        for k, row in enumerate(clear):
+            ends.setdefault(int(which[row]), []).extend(placed[k])
         pairs = []
         for g in reached:
-            ends = [one for k, (other, _) in enumerate(where) if other == g for one in placed[k]]
-            if not ends:
-                self.fates[g] = "without a placement that is in reach"
-            both = [(a.cost(ask.q) + b.cost(a.q) + g / len(ask.grasps), a, b) for a in found[g] for b in ends]
+            if not ends.get(g):
+                if g in ends:
+                    self.fates[g] = "without a placement that is in reach"
+                continue
+            self.fates.pop(g, None)
+            both = [
+                (one.cost + other.cost + float(np.linalg.norm(other.q - one.q)), one, other)
+                for one in by_grasp[g]
+                for other in ends[g]
+            ]
             both.sort(key=lambda entry: entry[0])
             # One pair of each grasp comes before the second of another, unless it is much worse.
-            pairs += [_Candidate(g, a.q, b.q, cost + 2.0 * rank) for rank, (cost, a, b) in enumerate(both[:_PER_GRASP])]
+            pairs += [
+                _Candidate(g, one.q, other.q, cost + g / n + 2.0 * rank)
+                for rank, (cost, one, other) in enumerate(both[:_PER_GRASP])
+            ]
         return sorted(pairs, key=lambda pair: pair.cost)
+
+    def _clear(self, X_WT: Array, grasp: NDArray[np.int64], scene: Scene, lead: str = "") -> NDArray[np.int64]:
+        """Rows of tool poses (n, 4, 4), each for the grasp of that number, that do not put the hand into something.
+
+        Corners of the hand are looked at: what is refused here surely collides.
+        """
+        inside = np.full(len(X_WT), -1)
+        opening = np.asarray(self.question.grasps.opening)[grasp]
+        for gap, arm in self._arms.items():
+            rows = np.flatnonzero(opening == gap)
+            corners_T = _hand(arm)
+            corners_W = corners_T @ X_WT[rows][:, :3, :3].transpose(0, 2, 1) + X_WT[rows][:, None, :3, 3]
+            distance, nearest = scene_distance(scene, torch.as_tensor(corners_W))
+            deepest = distance.min(dim=1)
+            hit = (deepest.values < -_SURELY).numpy()
+            inside[rows[hit]] = nearest[torch.arange(len(rows)), deepest.indices].numpy()[hit]
+        for row in np.flatnonzero(inside >= 0):
+            self.fates[int(grasp[row])] = f'{lead}in collision with "{scene.names[inside[row]]}"'
+        return np.flatnonzero(inside < 0)
 
     # -- one by one ---------------------------------------------------------------------------------------------------
 
@@ -182,7 +221,7 @@ class Search:
         if not there.valid or there.allowed:
             return _in_words("in collision", there)
         ahead = tool_at(arm, q)[:3, 2]
-        back, _ = longest_free(judge, q, -ask.grasps.distance * ahead)
+        back, _ = longest_free(self._still, judge, q, -ask.grasps.distance * ahead)
         if back is None:
             return "without room for a straight approach"
         closing = grip.closing_width(arm, q, ask.scene[ask.object])
@@ -191,15 +230,15 @@ class Search:
         closes = judge_grip(arm, ask.scene, q, opening, closing.width, ask.object)
         if not closes.valid:
             return _in_words("closing into something", closes)
-        closed = arm.with_gripper(closing.width)
+        closed = grip.opened(arm, closing.width)
         holding, rest, held = grip.hold(closed, ask.scene, q, ask.object)
         carrying = Judge(holding, rest, constraints=ask.constraints)
-        up, why = _straight_from(carrying, q, ask.lift)
+        up, why = _straight_from(self._still, carrying, q, ask.lift)
         if up is None:
             return f"without room to lift: {why}" if why else "without room to lift"
         if candidate.q_place is None:
             return Choice(candidate.grasp, q, None, opening, -back, up, 0 * up, 0 * up)
-        landing = landed(carrying, held, candidate.q_place, opening, ask.lower, ask.retreat)
+        landing = landed(self._still, carrying, held, candidate.q_place, opening, ask.lower, ask.retreat)
         if isinstance(landing, str):
             return landing
         return Choice(candidate.grasp, q, candidate.q_place, opening, -back, up, landing.lower, landing.retreat)
@@ -222,10 +261,13 @@ class Landing:
     retreat: Array
 
 
-def landed(carrying: Judge, held: Held, q: Array, opening: float, lower: Array, retreat: float) -> Landing | str:
+def landed(
+    still: World, carrying: Judge, held: Held, q: Array, opening: float, lower: Array, retreat: float
+) -> Landing | str:
     """How what is held can be put down at ``q`` (dof,); or in a few words why not.
 
     Args:
+        still: the arm among no obstacles, for its inverse kinematics.
         carrying: the judge of the arm with the object, in the scene without it.
         held: the object.
         q: where it is let go.
@@ -233,7 +275,7 @@ def landed(carrying: Judge, held: Held, q: Array, opening: float, lower: Array, 
         lower: (3,) the straight way there [m]; a share of it will do.
         retreat: how far the hand goes straight back [m]; a share of it will do.
     """
-    above, why = _straight_from(carrying, q, -lower)
+    above, why = _straight_from(still, carrying, q, -lower)
     if above is None:
         return f"without a free placement: {why}"
     emptied, there_again = grip.let_go(carrying.robot, carrying.scene, q, held)
@@ -241,21 +283,21 @@ def landed(carrying: Judge, held: Held, q: Array, opening: float, lower: Array, 
         opens = judge_grip(emptied, there_again, q, emptied.gripper.width, opening, held.name)
         if not opens.valid:
             return _in_words("without room to open", opens)
-        emptied = emptied.with_gripper(opening)
-    away, why = longest_free(Judge(emptied, there_again), q, -retreat * tool_at(emptied, q)[:3, 2])
+        emptied = grip.opened(emptied, opening)
+    away, why = longest_free(still, Judge(emptied, there_again), q, -retreat * tool_at(emptied, q)[:3, 2])
     if away is None:
         return "without room to retreat"
     return Landing(-above, away)
 
 
-def _straight_from(judge: Judge, q: Array, shift: Array) -> tuple[Array | None, str]:
+def _straight_from(still: World, judge: Judge, q: Array, shift: Array) -> tuple[Array | None, str]:
     """`longest_free`, from where what is held may rest on something; what is in the way, by name."""
     verdict = judge.check(q)
     if not verdict.valid:
         return None, _in_words("in collision", verdict)
     if not shift.any():
         return shift, ""
-    found, why = longest_free(judge, q, shift)
+    found, why = longest_free(still, judge, q, shift)
     return found, why
 
 
@@ -272,49 +314,54 @@ def small_world(world: World) -> World:
     return world.shrunk(np.full(len(world.robot.spheres), STICK_OUT))
 
 
+def _hand(robot: Robot) -> Array:
+    """(n, 3) points of the links that the tool is fixed to, in its frame: corners, and points between them [m]."""
+    tool = robot.tool
+    parts = [hull for link in robot.links if link.body == tool.body for hull in link.hulls_B]
+    if not parts:
+        return np.zeros((1, 3))
+    X_TB = inverse(tool.X_BT)
+    points = [np.concatenate([hull, (hull + hull.mean(axis=0)) / 2, hull.mean(axis=0)[None]]) for hull in parts]
+    return apply(X_TB, np.concatenate(points))
+
+
 @dataclass(frozen=True, eq=False)
 class Found:
-    """A configuration that has the tool where it should be; ``blocked`` if it seems to collide."""
+    """A configuration (dof,) that has the tool where it should be; ``cost`` says how far it is, and whether it seems to
+    collide."""
 
     q: Array
-    blocked: bool
-
-    def cost(self, near: Array) -> float:
-        return float(np.linalg.norm(self.q - near)) + 3.0 * self.blocked
+    cost: float
 
 
-def solutions(world: World, X_WT: Array, near: list[Array] | list[list[Array]], seed: int) -> dict[int, list[Found]]:
+def solutions(world: World, X_WT: Array, near: Array, seed: int) -> list[list[Found]]:
     """Of each pose (n, 4, 4) a few configurations, those first that seem free and are near.
 
     Args:
         world: robot and obstacles.
         X_WT: poses of the tool.
-        near: configurations to begin from, the same for all poses, or a list of its own for each.
+        near: (k, dof) configurations to begin from, or (n, k, dof); they should be near to the first.
         seed: of those that are drawn.
     """
-    n = len(X_WT)
+    n, limits = len(X_WT), world.robot.limits
+    found: list[list[Found]] = [[] for _ in range(n)]
     if n == 0:
-        return {}
-    limits = world.robot.limits
-    given = np.array(near)
-    given = np.broadcast_to(given, (n, *given.shape)) if given.ndim == 2 else given
-    drawn = np.random.default_rng(seed).uniform(
-        limits.lower, limits.upper, (max(2, min(_SEEDS, _ROWS // n)), world.robot.dof)
-    )
+        return found
+    given = np.broadcast_to(near, (n, *near.shape)) if near.ndim == 2 else near
+    count = int(np.clip(_ROWS // n, 2, _SEEDS))
+    drawn = np.random.default_rng(seed).uniform(limits.lower, limits.upper, (count, world.robot.dof))
     seeds = np.concatenate([given, np.broadcast_to(drawn, (n, *drawn.shape))], axis=1).clip(limits.lower, limits.upper)
     q, reached, _ = reach_poses(world, X_WT, seeds)
     rows = np.argwhere(reached)
-    is_free = free(world, q[reached]) if len(rows) else np.zeros(0, dtype=bool)
-    found: dict[int, list[Found]] = {k: [] for k in range(n)}
-    for (k, s), ok in zip(rows, is_free, strict=True):
-        found[int(k)].append(Found(q[k, s], not ok))
-    for k, ones in found.items():
-        ones.sort(key=lambda one: one.cost(given[k, 0]))
-        kept: list[Found] = []
-        for one in ones:
-            if all(np.abs(one.q - other.q).max() > 0.1 for other in kept):
-                kept.append(one)
-            if len(kept) == _PER_GRASP:
+    if not len(rows):
+        return found
+    cost = np.linalg.norm(q - given[:, :1], axis=2)
+    cost[reached] += 3.0 * ~free(world, q[reached])
+    order = np.argsort(np.where(reached, cost, np.inf), axis=1)
+    for k, ranked in enumerate(order):
+        for s in ranked[: int(reached[k].sum())]:
+            if all(np.abs(q[k, s] - other.q).max() > 0.1 for other in found[k]):
+                found[k].append(Found(q[k, s], float(cost[k, s])))
+            if len(found[k]) == _PER_GRASP:
                 break
-        found[k] = kept
     return found

@@ -99,12 +99,12 @@ def grasps_for(
     found = [
         (penalty, extent, _grasp(point, approach, closing))
         for penalty, extent, point, approach, closing in _GRASPS[type(shape)](shape, depth, angles)
-        if extent + 2 * LEAST_CLEARANCE <= gripper.max_width
+        if extent + 2 * LEAST_CLEARANCE <= gripper.widest
     ]
     found.sort(key=lambda grasp: grasp[0])
     extents = np.array([extent for _, extent, _ in found])
     X_OT = np.array([X for _, _, X in found]).reshape(-1, 4, 4)
-    return Grasps(X_OT, np.minimum(extents + 2 * CLEARANCE, gripper.max_width), float(distance))
+    return Grasps(X_OT, np.minimum(extents + 2 * CLEARANCE, gripper.widest), float(distance))
 
 
 @dataclass(frozen=True)

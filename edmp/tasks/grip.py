@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +15,7 @@ from edmp.robots.robot import Robot
 from edmp.robots.sliding import gripper_robot
 from edmp.scenes.scene import Obstacle, Scene
 from edmp.taskplan import Held
-from edmp.validate import Judge
+from edmp.validate import CONTACT_TOLERANCE, Judge
 from edmp.validate.tasks import poses_at
 
 Array = NDArray[np.float64]
@@ -23,8 +24,10 @@ SPEED = 0.1
 """How fast the gap between the fingers changes at most [m/s]."""
 SETTLE = 0.1
 """Time for the fingers to take hold, or let go [s]."""
-_PRECISION = 2e-6
+_PRECISION = 5e-6
 """Gaps are found to within this [m]."""
+_STEPS, _NEARLY = 8, 2e-4
+"""Steps towards the object at most, and where they end [m]."""
 CENTRED = 2e-3
 """When the first finger touches, the others are no farther from the object than this [m]."""
 SUPPORT = 2e-3
@@ -55,10 +58,22 @@ class Closing:
     fault: str = ""
 
 
+@functools.lru_cache(maxsize=64)
+def opened(robot: Robot, width: float) -> Robot:
+    """`Robot.with_gripper`, the same object for the same gap: what is made for a robot is kept with it."""
+    return robot.with_gripper(width)
+
+
 def closing_width(robot: Robot, q: Array, obstacle: Obstacle) -> Closing:
     """The gap at which the fingers come to touch an object, the arm standing at ``q`` (dof,)."""
+    return _closing_width(robot, q.tobytes(), obstacle)
+
+
+@functools.lru_cache(maxsize=64)
+def _closing_width(robot: Robot, at: bytes, obstacle: Obstacle) -> Closing:
+    """`closing_width`; a grasp that was looked at is taken next."""
     assert robot.gripper is not None
-    fingers = gripper_robot(robot, poses_at(robot, q), obstacle.name)
+    fingers = gripper_robot(robot, poses_at(robot, np.frombuffer(at)), obstacle.name)
     judge = Judge(fingers, Scene((obstacle,)))
 
     def touching(width: float) -> set[str]:
@@ -71,6 +86,13 @@ def closing_width(robot: Robot, q: Array, obstacle: Obstacle) -> Closing:
     if not touching(0.0):
         return Closing(0.0, "the fingers close on nothing")
     free, width = opening, 0.0
+    for _ in range(_STEPS):  # what is free by so much may close by twice that, as every finger moves by half
+        room = judge.check(np.full(fingers.dof, free / 2)).min_clearance - _PRECISION - CONTACT_TOLERANCE
+        if room < _NEARLY:
+            break
+        free -= 2 * room
+    if free > 5 * _NEARLY and touching(free - 5 * _NEARLY):
+        width = free - 5 * _NEARLY
     while free - width > _PRECISION:
         middle = (free + width) / 2
         if touching(middle):
@@ -91,6 +113,13 @@ def hold(robot: Robot, scene: Scene, q: Array, name: str) -> tuple[Robot, Scene,
 
     What it stands on, or touches no deeper than `SUPPORT`, it may touch until it has parted from it.
     """
+    return _hold(robot, scene, q.tobytes(), name)
+
+
+@functools.lru_cache(maxsize=64)
+def _hold(robot: Robot, scene: Scene, at: bytes, name: str) -> tuple[Robot, Scene, Held]:
+    """`hold`: the same robot for the same grasp, as what is made for a robot is kept with it."""
+    q = np.frombuffer(at)
     obstacle = scene[name]
     link = carrier(robot)
     i = robot.link_index(link)

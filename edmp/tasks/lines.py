@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from edmp.collision.reach import follow
 from edmp.collision.world import World
 from edmp.robots.robot import Robot
-from edmp.scenes.scene import Scene
 from edmp.validate import Judge, Verdict
 from edmp.validate.tasks import poses_at
 
@@ -25,22 +24,23 @@ def tool_at(robot: Robot, q: Array) -> Array:
     return np.asarray(poses_at(robot, q)[robot.tool.body] @ robot.tool.X_BT)
 
 
-def straight(robot: Robot, q: Array, shift_W: Array) -> Array | None:
+def straight(still: World, q: Array, shift_W: Array) -> Array | None:
     """(n, dof) configurations from ``q`` on, of which the tool goes straight by ``shift_W`` (3,) and does not turn.
 
+    ``still`` is the arm among no obstacles; its fingers, and what it holds, do not matter here.
     ``q`` alone if there is nowhere to go; None where a limit, a singularity or the reach is in the way.
     """
     length = float(np.linalg.norm(shift_W))
     if length < 1e-4:
         return q[None]
     n = max(3, int(np.ceil(length / STEP)))
-    X_WT = np.tile(tool_at(robot, q), (n, 1, 1))
+    X_WT = np.tile(tool_at(still.robot, q), (n, 1, 1))
     X_WT[:, :3, 3] += np.arange(1, n + 1)[:, None] / n * shift_W
-    paths, good = follow(World.of(robot, Scene()), q[None], X_WT[None])
+    paths, good = follow(still, q[None], X_WT[None])
     return paths[0] if good[0] else None
 
 
-def longest_free(judge: Judge, q: Array, shift_W: Array) -> tuple[Array | None, str]:
+def longest_free(still: World, judge: Judge, q: Array, shift_W: Array) -> tuple[Array | None, str]:
     """The longest of a few shares of ``shift_W`` (3,) that the tool can go straight, and why no longer.
 
     Returns:
@@ -48,7 +48,7 @@ def longest_free(judge: Judge, q: Array, shift_W: Array) -> tuple[Array | None, 
     """
     why = ""
     for share in SHARES:
-        points = straight(judge.robot, q, share * shift_W)
+        points = straight(still, q, share * shift_W)
         if points is None:
             why = "a joint limit or the reach"
             continue

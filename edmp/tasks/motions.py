@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from edmp.collision.world import World
 from edmp.constraints import Constraint
 from edmp.planner.certify import Docket
 from edmp.planner.contacts import check_names, leave_contacts
@@ -54,6 +55,7 @@ class Travelled:
 
 def travel(
     planner: Planner,
+    still: World,
     scene: Scene,
     q: Array,
     trip: Trip,
@@ -63,7 +65,7 @@ def travel(
     velocity_scale: float = 1.0,
     acceleration_scale: float = 1.0,
 ) -> Travelled:
-    """Plan one motion from ``q`` (dof,) within ``budget`` [s]."""
+    """Plan one motion from ``q`` (dof,) within ``budget`` [s]; ``still`` is the same arm among no obstacles."""
     begin = time.perf_counter()
     robot = planner.robot
     check_names(robot, scene)
@@ -72,7 +74,7 @@ def travel(
     here = judge.check(q)
     if not here.valid:
         return Travelled(Status.START_IN_COLLISION, f"start: {here.message()}")
-    departure = straight(robot, q, trip.depart)
+    departure = straight(still, q, trip.depart)
     if departure is None:
         return Travelled(Status.GOAL_UNREACHABLE, _too_far(trip.parts[0], trip.depart))
     if trip.goal is None:
@@ -82,7 +84,7 @@ def travel(
     with torch.inference_mode(), one_torch_thread():
         query = resolve(robot, judge, problem.start, problem.goal, seed=seed)
         if isinstance(query, Query):
-            query = _with_lines(query, judge, departure, trip)
+            query = _with_lines(query, still, judge, departure, trip)
         if isinstance(query, Refusal):
             return Travelled(query.status, query.message)
         call = planner.prepare(query, judge, docket=docket, seed=seed, limits=limits, begin=begin, budget=budget)
@@ -93,14 +95,14 @@ def travel(
     return Travelled(result.status, result.message, result.best, _parts(result.best, query, trip))
 
 
-def _with_lines(query: Query, judge: Judge, departure: Array, trip: Trip) -> Query | Refusal:
+def _with_lines(query: Query, still: World, judge: Judge, departure: Array, trip: Trip) -> Query | Refusal:
     """The query between the straight ways from the start and to each goal; goals that have none are left out."""
     if len(departure) == 1 and not trip.arrive.any():
         return query if query.standing is not None else leave_contacts(query, judge)
     keep: list[int] = []
     arrivals: list[Array] = []
     for row, goal in enumerate(query.goals):
-        points = straight(judge.robot, goal, -trip.arrive)
+        points = straight(still, goal, -trip.arrive)
         if points is not None and (len(points) == 1 or judge.check(points[-1]).valid):
             keep.append(row)
             arrivals.append(points[::-1])

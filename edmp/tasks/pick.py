@@ -260,7 +260,7 @@ def _refused(robot: Robot, scene: Scene, q: Array, object: str, grasps: Grasps) 
             "reach",
             Status.GOAL_UNREACHABLE,
             f"{object!r}, a {type(obstacle.shape).__name__}, is too wide for the gripper, which opens "
-            f"{1e3 * robot.gripper.max_width:.0f} mm",
+            f"{1e3 * robot.gripper.widest:.0f} mm",
         )
     return None
 
@@ -280,9 +280,9 @@ def _grasps(grasps: Grasps | ArrayLike | None, scene: Scene, object: str, robot:
     shape = scene[object].shape
     if isinstance(grasps, Grasps):
         widest = float(np.max(grasps.opening, initial=0.0))
-        if widest > robot.gripper.max_width:
+        if widest > robot.gripper.widest:
             raise InvalidInputError(
-                f"grasps: opening {widest:g} m, but {robot.name} opens {robot.gripper.max_width:g} m at most"
+                f"grasps: opening {widest:g} m, but {robot.name}'s gripper opens {robot.gripper.widest:g} m at most"
             )
         return grasps
     if grasps is not None:

@@ -75,13 +75,13 @@ def placed(
         return outcome(robot, scene, q, [], failure, run, begin)
     X_OT = inverse(_object_at(robot, q, held)) @ tool_at(robot, q)
     world = small_world(World.of(robot, scene, only_separable=True))
-    ends = solutions(world, np.array(places) @ X_OT, [q, robot.home], seed)
-    found = sorted((one for ones in ends.values() for one in ones), key=lambda one: one.cost(q))
+    ends = solutions(world, np.array(places) @ X_OT, np.array([q, robot.home]), seed)
+    found = sorted((one for ones in ends for one in ones), key=lambda one: one.cost)
     why = "no configuration puts it there" if not found else ""
     phases = []
     failure = None
     for end in found:
-        landing = landed(carrying, held, end.q, width or 0.0, -lower * UP, retreat)
+        landing = landed(run.still, carrying, held, end.q, width or 0.0, -lower * UP, retreat)
         if not isinstance(landing, Landing):
             why = why or landing
             continue

@@ -6,12 +6,14 @@ import dataclasses
 import time
 from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edmp.arguments import checked, checked_but
+from edmp.collision.world import World
 from edmp.constraints import Constraint
 from edmp.errors import InvalidInputError, unknown_name
 from edmp.planner.planner import Planner
@@ -111,6 +113,11 @@ class TaskRun:
     acceleration_scale: float = 1.0
     patience: float = 1e9
     seconds: dict[str, float] = field(default_factory=dict)
+
+    @cached_property
+    def still(self) -> World:
+        """The arm among no obstacles, for its inverse kinematics."""
+        return World.of(self.planner.robot, Scene())
 
     @property
     def left(self) -> float:
@@ -215,7 +222,7 @@ def run_steps(
                 return phases, phase
             if phase is not None:
                 phases.append(phase)
-                arm = state.robot if phase.width is None else state.robot.with_gripper(phase.width)
+                arm = state.robot if phase.width is None else grip.opened(state.robot, phase.width)
                 state = dataclasses.replace(state, robot=arm, q=phase.end)
     return phases, None
 
@@ -247,6 +254,7 @@ def _moved(step: Move, state: _State, run: TaskRun) -> Phase | Failure:
     planner = run.planner.for_robot(state.robot)
     made = travel(
         planner,
+        run.still,
         state.scene,
         state.q,
         trip,
