@@ -92,7 +92,7 @@ def plan_document(problem: Problem, result: PlanResult) -> Document:
     if problem.constraints:
         more["constraints"] = [document_of(constraint) for constraint in problem.constraints]
     if problem.scene.regions:
-        more["regions"] = [_region_document(region) for region in problem.scene.regions]
+        more["regions"] = [region_document(region) for region in problem.scene.regions]
     return {
         "edmp_plan": VERSION if more else PLAIN_VERSION,
         "name": problem.name,
@@ -246,10 +246,10 @@ def _problem(root: JsonNode) -> Problem:
     scene = root["scene"]
     obstacles = tuple(obstacle_of(entry) for entry in scene.entries())
     regions, constraints = root.get("regions"), root.get("constraints")
-    boxes = tuple(_region(entry) for entry in regions.entries()) if regions else ()
+    boxes = tuple(region_of(entry) for entry in regions.entries()) if regions else ()
     with scene.blamed():
         setting = Scene(obstacles, boxes)
-    kept = tuple(_constraint(entry, robot, setting) for entry in constraints.entries()) if constraints else ()
+    kept = tuple(settled_constraint_of(entry, robot, setting) for entry in constraints.entries()) if constraints else ()
     with scene.blamed():
         return Problem(
             robot=robot,
@@ -312,16 +312,19 @@ def obstacle_of(node: JsonNode) -> Obstacle:
         return Obstacle(node["name"].text(least=1), shape, node["X_WO"].array(4, 4))
 
 
-def _region_document(region: Region) -> Document:
+def region_document(region: Region) -> Document:
+    """A region as plain data for JSON."""
     return {"name": region.name, "size": region.size.tolist(), "X_WR": region.X_WR.tolist()}
 
 
-def _region(node: JsonNode) -> Region:
+def region_of(node: JsonNode) -> Region:
+    """The inverse of `region_document`."""
     with node.blamed():
         return Region(node["name"].text(least=1), node["size"].array(3), node["X_WR"].array(4, 4))
 
 
-def _constraint(node: JsonNode, robot: Robot, scene: Scene) -> Constraint:
+def settled_constraint_of(node: JsonNode, robot: Robot, scene: Scene) -> Constraint:
+    """A constraint that ``robot`` and ``scene`` have all the names of."""
     with node.blamed():
         return settled(robot, scene, [constraint_of(node.plain())])[0]
 

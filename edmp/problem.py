@@ -226,6 +226,16 @@ def load_problem(
     return Problem(arm, content.scene, start, _one_or_all(goals), name, *scales, constraints=kept)
 
 
+def load_start(
+    scene_path: str | Path, *, robot: str | Robot | None = None
+) -> tuple[Robot, SceneFile | MoveItScene, Array | None]:
+    """The robot of a file, all else that the file says, and the start (dof,) if it gives one."""
+    arm, content, root = _read(Path(scene_path), robot, None)
+    if not isinstance(content, SceneFile) or content.start is None or root is None:
+        return arm, content, None
+    return arm, content, _configuration(content.start, arm, root.need("start"))
+
+
 def load_setting(scene_path: str | Path, *, robot: str | Robot | None = None) -> tuple[Robot, Scene]:
     """Robot and obstacles of a file as `load_problem` takes them, whether or not it says where to start and end."""
     arm, content, _ = _read(Path(scene_path), robot, None)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from edmp.arguments import checked
+from edmp.constraints.documents import document_of
 from edmp.errors import InvalidInputError
 from edmp.files.json_nodes import JsonNode, read_json
 from edmp.files.writing import write_json
@@ -19,8 +20,11 @@ from edmp.planfile import (
     obstacle_document,
     obstacle_of,
     plain_numbers,
+    region_document,
+    region_of,
     robot_document,
     robot_of,
+    settled_constraint_of,
     shape_document,
     shape_of,
     solution_document,
@@ -82,6 +86,7 @@ def task_document(plan: TaskPlan) -> Document:
         "failed": plan.failed,
         "grasp": plan.grasp,
         "stats": stats_document(plan.stats),
+        "regions": [region_document(region) for region in plan.scene.regions],
         "scenes": [[obstacle_document(obstacle) for obstacle in scene] for scene in scenes],
         "phases": phases,
     }
@@ -111,6 +116,7 @@ def _phase_document(phase: Phase, scene: int) -> Document:
             "X_LA": plain_numbers(held.X_LA),
         },
         "allowed_contacts": [[contact.link, contact.obstacle] for contact in phase.robot.allowed_contacts],
+        "constraints": [document_of(constraint) for constraint in phase.constraints],
         "parts": [{"name": part.name, "until_s": part.until} for part in phase.parts],
         "solution": None if phase.solution is None else solution_document(phase.solution),
     }
@@ -123,11 +129,12 @@ def task_of(root: JsonNode) -> TaskPlan:
         FileFormatError: names the place.
     """
     robot = robot_of(root["robot"])
+    regions = tuple(region_of(entry) for entry in root["regions"].entries())
     scenes = []
     for node in root["scenes"].entries(least=1):
         obstacles = tuple(obstacle_of(entry) for entry in node.entries())
         with node.blamed():
-            scenes.append(Scene(obstacles))
+            scenes.append(Scene(obstacles, regions))
     start = configuration_of(root["start"], robot)
     phases: list[Phase] = []
     for node in root["phases"].entries():
@@ -158,7 +165,9 @@ def _phase(node: JsonNode, robot: Robot, scenes: Sequence[Scene]) -> Phase:
     held = _held(node.get("held"))
     arm = _arm(node, robot, held)
     width, solution = node.get("width"), node.get("solution")
-    found = None if solution is None else solution_of(solution, arm, 1)
+    scene = scenes[node["scene"].integer(0, len(scenes) - 1)]
+    constraints = tuple(settled_constraint_of(entry, arm, scene) for entry in node["constraints"].entries())
+    found = None if solution is None else solution_of(solution, arm, 1, constraints)
     duration = node["duration_s"].number(0) if found is None else found.duration
     parts = tuple(Part(part["name"].text(), part["until_s"].number(0)) for part in node["parts"].entries())
     start = configuration_of(node["start"], arm)
@@ -169,13 +178,14 @@ def _phase(node: JsonNode, robot: Robot, scenes: Sequence[Scene]) -> Phase:
     return Phase(
         name=node["name"].text(least=1),
         robot=arm,
-        scene=scenes[node["scene"].integer(0, len(scenes) - 1)],
+        scene=scene,
         start=start,
         solution=found,
         width=_width(width, arm),
         duration=duration,
         held=held,
         parts=parts,
+        constraints=constraints,
     )
 
 

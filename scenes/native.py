@@ -7,6 +7,7 @@
     goal: {position: [0.5, 0.1, 0.4], quaternion: [1, 0, 0, 0]}    # or a configuration, or a list of several goals, or
                                         # a line of the tool, {line: {offset: [0, 0, 0.2]}}: see edmp.goals.documents
     velocity_scale: 0.5                 # optional, as acceleration_scale: share of the robot's limits to use, in (0, 1]
+    pick: {object: can, at: {position: [0.6, -0.2, 0.48], quaternion: [0, 0, 0, 1]}}    # instead of a goal: a task
     escape: 0.02                        # optional: a motion may start in contacts this deep [m], and leaves them first
     tool_speed: [0.25, 1.0]             # optional, as tool_acceleration: of the tool [m/s], [rad/s]; or one number
     constraints:                        # optional: what the motion keeps to all the way
@@ -48,6 +49,7 @@ from edmp.geometry.poses import pose, pose_rpy, quaternion_of
 from edmp.geometry.shapes import Mesh, Shape, mesh_arrays
 from edmp.goals.documents import LINE_KEYS, tool_goal_document, tool_goal_of_yaml
 from edmp.goals.kinds import ToolGoal
+from edmp.scenes.native_pick import PickEntry, pick_document, pick_of_yaml
 from edmp.scenes.scene import Obstacle, Region, Scene
 
 Array = NDArray[np.float64]
@@ -94,6 +96,7 @@ class SceneFile:
         escape: depth of contacts that a motion may start in [m].
         tool_speed, tool_acceleration: limits of the tool, linear and angular; None if there are none.
         constraints: what the motion keeps to, each as `edmp.constraints.documents` writes it; not looked at here.
+        pick: what is to be picked up, and where it goes; None if this is no such task.
     """
 
     scene: Scene
@@ -107,6 +110,7 @@ class SceneFile:
     tool_speed: tuple[float, float] | None = None
     tool_acceleration: tuple[float, float] | None = None
     constraints: tuple[Any, ...] = ()
+    pick: PickEntry | None = None
 
 
 def is_native(root: YamlNode) -> bool:
@@ -128,7 +132,19 @@ def parse_scene_file(root: YamlNode) -> SceneFile:
     version = root.need(VERSION_KEY)
     if version.text() != str(VERSION):
         version.fail(f"version {version.text()!r} of the format is unknown; this edmp reads version {VERSION}")
-    keys = ("name", "robot", "start", "goal", *SCALES, "escape", *TOOL_LIMITS, "constraints", "regions", "obstacles")
+    keys = (
+        "name",
+        "robot",
+        "start",
+        "goal",
+        *SCALES,
+        "escape",
+        *TOOL_LIMITS,
+        "constraints",
+        "regions",
+        "pick",
+        "obstacles",
+    )
     entries = root.only(VERSION_KEY, *keys)
     obstacles: list[Obstacle] = []
     if listed := root.get("obstacles"):
@@ -153,6 +169,7 @@ def parse_scene_file(root: YamlNode) -> SceneFile:
         _depth(root.get("escape")),
         *(_tool_limit(root.get(key)) for key in TOOL_LIMITS),
         tuple(one.plain() for one in constraints) if constraints else (),
+        pick_of_yaml(pick, _pose_goal) if (pick := root.get("pick")) else None,
     )
 
 
@@ -341,6 +358,8 @@ def save_scene_file(path: str | Path, content: SceneFile) -> None:
         if (limit := getattr(content, key)) is not None:
             linear, angular = map(float, limit)
             document[key] = [linear, angular] if math.isfinite(angular) else linear
+    if content.pick is not None:
+        document["pick"] = pick_document(content.pick, _pose_document)
     if content.constraints:
         document["constraints"] = [dict(one) for one in content.constraints]
     if content.scene.regions:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -38,6 +39,9 @@ def make(
 
     if (suite is None) == (family is None):
         raise InvalidInputError("give either --suite or --family")
+    if suite == "pick-place":
+        _pick_place(out, count, {"--seed": seed, "--goal": goal, "--robot": robot, "--fraction": fraction})
+        return
     if suite is not None:
         given = {"--seed": seed, "--goal": goal, "--robot": robot}
         if chosen := [option for option, value in given.items() if value is not None]:
@@ -51,6 +55,18 @@ def make(
     made = _with_bar(out, settings, workers or len(os.sched_getaffinity(0)), len(missing(out, settings)))
     total = sum(settings.counts.values())
     report_console().print(f"{total} problems in {out}: {made} made now, {total - made} were there")
+
+
+def _pick_place(out: Path, count: int | None, others: Mapping[str, object]) -> None:
+    """The suite of tasks, which are made one after the other."""
+    from edmp.bench.handled import make
+
+    if chosen := [option for option, value in others.items() if value is not None]:
+        raise InvalidInputError(f"{chosen[0]}: the suite pick-place defines it; it takes --count alone")
+    total = 100 if count is None else count
+    with progress_console().status("tasks") as status:
+        made = make(out, total, on_made=lambda name: status.update(f"tasks: {name}"))
+    report_console().print(f"{total} tasks in {out}: {made} made now, {total - made} were there")
 
 
 def _with_bar(out: Path, settings: MakeSettings, workers: int, todo: int) -> int:

@@ -13,12 +13,14 @@ import edmp
 from edmp.cli.bench import app as bench_app
 from edmp.cli.bench_execute import execute as bench_execute
 from edmp.cli.bench_make import make
+from edmp.cli.bench_pick import pick as bench_pick
 from edmp.cli.bench_replan import replan as bench_replan
 from edmp.cli.bench_report import ablate, baseline, compare, report
 from edmp.cli.demo import app as demo_app
 from edmp.cli.execute import execute, replay
 from edmp.cli.learn import generate, prior_app, train
 from edmp.cli.mpinets import train_mpinets
+from edmp.cli.pick import pick
 from edmp.cli.plan import plan
 from edmp.cli.robot import app as robot_app
 from edmp.cli.sim import app as sim_app
@@ -36,10 +38,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(plan)
+app.command()(pick)
 app.command()(view)
 bench_app.command()(make)
 bench_app.command("execute")(bench_execute)
 bench_app.command("replan")(bench_replan)
+bench_app.command("pick")(bench_pick)
 for command in (report, compare, baseline, ablate):
     bench_app.command()(command)
 app.add_typer(bench_app, name="bench")

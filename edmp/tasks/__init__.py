@@ -2,6 +2,21 @@
 
 from edmp.tasks.grasps import Grasps, grasps_for
 from edmp.tasks.pick import pick, pick_and_place, place
+from edmp.tasks.problem import PickProblem, load_pick, save_pick
 from edmp.tasks.sequence import Attach, Detach, Grip, Move, Sequence
 
-__all__ = ["Attach", "Detach", "Grasps", "Grip", "Move", "Sequence", "grasps_for", "pick", "pick_and_place", "place"]
+__all__ = [
+    "Attach",
+    "Detach",
+    "Grasps",
+    "Grip",
+    "Move",
+    "PickProblem",
+    "Sequence",
+    "grasps_for",
+    "load_pick",
+    "pick",
+    "pick_and_place",
+    "place",
+    "save_pick",
+]

@@ -32,8 +32,6 @@ from edmp.validate.tasks import judge_grip
 
 Array = NDArray[np.float64]
 
-UP = np.array([0.0, 0.0, 1.0])
-"""Against gravity, in the world."""
 STICK_OUT = 0.01
 """Spheres leave the arm by about this: a look that is not to refuse what is free takes them for smaller [m]."""
 _SURELY = 1e-3

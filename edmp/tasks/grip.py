@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from edmp.geometry.poses import inverse
 from edmp.robots.parts import AllowedContact
 from edmp.robots.robot import Robot
-from edmp.robots.sliding import gripper_robot
+from edmp.robots.sliding import gripper_robot, sliding_robot
 from edmp.scenes.scene import Obstacle, Scene
 from edmp.taskplan import Held
 from edmp.validate import CONTACT_TOLERANCE, Judge
@@ -20,6 +20,8 @@ from edmp.validate.tasks import poses_at
 
 Array = NDArray[np.float64]
 
+UP = np.array([0.0, 0.0, 1.0])
+"""Against gravity, in the world."""
 SPEED = 0.1
 """How fast the gap between the fingers changes at most [m/s]."""
 SETTLE = 0.1
@@ -136,11 +138,39 @@ def _hold(robot: Robot, scene: Scene, at: bytes, name: str) -> tuple[Robot, Scen
     return arm.with_allowed_contacts(*((name, other) for other in sorted(supports))), rest, held
 
 
+def set_down(robot: Robot, scene: Scene, obstacle: Obstacle, X_WO: Array) -> tuple[Array, str]:
+    """The pose (4, 4) at which an object is let go for it to stand at ``X_WO``: that, or less than `SUPPORT` above it.
+
+    Round objects, and those that are set down a little deep, are held where their hull no more than rests on things.
+
+    Returns:
+        The pose; and what the object is in there, in words, if it does not fit.
+    """
+    link = robot.with_attachment(obstacle.name, obstacle.shape, np.eye(4), link=carrier(robot)).links[-1]
+    judge = Judge(sliding_robot(obstacle.name, [link], [X_WO @ inverse(link.X_BL)], [UP], SUPPORT), scene)
+
+    def fits(height: float) -> bool:
+        return judge.check([height]).valid
+
+    if fits(0.0):
+        return X_WO, ""
+    if not fits(SUPPORT):
+        return X_WO, judge.check([0.0]).message()
+    low, high = 0.0, SUPPORT
+    while high - low > 2e-5:
+        middle = (low + high) / 2
+        low, high = (low, middle) if fits(middle) else (middle, high)
+    raised = X_WO.copy()
+    raised[2, 3] += high
+    return raised, ""
+
+
 def let_go(robot: Robot, scene: Scene, q: Array, held: Held) -> tuple[Robot, Scene]:
     """The arm without what it held, and the scene with it, at ``q`` (dof,)."""
     link = robot.links[robot.link_index(held.link)]
     X_WO = poses_at(robot, q)[link.body] @ link.X_BL @ held.X_LA
-    return robot.without_attachment(held.name), Scene((*scene.obstacles, Obstacle(held.name, held.shape, X_WO)))
+    there = dataclasses.replace(scene, obstacles=(*scene.obstacles, Obstacle(held.name, held.shape, X_WO)))
+    return robot.without_attachment(held.name), there
 
 
 def carrier(robot: Robot) -> str:

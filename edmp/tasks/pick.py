@@ -20,7 +20,8 @@ from edmp.robots.configuration import configuration
 from edmp.robots.robot import Robot
 from edmp.scenes.scene import Scene
 from edmp.taskplan import Phase, TaskPlan
-from edmp.tasks.choice import UP, Choice, Question, Search
+from edmp.tasks import grip
+from edmp.tasks.choice import Choice, Question, Search
 from edmp.tasks.grasps import Grasps, grasps_for
 from edmp.tasks.placing import placed
 from edmp.tasks.sequence import (
@@ -188,8 +189,13 @@ def _picked(
     refused = _refused(arm, scene, q, object, options)
     if refused is not None:
         return outcome(arm, scene, q, [], refused, run, begin)
+    settled = [grip.set_down(arm, scene.without(object), scene[object], X) for X in places]
+    if settled and all(fault for _, fault in settled):
+        failure = Failure("carry", Status.GOAL_IN_COLLISION, f"at: {settled[0][1]}")
+        return outcome(arm, scene, q, [], failure, run, begin)
+    free = tuple(X for X, fault in settled if not fault)
     ask = Question(
-        arm, scene, q, object, options, places, lift * UP, -lower * UP, retreat, constraints, seed
+        arm, scene, q, object, options, free, lift * grip.UP, -lower * grip.UP, retreat, constraints, seed
     )  # fmt: skip
     search = Search(ask)
     best: tuple[list[Phase], Failure] | None = None

@@ -195,7 +195,7 @@ def outcome(
     if failure is not None:
         return TaskPlan(failure.status, failure.message, robot, scene, q, tuple(phases), stats, failure.phase)
     duration = sum(phase.duration for phase in phases)
-    message = f"certified task of {len(phases)} phases, {duration:.2f} s: {', '.join(phase.name for phase in phases)}"
+    message = f"certified motion in {len(phases)} phases, {duration:.2f} s: {', '.join(phase.name for phase in phases)}"
     return TaskPlan(Status.SOLVED, message, robot, scene, q, tuple(phases), stats)
 
 

@@ -168,6 +168,41 @@ def _write_plan(path: Path) -> None:
     save_plan(path, plan.problem, plan.result)
 
 
+def _write_task(path: Path) -> None:
+    """Two phases: the arm moves, and the fingers close on what it held."""
+    import numpy as np
+
+    import edmp
+    from edmp.taskplan import Held, Part
+
+    plan = _plan()
+    problem, best = plan.problem, plan.result.best
+    held = Held("cup", edmp.Box((0.02, 0.02, 0.05)), "l2", np.eye(4))
+    arm = problem.robot.with_gripper(0.05)
+    carrying = arm.with_attachment("cup", held.shape, held.X_LA, link="l2")
+    parts = (Part("transit", 0.5 * best.duration), Part("lower", best.duration))
+    carry = edmp.Phase(
+        "carry", carrying, problem.scene, best.path[0], best, 0.05, best.duration, held, parts, problem.constraints
+    )
+    close = edmp.Phase("close", arm, problem.scene, carry.end, None, 0.01, 0.4)
+    status, stats = plan.result.status, plan.result.stats
+    edmp.TaskPlan(
+        status, "certified", arm, problem.scene, best.path[0], (carry, close), stats, grasp=3, name="task"
+    ).save(path)
+
+
+def _view_task(path: Path) -> None:
+    """What loads can be judged again, and looked at any moment."""
+    import edmp
+    from edmp.validate import judge_task
+
+    plan = edmp.load_task(path)
+    judge_task(plan)
+    if plan.phases:
+        for time in (0.0, 0.3 * plan.duration, 1e9):
+            plan.at(time)
+
+
 def _write_failed_plan(path: Path) -> None:
     from plan_cases import failed
 
@@ -581,6 +616,7 @@ FORMATS: dict[str, Format] = {
     ),
     "urdf": Format(".urdf", lambda path: path.write_bytes(URDF), _named("edmp.robots.urdf", "urdf_document"), as_text),
     "plan": Format(".json", _write_plan, _view_plan, as_json),
+    "task": Format(".json", _write_task, _view_task, as_json),
     "failed-plan": Format(".json", _write_failed_plan, _view_plan, as_json),
     "trace": Format(".npz", _write_trace, _read_trace, as_npz),
     "recording": Format(".mcap", _write_recording, _read_recording, as_mcap),
