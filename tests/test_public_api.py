@@ -28,7 +28,19 @@ from edmp.execution.recording import Recorder
 from edmp.trace import Trace
 from edmp.validate import judge_task
 
-MODULES = ("", ".costs", ".robots", ".scenes", ".prior", ".planner", ".validate", ".execution", ".viz", ".collision")
+MODULES = (
+    "",
+    ".costs",
+    ".robots",
+    ".scenes",
+    ".prior",
+    ".planner",
+    ".validate",
+    ".execution",
+    ".viz",
+    ".collision",
+    ".tasks",
+)
 WRONG: Mapping[str, Any] = {
     "text": "no such thing",
     "None": None,
@@ -161,6 +173,8 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Row]:
     phase = edmp.Phase("reach", robot, scene, best.path[0], best, 0.04, best.duration)
     task = edmp.TaskPlan(result.status, "solved", robot, scene, best.path[0], (phase,), result.stats)
     edmp.save_task(folder / "task.json", task)
+    picking = tasks.PickProblem(robot, scene, np.array(start), scene.names[0], (pose,))
+    tasks.save_pick(folder / "pick.yaml", picking)
 
     rows: dict[str, Row] = {
         "Box": Row(edmp.Box, {"size": (1.0, 1.0, 1.0)}),
@@ -327,6 +341,13 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Row]:
         "place": Row(
             edmp.place, {"scene": scene, "start": start, "object": "a", "at": pose, "robot": robot}, runs=False
         ),
+        "tasks.Attach": _settings(tasks.Attach("block")),
+        "tasks.Grip": _settings(tasks.Grip(0.05)),
+        "tasks.Move": Row(tasks.Move, {"depart": (0.0, 0.0, 0.1), "name": "away"}),
+        "tasks.PickProblem": _settings(picking),
+        "tasks.PickProblem.plan": Row(picking.plan, {"seed": 0}, runs=False),
+        "tasks.load_pick": Row(tasks.load_pick, {"path": folder / "pick.yaml"}, {"robot": "text"}),
+        "tasks.save_pick": Row(tasks.save_pick, {"path": folder / "out.yaml", "problem": picking}),
         "Planner.for_robot": Row(planned.for_robot, {"robot": planned.robot}),
         "validate.judge_task": Row(judge_task, {"plan": task}),
         "load_task": Row(edmp.load_task, {"path": folder / "task.json"}),

@@ -78,6 +78,7 @@ def read_task(scene: Path, object: str | None, at: list[str], start: str | None,
     from edmp.problem import load_scene_constraints, load_start
     from edmp.scenes.native import SceneFile
     from edmp.tasks import PickProblem
+    from edmp.tasks.problem import holding
 
     if not scene.is_file():
         raise InvalidInputError(f"--scene: no such file: {scene}")
@@ -94,7 +95,7 @@ def read_task(scene: Path, object: str | None, at: list[str], start: str | None,
     if start is not None:
         q = np.array(numbers(start, arm.dof, "--start"))
     title = (content.name if isinstance(content, SceneFile) else "") or scene.stem
-    constraints = load_scene_constraints(scene, arm)
+    constraints = load_scene_constraints(scene, holding(arm, content.scene, name))
     q = arm.home if q is None else q
     return PickProblem(arm, content.scene, q, name, tuple(places), title, constraints)
 

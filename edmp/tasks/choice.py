@@ -6,6 +6,8 @@ but the object; it can be lifted straight, and put down where it is to go, by th
 
 from __future__ import annotations
 
+import math
+import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -102,31 +104,49 @@ class _Candidate:
     cost: float
 
 
+UNREACHABLE = "unreachable"
+PHASES = ("open", "reach", "close", "lift", "carry", "let go", "retreat")
+"""Phases in the order in which a grasp may fail."""
+
+
+@dataclass(frozen=True)
+class Fate:
+    """In which phase a grasp fails, and why, in few words, so that grasps that fail alike are counted together."""
+
+    phase: str
+    why: str
+
+
 @dataclass
 class Search:
     """Grasps on their way to a choice.
 
     Attributes:
         question: what is asked.
+        deadline: when to stop looking, on the clock of `time.perf_counter` [s].
         fates: why a grasp is not chosen, by its number; the reason that it got furthest with.
     """
 
     question: Question
-    fates: dict[int, str] = field(default_factory=dict)
+    deadline: float = math.inf
+    fates: dict[int, Fate] = field(default_factory=dict)
 
     def choices(self) -> Iterator[Choice]:
         """Grasps that pass all that can be seen without planning, the most promising ones first."""
-        for candidate in self._candidates():
+        candidates = self._candidates()
+        self.fates |= {candidate.grasp: Fate("reach", "not looked at closely") for candidate in candidates}
+        for candidate in candidates:
+            if time.perf_counter() > self.deadline:
+                return
             choice = self._examined(candidate)
             if isinstance(choice, Choice):
-                self.fates[choice.grasp] = "no motion was found"
                 yield choice
-            elif self.fates.get(candidate.grasp) != "no motion was found":
+            elif PHASES.index(choice.phase) >= PHASES.index(self.fates[candidate.grasp].phase):
                 self.fates[candidate.grasp] = choice
 
     def report(self) -> str:
         """What became of the grasps, in words and numbers."""
-        counts = Counter(self.fates.values())
+        counts = Counter(fate.why for fate in self.fates.values())
         words = [f"{count} {why}" for why, count in counts.most_common()]
         return f"of {len(self.question.grasps)} grasps: {', '.join(words)}"
 
@@ -155,14 +175,14 @@ class Search:
         clear = self._clear(X_WT, np.arange(n), ask.scene)
         found = solutions(small, X_WT[clear], np.array([ask.q, ask.robot.home]), ask.seed)
         by_grasp = {int(g): found[k] for k, g in enumerate(clear)}
-        self.fates |= {g: "unreachable" for g, ones in by_grasp.items() if not ones}
+        self.fates |= {g: Fate("reach", UNREACHABLE) for g, ones in by_grasp.items() if not ones}
         reached = [g for g, ones in by_grasp.items() if ones]
         if not ask.places:
             pairs = [_Candidate(g, one.q, None, one.cost + g / n) for g in reached for one in by_grasp[g]]
             return sorted(pairs, key=lambda pair: pair.cost)
         X_WT = np.array([X @ X_OT[g] for g in reached for X in ask.places]).reshape(-1, 4, 4)
         which = np.repeat(np.array(reached, dtype=np.int64), len(ask.places))
-        clear = self._clear(X_WT, which, self._rest, "without a placement: ")
+        clear = self._clear(X_WT, which, self._rest, "carry")
         near = np.array([[by_grasp[g][0].q, by_grasp[g][-1].q] for g in which[clear]])
         placed = solutions(small, X_WT[clear], near, ask.seed)
         ends: dict[int, list[Found]] = {}
@@ -172,7 +192,7 @@ class Search:
         for g in reached:
             if not ends.get(g):
                 if g in ends:
-                    self.fates[g] = "without a placement that is in reach"
+                    self.fates[g] = Fate("carry", "without a placement that is in reach")
                 continue
             self.fates.pop(g, None)
             both = [
@@ -188,12 +208,13 @@ class Search:
             ]
         return sorted(pairs, key=lambda pair: pair.cost)
 
-    def _clear(self, X_WT: Array, grasp: NDArray[np.int64], scene: Scene, lead: str = "") -> NDArray[np.int64]:
+    def _clear(self, X_WT: Array, grasp: NDArray[np.int64], scene: Scene, phase: str = "reach") -> NDArray[np.int64]:
         """Rows of tool poses (n, 4, 4), each for the grasp of that number, that do not put the hand into something.
 
         Corners of the hand are looked at: what is refused here surely collides.
         """
         inside = np.full(len(X_WT), -1)
+        lead = "" if phase == "reach" else "without a placement that is free: "
         opening = np.asarray(self.question.grasps.opening)[grasp]
         for gap, arm in self._arms.items():
             rows = np.flatnonzero(opening == gap)
@@ -204,40 +225,38 @@ class Search:
             hit = (deepest.values < -_SURELY).numpy()
             inside[rows[hit]] = nearest[torch.arange(len(rows)), deepest.indices].numpy()[hit]
         for row in np.flatnonzero(inside >= 0):
-            self.fates[int(grasp[row])] = f'{lead}in collision with "{scene.names[inside[row]]}"'
+            self.fates[int(grasp[row])] = Fate(phase, f'{lead}in collision with "{scene.names[inside[row]]}"')
         return np.flatnonzero(inside < 0)
 
     # -- one by one ---------------------------------------------------------------------------------------------------
 
-    def _examined(self, candidate: _Candidate) -> Choice | str:
-        """The choice, or a word or two of why it is none, for counting."""
+    def _examined(self, candidate: _Candidate) -> Choice | Fate:
+        """The choice, or why it is none."""
         ask = self.question
         opening = float(np.asarray(ask.grasps.opening)[candidate.grasp])
         arm, q = self._arms[opening], candidate.q_grasp
         judge = self._judge(opening)
         there = judge.check(q)
         if not there.valid or there.allowed:
-            return _in_words("in collision", there)
-        ahead = tool_at(arm, q)[:3, 2]
-        back, _ = longest_free(self._still, judge, q, -ask.grasps.distance * ahead)
+            return Fate("reach", _in_words("in collision", there))
+        back, _ = longest_free(self._still, judge, q, -ask.grasps.distance * tool_at(arm, q)[:3, 2])
         if back is None:
-            return "without room for a straight approach"
+            return Fate("reach", "without room for a straight approach")
         closing = grip.closing_width(arm, q, ask.scene[ask.object])
         if closing.fault:
-            return f"no grasp: {closing.fault}"
+            return Fate("close", f"where {closing.fault}")
         closes = judge_grip(arm, ask.scene, q, opening, closing.width, ask.object)
         if not closes.valid:
-            return _in_words("closing into something", closes)
-        closed = grip.opened(arm, closing.width)
-        holding, rest, held = grip.hold(closed, ask.scene, q, ask.object)
+            return Fate("close", _in_words("whose fingers close into something", closes))
+        holding, rest, held = grip.hold(grip.opened(arm, closing.width), ask.scene, q, ask.object)
         carrying = Judge(holding, rest, constraints=ask.constraints)
         up, why = _straight_from(self._still, carrying, q, ask.lift)
         if up is None:
-            return f"without room to lift: {why}" if why else "without room to lift"
+            return Fate("lift" if candidate.q_place is None else "carry", f"without room to lift: {why}")
         if candidate.q_place is None:
             return Choice(candidate.grasp, q, None, opening, -back, up, 0 * up, 0 * up)
         landing = landed(self._still, carrying, held, candidate.q_place, opening, ask.lower, ask.retreat)
-        if isinstance(landing, str):
+        if isinstance(landing, Fate):
             return landing
         return Choice(candidate.grasp, q, candidate.q_place, opening, -back, up, landing.lower, landing.retreat)
 
@@ -261,8 +280,8 @@ class Landing:
 
 def landed(
     still: World, carrying: Judge, held: Held, q: Array, opening: float, lower: Array, retreat: float
-) -> Landing | str:
-    """How what is held can be put down at ``q`` (dof,); or in a few words why not.
+) -> Landing | Fate:
+    """How what is held can be put down at ``q`` (dof,); or why not.
 
     Args:
         still: the arm among no obstacles, for its inverse kinematics.
@@ -275,16 +294,16 @@ def landed(
     """
     above, why = _straight_from(still, carrying, q, -lower)
     if above is None:
-        return f"without a free placement: {why}"
+        return Fate("carry", f"without a placement that is free: {why}")
     emptied, there_again = grip.let_go(carrying.robot, carrying.scene, q, held)
     if emptied.gripper is not None:
         opens = judge_grip(emptied, there_again, q, emptied.gripper.width, opening, held.name)
         if not opens.valid:
-            return _in_words("without room to open", opens)
+            return Fate("let go", _in_words("without room to open at the place", opens))
         emptied = grip.opened(emptied, opening)
     away, why = longest_free(still, Judge(emptied, there_again), q, -retreat * tool_at(emptied, q)[:3, 2])
     if away is None:
-        return "without room to retreat"
+        return Fate("retreat", "without room to retreat")
     return Landing(-above, away)
 
 

@@ -28,6 +28,8 @@ SETTLE = 0.1
 """Time for the fingers to take hold, or let go [s]."""
 _PRECISION = 5e-6
 """Gaps are found to within this [m]."""
+_PRESS = 4e-5
+"""The gap in the end is smaller by this than where they touch: nothing to the finger, and surely a contact [m]."""
 _STEPS, _NEARLY = 8, 2e-4
 """Steps towards the object at most, and where they end [m]."""
 CENTRED = 2e-3
@@ -107,7 +109,7 @@ def _closing_width(robot: Robot, at: bytes, obstacle: Obstacle) -> Closing:
         return Closing(
             width, f"{first} touches more than {1e3 * CENTRED:g} mm before {', '.join(sorted(alone))}: it is off centre"
         )
-    return Closing(width)
+    return Closing(max(0.0, width - _PRESS))
 
 
 def hold(robot: Robot, scene: Scene, q: Array, name: str) -> tuple[Robot, Scene, Held]:

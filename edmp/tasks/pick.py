@@ -21,7 +21,7 @@ from edmp.robots.robot import Robot
 from edmp.scenes.scene import Scene
 from edmp.taskplan import Phase, TaskPlan
 from edmp.tasks import grip
-from edmp.tasks.choice import Choice, Question, Search
+from edmp.tasks.choice import PHASES, UNREACHABLE, Choice, Fate, Question, Search
 from edmp.tasks.grasps import Grasps, grasps_for
 from edmp.tasks.placing import placed
 from edmp.tasks.sequence import (
@@ -197,14 +197,14 @@ def _picked(
     ask = Question(
         arm, scene, q, object, options, free, lift * grip.UP, -lower * grip.UP, retreat, constraints, seed
     )  # fmt: skip
-    search = Search(ask)
+    search = Search(ask, run.deadline)
     best: tuple[list[Phase], Failure] | None = None
     for choice in search.choices():
         phases, failure = run_steps(_steps(choice, object, constraints), arm, scene, q, run)
         if failure is None:
             plan = outcome(arm, scene, q, phases, None, run, begin)
             return dataclasses.replace(plan, grasp=choice.grasp)
-        search.fates[choice.grasp] = f"without a motion to {failure.phase}"
+        search.fates[choice.grasp] = Fate(failure.phase, f"without a motion to {failure.phase}")
         if best is None or len(phases) > len(best[0]):
             best = phases, failure
         if run.left < 0:
@@ -239,18 +239,19 @@ def _steps(choice: Choice, object: str, constraints: tuple[Constraint, ...]) -> 
 
 
 def _failure(search: Search, best: tuple[list[Phase], Failure] | None, object: str, run: TaskRun) -> Failure:
-    """Why no grasp will do."""
-    late = run.left < 0
+    """Why no grasp will do: where the one that got furthest fails."""
     report = f"no way to take {object!r} with any grasp; {search.report()}"
     if best is not None:
-        status = Status.TIMEOUT if late else best[1].status
-        return Failure(best[1].phase, status, f"{report}; the one that got furthest: {best[1].message}")
-    fates = set(search.fates.values())
-    if late:
-        return Failure("reach", Status.TIMEOUT, f"time ran out; {report}")
-    status = Status.GOAL_UNREACHABLE if all("reach" in fate for fate in fates) else Status.GOAL_IN_COLLISION
-    only_placement = fates and all("placement" in fate or fate == "unreachable" for fate in fates) and len(fates) > 1
-    return Failure("carry" if only_placement else "reach", status, report)
+        status, phase = best[1].status, best[1].phase
+        report = f"{report}; the one that got furthest: {best[1].message}"
+    else:
+        fates = search.fates.values()
+        phase = max((fate.phase for fate in fates), key=PHASES.index, default="reach")
+        reach = all(fate.why == UNREACHABLE or "in reach" in fate.why for fate in fates)
+        status = Status.GOAL_UNREACHABLE if reach else Status.GOAL_IN_COLLISION
+    if run.left < 0:
+        return Failure(phase, Status.TIMEOUT, f"time ran out; {report}")
+    return Failure(phase, status, report)
 
 
 def _refused(robot: Robot, scene: Scene, q: Array, object: str, grasps: Grasps) -> Failure | None:

@@ -90,7 +90,7 @@ def placed(
     for end in found:
         landing = landed(run.still, carrying, held, end.q, width or 0.0, -lower * grip.UP, retreat)
         if not isinstance(landing, Landing):
-            why = why or landing
+            why = why or landing.why
             continue
         steps: list[Step] = [
             Move(end.q, "carry", arrive=landing.lower, constraints=constraints, parts=CARRY_PARTS),

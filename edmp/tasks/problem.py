@@ -17,11 +17,13 @@ from edmp.scenes.native import RobotEntry, SceneFile, save_scene_file
 from edmp.scenes.native_pick import PickEntry
 from edmp.scenes.scene import Scene
 from edmp.taskplan import TaskPlan
+from edmp.tasks.grip import carrier
 from edmp.tasks.pick import pick, pick_and_place
 
 Array = NDArray[np.float64]
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class PickProblem:
     """An object to be picked up, and where it is to go.
@@ -45,6 +47,7 @@ class PickProblem:
     velocity_scale: float = 1.0
     acceleration_scale: float = 1.0
 
+    @checked
     def plan(self, *, seed: int = 0, time_budget: float = 10.0) -> TaskPlan:
         """`edmp.pick_and_place`, or `edmp.pick` where it goes nowhere."""
         if self.at:
@@ -73,6 +76,11 @@ class PickProblem:
         )
 
 
+def holding(robot: Robot, scene: Scene, object: str) -> Robot:
+    """The arm with an object in its hand somehow: what constraints on the carried object may name."""
+    return robot.with_attachment(object, scene[object].shape, np.eye(4), link=carrier(robot))
+
+
 @checked
 def load_pick(path: str | Path, *, robot: str | Robot | None = None) -> PickProblem:
     """Read a task from a file in edmp's own format.
@@ -87,7 +95,7 @@ def load_pick(path: str | Path, *, robot: str | Robot | None = None) -> PickProb
         raise FileFormatError(
             f"{path}: pick: there is no obstacle {content.pick.object!r}; there are {', '.join(content.scene.names)}"
         )
-    constraints = load_scene_constraints(path, arm)
+    constraints = load_scene_constraints(path, holding(arm, content.scene, content.pick.object))
     name = content.name or Path(path).stem
     scales = content.velocity_scale, content.acceleration_scale
     return PickProblem(arm, content.scene, start, content.pick.object, content.pick.at, name, constraints, *scales)

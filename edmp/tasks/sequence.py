@@ -16,6 +16,7 @@ from edmp.arguments import checked, checked_but
 from edmp.collision.world import World
 from edmp.constraints import Constraint
 from edmp.errors import InvalidInputError, unknown_name
+from edmp.geometry.poses import finite_vector
 from edmp.planner.planner import Planner
 from edmp.problem import StartLike
 from edmp.ranges import Range, check_fields
@@ -31,6 +32,7 @@ from edmp.validate.tasks import judge_phase
 Array = NDArray[np.float64]
 
 
+@checked_but("goal", "depart", "arrive")
 @dataclass(frozen=True, eq=False)
 class Move:
     """The arm moves, the gripper is still.
@@ -51,7 +53,12 @@ class Move:
     constraints: tuple[Constraint, ...] = ()
     parts: tuple[str, str, str] = ("depart", "transit", "arrive")
 
+    def __post_init__(self) -> None:
+        for name in ("depart", "arrive"):
+            object.__setattr__(self, name, finite_vector(getattr(self, name), 3, f"Move {name}"))
 
+
+@checked
 @dataclass(frozen=True, eq=False)
 class Grip:
     """The gripper moves, the arm is still.
@@ -67,6 +74,7 @@ class Grip:
     name: str = "grip"
 
 
+@checked
 @dataclass(frozen=True)
 class Attach:
     """From now on an obstacle is in the hand, and counts as robot."""
@@ -247,7 +255,7 @@ def _held(state: _State, name: str) -> tuple[Robot, Scene, Array, Held]:
 
 
 def _moved(step: Move, state: _State, run: TaskRun) -> Phase | Failure:
-    trip = Trip(step.goal, np.asarray(step.depart, float), np.asarray(step.arrive, float), step.constraints, step.parts)
+    trip = Trip(step.goal, step.depart, step.arrive, step.constraints, step.parts)
     if run.left < 0:
         return Failure(step.name, Status.TIMEOUT, f"{step.name}: time ran out")
     now = time.perf_counter()
