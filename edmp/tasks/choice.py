@@ -36,9 +36,13 @@ Array = NDArray[np.float64]
 
 STICK_OUT = 0.01
 """Spheres leave the arm by about this: a look that is not to refuse what is free takes them for smaller [m]."""
+_ALIKE = 0.1
+"""Configurations no joint of which differs by more are alike [rad or m]."""
 _SURELY = 1e-3
 """A corner of the hand that is so deep in an obstacle collides, however the geometry is rounded [m]."""
 _SEEDS = 8
+_MORE = 4
+"""Where no grasp will do, so many times as many configurations are looked for."""
 _PER_GRASP = 3
 """Configurations of one grasp, and of one placement, that are kept."""
 _ROWS = 1500
@@ -103,6 +107,13 @@ class _Candidate:
     q_place: Array | None
     cost: float
 
+    def like(self, other: _Candidate) -> bool:
+        """Whether it is the same grasp with about the same configurations."""
+        pairs = ((self.q_grasp, other.q_grasp), (self.q_place, other.q_place))
+        return self.grasp == other.grasp and all(
+            a is None or b is None or float(np.abs(a - b).max()) < _ALIKE for a, b in pairs
+        )
+
 
 UNREACHABLE = "unreachable"
 PHASES = ("open", "reach", "close", "lift", "carry", "let go", "retreat")
@@ -133,16 +144,26 @@ class Search:
 
     def choices(self) -> Iterator[Choice]:
         """Grasps that pass all that can be seen without planning, the most promising ones first."""
-        candidates = self._candidates()
-        self.fates |= {candidate.grasp: Fate("reach", "not looked at closely") for candidate in candidates}
-        for candidate in candidates:
-            if time.perf_counter() > self.deadline:
-                return
-            choice = self._examined(candidate)
-            if isinstance(choice, Choice):
-                yield choice
-            elif PHASES.index(choice.phase) >= PHASES.index(self.fates[candidate.grasp].phase):
-                self.fates[candidate.grasp] = choice
+        seen: list[_Candidate] = []
+        for effort in (1, _MORE):
+            candidates, ruled_out = self._candidates(effort)
+            unseen = Fate("reach", "not looked at closely")
+            fates = ruled_out | {candidate.grasp: unseen for candidate in candidates}
+            self.fates = fates | {one.grasp: self.fates[one.grasp] for one in seen}
+            for candidate in candidates:
+                if time.perf_counter() > self.deadline:
+                    return
+                if not any(candidate.like(other) for other in seen):
+                    seen.append(candidate)
+                    yield from self._looked_at(candidate)
+
+    def _looked_at(self, candidate: _Candidate) -> Iterator[Choice]:
+        """The choice, if a close look at the candidate finds nothing wrong."""
+        choice = self._examined(candidate)
+        if isinstance(choice, Choice):
+            yield choice
+        elif PHASES.index(choice.phase) >= PHASES.index(self.fates[candidate.grasp].phase):
+            self.fates[candidate.grasp] = choice
 
     def report(self) -> str:
         """What became of the grasps, in words and numbers."""
@@ -166,35 +187,37 @@ class Search:
     def _rest(self) -> Scene:
         return self.question.scene.without(self.question.object)
 
-    def _candidates(self) -> list[_Candidate]:
-        """Pairs of configurations, at the grasp and at the placement, the most promising ones first."""
+    def _candidates(self, effort: int) -> tuple[list[_Candidate], dict[int, Fate]]:
+        """Pairs of configurations, at the grasp and at the placement, the most promising ones first.
+
+        ``effort`` multiplies the seeds of inverse kinematics. Also why the other grasps are out of the question.
+        """
         ask, n = self.question, len(self.question.grasps)
         small = small_world(World.of(ask.robot, self._rest, only_separable=True))
         X_OT = np.asarray(ask.grasps.X_OT)
         X_WT = ask.scene[ask.object].X_WO @ X_OT
-        clear = self._clear(X_WT, np.arange(n), ask.scene)
-        found = solutions(small, X_WT[clear], np.array([ask.q, ask.robot.home]), ask.seed)
+        clear, out = self._clear(X_WT, np.arange(n), ask.scene)
+        found = solutions(small, X_WT[clear], np.array([ask.q, ask.robot.home]), ask.seed, effort)
         by_grasp = {int(g): found[k] for k, g in enumerate(clear)}
-        self.fates |= {g: Fate("reach", UNREACHABLE) for g, ones in by_grasp.items() if not ones}
+        out |= {g: Fate("reach", UNREACHABLE) for g, ones in by_grasp.items() if not ones}
         reached = [g for g, ones in by_grasp.items() if ones]
         if not ask.places:
             pairs = [_Candidate(g, one.q, None, one.cost + g / n) for g in reached for one in by_grasp[g]]
-            return sorted(pairs, key=lambda pair: pair.cost)
+            return sorted(pairs, key=lambda pair: pair.cost), out
         X_WT = np.array([X @ X_OT[g] for g in reached for X in ask.places]).reshape(-1, 4, 4)
         which = np.repeat(np.array(reached, dtype=np.int64), len(ask.places))
-        clear = self._clear(X_WT, which, self._rest, "carry")
+        clear, blocked = self._clear(X_WT, which, self._rest, "carry")
         near = np.array([[by_grasp[g][0].q, by_grasp[g][-1].q] for g in which[clear]])
-        placed = solutions(small, X_WT[clear], near, ask.seed)
+        placed = solutions(small, X_WT[clear], near, ask.seed, effort)
         ends: dict[int, list[Found]] = {}
         for k, row in enumerate(clear):
             ends.setdefault(int(which[row]), []).extend(placed[k])
         pairs = []
         for g in reached:
             if not ends.get(g):
-                if g in ends:
-                    self.fates[g] = Fate("carry", "without a placement that is in reach")
+                far = Fate("carry", "without a placement that is in reach")
+                out[g] = far if g in ends else blocked[g]
                 continue
-            self.fates.pop(g, None)
             both = [
                 (one.cost + other.cost + float(np.linalg.norm(other.q - one.q)), one, other)
                 for one in by_grasp[g]
@@ -204,12 +227,15 @@ class Search:
             # One pair of each grasp comes before the second of another, unless it is much worse.
             pairs += [
                 _Candidate(g, one.q, other.q, cost + g / n + 2.0 * rank)
-                for rank, (cost, one, other) in enumerate(both[:_PER_GRASP])
+                for rank, (cost, one, other) in enumerate(both[: effort * _PER_GRASP])
             ]
-        return sorted(pairs, key=lambda pair: pair.cost)
+        return sorted(pairs, key=lambda pair: pair.cost), out
 
-    def _clear(self, X_WT: Array, grasp: NDArray[np.int64], scene: Scene, phase: str = "reach") -> NDArray[np.int64]:
-        """Rows of tool poses (n, 4, 4), each for the grasp of that number, that do not put the hand into something.
+    def _clear(
+        self, X_WT: Array, grasp: NDArray[np.int64], scene: Scene, phase: str = "reach"
+    ) -> tuple[NDArray[np.int64], dict[int, Fate]]:
+        """Rows of tool poses (n, 4, 4), each for the grasp of that number, that do not put the hand into something; and
+        what the others are in, by grasp.
 
         Corners of the hand are looked at: what is refused here surely collides.
         """
@@ -224,9 +250,11 @@ class Search:
             deepest = distance.min(dim=1)
             hit = (deepest.values < -_SURELY).numpy()
             inside[rows[hit]] = nearest[torch.arange(len(rows)), deepest.indices].numpy()[hit]
-        for row in np.flatnonzero(inside >= 0):
-            self.fates[int(grasp[row])] = Fate(phase, f'{lead}in collision with "{scene.names[inside[row]]}"')
-        return np.flatnonzero(inside < 0)
+        hits = {
+            int(grasp[row]): Fate(phase, f'{lead}in collision with "{scene.names[inside[row]]}"')
+            for row in np.flatnonzero(inside >= 0)
+        }
+        return np.flatnonzero(inside < 0), hits
 
     # -- one by one ---------------------------------------------------------------------------------------------------
 
@@ -351,7 +379,7 @@ class Found:
     cost: float
 
 
-def solutions(world: World, X_WT: Array, near: Array, seed: int) -> list[list[Found]]:
+def solutions(world: World, X_WT: Array, near: Array, seed: int, effort: int = 1) -> list[list[Found]]:
     """Of each pose (n, 4, 4) a few configurations, those first that seem free and are near.
 
     Args:
@@ -359,13 +387,14 @@ def solutions(world: World, X_WT: Array, near: Array, seed: int) -> list[list[Fo
         X_WT: poses of the tool.
         near: (k, dof) configurations to begin from, or (n, k, dof); they should be near to the first.
         seed: of those that are drawn.
+        effort: so many times as many are drawn, and kept.
     """
     n, limits = len(X_WT), world.robot.limits
     found: list[list[Found]] = [[] for _ in range(n)]
     if n == 0:
         return found
     given = np.broadcast_to(near, (n, *near.shape)) if near.ndim == 2 else near
-    count = int(np.clip(_ROWS // n, 2, _SEEDS))
+    count = effort * int(np.clip(_ROWS // n, 2, _SEEDS))
     drawn = np.random.default_rng(seed).uniform(limits.lower, limits.upper, (count, world.robot.dof))
     seeds = np.concatenate([given, np.broadcast_to(drawn, (n, *drawn.shape))], axis=1).clip(limits.lower, limits.upper)
     q, reached, _ = reach_poses(world, X_WT, seeds)
@@ -377,8 +406,8 @@ def solutions(world: World, X_WT: Array, near: Array, seed: int) -> list[list[Fo
     order = np.argsort(np.where(reached, cost, np.inf), axis=1)
     for k, ranked in enumerate(order):
         for s in ranked[: int(reached[k].sum())]:
-            if all(np.abs(q[k, s] - other.q).max() > 0.1 for other in found[k]):
+            if all(np.abs(q[k, s] - other.q).max() > _ALIKE for other in found[k]):
                 found[k].append(Found(q[k, s], float(cost[k, s])))
-            if len(found[k]) == _PER_GRASP:
+            if len(found[k]) == effort * _PER_GRASP:
                 break
     return found

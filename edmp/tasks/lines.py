@@ -56,5 +56,12 @@ def longest_free(still: World, judge: Judge, q: Array, shift_W: Array) -> tuple[
         verdict: Verdict = judge.check_path(points) if there.valid and not there.allowed else there
         if verdict.valid:
             return share * shift_W, why
-        why = verdict.message()
+        why = _in_the_way(verdict)
     return None, why
+
+
+def _in_the_way(verdict: Verdict) -> str:
+    """Few words, without numbers: what fails alike is counted together."""
+    for contact in (*verdict.contacts, *verdict.allowed):
+        return f"{contact.link} and {contact.other} meet" if contact.with_self else f'"{contact.other}" is in the way'
+    return "a joint limit" if verdict.limits else verdict.message()

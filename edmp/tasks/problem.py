@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from edmp.arguments import checked
 from edmp.constraints import Constraint
 from edmp.errors import FileFormatError, InvalidInputError
+from edmp.geometry.poses import rigid
 from edmp.problem import load_scene_constraints, load_start
 from edmp.robots.robot import Robot
 from edmp.scenes.native import RobotEntry, SceneFile, save_scene_file
@@ -46,6 +47,9 @@ class PickProblem:
     constraints: tuple[Constraint, ...] = ()
     velocity_scale: float = 1.0
     acceleration_scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "at", tuple(rigid(X, "at") for X in self.at))
 
     @checked
     def plan(self, *, seed: int = 0, time_budget: float = 10.0) -> TaskPlan:
