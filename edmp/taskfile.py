@@ -16,7 +16,9 @@ from edmp.errors import InvalidInputError
 from edmp.files.json_nodes import JsonNode, read_json
 from edmp.files.writing import write_json
 from edmp.planfile import (
+    PlanFile,
     configuration_of,
+    load_plan,
     obstacle_document,
     obstacle_of,
     plain_numbers,
@@ -70,6 +72,17 @@ def load_task(path: str | Path) -> TaskPlan:
     if (version := root["edmp_task"]).value != VERSION:
         version.fail(f"task format {version.value!r:.60}; this edmp reads version {VERSION}")
     return task_of(root)
+
+
+@checked
+def load_plan_or_task(path: str | Path) -> PlanFile | TaskPlan:
+    """Read a plan file, or a task file, whichever it is.
+
+    Raises:
+        FileFormatError: as `edmp.load_plan` and `load_task`.
+    """
+    value = read_json(path, "plan file").value
+    return load_task(path) if isinstance(value, dict) and "edmp_task" in value else load_plan(path)
 
 
 def task_document(plan: TaskPlan) -> Document:

@@ -1,8 +1,9 @@
-"""``edmp demo replan``: an arm gets past something that crosses its way, to look at."""
+"""``edmp demo``: an arm gets past something that crosses its way, or picks something up; to look at."""
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,6 +17,8 @@ from edmp.files.writing import check_writable
 
 if TYPE_CHECKING:
     from edmp.bench.replanned import CrossingRun
+    from edmp.execution import ArmState, Command, TaskExecution
+    from edmp.taskplan import TaskPlan
     from edmp.viz.subject import Subject
 
 app = typer.Typer(help="Things to look at.", no_args_is_help=True, rich_markup_mode=None)
@@ -62,6 +65,99 @@ def replan(
 
         present(_subject(run), html=html, movie=movie)
     raise typer.Exit(0 if good else 1)
+
+
+@app.command()
+def pick(
+    seed: Annotated[int, typer.Option(min=0, help="Of the plan.")] = 0,
+    driver: Annotated[str, typer.Option(help="A simulated arm with a gripper: drake-sim.")] = "drake-sim",
+    option: ArmOptions = None,
+    out: Annotated[Path | None, typer.Option(help="Write the task file (.json).")] = None,
+    headless: Annotated[bool, typer.Option("--headless", help="Print what happened, show nothing.")] = False,
+    html: Annotated[Path | None, typer.Option(help="Write a page (.html) that needs nothing else.")] = None,
+    movie: Annotated[Path | None, typer.Option(help="Write a movie (.mp4, .gif).")] = None,
+) -> None:
+    """An arm takes a can from behind a wall and puts it on a shelf, in Drake, held by friction. Shown in a browser.
+
+    Exit code 0: it is at its place and nothing else was touched, 1: not so.
+    """
+    if sum([headless, html is not None, movie is not None]) > 1:
+        raise InvalidInputError("give one of --headless, --html and --movie")
+    for path, name, suffixes in (
+        (html, "--html", (".html", ".htm")),
+        (movie, "--movie", (".mp4", ".gif")),
+        (out, "--out", (".json",)),
+    ):
+        if path is not None:
+            check_writable(path, name, suffixes=suffixes)
+    from edmp.execution import prepare_task
+    from edmp.execution.prepared import driver_for
+    from edmp.viz.tasks import Seen
+
+    with progress_console().status("planning") as status, contextlib.redirect_stdout(sys.stderr):
+        plan = _pick_plan(seed)
+        if out is not None:
+            plan.save(out)
+        if not plan.solved:
+            report_console().print(f"{plan.status.value} {plan.message}", soft_wrap=True)
+            raise typer.Exit(1)
+        status.update("the arm moves")
+        ready = prepare_task(plan)
+        arm = driver_for(ready, driver, driver_options(option or []))
+        seen: list[Seen] = []
+
+        def look(state: ArmState, _: Command) -> None:
+            if not seen or state.time - seen[-1].time >= 0.02:
+                width = arm.gripper.state().width if arm.gripper else None
+                seen.append(Seen(state.time, state.positions, width, arm.objects()))
+
+        done = ready.run(arm, on_tick=look)
+    good = _report_pick(plan, done)
+    if not headless and len(seen) > 2:
+        from edmp.cli.view import present
+        from edmp.viz.subject import Subject
+        from edmp.viz.tasks import measured_task
+
+        shown = measured_task(plan, seen)
+        q = shown.motion.positions
+        subject = Subject(
+            shown.robot, shown.scene, q[0], q[-1], motions=(shown.motion,), name="pick and place, measured"
+        )
+        present(subject, html=html, movie=movie)
+    raise typer.Exit(0 if good else 1)
+
+
+def _pick_plan(seed: int) -> TaskPlan:
+    """A can behind a wall on a table, and a shelf that it goes to."""
+    import numpy as np
+
+    import edmp
+
+    scene = edmp.Scene.of(
+        {
+            "table": (edmp.Box((0.7, 1.3, 0.04)), (0.55, 0.0, 0.18)),
+            "wall": (edmp.Box((0.4, 0.02, 0.14)), (0.6, 0.1, 0.27)),
+            "board": (edmp.Box((0.3, 0.3, 0.02)), (0.6, -0.4, 0.34)),
+            "side": (edmp.Box((0.3, 0.02, 0.13)), (0.6, -0.54, 0.265)),
+            "other side": (edmp.Box((0.3, 0.02, 0.13)), (0.6, -0.26, 0.265)),
+            "can": (edmp.Cylinder(0.025, 0.1), (0.5, 0.25, 0.25)),
+        }
+    )
+    place = np.eye(4)
+    place[:3, 3] = (0.55, -0.4, 0.4)
+    start = [0.0, -0.785, 0.0, -2.356, 0.0, 1.571, 0.785]
+    plan = edmp.pick_and_place(scene, start, "can", place, seed=seed, time_budget=30.0)
+    return dataclasses.replace(plan, name="can to shelf")
+
+
+def _report_pick(plan: TaskPlan, done: TaskExecution) -> bool:
+    console = report_console()
+    console.print(f"planned    {plan.message}", soft_wrap=True)
+    console.print(f"{done.outcome.value} {done.message}", soft_wrap=True)
+    near = all(one.error < 5e-3 for one in done.objects) and bool(done.objects)
+    touched = done.recording.contacts
+    console.print(f"  touched    {touched[0][1:] if touched else 'nothing but what it should'}")
+    return done.reached and near and not touched
 
 
 def _report(run: CrossingRun) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import json
+import math
 import shlex
 import signal
 import sys
@@ -20,11 +21,12 @@ from edmp.errors import InvalidInputError
 from edmp.files.writing import check_writable
 
 if TYPE_CHECKING:
-    from edmp.execution import ArmDriver, Execution, ExecutionSettings, Prepared, Recording, Summary
+    from edmp.execution import ArmDriver, Execution, ExecutionSettings, Prepared, Recording, Summary, TaskExecution
     from edmp.execution.recording import Recorder
     from edmp.planfile import PlanFile
     from edmp.robots.robot import Robot
     from edmp.scenes.scene import Scene
+    from edmp.taskplan import TaskPlan
     from edmp.trajectory import Trajectory
     from edmp.viz.subject import Subject
 
@@ -32,7 +34,7 @@ REACHED, NOT_REACHED, INTERRUPTED = 0, 1, 130
 
 
 def execute(
-    plan: Annotated[Path, typer.Argument(help="Plan file (.json) of edmp plan --out.")],
+    plan: Annotated[Path, typer.Argument(help="Plan file (.json) of edmp plan --out, or a task file.")],
     driver: Annotated[
         str, typer.Option(help="Which arm; docs/execution.md tells which there are, and what each was tested against.")
     ] = "drake-sim",
@@ -59,7 +61,14 @@ def execute(
     from edmp.execution import TubeSettings, prepare
     from edmp.execution.drivers import make_driver
     from edmp.execution.recording import Recorder
+    from edmp.planfile import PlanFile
 
+    with progress_console().status(f"checking {plan}"):
+        from edmp.taskfile import load_plan_or_task
+
+        read = load_plan_or_task(plan)
+    if not isinstance(read, PlanFile):
+        _execute_task(read, driver, option or [], speed, effort, motion, tube, dry_run, record, yes, as_json)
     with progress_console().status(f"checking {plan}"):
         file, trajectory = read_motion(plan, motion)
         robot, scene = file.problem.robot, file.problem.scene
@@ -89,6 +98,76 @@ def execute(
     _report(done, robot, scene, as_json)
     outcomes = {"REACHED": REACHED, "INTERRUPTED": INTERRUPTED}
     raise typer.Exit(outcomes.get(done.outcome.value, NOT_REACHED))
+
+
+def _execute_task(
+    plan: TaskPlan,
+    driver: str,
+    option: list[str],
+    speed: float,
+    effort: float,
+    motion: int,
+    tube: bool,
+    dry_run: bool,
+    record: Path | None,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """As `execute`, of a task; ends the program."""
+    if record is not None:
+        raise InvalidInputError("--record keeps single motions: a task is not recorded in a file; leave it out")
+    if motion:
+        raise InvalidInputError(f"--motion {motion}: a task has no alternatives")
+    from edmp.execution import TubeSettings, prepare_task
+    from edmp.execution.prepared import driver_for
+
+    with progress_console().status("checking the task"):
+        ready = prepare_task(plan, speed=speed, effort=effort, tube=TubeSettings() if tube else None)
+        arm = driver_for(ready, driver, driver_options(option))
+        ready.check(arm)
+    if ready.refusal is not None:
+        _say("REFUSED", ready.refusal, as_json)
+        raise typer.Exit(NOT_REACHED)
+    console = progress_console()
+    console.soft_wrap = True
+    console.print(f"driver    {arm.name}: {'a REAL arm' if arm.hardware else 'simulated'}; {arm.evidence}")
+    for one in ready.phases:
+        console.print(
+            f"{one.phase.name:<9} {one.phase.duration:.2f} s, at {one.settings.speed:.0%} of the planned speed"
+        )
+    if dry_run:
+        _say("READY", "dry run: nothing was connected, nothing moved", as_json)
+        raise typer.Exit(REACHED)
+    if arm.hardware and not yes:
+        _confirm(arm)
+    with controlled_stop() as interrupt:
+        done = ready.run(arm, interrupt=interrupt)
+    _report_task(done, as_json)
+    outcomes = {"REACHED": REACHED, "INTERRUPTED": INTERRUPTED}
+    raise typer.Exit(outcomes.get(done.outcome.value, NOT_REACHED))
+
+
+def _report_task(done: TaskExecution, as_json: bool) -> None:
+    from edmp.execution import summarise
+
+    numbers = summarise(done.recording)
+    if as_json:
+        about = {"outcome": done.outcome.value, "message": done.message, "phase": done.phase}
+        if done.violation is not None:
+            about["fault"] = done.violation.fault.value
+        objects = [{"name": one.name, "error_m": one.error, "turned_rad": one.turned} for one in done.objects]
+        values = {"duration_s": numbers.duration, "tracking_peak_mrad": numbers.tracking_peak}
+        print(json.dumps({**about, **values, "contacts": numbers.num_contacts, "objects": objects}))
+        return
+    console = report_console()
+    console.print(f"{done.outcome.value} {done.message}", soft_wrap=True)
+    console.print(f"  duration   {numbers.duration:.2f} s")
+    console.print(f"  tracking   {numbers.tracking_rms:.2f} mrad RMS, {numbers.tracking_peak:.2f} mrad peak")
+    console.print(f"  contacts   {numbers.num_contacts} ticks, beside those of the task")
+    for one in done.objects:
+        console.print(
+            f"  {one.name:<10} {1e3 * one.error:.1f} mm and {math.degrees(one.turned):.1f} degrees from its place"
+        )
 
 
 def replay(

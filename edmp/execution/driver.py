@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import ClassVar
@@ -16,14 +17,12 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from edmp.errors import EdmpError
+from edmp.execution.gripper import DriverError, Gripper
 from edmp.robots.robot import Robot
 
 Array = NDArray[np.float64]
 
-
-class DriverError(EdmpError):
-    """The arm cannot be reached, does not answer any more, or refuses; the message says which and what helps."""
+__all__ = ["ArmDriver", "ArmState", "Command", "DriverError"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,15 +77,21 @@ class ArmDriver(ABC):
         hardware: whether it moves a real arm, so that a person must confirm.
         evidence: what it was tested against, in words; shown before a real arm moves.
         real_time: whether its clock runs with that on the wall; otherwise its time passes with its ticks.
+        has_gripper: whether it moves a gripper, too.
+        gripper: its fingers, once it is connected; None if it has none that this driver moves.
+        expected: pairs of links and things that may touch now, so that no state tells of it.
     """
 
     name: ClassVar[str]
     hardware: ClassVar[bool] = False
     evidence: ClassVar[str] = ""
     real_time: bool = True
+    has_gripper: bool = False
 
     robot: Robot
     period: float
+    gripper: Gripper | None = None
+    expected: Collection[frozenset[str]] = frozenset()
 
     def now(self) -> float:
         """The time by which lateness is told [s]; a simulation that runs at its own pace gives its own time."""
@@ -115,6 +120,10 @@ class ArmDriver(ABC):
         Raises:
             DriverError: the arm does not take it, or not any more: it was late by so much that the arm has braked.
         """
+
+    def objects(self) -> Mapping[str, Array]:
+        """Poses X_WO (4, 4) of the things that can be moved, where the driver knows them (a simulator)."""
+        return {}
 
     @abstractmethod
     def stop(self) -> None:

@@ -77,6 +77,7 @@ class ExecutionSettings:
         goal_tolerance: how far a joint may end from its end [rad or m].
         settle_time: longest wait for the arm to come to rest at the end [s].
         rest_velocity: an arm slower than this is at rest [rad/s or m/s].
+        grip_force: with which fingers press on what they hold [N].
         monitor: see `MonitorSettings`.
     """
 
@@ -85,11 +86,12 @@ class ExecutionSettings:
     goal_tolerance: float = 0.02
     settle_time: float = 1.0
     rest_velocity: float = 0.02
+    grip_force: float = 40.0
     monitor: MonitorSettings = field(default_factory=MonitorSettings)
 
     def __post_init__(self) -> None:
         positive = Range(0, above=True)
-        names = ("start_tolerance", "goal_tolerance", "settle_time", "rest_velocity")
+        names = ("start_tolerance", "goal_tolerance", "settle_time", "rest_velocity", "grip_force")
         check_fields(self, {"speed": Range(0, 1, above=True), **dict.fromkeys(names, positive)})
 
 

@@ -32,6 +32,7 @@ class Fault(enum.Enum):
     SCENE_STALE = "SCENE_STALE"
     NO_WAY = "NO_WAY"
     GUARD = "GUARD"
+    GRIPPER = "GRIPPER"
 
 
 @dataclass(frozen=True)

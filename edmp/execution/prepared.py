@@ -7,6 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from edmp.arguments import checked
 from edmp.errors import InvalidInputError
 from edmp.execution.driver import ArmDriver, ArmState, Command
@@ -14,17 +17,18 @@ from edmp.execution.drivers import make_driver
 from edmp.execution.effort import SHARE, EffortLimit, effort_limit
 from edmp.execution.executor import Execution, ExecutionSettings, Outcome, refuse, run
 from edmp.execution.recording import Recorder
+from edmp.execution.tasks import TUBE, PreparedTask, prepare_task
 from edmp.execution.tube import Tube, TubeSettings
 from edmp.planfile import PlanFile
 from edmp.problem import Problem
 from edmp.result import PlanResult
 from edmp.robots.robot import Robot
 from edmp.scenes.scene import Scene
+from edmp.taskplan import TaskPlan
 from edmp.trajectory import Trajectory
 from edmp.validate import Judge
 
-TUBE = TubeSettings()
-"""Stop when half of the proved clearance is used up."""
+Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +52,11 @@ class Prepared:
     settings: ExecutionSettings
     limit: EffortLimit
     tube: Tube | None
+
+    @property
+    def begin(self) -> Array:
+        """(dof,) where the motion begins [rad or m]."""
+        return np.array(self.trajectory.positions[0])
 
     @checked
     def run(
@@ -121,7 +130,7 @@ def prepare(
 
 @checked
 def execute(
-    plan: PlanResult | PlanFile,
+    plan: PlanResult | PlanFile | TaskPlan,
     driver: ArmDriver | str = "drake-sim",
     *,
     options: Mapping[str, Any] | None = None,
@@ -140,7 +149,7 @@ def execute(
     its path. **The name of a real arm's driver moves that arm**, without asking.
 
     Args:
-        plan: a solved result, or a plan file.
+        plan: a solved result, a plan file, or a task.
         driver: a driver that is not connected yet, or the name of one.
         options: of the driver that is named.
         motion, speed, effort, tube, settings: see `prepare`.
@@ -149,19 +158,37 @@ def execute(
         recorder: collects every tick; give one to have what was recorded even if something here raises.
 
     Returns:
-        How it went; REFUSED if the motion breaks a limit or is not free.
+        How it went; REFUSED if the motion breaks a limit or is not free. Of a task a `TaskExecution`, which also says
+        where what was moved is.
 
     Raises:
         InvalidInputError: see `prepare`; or the driver's options are wrong.
         UnknownNameError: there is no driver of this name.
     """
-    ready = prepare(plan, motion=motion, speed=speed, effort=effort, tube=tube, settings=settings)
+    ready: Prepared | PreparedTask
+    if isinstance(plan, TaskPlan):
+        if motion != 0:
+            raise InvalidInputError(f"motion {motion!r}: a task has no alternatives")
+        ready = prepare_task(plan, speed=speed, effort=effort, tube=tube, settings=settings)
+    else:
+        ready = prepare(plan, motion=motion, speed=speed, effort=effort, tube=tube, settings=settings)
     if isinstance(driver, str):
-        start = ready.trajectory.positions[0]
-        driver = make_driver(driver, ready.robot, positions=start, scene=ready.scene, options=dict(options or {}))
+        driver = driver_for(ready, driver, options)
     elif options:
         raise InvalidInputError("options= belong to a driver that is named; this one is made already")
     return ready.run(driver, interrupt=interrupt, on_tick=on_tick, recorder=recorder)
+
+
+def driver_for(ready: Prepared | PreparedTask, name: str, options: Mapping[str, Any] | None = None) -> ArmDriver:
+    """A driver by its name, not connected yet, in front of what was prepared.
+
+    Raises:
+        UnknownNameError, InvalidInputError, MissingDependencyError: see `make_driver`.
+    """
+    movable = ready.movable if isinstance(ready, PreparedTask) else ()
+    return make_driver(
+        name, ready.robot, positions=ready.begin, scene=ready.scene, movable=movable, options=dict(options or {})
+    )
 
 
 def _not_free(trajectory: Trajectory, problem: Problem) -> str | None:

@@ -10,6 +10,7 @@ from the path's: a straight extrapolation would see a bend, which the path has b
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,11 +62,18 @@ class Tube:
         scene: what stands around it.
         trajectory: certified free.
         settings: see `TubeSettings`.
+        touching: pairs of a link and an obstacle that may touch: there is no room between them to keep to.
     """
 
     @checked
     def __init__(
-        self, robot: Robot, scene: Scene, trajectory: Trajectory, *, settings: TubeSettings | None = None
+        self,
+        robot: Robot,
+        scene: Scene,
+        trajectory: Trajectory,
+        *,
+        settings: TubeSettings | None = None,
+        touching: Collection[frozenset[str]] = (),
     ) -> None:
         self.settings = settings or TubeSettings()
         q = trajectory.positions
@@ -73,7 +81,7 @@ class Tube:
         if len(rows) < 2:
             rows = np.array([0, len(q) - 1])
         path, times = q[rows], trajectory.times[rows]
-        self.margins = path_margins(robot, scene, path, far=self.settings.far)
+        self.margins = path_margins(robot, scene, path, far=self.settings.far, touching=touching)
         self._steps = np.diff(path, axis=0)
         self._squares = np.maximum(np.sum(self._steps**2, axis=1), 1e-300)
         self._velocities = trajectory.velocities[rows]

@@ -12,6 +12,7 @@ the inner sum is by how much rho_j changes on the way). While that is less than 
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,13 +66,16 @@ class PathMargins:
         return np.einsum("erj,ej->er", self.rho[edges], d) + bulge
 
 
-def path_margins(robot: Robot, scene: Scene, path: ArrayLike, *, far: float = 0.05) -> PathMargins:
+def path_margins(
+    robot: Robot, scene: Scene, path: ArrayLike, *, far: float = 0.05, touching: Collection[frozenset[str]] = ()
+) -> PathMargins:
     """The margins of a path that the judge has found free.
 
     Args:
         robot, scene: as for `edmp.validate.Judge`.
         path: (n, dof), n at least 2, straight lines in joint space in between; short edges give good bounds [rad or m].
         far: distances beyond this do not matter and count as this [m].
+        touching: pairs of a link and an obstacle, by name, that are left out: they may touch.
     """
     path = np.asarray(path, dtype=np.float64)
     if path.ndim != 2 or path.shape[1] != robot.dof or len(path) < 2 or not np.isfinite(path).all():
@@ -82,6 +86,9 @@ def path_margins(robot: Robot, scene: Scene, path: ArrayLike, *, far: float = 0.
     ids, edges = proof.add(path), np.arange(len(path) - 1)
     intervals = Intervals(ids[:-1], ids[1:], edges, edges + 1, ids[:-1], np.zeros((len(edges), robot.dof)))
     proven = _proven(proof, intervals, far)
+    for pair in range(proof.env_pairs) if touching else ():
+        if frozenset(proof.prober.names(pair)[:2]) in touching:
+            proven[:, pair] = far
 
     # A row for each piece and the body that it is seen from: the base for obstacles, another body for other links.
     pairs = np.arange(proven.shape[1])

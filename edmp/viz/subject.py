@@ -17,7 +17,7 @@ from edmp.arguments import checked, checked_but
 from edmp.errors import FileFormatError, InvalidInputError
 from edmp.files.yaml_nodes import YamlNode
 from edmp.geometry.poses import quaternion_of
-from edmp.planfile import PlanFile, load_plan
+from edmp.planfile import PlanFile
 from edmp.problem import PoseGoal, Problem, load_example, load_problem, load_setting
 from edmp.result import PlanResult, Solution, Status
 from edmp.robots import load_robot
@@ -25,11 +25,14 @@ from edmp.robots.robot import Robot
 from edmp.scenes.files import open_scene
 from edmp.scenes.native import is_native, parse_scene_file
 from edmp.scenes.scene import Scene
+from edmp.taskfile import load_plan_or_task
+from edmp.taskplan import TaskPlan
 from edmp.trajectory import Trajectory
+from edmp.viz.tasks import shown_task
 
 Array = NDArray[np.float64]
 
-Viewable = PlanFile | PlanResult | Problem | Scene | Robot | Trajectory | str | Path
+Viewable = PlanFile | PlanResult | TaskPlan | Problem | Scene | Robot | Trajectory | str | Path
 """What `subject_of`, and so every verb of `edmp.viz`, takes."""
 
 
@@ -137,9 +140,9 @@ def subject_of(
     """What ``source`` shows.
 
     Args:
-        source: a result, or a plan file (loaded, or its path), is enough alone. A `Trajectory` needs ``robot`` and
-            ``scene``, or ``problem``. A `Problem`, a `Scene`, a `Robot`, the path of a scene or problem file, or the
-            name of a shipped example shows how things stand.
+        source: a result, a task, or a plan or task file (loaded, or its path), is enough alone. A `Trajectory` needs
+            ``robot`` and ``scene``, or ``problem``. A `Problem`, a `Scene`, a `Robot`, the path of a scene or problem
+            file, or the name of a shipped example shows how things stand.
         robot: the arm, or its name or description file; for a scene that does not say, the Panda.
         scene: the obstacles, for what does not say.
         problem: robot, scene, start and goal at once.
@@ -162,8 +165,8 @@ def subject_of(
             subject = make(source, arm, scene, problem)
             return subject if q is None else dataclasses.replace(subject, start=_configuration(q, subject.robot))
     raise InvalidInputError(
-        f"cannot show a {type(source).__name__}; give a PlanFile, PlanResult, Problem, Scene, Robot, Trajectory, or "
-        "the path of a plan, scene or problem file"
+        f"cannot show a {type(source).__name__}; give a PlanFile, PlanResult, TaskPlan, Problem, Scene, Robot, "
+        "Trajectory, or the path of a plan, task, scene or problem file"
     )
 
 
@@ -215,9 +218,20 @@ def _of_robot(robot: Robot, _: Robot | None, scene: Scene | None, problem: Probl
     return Subject(robot, scene if scene is not None else (problem.scene if problem else Scene()), robot.home)
 
 
+def _of_task(plan: TaskPlan, _: Robot | None, __: Scene | None, ___: Problem | None) -> Subject:
+    """Of one that is not solved what there is of it, and why it ends."""
+    result = None if plan.solved else PlanResult(plan.status, plan.message, None, (), plan.stats)
+    if not plan.phases:
+        return Subject(plan.robot, plan.scene, plan.start, result=result, name=plan.name)
+    shown = shown_task(plan)
+    q = shown.motion.positions
+    return Subject(shown.robot, shown.scene, q[0], q[-1], None, (shown.motion,), result, plan.name)
+
+
 _MAKERS: Mapping[type, Callable[[Any, Robot | None, Scene | None, Problem | None], Subject]] = {
     PlanFile: lambda file, robot, scene, problem: _of_result(file.result, robot, scene, problem or file.problem),
     PlanResult: _of_result,
+    TaskPlan: _of_task,
     Problem: _of_problem,
     Trajectory: _of_trajectory,
     Scene: _of_scene,
@@ -258,11 +272,13 @@ def _configuration(q: ArrayLike | str, robot: Robot) -> Array:
     return values
 
 
-def _read(path: str | Path, robot: Robot | str | Path | None, request: str | Path | None) -> PlanFile | Subject:
-    """A plan file by its ending; else a problem file, or, if it says no start and goal, a scene with a robot in it."""
+def _read(
+    path: str | Path, robot: Robot | str | Path | None, request: str | Path | None
+) -> PlanFile | TaskPlan | Subject:
+    """A plan or task by its ending; else a problem, or, if it says no start and goal, a scene with a robot in it."""
     file = Path(path)
     if file.suffix.lower() == ".json":
-        return load_plan(file)
+        return load_plan_or_task(file)
     if isinstance(path, str) and not file.suffix and not file.exists():
         return _of_problem(load_example(path), None, None, None)
     if not file.is_file():

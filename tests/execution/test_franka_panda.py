@@ -67,6 +67,24 @@ class StandInController:
         self.arm.q, self.arm.v = np.array(positions), np.array(velocities)
 
 
+class StandInHand:
+    calls = ()
+
+    def __init__(self, host):
+        StandInHand.calls = [host]
+
+    def move(self, width, speed):
+        self.calls.append(("move", width))
+        return True
+
+    def grasp(self, width, speed, force, inner, outer):
+        self.calls.append(("grasp", width, force))
+        return width > 0.01
+
+    def read_once(self):
+        return types.SimpleNamespace(width=0.04)
+
+
 @pytest.fixture
 def panda(monkeypatch):
     package = types.ModuleType("panda_py")
@@ -76,6 +94,7 @@ def panda(monkeypatch):
     package.libfranka = types.ModuleType("panda_py.libfranka")
     package.libfranka.RealtimeConfig = types.SimpleNamespace(kEnforce="enforce", kIgnore="ignore")
     package.libfranka.RobotMode = Mode
+    package.libfranka.Gripper = StandInHand
     for module in (package, package.controllers, package.libfranka):
         monkeypatch.setitem(sys.modules, module.__name__, module)
     monkeypatch.setattr(StandInArm, "mode", Mode.kIdle)
@@ -99,6 +118,21 @@ def test_follows_a_motion(panda, caplog):
     assert stand_in.realtime == "enforce"
     assert stand_in.calls[0] == ("collision", ([15.0] * 7, [15.0] * 7, [30.0] * 6, [30.0] * 6))
     assert stand_in.calls[1:] == ["start", ("stop", 0.0)]
+
+
+def test_the_hand_is_there_if_it_is_said_to_be(panda):
+    with connect(panda) as arm:
+        assert not arm.has_gripper
+        assert arm.gripper is None
+    with connect(panda, hand=True) as arm:
+        assert arm.has_gripper
+        arm.gripper.grasp(0.03, 20.0)
+        arm.gripper.join()
+        assert arm.gripper.state().holding
+        assert arm.gripper.state().width == 0.04
+        arm.gripper.move(0.06)
+        arm.gripper.join()
+    assert StandInHand.calls == ["arm", ("grasp", 0.03, 20.0), ("move", 0.06)]
 
 
 def test_stop_slows_down_before_it_lets_go(panda):
@@ -143,6 +177,8 @@ def test_the_real_package_has_what_is_used():
         assert hasattr(panda_py.Panda, name), name
     for name in ("q", "dq", "tau_J", "tau_ext_hat_filtered", "time", "robot_mode"):
         assert hasattr(panda_py.libfranka.RobotState, name), name
+    for name in ("move", "grasp", "read_once"):
+        assert hasattr(panda_py.libfranka.Gripper, name), name
     assert hasattr(panda_py.libfranka.RobotMode, "kIdle")
     assert hasattr(panda_py.libfranka.Duration, "to_sec")
     with pytest.raises(DriverError, match="FCI"), connect(load_robot("panda"), host="127.255.0.3"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import inspect
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,6 +66,7 @@ def make_driver(
     *,
     positions: ArrayLike | None = None,
     scene: Scene | None = None,
+    movable: Collection[str] = (),
     options: Mapping[str, Any] | None = None,
 ) -> ArmDriver:
     """A driver, not connected yet.
@@ -75,6 +76,7 @@ def make_driver(
         robot: description of the arm.
         positions: (dof,) where a simulated arm begins [rad or m]; default its home. A real arm is where it is.
         scene: what stands round a simulated arm.
+        movable: names of obstacles in it that can be moved, for a simulation that knows how.
         options: of this driver (`driver_options`).
 
     Raises:
@@ -95,6 +97,8 @@ def make_driver(
         arguments["positions"] = robot.home if positions is None else positions
     if "scene" in parameters:
         arguments["scene"] = scene
+    if "movable" in parameters:
+        arguments["movable"] = movable
     if entry.settings is not None:
         given = {"settings": getattr(importlib.import_module(entry.module), entry.settings)(**given)}
     return cls(robot, **arguments, **given)  # type: ignore[call-arg]
@@ -114,4 +118,4 @@ def _options(name: str) -> dict[str, bool]:
         none = (dataclasses.MISSING, dataclasses.MISSING)
         return {field.name: (field.default, field.default_factory) == none for field in fields}
     own = [p for p in inspect.signature(cls.__init__).parameters.values() if p.kind is p.KEYWORD_ONLY]
-    return {p.name: p.default is p.empty for p in own if p.name != "scene"}
+    return {p.name: p.default is p.empty for p in own if p.name not in ("scene", "movable")}

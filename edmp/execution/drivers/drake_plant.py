@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import warnings
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydrake.geometry import (
+    AddCompliantHydroelasticProperties,
+    AddContactMaterial,
+    AddRigidHydroelasticProperties,
     Box,
     Capsule,
     CollisionFilterDeclaration,
@@ -16,12 +20,14 @@ from pydrake.geometry import (
     Cylinder,
     GeometryId,
     GeometrySet,
+    ProximityProperties,
     SceneGraph,
     Sphere,
 )
 from pydrake.math import RigidTransform
 from pydrake.multibody.plant import AddMultibodyPlant, CoulombFriction, MultibodyPlant, MultibodyPlantConfig
 from pydrake.multibody.tree import (
+    CalcSpatialInertia,
     FixedOffsetFrame,
     ModelInstanceIndex,
     PrismaticJoint,
@@ -32,6 +38,7 @@ from pydrake.multibody.tree import (
 )
 from pydrake.systems.framework import Diagram, DiagramBuilder
 
+from edmp.errors import EdmpWarning
 from edmp.geometry import shapes
 from edmp.geometry.kinds import as_mesh
 from edmp.robots.inertia import link_inertia
@@ -48,6 +55,12 @@ _SKIN = 1e-3
 """Thickness of the slabs that the surface of a mesh is made of where it is not convex [m]."""
 _PAYLOAD_RADIUS = 0.03
 """Of the ball that a payload is [m]."""
+_DISSIPATION, _MODULUS, _RESOLUTION = 1.0, 1e7, 0.02
+"""Of contact over areas: dissipation of Hunt and Crossley [s/m], pressure at full depth [Pa], size of triangles [m]."""
+_LEAST_FINGER = 1e-2
+"""A finger weighs no less, or Drake could not move it [kg]."""
+FINGER_INERTIA = 0.2
+"""What a finger's motor adds to its mass [kg]."""
 _JOINTS = {"revolute": RevoluteJoint, "prismatic": PrismaticJoint}
 
 
@@ -56,20 +69,32 @@ class ArmDiagram:
     """A diagram of arm and obstacles that touch each other.
 
     Attributes:
-        diagram: plant and scene graph; its only input is the plant's actuation.
+        diagram: plant and scene graph; its inputs are the actuation of the arm, and of the fingers if they move.
         plant: the arm welded to the world, its joints in the order of the robot's.
         arm: the arm in the plant.
         names: link or obstacle of each collision geometry.
+        fingers: the joints of the gripper, each from the middle outwards; None if they stay as they are.
+        objects: bodies of the obstacles that can be moved, by name.
     """
 
     diagram: Diagram
     plant: MultibodyPlant
     arm: ModelInstanceIndex
     names: Mapping[GeometryId, str]
+    fingers: ModelInstanceIndex | None = None
+    objects: Mapping[str, RigidBody] = field(default_factory=dict)
 
 
 def make_diagram(
-    robot: Robot, scene: Scene, *, time_step: float, rotor_inertia: float, mass_error: float, payload: float
+    robot: Robot,
+    scene: Scene,
+    *,
+    time_step: float,
+    rotor_inertia: float,
+    mass_error: float,
+    payload: float,
+    movable: Collection[str] = (),
+    density: float = 0.0,
 ) -> ArmDiagram:
     """The arm among the obstacles, with point contact between convex pieces.
 
@@ -78,58 +103,142 @@ def make_diagram(
     convex hull.
 
     Args:
-        robot: the arm; a gripper stays as it is.
-        scene: obstacles, fixed in the world.
+        robot: the arm; a gripper stays as it is, unless something can be moved.
+        scene: obstacles, fixed in the world but for those that can be moved.
         time_step: of the plant [s].
         rotor_inertia: see `DrakeSimSettings`.
         mass_error: share by which every moving link is heavier than described [1].
         payload: mass at the tool frame that the description does not know [kg].
+        movable: names of obstacles that are free bodies. With these, the gripper's fingers slide, and what they touch
+            and what it lies on is in contact by pressure over areas (hydroelastic contact, Elandt et al. 2019), so that
+            a box stands on its table and does not turn between the fingers.
+        density: of these bodies [kg/m^3].
     """
     builder = DiagramBuilder()
-    config = MultibodyPlantConfig(time_step=time_step, contact_model="point")
+    config = MultibodyPlantConfig(
+        time_step=time_step, contact_model="hydroelastic_with_fallback" if movable else "point"
+    )
     plant, graph = AddMultibodyPlant(config, builder)
-    arm, bodies = _add_arm(plant, robot, rotor_inertia, 1.0 + mass_error, payload)
+    if movable and robot.gripper is not None:
+        robot = robot.with_gripper(0.0)  # fingers slide from here
+    sliding = {finger.link for finger in robot.gripper.fingers} if movable and robot.gripper else set()
+    arm, bodies = _add_arm(plant, robot, rotor_inertia, 1.0 + mass_error, payload, sliding)
+    fingers, body_of = _add_fingers(plant, robot, bodies, sliding)
     names: dict[GeometryId, str] = {}
     of_link = []
     for link in robot.links:
+        properties = _properties("rigid" if link.name in sliding else "")
         ids = [
             plant.RegisterCollisionGeometry(
-                bodies[link.body], RigidTransform(), _convex(hull, link.name), f"{link.name}/{k}", _FRICTION
+                body_of.get(link.name, bodies[link.body]),
+                RigidTransform(),
+                _convex(hull, link.name),
+                f"{link.name}/{k}",
+                properties,
             )
             for k, hull in enumerate(link.hulls_B)
         ]
         names.update(dict.fromkeys(ids, link.name))
         of_link.append(ids)
+    objects = {}
     for obstacle in scene:
-        for k, (shape, X_OG) in enumerate(_pieces(obstacle)):
-            X_WG = _pose(obstacle.X_WO) @ X_OG
-            geometry = plant.RegisterCollisionGeometry(
-                plant.world_body(), X_WG, shape, f"obstacle/{obstacle.name}/{k}", _FRICTION
-            )
+        free = obstacle.name in movable
+        if free:
+            objects[obstacle.name] = _free_body(plant, obstacle, density)
+        pieces = [(_whole(obstacle), RigidTransform())] if free else _pieces(obstacle)
+        properties = _properties("compliant" if free else "rigid" if movable and len(pieces) == 1 else "")
+        for k, (shape, X_OG) in enumerate(pieces):
+            body = objects[obstacle.name] if free else plant.world_body()
+            X_BG = X_OG if free else _pose(obstacle.X_WO) @ X_OG
+            geometry = plant.RegisterCollisionGeometry(body, X_BG, shape, f"obstacle/{obstacle.name}/{k}", properties)
             names[geometry] = obstacle.name
     _filter(graph, robot, of_link)
     plant.Finalize()
+    for obstacle in scene:
+        if obstacle.name in objects:
+            plant.SetDefaultFloatingBaseBodyPose(objects[obstacle.name], _pose(obstacle.X_WO))
     builder.ExportInput(plant.get_actuation_input_port(arm), "torques")
-    return ArmDiagram(builder.Build(), plant, arm, names)
+    if fingers is not None:
+        builder.ExportInput(plant.get_actuation_input_port(fingers), "forces")
+    return ArmDiagram(builder.Build(), plant, arm, names, fingers, objects)
+
+
+def _properties(pressure: str) -> ProximityProperties:
+    """Of a collision geometry: friction, and whether it can press over an area, ``rigid`` or ``compliant``."""
+    properties = ProximityProperties()
+    AddContactMaterial(_DISSIPATION, None, _FRICTION, properties)
+    if pressure == "rigid":
+        AddRigidHydroelasticProperties(_RESOLUTION, properties)
+    elif pressure == "compliant":
+        AddCompliantHydroelasticProperties(_RESOLUTION, _MODULUS, properties)
+    return properties
+
+
+def _whole(obstacle: Obstacle) -> Any:
+    """One shape: of what is not convex the convex hull, which is told."""
+    pieces = _pieces(obstacle)
+    if len(pieces) == 1:
+        return pieces[0][0]
+    message = f"{obstacle.name!r} is not convex: where it is moved, it is simulated as its convex hull"
+    warnings.warn(message, EdmpWarning, stacklevel=2)
+    return _convex(as_mesh(obstacle.shape).vertices, obstacle.name)
+
+
+def _free_body(plant: MultibodyPlant, obstacle: Obstacle, density: float) -> RigidBody:
+    instance = plant.AddModelInstance(f"object {obstacle.name}")
+    return plant.AddRigidBody(obstacle.name, instance, CalcSpatialInertia(_whole(obstacle), density))
+
+
+def _add_fingers(
+    plant: MultibodyPlant, robot: Robot, bodies: list[RigidBody], sliding: Collection[str]
+) -> tuple[ModelInstanceIndex | None, dict[str, RigidBody]]:
+    """The fingers as bodies that slide outwards from where they meet, and the body of each by its name."""
+    if not sliding or robot.gripper is None:
+        return None, {}
+    fingers = plant.AddModelInstance(f"{robot.name} gripper")
+    body_of = {}
+    for finger in robot.gripper.fingers:
+        link = robot.links[robot.link_index(finger.link)]
+        inertia = link_inertia(link)
+        mass = SpatialInertia.SolidSphereWithMass(_LEAST_FINGER, 0.01)
+        if inertia is not None:
+            xx, xy, xz, _, yy, yz, _, _, zz = inertia.I_C_B.ravel()
+            mass += _spatial(inertia.mass, inertia.com_B, RotationalInertia(xx, yy, zz, xy, xz, yz))
+        body = body_of[finger.link] = plant.AddRigidBody(finger.link, fingers, mass)
+        axis: Any = link.X_BL[:3, :3] @ finger.axis
+        joint = plant.AddJoint(
+            PrismaticJoint(f"{finger.link} slides", bodies[link.body].body_frame(), body.body_frame(), axis)
+        )
+        lower: Any = np.array([0.0])
+        upper: Any = np.array([robot.gripper.max_width / 2 + 1e-3])
+        joint.set_position_limits(lower, upper)
+        motor = plant.AddJointActuator(finger.link, joint)
+        motor.set_default_rotor_inertia(FINGER_INERTIA)
+    return fingers, body_of
 
 
 def make_model(robot: Robot, *, rotor_inertia: float) -> MultibodyPlant:
     """What a controller knows of the arm: kinematics and masses as described, nothing around it."""
     plant = MultibodyPlant(0.0)
-    _add_arm(plant, robot, rotor_inertia, 1.0, 0.0)
+    _add_arm(plant, robot, rotor_inertia, 1.0, 0.0, ())
     plant.Finalize()
     return plant
 
 
 def _add_arm(
-    plant: MultibodyPlant, robot: Robot, rotor_inertia: float, mass_share: float, payload: float
+    plant: MultibodyPlant,
+    robot: Robot,
+    rotor_inertia: float,
+    mass_share: float,
+    payload: float,
+    without: Collection[str],
 ) -> tuple[ModelInstanceIndex, list[RigidBody]]:
-    """Model instance and bodies (dof + 1), the fixed base first."""
+    """Model instance and bodies (dof + 1), the fixed base first; links ``without`` which have bodies of their own."""
     arm = plant.AddModelInstance(robot.name)
     limits = robot.limits
     bodies: list[RigidBody] = []
     for index in range(robot.num_bodies):
-        inertia = _body_inertia(robot, index, mass_share if index else 1.0, payload)
+        inertia = _body_inertia(robot, index, mass_share if index else 1.0, payload, without)
         body = plant.AddRigidBody(f"body{index}", arm, inertia)
         if index == 0:
             plant.WeldFrames(plant.world_frame(), body.body_frame(), _pose(robot.X_W0))
@@ -153,11 +262,13 @@ def _fixed_frame(name: str, body: RigidBody, X_BF: Array) -> Any:
     return FixedOffsetFrame(name, body.body_frame(), _pose(X_BF))
 
 
-def _body_inertia(robot: Robot, body: int, mass_share: float, payload: float) -> SpatialInertia:
+def _body_inertia(
+    robot: Robot, body: int, mass_share: float, payload: float, without: Collection[str]
+) -> SpatialInertia:
     """Of all links of a body, about its origin; never quite nothing, which Drake could not move."""
     total = SpatialInertia.SolidSphereWithMass(1e-3, 0.01)
     for link in robot.links:
-        inertia = link_inertia(link) if link.body == body else None
+        inertia = link_inertia(link) if link.body == body and link.name not in without else None
         if inertia is not None:
             xx, xy, xz, _, yy, yz, _, _, zz = (inertia.I_C_B * mass_share).ravel()
             about_centre = RotationalInertia(xx, yy, zz, xy, xz, yz)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -27,6 +28,7 @@ from scipy.linalg import eigh
 from edmp.errors import InvalidInputError, unknown_name
 from edmp.execution.driver import ArmDriver, ArmState, Command, DriverError
 from edmp.execution.drivers.drake_plant import UNKNOWN_EFFORT, ArmDiagram, make_diagram, make_model
+from edmp.execution.drivers.sim_gripper import SimGripper
 from edmp.ranges import Range, check_fields
 from edmp.robots.robot import Robot
 from edmp.scenes.scene import Scene
@@ -56,6 +58,7 @@ class DrakeSimSettings:
         delay: commands take effect this much later [s].
         mass_error: share by which all moving links are heavier than the controller believes [1].
         payload: mass at the tool that the controller does not know of [kg].
+        object_density: of what can be moved [kg/m^3].
         position_noise: standard deviation of measured positions [rad or m].
         velocity_noise: standard deviation of measured velocities [rad/s or m/s].
         seed: of the noise.
@@ -73,6 +76,7 @@ class DrakeSimSettings:
     delay: float = 0.0
     mass_error: float = 0.0
     payload: float = 0.0
+    object_density: float = 500.0
     position_noise: float = 0.0
     velocity_noise: float = 0.0
     seed: int = 0
@@ -80,7 +84,10 @@ class DrakeSimSettings:
 
     def __post_init__(self) -> None:
         positive, other = Range(0, above=True), Range(0)
-        check_fields(self, dict.fromkeys(("bandwidth", "stiffness", "damping", "period", "time_step"), positive))
+        check_fields(
+            self,
+            dict.fromkeys(("bandwidth", "object_density", "stiffness", "damping", "period", "time_step"), positive),
+        )
         check_fields(
             self, dict.fromkeys(("rotor_inertia", "delay", "payload", "position_noise", "velocity_noise"), other)
         )
@@ -101,6 +108,8 @@ class DrakeArm(ArmDriver):
         robot: the arm.
         positions: (dof,) where it is when connected, at rest [rad or m].
         scene: what stands around it.
+        movable: names of obstacles that can be moved: free bodies with mass and friction. With these the gripper's
+            fingers are moved, too, and hold by pressure and friction alone; else they stay as ``robot`` has them.
         settings: see `DrakeSimSettings`.
     """
 
@@ -113,6 +122,7 @@ class DrakeArm(ArmDriver):
         positions: ArrayLike,
         *,
         scene: Scene | None = None,
+        movable: Collection[str] = (),
         settings: DrakeSimSettings | None = None,
     ) -> None:
         self.robot, self.settings = robot, settings or DrakeSimSettings()
@@ -120,7 +130,12 @@ class DrakeArm(ArmDriver):
         self._start = np.array(positions, dtype=np.float64)
         if self._start.shape != (robot.dof,) or not np.isfinite(self._start).all():
             raise InvalidInputError(f"positions: expected {robot.dof} finite joint values, got {positions!r}")
-        self._scene = scene or Scene()
+        self._scene, self._movable = scene or Scene(), tuple(movable)
+        for name in self._movable:
+            if name not in self._scene:
+                raise unknown_name("movable obstacle", name, self._scene.names)
+        self.has_gripper = robot.gripper is not None and bool(self._movable)
+        self.gripper: SimGripper | None = None
         self._simulation: _Simulation | None = None
 
     def now(self) -> float:
@@ -129,7 +144,9 @@ class DrakeArm(ArmDriver):
         return self._simulation.time if self._simulation else 0.0
 
     def connect(self) -> None:
-        self._simulation = _Simulation(self.robot, self._scene, self._start, self.settings)
+        if self._movable and self.robot.gripper is not None:
+            self.gripper = SimGripper(len(self.robot.gripper.fingers), self.robot.gripper.width)
+        self._simulation = _Simulation(self.robot, self._scene, self._start, self.settings, self._movable, self.gripper)
         self._line: deque[tuple[int, Command]] = deque()
         self._lag, self._tick = round(self.settings.delay / self.period), 0
         self._reference, self._slowing = Command.hold(self._start), np.zeros(self.robot.dof)
@@ -168,6 +185,9 @@ class DrakeArm(ArmDriver):
             if not self._reference.velocities.any() and np.abs(state.velocities).max() < 1e-3:
                 break
 
+    def objects(self) -> dict[str, Array]:
+        return {} if self._simulation is None else self._simulation.objects()
+
     def close(self) -> None:
         self._simulation = None
 
@@ -189,7 +209,7 @@ class DrakeArm(ArmDriver):
                 self._failure = f"no command for {_PATIENCE * 1e3:.0f} ms while moving: the arm braked"
                 self._line.clear()
         try:
-            state = simulation.advance(before, target)
+            state = simulation.advance(before, target, self.expected)
         except RuntimeError as error:  # Drake's solvers, when the numbers run away
             raise DriverError(f"the simulation broke down at {simulation.time:.3f} s: {error}") from error
         self._reference = target
@@ -224,8 +244,16 @@ class DrakeArm(ArmDriver):
 class _Simulation:
     """Drake's world, the controller in it, and the sensors."""
 
-    def __init__(self, robot: Robot, scene: Scene, positions: Array, settings: DrakeSimSettings) -> None:
-        self._settings, self._effort = settings, robot.limits.effort
+    def __init__(
+        self,
+        robot: Robot,
+        scene: Scene,
+        positions: Array,
+        settings: DrakeSimSettings,
+        movable: Collection[str] = (),
+        gripper: SimGripper | None = None,
+    ) -> None:
+        self._settings, self._effort, self._gripper = settings, robot.limits.effort, gripper
         self._built: ArmDiagram = make_diagram(
             robot,
             scene,
@@ -233,13 +261,19 @@ class _Simulation:
             rotor_inertia=settings.rotor_inertia,
             mass_error=settings.mass_error,
             payload=settings.payload,
+            movable=movable,
+            density=settings.object_density,
         )
         self._simulator = Simulator(self._built.diagram)
         plant: Any = self._built.plant
         root = self._simulator.get_mutable_context()
         self._context = plant.GetMyMutableContextFromRoot(root)
-        plant.SetPositions(self._context, positions)
-        self._torques = self._built.diagram.get_input_port().FixValue(root, np.zeros(robot.dof))
+        plant.SetPositions(self._context, self._built.arm, positions)
+        self._torques = self._built.diagram.GetInputPort("torques").FixValue(root, np.zeros(robot.dof))
+        if self._built.fingers is not None and gripper is not None:
+            gap = np.full(plant.num_positions(self._built.fingers), gripper.state().width / 2)
+            plant.SetPositions(self._context, self._built.fingers, gap)
+            self._finger_forces = self._built.diagram.GetInputPort("forces").FixValue(root, 0 * gap)
         self._contact_port = plant.get_contact_results_output_port()
         self._external_port = plant.get_generalized_contact_forces_output_port(self._built.arm)
         self._simulator.Initialize()
@@ -257,10 +291,18 @@ class _Simulation:
         """[s]"""
         return self._count * self._settings.time_step
 
-    def advance(self, before: Command, target: Command) -> ArmState:
-        """One period of control from one reference to the next; the state after it."""
-        plant, dt = self._built.plant, self._settings.time_step
-        contact, torques = None, np.zeros(plant.num_velocities())
+    def objects(self) -> dict[str, Array]:
+        """Poses X_WO (4, 4) of what can be moved."""
+        plant = self._built.plant
+        return {
+            name: np.array(plant.EvalBodyPoseInWorld(self._context, body).GetAsMatrix4())
+            for name, body in self._built.objects.items()
+        }
+
+    def advance(self, before: Command, target: Command, expected: Collection[frozenset[str]] = ()) -> ArmState:
+        """One period of control from one reference to the next; the state after it, and contacts not expected."""
+        dt = self._settings.time_step
+        contact, torques = None, np.zeros(len(before.positions))
         external: Any = torques
         for k in range(self._steps):
             share, end = k / self._steps, (k + 1) / self._steps
@@ -271,13 +313,22 @@ class _Simulation:
             )
             torques = self._control(reference, *self._measured())
             self._torques.GetMutableData().set_value(torques)
+            self._move_fingers(dt)
             # To the middle between two updates of the plant, so that rounding makes no difference to their number.
             self._simulator.AdvanceTo((self._count + 0.5) * dt)
             self._count += 1
-            contact = contact or self._contact()
+            contact = contact or self._contact(expected)
             external = self._external_port.Eval(self._context)
         q, v = self._measured()
         return ArmState(self.time, q, v, torques, np.array(external), contact)
+
+    def _move_fingers(self, dt: float) -> None:
+        if self._gripper is None or self._built.fingers is None:
+            return
+        plant: Any = self._built.plant
+        x = np.array(plant.GetPositions(self._context, self._built.fingers))
+        v = np.array(plant.GetVelocities(self._context, self._built.fingers))
+        self._finger_forces.GetMutableData().set_value(self._gripper.forces(x, v, dt))
 
     def forget_error(self) -> tuple[Array, Array]:
         """Drop the integral of the error; positions and velocities now, measured."""
@@ -286,7 +337,8 @@ class _Simulation:
 
     def _measured(self) -> tuple[Array, Array]:
         plant: Any = self._built.plant
-        q, v = np.array(plant.GetPositions(self._context)), np.array(plant.GetVelocities(self._context))
+        arm = self._built.arm
+        q, v = np.array(plant.GetPositions(self._context, arm)), np.array(plant.GetVelocities(self._context, arm))
         settings, noise = self._settings, self._noise
         if settings.position_noise > 0:
             q += noise.normal(scale=settings.position_noise, size=len(q))
@@ -320,12 +372,15 @@ class _Simulation:
         Q = M @ X
         return 2.0 * self._settings.damping * (Q * np.sqrt(values)) @ Q.T
 
-    def _contact(self) -> tuple[str, str] | None:
-        """The deepest pair."""
+    def _contact(self, expected: Collection[frozenset[str]]) -> tuple[str, str] | None:
+        """The deepest pair that is not expected; those that press over an area come last."""
         results: Any = self._contact_port.Eval(self._context)
-        pairs = [results.point_pair_contact_info(k).point_pair() for k in range(results.num_point_pair_contacts())]
-        if not pairs:
-            return None
-        deepest = max(pairs, key=lambda pair: pair.depth)
         names = self._built.names
-        return names[deepest.id_A], names[deepest.id_B]
+        points = [results.point_pair_contact_info(k).point_pair() for k in range(results.num_point_pair_contacts())]
+        points.sort(key=lambda pair: -pair.depth)
+        areas = [
+            results.hydroelastic_contact_info(k).contact_surface() for k in range(results.num_hydroelastic_contacts())
+        ]
+        pairs = [(names[one.id_A], names[one.id_B]) for one in points]
+        pairs += [(names[one.id_M()], names[one.id_N()]) for one in areas]
+        return next((pair for pair in pairs if frozenset(pair) not in expected), None)

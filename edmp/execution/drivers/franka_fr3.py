@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from edmp.errors import MissingDependencyError
 from edmp.execution.driver import ArmState, Command, DriverError
+from edmp.execution.drivers.franka_hand import franka_hand
 from edmp.execution.drivers.streamed import StreamedArm, check_host
 from edmp.geometry.poses import rotation_from_rpy
 from edmp.ranges import Range, check_fields
@@ -43,6 +44,7 @@ class FrankaFR3Settings:
         collision_torque: external torque on a joint at which the arm stops by itself [Nm].
         collision_force: external force at the hand at which the arm stops by itself [N].
         period: time between commands [s].
+        hand: a Franka Hand is mounted, which tasks move.
         realtime: refuse to run on a kernel without real-time scheduling, as Franka asks for a real arm; false for the
             simulated controller.
         external_torques: report the arm's estimate of external torques. franky-sim 1.0 reports the motors' torques in
@@ -54,6 +56,7 @@ class FrankaFR3Settings:
     collision_torque: float = 20.0
     collision_force: float = 30.0
     period: float = 2e-3
+    hand: bool = False
     realtime: bool = True
     external_torques: bool = True
 
@@ -82,6 +85,7 @@ class FrankaFR3(StreamedArm):
         super().__init__(robot, period=settings.period, dof=7)
         self.settings = settings
         self._franky = _import_franky()
+        self.has_gripper = settings.hand
         self._arm: Any = None
         self._motion: Any = None
 
@@ -99,6 +103,9 @@ class FrankaFR3(StreamedArm):
             motion.set_reference(franky.JointReference(q=arm.state.q))
             arm.move(motion, asynchronous=True)
             self._motion = motion
+            if settings.hand:
+                hand = franky.Gripper(settings.host)
+                self.gripper = franka_hand(hand, lambda: float(hand.width))
         except DriverError:
             raise
         except Exception as error:  # libfranka's errors have no common root

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from edmp.errors import InvalidInputError, MissingDependencyError
 from edmp.execution.driver import ArmState, Command, DriverError
+from edmp.execution.drivers.franka_hand import franka_hand
 from edmp.execution.drivers.streamed import StreamedArm, check_host, slow_down
 from edmp.ranges import Range, check_fields
 from edmp.robots import load_robot
@@ -41,6 +42,7 @@ class FrankaPandaSettings:
         collision_torque: external torque on a joint at which the arm stops by itself [Nm].
         collision_force: external force at the hand at which the arm stops by itself [N].
         period: time between commands [s].
+        hand: a Franka Hand is mounted, which tasks move.
         realtime: refuse to run on a kernel without real-time scheduling, as Franka asks.
     """
 
@@ -48,6 +50,7 @@ class FrankaPandaSettings:
     collision_torque: float = 20.0
     collision_force: float = 30.0
     period: float = 2e-3
+    hand: bool = False
     realtime: bool = True
 
     def __post_init__(self) -> None:
@@ -73,6 +76,7 @@ class FrankaPanda(StreamedArm):
         _check_description(robot)
         self.settings = settings
         self._panda_py = _import_panda_py()
+        self.has_gripper = settings.hand
         self._arm: Any = None
         self._controller: Any = None
 
@@ -90,6 +94,9 @@ class FrankaPanda(StreamedArm):
             controller = self._panda_py.controllers.JointPosition(**gains)
             arm.start_controller(controller)
             self._controller = controller
+            if settings.hand:
+                hand = libfranka.Gripper(settings.host)
+                self.gripper = franka_hand(hand, lambda: float(hand.read_once().width))
 
     def _measure(self) -> ArmState:
         with self._explained("the arm stopped following"):
