@@ -188,8 +188,6 @@ def _smooth(robot: Robot, q: Array, times: Array, first: int, objects: int) -> T
 
 def _with_more(limits: Limits, count: int) -> Limits:
     far = np.full(count, _FAR)
-    arrays = {
-        field.name: np.concatenate([getattr(limits, field.name), -far if field.name == "lower" else far])
-        for field in dataclasses.fields(limits)
-    }
-    return Limits(**arrays)
+    names = [field.name for field in dataclasses.fields(limits) if field.name != "tool"]
+    ends = {name: -far if name == "lower" else far for name in names}
+    return Limits(**{name: np.concatenate([getattr(limits, name), end]) for name, end in ends.items()})
