@@ -70,6 +70,10 @@ HANDED_OUT = {
     *("edmp.execution.ArmState", "edmp.execution.Command", "edmp.execution.Execution", "edmp.execution.Prepared"),
     *(
         "edmp.validate.TaskVerdict",
+        "edmp.execution.GripperState",
+        "edmp.execution.ObjectEnd",
+        "edmp.execution.PreparedTask",
+        "edmp.execution.TaskExecution",
         "edmp.execution.Recording",
         "edmp.execution.Summary",
         "edmp.execution.Violation",
@@ -97,6 +101,7 @@ INNER = {
     *(f"edmp.prior.Spline.{name}" for name in ("deviation", "waypoints", "pull_back", "fit", "gram", "inverse_gram")),
     *(f"edmp.prior.Spline.{name}" for name in ("smoothness_metric", "smoothing", "smoothing_tensor")),
     *(f"edmp.execution.ArmDriver.{name}" for name in ("now", "connect", "wait", "command", "stop", "close")),
+    *("edmp.execution.Gripper", "edmp.execution.Gripper.move", "edmp.execution.Gripper.grasp"),
     *("edmp.execution.Tube.check", "edmp.execution.Tube.used", "edmp.execution.Command.hold"),
     *(f"edmp.{name}.{step}" for name in CONSTRAINTS for step in ("bands", "in_scene")),
     "edmp.Robot.common_body",
@@ -278,6 +283,9 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Row]:
             {"plan": result},
             runs=False,
         ),
+        "execution.prepare_task": Row(execution.prepare_task, {"plan": task}, runs=False),
+        "execution.PreparedTask.check": Row(execution.PreparedTask(task, (), None).check, {"arm": arm}, runs=False),
+        "execution.PreparedTask.run": Row(execution.PreparedTask(task, (), None).run, {"arm": arm}, runs=False),
         "execution.execute": Row(
             execution.execute,
             {

@@ -157,9 +157,16 @@ def upright() -> None:
     shrink(HERE / "upright.png")
 
 
+def pick() -> None:
+    """Example 11, as a movie: the object moves with the hand."""
+    sys.path.insert(0, str(HERE.parent.parent / "examples"))
+    plan = importlib.import_module("11_pick_and_place").main(headless=True)
+    edmp.viz.save_movie(plan, HERE / "pick.gif", fps=12.5, size=(480, 360), renderer="numpy", geometry="hulls")
+
+
 PICTURES: Mapping[str, Callable[[], None]] = {
     "families": families, "failure": failure, "denoising": denoising, "baselines": baselines,
-    "upright": upright,
+    "upright": upright, "pick": pick,
 }  # fmt: skip
 
 

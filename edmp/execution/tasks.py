@@ -133,18 +133,21 @@ class PreparedTask:
         """(dof,) where it begins [rad or m]."""
         return np.array(self.plan.start)
 
+    @checked
     def check(self, arm: ArmDriver) -> None:
         """Whether a driver can do what the task needs.
 
         Raises:
             InvalidInputError: it moves no gripper.
         """
-        if any(phase.solution is None for phase in self.plan.phases) and not arm.has_gripper:
+        grips = any(phase.solution is None or phase.held is not None for phase in self.plan.phases)
+        if grips and not arm.has_gripper:
             raise InvalidInputError(
                 f"driver {arm.name} moves no gripper, which {self.plan.name or 'the task'} needs: nothing was moved"
                 + ("; hand=true says that a Franka Hand is mounted" if arm.name.startswith("franka") else "")
             )
 
+    @checked
     def run(
         self,
         arm: ArmDriver,
