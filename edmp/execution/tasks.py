@@ -29,6 +29,7 @@ from edmp.execution.tube import Tube, TubeSettings
 from edmp.robots.robot import Robot
 from edmp.scenes.scene import Obstacle, Scene
 from edmp.taskplan import Phase, TaskPlan
+from edmp.validate import Judge
 from edmp.validate.tasks import judge_task, poses_at
 
 Array = NDArray[np.float64]
@@ -39,6 +40,8 @@ _WIDTH_TOLERANCE = 3e-3
 """The gripper may be open by this more or less than the task begins with [m]."""
 _PATIENCE = 3.0
 """The fingers take no longer than planned by more than this [s]."""
+_STANDS = 3e-3
+"""An object that is no farther above something than this, where it is taken or put down, may touch it [m]."""
 _SETTLE = 0.3
 """In the end, what was put down has this time to come to rest [s]."""
 
@@ -237,12 +240,7 @@ def prepare_task(
     verdict = judge_task(plan)
     if not verdict.valid:
         return PreparedTask(plan, (), f"the task is not free: {verdict.message()}")
-    rests = {
-        frozenset((contact.link, contact.other))
-        for phase, one in zip(plan.phases, verdict.phases, strict=True)
-        for contact in one.allowed
-        if phase.held is not None and contact.link == phase.held.name
-    }
+    rests = _supports(plan)
     ready: list[PreparedPhase] = []
     for phase in plan.phases:
         expected = frozenset(rests | _grasped(plan, phase))
@@ -259,6 +257,19 @@ def prepare_task(
             room = Tube(phase.robot, phase.scene, trajectory, settings=tube, touching=expected)
         ready.append(PreparedPhase(phase, slower, expected, room))
     return PreparedTask(plan, tuple(ready), None)
+
+
+def _supports(plan: TaskPlan) -> set[frozenset[str]]:
+    """What each object stands on where it is taken, and where it is put down: what it is not far above."""
+    found: set[frozenset[str]] = set()
+    for phase in plan.phases:
+        if (held := phase.held) is None:
+            continue
+        judge = Judge(phase.robot, phase.scene)
+        for one in (*judge.near(phase.start, _STANDS), *judge.near(phase.end, _STANDS)):
+            if one.link == held.name and not one.with_self and one.away[2] > 0.5:
+                found.add(frozenset((one.link, one.other)))
+    return found
 
 
 def _grasped(plan: TaskPlan, phase: Phase) -> set[frozenset[str]]:
