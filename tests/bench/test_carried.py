@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -15,11 +16,8 @@ from edmp.cli.main import app
 
 
 def row(**changes: object) -> CarriedRow:
-    given: dict = dict(
-        name="a", outcome="REACHED", phase="retreat", fault="", message="", error_m=1e-3, turned_rad=0.01,
-        touched=None, duration_s=4.0, wall_s=20.0,
-    )  # fmt: skip
-    return CarriedRow(**{**given, **changes})
+    given = CarriedRow("a", "REACHED", "retreat", "", "", 1e-3, 0.01, None, 4.0, 20.0)
+    return dataclasses.replace(given, **changes)  # type: ignore[arg-type]
 
 
 def test_what_counts_as_good():
