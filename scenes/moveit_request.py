@@ -83,8 +83,9 @@ def load_moveit_request(path: str | Path) -> MoveItRequest:
         goals,
         group.text() if group else "",
         virtual_joint_pose(state),
-        *(_scale(root.get(f"max_{kind}_scaling_factor")) for kind in ("velocity", "acceleration")),
-        root.get("path_constraints"),
+        velocity_scale=_scale(root.get("max_velocity_scaling_factor")),
+        acceleration_scale=_scale(root.get("max_acceleration_scaling_factor")),
+        path_constraints=root.get("path_constraints"),
     )
 
 

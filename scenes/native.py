@@ -165,11 +165,13 @@ def parse_scene_file(root: YamlNode) -> SceneFile:
         _robot(robot) if robot else None,
         _configuration(start) if start else None,
         _goals(goal) if goal else (),
-        *(_scale(root.get(key)) for key in SCALES),
-        _depth(root.get("escape")),
-        *(_tool_limit(root.get(key)) for key in TOOL_LIMITS),
-        tuple(one.plain() for one in constraints) if constraints else (),
-        pick_of_yaml(pick, _pose_goal) if (pick := root.get("pick")) else None,
+        velocity_scale=_scale(root.get("velocity_scale")),
+        acceleration_scale=_scale(root.get("acceleration_scale")),
+        escape=_depth(root.get("escape")),
+        tool_speed=_tool_limit(root.get("tool_speed")),
+        tool_acceleration=_tool_limit(root.get("tool_acceleration")),
+        constraints=tuple(one.plain() for one in constraints) if constraints else (),
+        pick=pick_of_yaml(pick, _pose_goal) if (pick := root.get("pick")) else None,
     )
 
 

@@ -150,7 +150,7 @@ class YamlNode:
             return [item.plain(depth=depth - 1) for item in self.items()]
         if self.is_null:
             return None
-        if self.node.style in (None, "") and _is_number(self.node.value):
+        if getattr(self.node, "style", None) in (None, "") and _is_number(self.text()):
             return self.number()
         return self.text()
 

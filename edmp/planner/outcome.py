@@ -59,9 +59,9 @@ def no_path(call: Call, tried: Candidates, begin: float) -> PlanResult:
     verdict = call.judge.check_path(path.clip(limits.lower, limits.upper))
     stuck = f"in the closest candidate {verdict.message()}" if not verdict.valid else "none of which could be certified"
     where = ""
-    found = next(iter((*verdict.contacts, *verdict.broken)), None)
-    if found is not None and found.edge is not None:
-        where = f" at {100 * (found.edge + 0.5) / (len(path) - 1):.0f} % of the way"
+    edges = [contact.edge for contact in verdict.contacts] + [broken.edge for broken in verdict.broken]
+    if edges and edges[0] is not None:
+        where = f" at {100 * (edges[0] + 0.5) / (len(path) - 1):.0f} % of the way"
     status = Status.TIMEOUT if call.late else Status.NO_PATH_FOUND
     lead = "time ran out" if call.late else "no path found"
     message = f"{lead} after {len(tried)} seeds; {stuck}{where}"

@@ -99,21 +99,23 @@ class BandProof:
                 bounded = np.isfinite(self.lower), np.isfinite(self.upper)
                 open_ |= (low < table.least - near) & bounded[0] | (high > table.most + near) & bounded[1]
             halve = open_.any(axis=1)
-            done = ~halve
-            if done.any():
-                low, high, at = low[done], high[done], table.edge[a[done]]
-                row = low.argmin(axis=0), high.argmax(axis=0)
-                low, high = low.min(axis=0), high.max(axis=0)
-                lower_edge = np.where(low < lower, at[row[0]], lower_edge)
-                upper_edge = np.where(high > upper, at[row[1]], upper_edge)
-                lower, upper = np.minimum(lower, low), np.maximum(upper, high)
+            given_up = bool(len(table.q) + halve.sum() > _MOST)
+            settled = np.ones_like(halve) if given_up else ~halve
+            if settled.any():
+                at = table.edge[a[settled]]
+                rows = low[settled].argmin(axis=0), high[settled].argmax(axis=0)
+                least, most = low[settled].min(axis=0), high[settled].max(axis=0)
+                lower_edge = np.where(least < lower, at[rows[0]], lower_edge)
+                upper_edge = np.where(most > upper, at[rows[1]], upper_edge)
+                lower, upper = np.minimum(lower, least), np.maximum(upper, most)
             a, b = a[halve], b[halve]
-            if len(a) and len(table.q) + len(a) > _MOST:
+            if given_up:
                 break
             if len(a):
                 middle = table.add(0.5 * (table.q[a] + table.q[b]), table.edge[a])
                 a, b = np.concatenate([a, middle]), np.concatenate([middle, b])
-        proved = not len(a) and not table.broken.any()
+        holds = (lower >= self.lower - ROUNDING) & (upper <= self.upper + ROUNDING)
+        proved = bool(holds.all()) and not table.broken.any()
         return Extremes(
             *(lower, upper, lower_edge, upper_edge, table.broken),
             *(table.q[table.least_at] + turns, table.q[table.most_at] + turns, table.least, table.most),

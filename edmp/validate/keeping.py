@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from edmp.constraints import Band, BandKind, Broken, Constraint, Kept
 from edmp.robots.robot import Robot
-from edmp.validate.band_proof import BandProof, Extremes
+from edmp.validate.band_proof import ROUNDING, BandProof, Extremes
 from edmp.validate.kinematic_tree import KinematicTree
 
 Array = NDArray[np.float64]
@@ -60,7 +60,8 @@ class Keeping:
         """What is beyond its bound most: seen, or where nothing is seen, not excluded."""
         seen = bool(found.broken[list(self._rows[k])].any())
         row, above, value, bound = self._worst(k, *((found.least, found.most) if seen else (found.lower, found.upper)))
-        if not seen and (found.broken.any() or (value <= bound if above else value >= bound)):
+        beyond = value - bound if above else bound - value
+        if not seen and (found.broken.any() or beyond <= ROUNDING):
             return None
         q = (found.upper_q if above else found.lower_q)[row]
         edges = found.most_edge if above else found.least_edge

@@ -167,6 +167,17 @@ def test_a_motion_along_the_very_bound_is_proved_and_beyond_it_refuted() -> None
     assert not judged(edmp.OnPlane((0, 0, X[2, 3] - 0.01), tolerance=0.01 - 1e-8), path).valid
 
 
+def test_a_proof_that_takes_too_long_is_given_up_and_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edmp.validate.band_proof._MOST", 10)
+    tilted = HOME + np.array([0, 0, 0, 0, 0, 0.1, 0])
+    path = [tilted, tilted + np.array([1.0, 0.4, -0.3, 0, 0.2, 0, 0])]
+    worst = max(excesses(edmp.load_robot("panda"), edmp.Scene(), [edmp.Upright(1e-9, up=DOWN)], np.array(path)))
+    verdict = judged(edmp.Upright(worst + 1e-6, up=DOWN), path)
+    assert verdict.cause is Cause.CONSTRAINT
+    assert not verdict.broken[0].proved
+    assert "cannot be proved, it might be" in verdict.message()
+
+
 def test_a_turn_about_a_free_axis_goes_past_half_a_turn() -> None:
     """There the rotation vector jumps to its opposite."""
     turned = hand_at(HOME)[:3, :3] @ Rotation.from_euler("z", 2.9).as_matrix()
