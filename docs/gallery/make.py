@@ -164,9 +164,17 @@ def pick() -> None:
     edmp.viz.save_movie(plan, HERE / "pick.gif", fps=12.5, size=(480, 360), renderer="numpy", geometry="hulls")
 
 
+def lines() -> None:
+    """Example 10: straight lines over several poses, with rounded corners."""
+    sys.path.insert(0, str(HERE.parent.parent / "examples"))
+    result = importlib.import_module("10_straight_lines").main(headless=True)
+    edmp.viz.save_image(result, HERE / "lines.png", azimuth=0.6, elevation=0.6)
+    shrink(HERE / "lines.png")
+
+
 PICTURES: Mapping[str, Callable[[], None]] = {
     "families": families, "failure": failure, "denoising": denoising, "baselines": baselines,
-    "upright": upright, "pick": pick,
+    "upright": upright, "lines": lines, "pick": pick,
 }  # fmt: skip
 
 
