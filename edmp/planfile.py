@@ -23,7 +23,7 @@ from edmp.files.writing import write_json
 from edmp.geometry.kinds import Field, field_values, kind_of, kinds_by_name
 from edmp.geometry.poses import FARTHEST
 from edmp.geometry.shapes import Shape
-from edmp.goals import Line, Via
+from edmp.goals import Line, ToolGoal, Via
 from edmp.goals.documents import tool_goal_document, tool_goal_of_json
 from edmp.problem import SCALES, TOOL_LIMITS, Goal, PoseGoal, Problem
 from edmp.result import Blocked, BlockedBy, PlanResult, Solution, Stage, Stats, Status
@@ -250,6 +250,9 @@ def _problem(root: JsonNode) -> Problem:
     with scene.blamed():
         setting = Scene(obstacles, boxes)
     kept = tuple(settled_constraint_of(entry, robot, setting) for entry in constraints.entries()) if constraints else ()
+    # Older files say nothing.
+    shares: Any = {name: scale.number() for name in (*SCALES, "escape") if (scale := root.get(name)) is not None}
+    limits: Any = {name: _limit(limit) for name in TOOL_LIMITS if (limit := root.get(name)) is not None}
     with scene.blamed():
         return Problem(
             robot=robot,
@@ -258,9 +261,8 @@ def _problem(root: JsonNode) -> Problem:
             start=configuration_of(root["start"], robot),
             goal=goals[0] if len(goals) == 1 else goals,
             name=root["name"].text(),
-            # Older files say nothing.
-            **{name: scale.number() for name in (*SCALES, "escape") if (scale := root.get(name)) is not None},
-            **{name: _limit(limit) for name in TOOL_LIMITS if (limit := root.get(name)) is not None},
+            **shares,
+            **limits,
         )
 
 
@@ -280,7 +282,7 @@ def configuration_of(node: JsonNode, robot: Robot) -> Array:
     return node.array(robot.dof, limit=FARTHEST)
 
 
-def _goal_document(goal: Goal) -> Document:
+def _goal_document(goal: Goal | ToolGoal) -> Document:
     if isinstance(goal, Line | Via):
         return tool_goal_document(goal)
     if isinstance(goal, PoseGoal):
@@ -288,7 +290,7 @@ def _goal_document(goal: Goal) -> Document:
     return {"configuration": plain_numbers(goal)}
 
 
-def _goal(node: JsonNode, robot: Robot) -> Goal:
+def _goal(node: JsonNode, robot: Robot) -> Goal | ToolGoal:
     if (line := tool_goal_of_json(node)) is not None:
         return line
     if (position := node.get("position")) is None:

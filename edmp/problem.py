@@ -55,10 +55,10 @@ ESCAPE_DEPTH = 0.02
 """How deep in something a motion may start if it is asked to lead out of it first and no depth is given [m]."""
 
 
-Goal = Array | PoseGoal | Line | Via
+Goal = Array | PoseGoal
 StartLike = ArrayLike | Mapping[str, float]
 """A configuration (dof,) in any form, or by joint name."""
-GoalLike = Goal | Mapping[str, float]
+GoalLike = Goal | ToolGoal | Mapping[str, float]
 
 
 @checked_but("start", "goal", "tool_speed", "tool_acceleration")
@@ -83,7 +83,7 @@ class Problem:
     robot: Robot
     scene: Scene
     start: Array
-    goal: Goal | tuple[Goal, ...]
+    goal: Goal | ToolGoal | tuple[Goal, ...]
     name: str = ""
     velocity_scale: float = 1.0
     acceleration_scale: float = 1.0
@@ -102,7 +102,7 @@ class Problem:
             raise InvalidInputError(f"a problem's scene must be a Scene, not {type(self.scene).__name__}")
         object.__setattr__(self, "constraints", settled(self.robot, self.scene, self.constraints))
         object.__setattr__(self, "start", configuration(self.robot, self.start, "start"))
-        object.__setattr__(self, "goal", _one_or_all(tuple(goals_of(self.robot, self.goal))))
+        object.__setattr__(self, "goal", _settled_goal(self.robot, self.goal))
         for name in (*SCALES, "escape"):
             object.__setattr__(self, name, float(getattr(self, name)))
 
@@ -150,13 +150,12 @@ def as_problem(
         InvalidInputError: wrong shapes, or numbers that are not finite.
         UnknownNameError: a constraint names what robot or scene do not have.
     """
-    goals = tuple(goals_of(robot, goal))
     q = configuration(robot, start, "start")
     return Problem(
         robot,
         scene,
         q,
-        _one_or_all(goals),
+        _settled_goal(robot, goal),
         velocity_scale=velocity_scale,
         acceleration_scale=acceleration_scale,
         constraints=tuple(constraints),
@@ -313,25 +312,27 @@ def save_problem(path: str | Path, problem: Problem) -> None:
     save_scene_file(path, content)
 
 
-def _written(goal: Goal) -> Any:
+def _written(goal: Goal | ToolGoal) -> Any:
     """A goal as scene files have it."""
     if isinstance(goal, Line | Via):
         return goal
     return goal.X_WT if isinstance(goal, PoseGoal) else tuple(map(float, goal))
 
 
+def _settled_goal(robot: Robot, goal: GoalLike | Sequence[GoalLike]) -> Goal | ToolGoal | tuple[Goal, ...]:
+    return goal if isinstance(goal, Line | Via) else _one_or_all(tuple(goals_of(robot, goal)))
+
+
 def goals_of(robot: Robot, goal: GoalLike | Sequence[GoalLike]) -> list[Goal]:
-    """The goals, each a `PoseGoal` or a configuration (dof,) of finite numbers; or one `Line` or `Via`.
+    """The goals, each a `PoseGoal` or a configuration (dof,) of finite numbers.
 
     Raises:
         InvalidInputError: that is not what they are, or there is none.
     """
-    if isinstance(goal, Line | Via):
-        return [goal]
     goals = _split(robot, goal)
     if line := next((one for one in goals if isinstance(one, Line | Via)), None):
         kind = type(line).__name__
-        raise InvalidInputError(f"goal: a {kind} stands alone, it cannot be one of {len(goals)} goals")
+        raise InvalidInputError(f"goal: a {kind} stands alone, it is none of several goals, and no configuration")
     if not goals:
         raise InvalidInputError("no goal given: pass a configuration, a PoseGoal, or a list of either")
     names = ["goal"] if len(goals) == 1 else [f"goal {i}" for i in range(len(goals))]
@@ -343,7 +344,7 @@ def goals_of(robot: Robot, goal: GoalLike | Sequence[GoalLike]) -> list[Goal]:
 
 def _split(robot: Robot, goal: Any) -> list[Any]:
     """One entry a goal, unchecked."""
-    if isinstance(goal, PoseGoal | Mapping):
+    if isinstance(goal, PoseGoal | Line | Via | Mapping):
         return [goal]
     if isinstance(goal, list | tuple) and any(isinstance(one, PoseGoal | Line | Via | Mapping) for one in goal):
         return list(goal)
@@ -415,7 +416,7 @@ def _as_requested(entry: RobotEntry, request: MoveItRequest | None) -> RobotEntr
 # --- start and goal --------------------------------------------------------------------------------------------------
 
 
-def _native_ends(root: YamlNode, content: SceneFile, robot: Robot) -> tuple[Array, Goal | tuple[Goal, ...]]:
+def _native_ends(root: YamlNode, content: SceneFile, robot: Robot) -> tuple[Array, Goal | ToolGoal | tuple[Goal, ...]]:
     """Start and goal of a file in edmp's own format."""
     if content.start is None or not content.goals:
         root.fail("this file holds a scene only: a problem needs the keys start and goal as well")
@@ -423,12 +424,13 @@ def _native_ends(root: YamlNode, content: SceneFile, robot: Robot) -> tuple[Arra
     node = root.need("goal")
     if len(content.goals) > 1 and any(isinstance(goal, Line | Via) for goal in content.goals):
         node.fail("a line of the tool stands alone, it cannot be one of several goals")
+    if isinstance(only := content.goals[0], Line | Via):
+        return start, only
     return start, _one_or_all(tuple(_goal(goal, robot, node) for goal in content.goals))
 
 
 def _goal(goal: JointValues | Array | ToolGoal, robot: Robot, node: YamlNode) -> Goal:
-    if isinstance(goal, Line | Via):
-        return goal
+    assert not isinstance(goal, Line | Via)
     if isinstance(goal, np.ndarray):
         return PoseGoal(goal[:3, 3], quaternion_of(goal))
     return _configuration(goal, robot, node)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from edmp.collision.free import relaxed_world
 from edmp.collision.world import World
 from edmp.constraints import Constraint
+from edmp.goals import Line, Via
 from edmp.planner.goals import Refusal, resolve
 from edmp.problem import Problem
 from edmp.result import Stage, Status
@@ -77,6 +78,8 @@ class Baseline(ABC):
 
     def plan(self, problem: Problem, seed: int) -> Claim:
         """Plan once. The caller takes the time, and the time of resolving start and goals counts for every planner."""
+        if isinstance(problem.goal, Line | Via):
+            return Claim(Status.NO_PATH_FOUND, "this planner follows no lines of the tool")
         judge = Judge(problem.robot, problem.scene, constraints=problem.constraints)
         query = resolve(problem.robot, judge, problem.start, problem.goal, seed=seed)
         if isinstance(query, Refusal):

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from edmp.baselines.base import Claim
 from edmp.bench.metrics import rms_jerk, sparc
 from edmp.errors import InvalidInputError
+from edmp.geometry.poses import quaternion_of
+from edmp.goals import Line, Via
 from edmp.problem import Goal, PoseGoal, Problem
 from edmp.result import Status
 from edmp.robots.robot import Robot
@@ -18,6 +20,7 @@ from edmp.timing import retime_waypoints
 from edmp.trajectory import Trajectory, path_length
 from edmp.validate import Judge, Verdict
 from edmp.validate.dense_constraints import dense_breaches
+from edmp.validate.tool_path import follows
 
 Array = NDArray[np.float64]
 
@@ -146,7 +149,11 @@ def _refutation(
         return verdict.message()
     if (miss := _distance(path[0], problem.start)) > END_TOLERANCE:
         return f"the path begins {miss:.3g} rad away from the start"
-    if not any(reaches(problem.robot, path[-1], goal) for goal in goals_of(problem)):
+    if (line := problem.tool_path) is not None:
+        for positions in (path, *([] if trajectory is None else [trajectory.positions])):
+            if not (proof := follows(problem.robot, positions, line)).valid:
+                return proof.message()
+    elif not any(reaches(problem.robot, path[-1], goal) for goal in goals_of(problem)):
         return "the path does not end at a goal"
     if trajectory is None:
         return None
@@ -155,7 +162,10 @@ def _refutation(
 
 
 def goals_of(problem: Problem) -> tuple[Goal, ...]:
-    """The goals of which one must be reached."""
+    """The goals of which one must be reached; of a line of the tool, where it ends."""
+    if (line := problem.tool_path) is not None:
+        return (PoseGoal(line.X_WT[-1, :3, 3], quaternion_of(line.X_WT[-1])),)
+    assert not isinstance(problem.goal, Line | Via)
     return problem.goal if isinstance(problem.goal, tuple) else (problem.goal,)
 
 

@@ -157,4 +157,4 @@ def solved(J: Array, twist: Array) -> Array:
     """(n, 6) y with ``J J^T y = twist``, damped a little."""
     A = J @ np.swapaxes(J, 1, 2)
     A[:, range(6), range(6)] += _DAMPING
-    return np.linalg.solve(A, twist[..., None])[..., 0]
+    return np.asarray(np.linalg.solve(A, twist[..., None])[..., 0], dtype=np.float64)

@@ -103,11 +103,11 @@ class _Follower:
         sheet.grow_first(self.q0)
         furthest = Way(carried[:1], carried[:1])
         for world in self._worlds():
-            answer = self._through(sheet, world)
-            if isinstance(answer, Solution):
-                return answer
-            if len(answer.q) > len(furthest.q):
-                furthest = answer
+            found = self._through(sheet, world)
+            if isinstance(found, Solution):
+                return found
+            if len(found.q) > len(furthest.q):
+                furthest = found
             if self.late:
                 break
         return self._blocked(furthest)
@@ -170,9 +170,9 @@ class _Follower:
                 answer = self._certified(self.at, way.q, way.lead)
             if isinstance(answer, Solution):
                 return answer
-            if answer.q is None:
+            if (touching := answer.q) is None:
                 return furthest
-            blocked.append(answer.q[self.chain.columns])
+            blocked.append(touching[self.chain.columns])
         assert furthest is not None
         return furthest
 

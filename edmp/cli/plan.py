@@ -299,7 +299,8 @@ def _line(line_to: list[str], line_by: str | None, blend: float | None) -> ToolG
         raise InvalidInputError("--blend rounds corners: give --line-to at least twice")
     if line_by is not None:
         return Line.by(numbers(line_by, 3, "--line-by"))
-    poses = [PoseGoal(values[:3], values[3:]) for values in (numbers(text, 7, "--line-to") for text in line_to)]
+    rows = (numbers(text, 7, "--line-to") for text in line_to)
+    poses = [PoseGoal(values[:3], values[3:]) for values in rows]  # type: ignore[arg-type]
     if len(poses) > 1:
         return Via(tuple(poses), blend or 0.0)
     return Line(poses[0]) if poses else None

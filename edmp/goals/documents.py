@@ -44,7 +44,7 @@ def _pose_document(goal: PoseGoal) -> dict[str, Any]:
 
 def tool_goal_of_yaml(node: YamlNode, pose_of: Callable[[YamlNode], Array]) -> ToolGoal:
     """The line of a mapping with one of `LINE_KEYS`; ``pose_of`` reads the pose (4, 4) of a mapping."""
-    within = {name: float(said.number()) for name in _TOLERANCES if (said := node.get(name)) is not None}
+    within: Any = {name: float(said.number()) for name in _TOLERANCES if (said := node.get(name)) is not None}
     line, via = node.get("line"), node.get("via")
     try:
         if line is None and via is not None:
@@ -69,7 +69,7 @@ def tool_goal_of_json(node: JsonNode) -> ToolGoal | None:
     if line is None and via is None:
         return None
     with node.blamed():
-        within = {name: said.number() for name in _TOLERANCES if (said := node.get(name)) is not None}
+        within: Any = {name: said.number() for name in _TOLERANCES if (said := node.get(name)) is not None}
         if via is not None:
             return Via(tuple(map(_pose_of_json, via.entries(least=1))), node["blend"].array(None), **within)
         assert line is not None

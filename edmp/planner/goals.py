@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edmp.constraints import bands_of
-from edmp.goals import ToolGoal
 from edmp.planner.escape import retreat, too_much
 from edmp.planner.posed import configurations_at
 from edmp.problem import DEEPEST_ESCAPE, ESCAPE_DEPTH, Goal, GoalLike, PoseGoal, StartLike, goals_of
@@ -96,8 +95,8 @@ def resolve(
     Raises:
         InvalidInputError: wrong shapes, or numbers that are not finite.
     """
-    query, goals = _asked(robot, start, goal, judge.start_tolerance)
-    query = _led_out(query, judge)
+    asked, goals = _asked(robot, start, goal, judge.start_tolerance)
+    query = _led_out(asked, judge)
     if isinstance(query, Refusal):
         return query
     rows: list[Array] = []
@@ -120,9 +119,9 @@ def resolve(
     return replace(query, goals=np.array(rows), goal_index=tuple(index), arrivals=arrivals)
 
 
-def resolve_start(robot: Robot, judge: Judge, start: StartLike, goal: ToolGoal) -> Query | Refusal:
+def resolve_start(robot: Robot, judge: Judge, start: StartLike) -> Query | Refusal:
     """As `resolve`, where the goal is a line of the tool: the query has no goals, and its start must be free."""
-    query, _ = _asked(robot, start, goal, judge.start_tolerance)
+    query = _from_start(robot, configuration(robot, start, "start"), judge.start_tolerance)
     verdict = _start_verdict(query, judge)
     return query if verdict.valid else _refused_start(judge, verdict)
 
@@ -181,12 +180,16 @@ def _asked(
     """The start, led inside its limits if it is beyond them by at most ``tolerance``; and the goals, as given."""
     given = configuration(robot, start, "start")
     goals = goals_of(robot, goal)
+    return _from_start(robot, given, tolerance), goals
+
+
+def _from_start(robot: Robot, given: Array, tolerance: float) -> Query:
     turns = np.where(robot.continuous, _TURN * np.round(given / _TURN), 0.0)
     here = given - turns
     beyond = float(robot.beyond_limits(here[None]).max())
     inside = robot.clipped(here) if beyond <= max(tolerance, GOAL_TOLERANCE) else here
     outside = here if GOAL_TOLERANCE < beyond <= tolerance else None
-    return Query(inside, np.empty((0, robot.dof)), (), turns, outside), goals
+    return Query(inside, np.empty((0, robot.dof)), (), turns, outside)
 
 
 def turned(robot: Robot, path: Array, near: Array) -> Array:

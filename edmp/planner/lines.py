@@ -21,7 +21,7 @@ def plan_line(
 ) -> PlanResult:
     """The motion whose tool follows ``goal``, or how far it can; ``begin`` and ``budget`` as of the call of `plan`."""
     now = time.perf_counter()
-    query = resolve_start(problem.robot, judge, problem.start, goal)
+    query = resolve_start(problem.robot, judge, problem.start)
     now = docket.spent("goals", now)
     if isinstance(query, Refusal):
         return refusal(query, docket, begin)

@@ -147,7 +147,9 @@ class _Proof:
         fault = self._fault(q, s, deviation, angle)
         while fault is None and len(a):
             if len(q) > _MOST:
-                return ToolVerdict(False, *proved, "it could not be proved that the tool keeps to its line")
+                return ToolVerdict(
+                    False, float(proved[0]), float(proved[1]), "it could not be proved that the tool keeps to its line"
+                )
             middle = 0.5 * (q[a] + q[b])
             at_middle = 0.5 * (s[a] + s[b])
             found = self.tree.poses(middle)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,6 +88,6 @@ def _with_two(limits: Limits) -> Limits:
     """Limits with two joints in front that may do anything."""
     far = np.full(2, 1e3)
     names = [field.name for field in dataclasses.fields(limits) if field.name != "tool"]
-    arrays = {name: np.concatenate([far, getattr(limits, name)]) for name in names}
+    arrays: Any = {name: np.concatenate([far, getattr(limits, name)]) for name in names}
     arrays["lower"][:2] = -far
     return Limits(**arrays)

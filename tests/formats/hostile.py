@@ -211,6 +211,34 @@ def _write_failed_plan(path: Path) -> None:
     save_plan(path, _tiny_problem(), failed(message='link "l2" touches "can" by 3 mm at the start'))
 
 
+def _write_blocked_plan(path: Path) -> None:
+    """A line of the tool that cannot be followed to its end."""
+    import dataclasses
+
+    import edmp
+    from edmp.planfile import save_plan
+
+    plan = _plan()
+    poses = [edmp.PoseGoal((0.3, y, 0.4), (1, 0, 0, 0)) for y in (0.1, 0.2)]
+    line = edmp.Via(poses, blend=0.02, tolerance=0.002)
+    problem = dataclasses.replace(plan.problem, goal=line, tool_speed=0.2, tool_acceleration=(1.0, 2.0))
+    best = dataclasses.replace(plan.result.best, goal_index=0, tool_deviation=(1e-4, 1e-3))
+    blocked = edmp.Blocked(0.5, edmp.BlockedBy.LIMIT, "joint j1 comes to its limit", best)
+    result = dataclasses.replace(
+        plan.result, status=edmp.Status.LINE_BLOCKED, best=None, alternatives=(), blocked=blocked
+    )
+    save_plan(path, problem, result)
+
+
+def _write_line(path: Path) -> None:
+    path.write_text(
+        "edmp_scene: 1\nstart: [0, -0.8, 0, -2.4, 0, 1.6, 0.8]\ntool_speed: [0.2, 1]\ntool_acceleration: 0.5\n"
+        "goal:\n  via:\n  - {position: [0.5, 0, 0.5], quaternion: [1, 0, 0, 0]}\n"
+        "  - {position: [0.5, 0.2, 0.5], rpy: [3.14, 0, 0]}\n"
+        "  blend: [0.02]\n  tolerance: 0.002\n  rotation_tolerance: 0.01\nobstacles: {}\n"
+    )
+
+
 def _write_trace(path: Path) -> None:
     import numpy as np
 
@@ -618,6 +646,8 @@ FORMATS: dict[str, Format] = {
     "plan": Format(".json", _write_plan, _view_plan, as_json),
     "task": Format(".json", _write_task, _view_task, as_json),
     "failed-plan": Format(".json", _write_failed_plan, _view_plan, as_json),
+    "blocked-plan": Format(".json", _write_blocked_plan, _view_plan, as_json),
+    "line": Format(".yaml", _write_line, _named("edmp.problem", "load_problem"), as_yaml),
     "trace": Format(".npz", _write_trace, _read_trace, as_npz),
     "recording": Format(".mcap", _write_recording, _read_recording, as_mcap),
     "mesh-ply": Format(".ply", _write_mesh, _read_mesh, as_text),
