@@ -242,7 +242,7 @@ def robot_of(node: JsonNode) -> Robot:
 
 def _problem(root: JsonNode) -> Problem:
     robot = robot_of(root["robot"])
-    goals = tuple(_goal(entry, robot) for entry in root["goals"].entries(least=1))
+    goals: Any = tuple(_goal(entry, robot) for entry in root["goals"].entries(least=1))
     scene = root["scene"]
     obstacles = tuple(obstacle_of(entry) for entry in scene.entries())
     regions, constraints = root.get("regions"), root.get("constraints")
