@@ -59,7 +59,7 @@ def why_blocked(judge: Judge, chain: ToolChain, path: ToolPath, at: float, q: Ar
         return BlockedBy.LIMIT, f"joint {joint} comes to its limit"
     if not solve_ik(robot, ahead[1], near=q).reachable:
         return BlockedBy.REACH, f"beyond that {robot.tool.name} is out of the reach of {robot.name}"
-    smallest = float(np.linalg.svd(chain.poses_and_jacobians(here[None])[1], compute_uv=False)[0, 5])
+    smallest = float(np.linalg.svd(chain.poses_and_jacobians(here[None])[1], compute_uv=False)[0, -1])
     if not near or smallest < _SINGULAR:
         return BlockedBy.SINGULARITY, "the arm comes to a singularity, where it would have to jump to another posture"
     return BlockedBy.OBSTACLE, "none of the ways past the obstacles that were looked at leads on"

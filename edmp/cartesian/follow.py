@@ -99,6 +99,9 @@ class _Follower:
             answer = self._certified(self.at, carried)
             if isinstance(answer, Solution):
                 return answer
+        furthest = Way(carried, carried[:1])
+        if not self.chain.redundancy:  # there is no other way
+            return self._blocked(furthest)
         sheet = Sheet(self.chain, self.at, self.X_WT)
         sheet.grow_first(self.q0)
         furthest = Way(carried[:1], carried[:1])
@@ -157,7 +160,7 @@ class _Follower:
         furthest: Way | None = None
         for _ in range(_ROUNDS):
             way = best_way(sheet, cost_of)
-            if len(way.q) < len(self.at) and self.chain.redundancy:
+            if len(way.q) < len(self.at):
                 other = best_way(sheet, cost_of, lead=True)
                 way = other if len(other.q) > len(way.q) else way
             if furthest is None or len(way.q) > len(furthest.q):
@@ -253,13 +256,16 @@ class _Follower:
             if isinstance(answer, Solution):
                 partial = answer
             else:
-                keep = max(1, min(len(q) - 1, round(0.8 * len(q))))
+                keep = round(0.8 * len(q))
+                if (touching := answer.q) is not None:
+                    keep = int(np.linalg.norm(q - touching[self.chain.columns], axis=1).argmin())
+                keep = max(1, min(len(q) - 1, keep))
                 at, q = at[:keep], q[:keep]
         if partial is not None and len(at) == len(self.at):
             return partial
         if partial is None:
             at, q = self.at[:1], way.q[:1]
-        end = self.at[min(len(q), len(self.at) - 1)]
+        end = self.at[min(len(q) + 1, len(self.at) - 1)]
         whole = self._whole(q)
         marks, more = crept(self.judge, self.chain, self.path, float(at[-1]), whole[-1], float(end))
         if len(marks) > 1:

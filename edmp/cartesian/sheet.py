@@ -168,7 +168,7 @@ def posture_cost(chain: ToolChain, q: Array) -> Array:
     room = np.minimum(q - chain.lower, chain.upper - q)
     close = np.maximum(0.0, 1.0 - room / _NEAR_LIMIT)
     _, J = chain.poses_and_jacobians(q)
-    smallest = np.linalg.svd(J, compute_uv=False)[:, 5]
+    smallest = np.linalg.svd(J, compute_uv=False)[:, -1]
     return np.sum(close * close, axis=1) + 0.5 * np.maximum(0.0, 1.0 - smallest / 0.05) ** 2
 
 
