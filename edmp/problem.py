@@ -222,7 +222,13 @@ def load_problem(
     scales = (request.velocity_scale, request.acceleration_scale)
     asked = request.path_constraints
     kept = path_constraints(asked, arm, fixed_frames(arm)) if asked else ()
-    return Problem(arm, content.scene, start, _one_or_all(goals), name, *scales, constraints=kept)
+    if request.tool_speed is not None and request.tool_link not in ("", arm.tool.name):
+        raise FileFormatError(
+            f"{request_path}: max_cartesian_speed: a limit for link {request.tool_link!r} is not supported; "
+            f"expected one for the tool, {arm.tool.name}"
+        )
+    ends = start, _one_or_all(goals)
+    return Problem(arm, content.scene, *ends, name, *scales, tool_speed=request.tool_speed, constraints=kept)
 
 
 def load_start(

@@ -46,6 +46,8 @@ class MoveItRequest:
         group: the planning group, empty if there is none.
         X_WR: (4, 4) pose of the robot's root in the world from a virtual joint, None if the file has none.
         velocity_scale, acceleration_scale: shares of the robot's limits that a motion may use, in (0, 1].
+        tool_speed: of the origin of ``tool_link`` at most [m/s]; None if it may have any.
+        tool_link: name of a link, empty if none is named.
         path_constraints: what the path is to keep to, for `edmp.constraints.moveit` to read; None if there is nothing.
     """
 
@@ -55,6 +57,8 @@ class MoveItRequest:
     X_WR: Array | None = None
     velocity_scale: float = 1.0
     acceleration_scale: float = 1.0
+    tool_speed: float | None = None
+    tool_link: str = ""
     path_constraints: YamlNode | None = None
 
 
@@ -85,6 +89,8 @@ def load_moveit_request(path: str | Path) -> MoveItRequest:
         virtual_joint_pose(state),
         velocity_scale=_scale(root.get("max_velocity_scaling_factor")),
         acceleration_scale=_scale(root.get("max_acceleration_scaling_factor")),
+        tool_speed=_speed(root.get("max_cartesian_speed")),
+        tool_link=next((node.text() for key in _SPEED_LINKS if (node := root.get(key))), ""),
         path_constraints=root.get("path_constraints"),
     )
 
@@ -92,8 +98,6 @@ def load_moveit_request(path: str | Path) -> MoveItRequest:
 def _refuse_unsupported(root: YamlNode) -> None:
     if (trajectory := root.get("trajectory_constraints")) and (listed := _listed(trajectory, "constraints")):
         listed.fail("trajectory_constraints are not supported; remove them to plan without")
-    if (speed := root.get("max_cartesian_speed")) and speed.number() > 0:
-        speed.fail("limits of Cartesian speed are not supported; max_velocity_scaling_factor slows all joints down")
     state = root.get("start_state")
     if attached := attached_objects(state):
         attached[0].fail("attached objects of a start state are not supported; give them in the scene's robot_state")
@@ -111,6 +115,18 @@ def _scale(node: YamlNode | None) -> float:
     if node and not 0.0 <= scale <= 1.0:
         node.fail(f"expected a share of the robot's limits, from 0 (not set) to 1, got {scale:g}")
     return scale or 1.0
+
+
+_SPEED_LINKS = ("cartesian_speed_limited_link", "cartesian_speed_end_effector_link")
+"""Whose speed is limited, in the order of MoveIt's versions."""
+
+
+def _speed(node: YamlNode | None) -> float | None:
+    """A limit of speed [m/s]; 0 is ROS' way of saying that there is none."""
+    speed = node.number() if node else 0.0
+    if node and speed < 0.0:
+        node.fail(f"expected a speed from 0 (not set) on [m/s], got {speed:g}")
+    return speed or None
 
 
 # --- goals -----------------------------------------------------------------------------------------------------------

@@ -310,7 +310,7 @@ def test_goals_that_are_not_supported_are_refused_by_name(tmp_path: Path, goal: 
     [
         ({"path_constraints": {"visibility_constraints": [{}]}}, "visibility_constraints along the path"),
         ({"trajectory_constraints": {"constraints": [{}]}}, "trajectory_constraints are not supported"),
-        ({"max_cartesian_speed": 0.1}, "limits of Cartesian speed are not supported"),
+        ({"max_cartesian_speed": -0.1}, r"expected a speed from 0 \(not set\) on"),
         ({"max_velocity_scaling_factor": -0.1}, r"from 0 \(not set\) to 1, got -0.1"),
     ],
 )
@@ -319,6 +319,16 @@ def test_what_a_request_asks_for_beyond_is_refused_by_name(tmp_path: Path, more:
         load_problem(scene_file(tmp_path), request_file(tmp_path, **more))
     nothing = {"path_constraints": {"name": "", "joint_constraints": []}, "max_cartesian_speed": 0.0}
     assert load_problem(scene_file(tmp_path), request_file(tmp_path, **nothing)).start.shape == (7,)
+
+
+def test_a_limit_of_the_speed_of_the_tool_is_honoured(tmp_path: Path) -> None:
+    limited = request_file(tmp_path, max_cartesian_speed=0.1, cartesian_speed_limited_link="panda_hand_tcp")
+    problem = load_problem(scene_file(tmp_path), limited)
+    assert problem.tool_speed is not None
+    assert problem.tool_speed[0] == 0.1
+    other = request_file(tmp_path, max_cartesian_speed=0.1, cartesian_speed_limited_link="panda_link4")
+    with pytest.raises(FileFormatError, match=r"a limit for link 'panda_link4' is not supported; .*panda_hand_tcp"):
+        load_problem(scene_file(tmp_path), other)
 
 
 # --- RViz ------------------------------------------------------------------------------------------------------------
