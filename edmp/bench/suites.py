@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from edmp.bench.constrained import TASKS, make_constrained
+from edmp.bench.constrained import EXPERTS, TASKS, make_constrained
 from edmp.bench.expert import ExpertProblem, make_problem, scene_seed
 from edmp.bench.problems import BEST_KNOWN_FILE
 from edmp.data.workers import worker_pool
@@ -180,6 +181,18 @@ def missing(out: str | Path, settings: MakeSettings) -> list[tuple[str, int]]:
         for number in range(1, count + 1)
         if not all(of(Path(out) / family, number).is_file() for of in (_scene_file, _expert_file))
     ]
+
+
+def about_constraints(out: str | Path) -> str:
+    """One sentence on the problems of a folder that have a constraint; empty if none has."""
+    proofs = [read_json(file, "proof") for file in sorted(Path(out).glob("*/expert*.json"))]
+    asked = [proof for proof in proofs if proof.get("line_excess") is not None]
+    if not asked:
+        return ""
+    leaving = sum(proof["line_excess"].number(0) > 0 for proof in asked)
+    found = Counter(name for proof in asked for name in proof["experts"].plain())
+    by = " and ".join(f"{found[name]} by {name}" for name in EXPERTS)
+    return f"the straight line breaks the constraint in {leaving} of {len(asked)}; proved to be solvable: {by}"
 
 
 def _made(shared: Mapping[str, Any], family: str, number: int) -> ExpertProblem:

@@ -34,7 +34,7 @@ def make(
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; default: all cores.")] = None,
 ) -> None:
     """Make random problems whose solvability an expert has proved. Stop with Ctrl-C; the same command goes on."""
-    from edmp.bench.suites import MakeSettings, missing
+    from edmp.bench.suites import MakeSettings, about_constraints, missing
     from edmp.bench.suites import suite as named_suite
 
     if (suite is None) == (family is None):
@@ -55,6 +55,8 @@ def make(
     made = _with_bar(out, settings, workers or len(os.sched_getaffinity(0)), len(missing(out, settings)))
     total = sum(settings.counts.values())
     report_console().print(f"{total} problems in {out}: {made} made now, {total - made} were there")
+    if told := about_constraints(out):
+        report_console().print(told)
 
 
 def _pick_place(out: Path, count: int | None, others: Mapping[str, object]) -> None:

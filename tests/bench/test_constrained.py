@@ -27,7 +27,7 @@ from edmp.bench.examine import examine
 from edmp.bench.expert import WORTH_PLANNING
 from edmp.bench.planners import PlannerSpec
 from edmp.bench.records import Record, Writer, blank_record, read_records
-from edmp.bench.suites import SUITES, MakeSettings, make, suite
+from edmp.bench.suites import SUITES, MakeSettings, about_constraints, make, suite
 from edmp.bench.table import CONSTRAINED_HEADINGS, constrained_markdown, constrained_rows
 from edmp.constraints import OnPlane, Upright
 from edmp.errors import InvalidInputError, UnknownNameError
@@ -126,6 +126,7 @@ def test_the_command_makes_problems_and_the_bench_judges_their_constraints(
     assert proof["line_excess"] >= LEAVES_BY * PLANE_TOLERANCE
     assert set(proof["experts"]) <= {"ompl", "connect"}
     assert proof["experts"]
+    assert "breaks the constraint in 1 of 1; proved to be solvable: " in about_constraints(out)
     believed = dataclasses.replace(
         blank_record(entry, PlannerSpec("p", "p"), robot="panda", seed=0), claimed=True, solved=True, status="SOLVED"
     )
