@@ -28,7 +28,7 @@ from edmp.scenes.scene import Scene
 from edmp.taskplan import Held
 from edmp.tasks import grip
 from edmp.tasks.grasps import Grasps
-from edmp.tasks.lines import longest_free, tool_at
+from edmp.tasks.lines import LIFT_SHARES, longest_free, tool_at
 from edmp.validate import Judge, Verdict
 from edmp.validate.tasks import judge_grip
 
@@ -342,8 +342,7 @@ def _straight_from(still: World, judge: Judge, q: Array, shift: Array) -> tuple[
         return None, _in_words("in collision", verdict)
     if not shift.any():
         return shift, ""
-    found, why = longest_free(still, judge, q, shift)
-    return found, why
+    return longest_free(still, judge, q, shift, LIFT_SHARES)
 
 
 def _in_words(lead: str, verdict: Verdict) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,6 +19,8 @@ STEP = 0.0125
 """Configurations on a straight way are this far apart [m]."""
 SHARES = (1.0, 0.5, 0.2)
 """Where there is no room for the whole of a straight way, a shorter one is taken."""
+LIFT_SHARES = (*SHARES, 0.05)
+"""Under a low board a few millimetres are enough to lift something, or to put it down."""
 
 
 def tool_at(robot: Robot, q: Array) -> Array:
@@ -40,14 +44,16 @@ def straight(still: World, q: Array, shift_W: Array) -> Array | None:
     return paths[0] if good[0] else None
 
 
-def longest_free(still: World, judge: Judge, q: Array, shift_W: Array) -> tuple[Array | None, str]:
-    """The longest of a few shares of ``shift_W`` (3,) that the tool can go straight, and why no longer.
+def longest_free(
+    still: World, judge: Judge, q: Array, shift_W: Array, shares: Sequence[float] = SHARES
+) -> tuple[Array | None, str]:
+    """The longest of a few ``shares`` of ``shift_W`` (3,) that the tool can go straight, and why no longer.
 
     Returns:
         The shift (3,), None if not even the shortest is free; and what is in the way of the last one that is not.
     """
     why = ""
-    for share in SHARES:
+    for share in shares:
         points = straight(still, q, share * shift_W)
         if points is None:
             why = "a joint limit or the reach"
