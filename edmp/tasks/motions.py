@@ -88,6 +88,8 @@ def travel(
         if isinstance(query, Refusal):
             return Travelled(query.status, query.message)
         call = planner.prepare(query, judge, docket=docket, seed=seed, limits=limits, begin=begin, budget=budget)
+        if call.late:
+            return Travelled(Status.TIMEOUT, "time ran out")
         tried = search(call, fallback=True, earlier=None)
         result = success(call, tried, begin) if call.solved else no_path(call, tried, begin)
     if result.best is None:

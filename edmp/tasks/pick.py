@@ -178,10 +178,10 @@ def _picked(
     time_budget: float,
 ) -> TaskPlan:
     """`pick_and_place`, or `pick` if there are no places."""
-    begin = time.perf_counter()
     lift, lower, retreat = lengths
     check_fields(_Lengths(lift, lower, retreat, time_budget), _RANGES)
     planner = planner_of(robot)
+    begin = time.perf_counter()
     arm = planner.robot
     q = configuration(arm, start, "start")
     options = _grasps(grasps, scene, object, arm)

@@ -60,12 +60,12 @@ def placed(
     time_budget: float,
 ) -> TaskPlan:
     """See `edmp.place`."""
-    begin = time.perf_counter()
     q = configuration(robot, start, "start")
     attached = [link.name for link in robot.links if link.attached]
     if name not in attached:
         raise unknown_name("object in the hand", name, attached)
     planner = planner_of(robot)
+    begin = time.perf_counter()
     run = TaskRun(planner, seed, begin + time_budget, velocity_scale, acceleration_scale, _PATIENCE * time_budget)
     width = _opening(robot, opening)
     held = held_by(robot, name)

@@ -27,7 +27,8 @@ from edmp.scenes.scene import Scene
 from edmp.taskplan import Held, Phase, TaskPlan
 from edmp.tasks import grip
 from edmp.tasks.motions import Trip, travel
-from edmp.validate.tasks import judge_phase
+from edmp.validate import Verdict
+from edmp.validate.tasks import judge_joins, judge_phase
 
 Array = NDArray[np.float64]
 
@@ -180,8 +181,8 @@ class Sequence:
         Returns:
             The outcome; a failure is a value with its cause, and the phases up to there.
         """
-        begin = time.perf_counter()
         planner = planner_of(robot)
+        begin = time.perf_counter()
         run = TaskRun(planner, seed, begin + time_budget, velocity_scale, acceleration_scale)
         q = configuration(planner.robot, start, "start")
         phases, failure = run_steps(self.steps, planner.robot, scene, q, run)
@@ -214,6 +215,7 @@ def run_steps(
     held = [link.name for link in robot.links if link.attached]
     state = _State(robot, scene, q, held_by(robot, held[-1]) if held else None)
     phases: list[Phase] = []
+    proved: dict[Phase, Verdict] = {}
     for step in steps:
         if isinstance(step, Attach):
             if step.name not in state.scene:
@@ -225,13 +227,19 @@ def run_steps(
             arm, there = grip.let_go(state.robot, state.scene, state.q, state.held)
             state = _State(arm, there, state.q, None)
         else:
-            phase = _moved(step, state, run) if isinstance(step, Move) else _gripped(step, state)
+            phase = _moved(step, state, run) if isinstance(step, Move) else _gripped(step, state, proved)
             if isinstance(phase, Failure):
                 return phases, phase
             if phase is not None:
                 phases.append(phase)
                 arm = state.robot if phase.width is None else grip.opened(state.robot, phase.width)
                 state = dataclasses.replace(state, robot=arm, q=phase.end)
+    now = time.perf_counter()
+    whole = TaskPlan(Status.SOLVED, "", robot, scene, q, tuple(phases), Stats(None, 0.0))
+    verdict = judge_joins(whole, proved)
+    run.spent("joins", now)
+    if not verdict.valid:
+        return phases, Failure(verdict.failed, Status.NO_PATH_FOUND, verdict.message())
     return phases, None
 
 
@@ -290,8 +298,8 @@ def _moved(step: Move, state: _State, run: TaskRun) -> Phase | Failure:
     )
 
 
-def _gripped(step: Grip, state: _State) -> Phase | Failure | None:
-    """The gripper's phase; None if there is nothing to do."""
+def _gripped(step: Grip, state: _State, proved: dict[Phase, Verdict]) -> Phase | Failure | None:
+    """The gripper's phase, whose verdict is added to ``proved``; None if there is nothing to do."""
     robot = state.robot
     if robot.gripper is None:
         raise InvalidInputError(f"{robot.name} has no gripper: {step.name!r} cannot be done")
@@ -313,4 +321,5 @@ def _gripped(step: Grip, state: _State) -> Phase | Failure | None:
     verdict = judge_phase(phase)
     if not verdict.valid:
         return Failure(step.name, Status.GOAL_IN_COLLISION, f"{step.name}: {verdict.message()}")
+    proved[phase] = verdict
     return phase

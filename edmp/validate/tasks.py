@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,11 +38,13 @@ class TaskVerdict:
         valid: True only if every phase is proved, and they join.
         phases: the verdict on each phase that was looked at, in order.
         fault: what is wrong, in words; empty if valid.
+        failed: name of the phase in which it is.
     """
 
     valid: bool
     phases: tuple[Verdict, ...]
     fault: str = ""
+    failed: str = ""
 
     def message(self) -> str:
         """One line for a person."""
@@ -51,15 +54,32 @@ class TaskVerdict:
 @checked
 def judge_task(plan: TaskPlan) -> TaskVerdict:
     """Prove a task, phase by phase, or say what is wrong with it. It believes nothing but what the phases hold."""
+    return _judged(plan, judge_phase)
+
+
+def judge_joins(plan: TaskPlan, proved: Mapping[Phase, Verdict]) -> TaskVerdict:
+    """`judge_task` of phases that have been proved just now: how they join, and what the motions touch at their ends.
+
+    Args:
+        plan: of the phases.
+        proved: the verdicts on those in which the gripper moves.
+    """
+    return _judged(plan, lambda phase: proved[phase] if phase in proved else _at_ends(phase))
+
+
+def _judged(plan: TaskPlan, verdict_on: Callable[[Phase], Verdict]) -> TaskVerdict:
+    """The joins of a task, and what ``verdict_on`` says of each phase."""
     verdicts: list[Verdict] = []
     q, scene, held, width = plan.start, plan.scene, None, None
     for k, phase in enumerate(plan.phases):
         fault = _joins(phase, q, width, scene, held, first=k == 0)
+        if not fault and k > 0 and held is None and phase.held is not None:
+            fault = _not_grasped(phase.held.name, plan.phases[k - 1], verdicts[-1])
         if not fault:
-            verdicts.append(judge_phase(phase))
+            verdicts.append(verdict_on(phase))
             fault = "" if verdicts[-1].valid else verdicts[-1].message()
         if fault:
-            return TaskVerdict(False, tuple(verdicts), f"{phase.name}: {fault}")
+            return TaskVerdict(False, tuple(verdicts), f"{phase.name}: {fault}", phase.name)
         q, scene, held, width = phase.end, phase.scene, phase.held, phase.width
     return TaskVerdict(True, tuple(verdicts))
 
@@ -70,6 +90,18 @@ def judge_phase(phase: Phase) -> Verdict:
         return judge_grip(phase.robot, phase.scene, phase.start, phase.width_before, phase.width, _object_of(phase))
     judge = Judge(phase.robot, phase.scene, constraints=phase.constraints)
     verdict = judge.check_trajectory(phase.solution.trajectory, start=phase.start, goal=phase.end)
+    return _only_held_rests(phase, verdict)
+
+
+def _at_ends(phase: Phase) -> Verdict:
+    """The verdict on where a motion begins and ends: only what touches there may touch on the way."""
+    judge = Judge(phase.robot, phase.scene, constraints=phase.constraints)
+    start, end = (_only_held_rests(phase, judge.check(q)) for q in (phase.start, phase.end))
+    return end if start.valid else start
+
+
+def _only_held_rests(phase: Phase, verdict: Verdict) -> Verdict:
+    """The verdict on a motion, in which nothing but what is held may rest on something."""
     for contact in verdict.allowed if verdict.valid else ():
         if phase.held is None or contact.link != phase.held.name:
             return Verdict(False, Cause.COLLISION, (contact,), detail=contact.message())
@@ -120,6 +152,14 @@ def _joins(phase: Phase, q: Array, width: float | None, scene: Scene, held: Held
             return f"{holds.name!r} is taken without a grasp"
         return "" if phase.scene == scene else "it is not the scene that was asked about"
     return _handed_over(phase, scene, held)
+
+
+def _not_grasped(name: str, before: Phase, verdict: Verdict) -> str:
+    """What is wrong with taking an object after a phase, whose verdict this is; empty if the fingers hold it then."""
+    if before.robot.gripper is None:  # it holds otherwise, by suction say
+        return ""
+    touched = before.solution is None and any(contact.other == name for contact in verdict.allowed)
+    return "" if touched else f"{name!r} is taken, but the fingers did not close on it just before"
 
 
 def _handed_over(phase: Phase, scene: Scene, held: Held | None) -> str:

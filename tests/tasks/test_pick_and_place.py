@@ -224,6 +224,16 @@ def test_picked_now_placed_later() -> None:
     np.testing.assert_allclose(placed.scene_after["block"].X_WO, THERE, atol=1e-4)
 
 
+def test_nothing_is_taken_that_the_fingers_do_not_hold() -> None:
+    """A sequence of one's own that attaches the block from afar plans every motion, and the judge refuses it."""
+    from edmp.tasks import Attach, Move
+
+    there = (0.5, *START[1:])
+    plan = edmp.Sequence([Move(there), Attach("block"), Move(START)]).plan(table_with_block(), START)
+    assert not plan.solved
+    assert "did not close on it" in plan.message
+
+
 def test_phases_of_ones_own(tmp_path: Path) -> None:
     """What `pick_and_place` is built on: here the arm pushes nothing, it opens, goes, and comes back."""
     from edmp.tasks import Grip, Move
