@@ -22,6 +22,8 @@ def generate(
     count: Annotated[int, typer.Option(min=1, help="Trajectories to make.")] = 100_000,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the data set.")] = 1,
     families: Annotated[str | None, typer.Option(help="Scene families, separated by commas; default: all.")] = None,
+    queries: Annotated[int, typer.Option(min=1, help="Start and goal pairs tried in each scene.")] = 24,
+    ways: Annotated[int, typer.Option(min=1, help="Searches for each pair; the shortest way is kept.")] = 1,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; default: all cores.")] = None,
     max_seconds: Annotated[float | None, typer.Option(min=1, help="Stop after this time [s].")] = None,
 ) -> None:
@@ -38,7 +40,9 @@ def generate(
         if family not in FAMILIES:
             raise unknown_name("scene family", family, FAMILIES)
     check_folder(out)
-    settings = GenerateSettings(robot=robot, count=count, seed=seed, families=tuple(chosen))
+    settings = GenerateSettings(
+        robot=robot, count=count, seed=seed, families=tuple(chosen), queries_per_scene=queries, ways=ways
+    )
     manifest = run(out, settings, workers=workers, max_seconds=max_seconds)
     report_console().print(f"written: {manifest}")
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,6 +24,7 @@ from edmp.files.json_nodes import read_json
 from edmp.files.writing import write_json, written_whole
 from edmp.ranges import Range, check_fields
 from edmp.robots.robot import Robot
+from edmp.trajectory import path_length
 
 Array = NDArray[np.float64]
 
@@ -48,6 +49,8 @@ class GenerateSettings:
         targets_per_scene: task poses tried in each scene.
         margin: largest distance kept from obstacles; each scene draws its own uniformly from 0 to this [m].
         scenes_per_shard: scenes in one file.
+        ways: searches for each pair, of which the shortest way is kept: a random one of several ways round teaches
+            a mean of them, which is none.
     """
 
     robot: str = "panda"
@@ -58,10 +61,11 @@ class GenerateSettings:
     targets_per_scene: int = 32
     margin: float = 0.02
     scenes_per_shard: int = 64
+    ways: int = 1
 
     def __post_init__(self) -> None:
         count, length = Range(1, whole=True), Range(0)
-        whole = dict.fromkeys(("count", "queries_per_scene", "targets_per_scene", "scenes_per_shard"), count)
+        whole = dict.fromkeys(("count", "queries_per_scene", "targets_per_scene", "scenes_per_shard", "ways"), count)
         check_fields(self, {**whole, "seed": Range(0, whole=True), "margin": length})
 
     def scene_seed(self, scene: int) -> int:
@@ -169,6 +173,7 @@ def _open_manifest(out: Path, settings: GenerateSettings) -> dict[str, Any]:
     path = out / "manifest.json"
     if path.exists():
         before, manifest = _read_manifest(path)
+        before = {**_DEFAULTS, **before}  # data made before a setting was there
         differ = sorted(k for k in wanted if k != "count" and before.get(k) != wanted[k])
         if differ:
             was = ", ".join(f"{k}={before.get(k)!r}" for k in differ)
@@ -178,6 +183,9 @@ def _open_manifest(out: Path, settings: GenerateSettings) -> dict[str, Any]:
     manifest = {"version": MANIFEST_VERSION, "reversible": True, "settings": wanted, "shards": {}}
     write_json(path, manifest)
     return manifest
+
+
+_DEFAULTS = {"ways": 1}
 
 
 def _read_manifest(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -238,13 +246,28 @@ def _expert_paths(robot: Robot, family: str, rng: np.random.Generator, s: Genera
     if len(tasks) < 2:
         return nothing, 0
     starts, goals = _pairs(robot, world, tasks, rng, s.queries_per_scene, margin)
-    paths = connect(
-        world, starts, goals, seed=int(rng.integers(2**30)), margin=margin, max_iterations=800, shortcuts=80, step=0.03
+    searched = connect(
+        world,
+        starts.repeat(s.ways, axis=0),
+        goals.repeat(s.ways, axis=0),
+        seed=int(rng.integers(2**30)),
+        margin=margin,
+        max_iterations=800,
+        shortcuts=80,
+        step=0.03,
     )
-    found = [path for path in paths if path is not None]
+    found = list(_shortest(searched, s.ways))
     if not found:
         return nothing, len(starts)
     return _smooth(world, found, margin), len(starts)
+
+
+def _shortest(paths: Sequence[Array | None], ways: int) -> Iterator[Array]:
+    """Of every ``ways`` paths in a row the shortest, where there is one."""
+    for first in range(0, len(paths), ways):
+        known = [path for path in paths[first : first + ways] if path is not None]
+        if known:
+            yield min(known, key=path_length)
 
 
 def _pairs(robot, world, tasks: Array, rng: np.random.Generator, count: int, margin: float) -> tuple[Array, Array]:
