@@ -71,6 +71,22 @@ def _sphere_pairs(robot: Robot, device: torch.device) -> tuple[Tensor, Tensor]:
     return i, j
 
 
+def clearance_field(world: World, q: Tensor, clearance: Tensor, *, self_margin: float = 0.01) -> tuple[Tensor, Tensor]:
+    """`SphereClearance` waypoint by waypoint.
+
+    Args:
+        world: robot and scene.
+        q: (batch, waypoint, dof) [rad or m].
+        clearance: (batch,) distance below which an obstacle pushes [m].
+        self_margin: gap below which two links push each other apart [m].
+
+    Returns:
+        cost (batch, waypoint) of each configuration and its gradient (batch, waypoint, dof).
+    """
+    parameters = [wp.from_torch(clearance.contiguous()), self_margin]
+    return _field(kernels.clearance_cost, world, q, [world.chain, world.obstacles], parameters)
+
+
 @register_cost
 @checked
 @dataclass(frozen=True)
@@ -91,8 +107,8 @@ class SphereClearance(Cost):
         return environment_potential(motion, scene, margins) + self_potential(motion, self.self_margin)
 
     def value_and_gradient(self, world: World, q: Tensor, margins: Margins) -> tuple[Tensor, Tensor]:
-        clearance = wp.from_torch(margins.clearance.contiguous())
-        return _launch(kernels.clearance_cost, world, q, [world.chain, world.obstacles], [clearance, self.self_margin])
+        cost, gradient = clearance_field(world, q, margins.clearance, self_margin=self.self_margin)
+        return cost.sum(dim=1), gradient
 
 
 @register_cost
@@ -112,14 +128,15 @@ class SelfCollision(Cost):
         return self_potential(motion, self.margin)
 
     def value_and_gradient(self, world: World, q: Tensor, margins: Margins) -> tuple[Tensor, Tensor]:
-        return _launch(kernels.self_cost, world, q, [world.chain], [self.margin])
+        cost, gradient = _field(kernels.self_cost, world, q, [world.chain], [self.margin])
+        return cost.sum(dim=1), gradient
 
 
-def _launch(kernel: wp.Kernel, world: World, q: Tensor, packed: list, parameters: list) -> tuple[Tensor, Tensor]:
-    """Run a kernel (packed, q, parameters, first, cost, gradient), a thread a configuration; sum over waypoints."""
+def _field(kernel: wp.Kernel, world: World, q: Tensor, packed: list, parameters: list) -> tuple[Tensor, Tensor]:
+    """Run a kernel (packed, q, parameters, first, cost, gradient), a thread a configuration."""
     q = q.detach().contiguous()
     cost, gradient = q.new_empty(q.shape[:2]), torch.empty_like(q)
     inputs = [*packed, wp.from_torch(q), *parameters]
     outputs = [wp.from_torch(cost), wp.from_torch(gradient)]
     launch_rows(kernel, len(q), (q.shape[1],), inputs, outputs, world.device)
-    return cost.sum(1), gradient
+    return cost, gradient

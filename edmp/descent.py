@@ -15,13 +15,11 @@ from torch import Tensor
 
 from edmp.collision.bands import PackedBands
 from edmp.collision.free import edges_free
-from edmp.collision.launch import launch_rows
 from edmp.collision.world import World
-from edmp.costs.kernels import clearance as kernels
+from edmp.costs.clearance import clearance_field
 from edmp.costs.objective import Objective
 from edmp.prior.spline import Spline
 from edmp.projection import Manifold
-from edmp.warp_start import wp
 
 REPAIR_METRIC = (0.2, 1.0, 0.0)
 SHORTEN_METRIC = (1.0, 0.0, 0.0)
@@ -125,16 +123,8 @@ class Descent:
         Returns:
             cost (B, num_waypoints), and its gradient (B, K - 2, dof) on the interior control points.
         """
-        q = self.waypoints(control_points).contiguous()
-        cost, gradient = q.new_empty(q.shape[:2]), torch.empty_like(q)
-        launch_rows(
-            kernels.clearance_cost,
-            q.shape[0],
-            (q.shape[1],),
-            [self.world.chain, self.world.obstacles, wp.from_torch(q), wp.from_torch(clearance), self.self_margin],
-            [wp.from_torch(cost), wp.from_torch(gradient)],
-            self.world.device,
-        )
+        q = self.waypoints(control_points)
+        cost, gradient = clearance_field(self.world, q, clearance, self_margin=self.self_margin)
         basis = self.spline.basis(self.num_waypoints, device=q.device)
         return cost, basis[:, 1:-1].T @ gradient
 

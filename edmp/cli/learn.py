@@ -51,7 +51,10 @@ def train(
     data: Annotated[Path, typer.Option(help="Folder that edmp generate filled, or is still filling.")],
     out: Annotated[Path, typer.Option(help="Folder of the run; an earlier run there goes on.")],
     robot: Annotated[str, typer.Option(help="Robot name or description file.")] = "panda",
-    arch: Annotated[str, typer.Option(help="Architecture: mlp or unet.")] = "mlp",
+    arch: Annotated[str, typer.Option(help="Architecture: mlp, scene or unet.")] = "mlp",
+    base: Annotated[
+        str | None, typer.Option(help="With --arch scene: the prior to be corrected, by name or file; default: ROBOT.")
+    ] = None,
     max_steps: Annotated[int | None, typer.Option(min=1, help="Stop after this many steps.")] = None,
     max_seconds: Annotated[float | None, typer.Option(min=1, help="Stop after this time [s].")] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Trajectories a step.")] = None,
@@ -74,6 +77,8 @@ def train(
     if max_steps is None and max_seconds is None:
         raise InvalidInputError("give --max-steps or --max-seconds (or both): training needs an end")
     architecture(arch)
+    if base is not None and arch != "scene":
+        raise InvalidInputError(f"--base is what --arch scene corrects; the {arch} starts from nothing")
     arm = load_robot(robot)
     check_folder(out)
     settings = TrainSettings(
@@ -87,7 +92,14 @@ def train(
     if batch_size is not None:
         settings = dataclasses.replace(settings, batch_size=batch_size)
     command = shlex.join(["edmp", *sys.argv[1:]])
-    report = run(data, out, robot=arm, arch=arch, settings=settings, resume=resume, command=command)
+    if arch == "scene":
+        from edmp.data.train_scene import train_scene
+
+        report = train_scene(
+            data, out, robot=arm, base=base or arm.name, settings=settings, resume=resume, command=command
+        )
+    else:
+        report = run(data, out, robot=arm, arch=arch, settings=settings, resume=resume, command=command)
     console = report_console()
     for name, value in report.metrics.items():
         console.print(f"  {name}: {value}")

@@ -236,7 +236,10 @@ class TrainingRun:
         self.network = network.to(device)
         self.ema = copy.deepcopy(self.network).eval().requires_grad_(False)
         self.optimiser = torch.optim.AdamW(
-            self.network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
+            [parameter for parameter in self.network.parameters() if parameter.requires_grad],
+            lr=settings.learning_rate,
+            weight_decay=settings.weight_decay,
+            fused=True,
         )
         self.batches = torch.Generator().manual_seed(settings.seed)
         self.noise = torch.Generator(device).manual_seed(settings.seed + 1)
@@ -342,9 +345,10 @@ class TrainingRun:
         """Checkpoint, loss.csv and loss.png, each atomically."""
         self.card = dataclasses.replace(self.card, data=data.description(), metrics=self.metrics(data))
         tensors: dict[str, Tensor] = {"rng.batches": self.batches.get_state(), "rng.noise": self.noise.get_state()}
-        tensors |= {f"network.{k}": v for k, v in self.network.state_dict().items()}
-        tensors |= {f"ema.{k}": v for k, v in self.ema.state_dict().items()}
-        for i, parameter in enumerate(self.network.parameters()):
+        still = self._still
+        tensors |= {f"network.{k}": v for k, v in self.network.state_dict().items() if k not in still}
+        tensors |= {f"ema.{k}": _least(v) if k in still else v for k, v in self.ema.state_dict().items()}
+        for i, parameter in enumerate(self.optimiser.param_groups[0]["params"]):
             tensors |= {f"optimiser.{i}.{k}": v for k, v in self.optimiser.state.get(parameter, {}).items()}
         if self._pending:
             tensors["pending"] = torch.stack(self._pending)
@@ -356,6 +360,11 @@ class TrainingRun:
                 _write_csv(file, self.history)
             with written_whole(out / "loss.png") as file:
                 _plot(file, self.history)
+
+    @property
+    def _still(self) -> set[str]:
+        """Parameters that are not trained; the averaged ones are the same."""
+        return {name for name, parameter in self.network.named_parameters() if not parameter.requires_grad}
 
     def restore(self, out: Path) -> None:
         """Take over the state of the checkpoint in ``out``."""
@@ -376,7 +385,7 @@ class TrainingRun:
             for name, tensor in tensors.items():
                 group, _, key = name.partition(".")
                 groups.setdefault(group, {})[key] = tensor
-            self.network.load_state_dict(groups["network"])
+            self.network.load_state_dict({**{name: groups["ema"][name] for name in self._still}, **groups["network"]})
             self.ema.load_state_dict(groups["ema"])
             self.batches.set_state(groups["rng"]["batches"])
             self.noise.set_state(groups["rng"]["noise"])
@@ -388,7 +397,7 @@ class TrainingRun:
             raise FileFormatError(f"{path}: not a checkpoint of this training: {error}") from None
 
     def _restore_optimiser(self, tensors: dict[str, Tensor]) -> None:
-        parameters = list(self.network.parameters())
+        parameters = self.optimiser.param_groups[0]["params"]
         state: dict[int, dict[str, Tensor]] = {}
         for name, tensor in tensors.items():
             index, _, key = name.partition(".")
@@ -396,6 +405,12 @@ class TrainingRun:
         for number, entries in state.items():
             parameter = parameters[number]
             self.optimiser.state[parameter] = {k: v.to(parameter.device) for k, v in entries.items()}
+
+
+def _least(weights: Tensor) -> Tensor:
+    """In half precision where nothing is lost by it: what came from a file that ships is."""
+    half = weights.half()
+    return half if torch.equal(half.float(), weights) else weights
 
 
 def _check_data(data: TrainingSet, robot: Robot) -> None:

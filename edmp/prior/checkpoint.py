@@ -55,7 +55,11 @@ class Architecture:
     prior: Callable[..., object]
 
 
-ARCHITECTURES: dict[str, str] = {"mlp": "edmp.prior.mlp", "unet": "edmp.baselines.edmp_paper.ddpm"}
+ARCHITECTURES: dict[str, str] = {
+    "mlp": "edmp.prior.mlp",
+    "scene": "edmp.prior.scene",
+    "unet": "edmp.baselines.edmp_paper.ddpm",
+}
 """The module of each architecture, which is imported when it is asked for."""
 
 
@@ -280,7 +284,7 @@ def load_prior(name_or_path: str | Path, robot: Robot) -> object:
     """
     if name_or_path == "process":
         return ProcessPrior.for_robot(robot)
-    path = _resolve(name_or_path)
+    path = prior_path(name_or_path)
     card = read_card(path)
     if (card.robot, card.dof) != (robot.name, robot.dof):
         raise InvalidInputError(
@@ -306,7 +310,7 @@ _noticed: set[str] = set()
 
 def prior_info(name_or_path: str | Path) -> dict[str, Any]:
     """What a weights file says of itself: its card, path, size [bytes] and number of parameters."""
-    path = _resolve(name_or_path)
+    path = prior_path(name_or_path)
     card = read_card(path)
     network = build_network(card, path)
     return {
@@ -317,7 +321,7 @@ def prior_info(name_or_path: str | Path) -> dict[str, Any]:
     }
 
 
-def _resolve(name_or_path: str | Path) -> Path:
+def prior_path(name_or_path: str | Path) -> Path:
     bundled = bundled_priors()
     text = str(name_or_path)
     if text in bundled:

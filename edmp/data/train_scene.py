@@ -1,0 +1,100 @@
+"""Training of a prior that sees the scene: a denoiser of start and goal is held still, and its correction learned.
+
+First on the denoiser's own estimates; then, going on from the prior that came out, also on estimates after one look,
+so that the network may look twice at each denoising step.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from edmp.data.export import export_prior
+from edmp.data.scene_rows import SceneExamples
+from edmp.data.train import TrainingRun, TrainReport, TrainSettings, carry_out
+from edmp.errors import InvalidInputError
+from edmp.prior.checkpoint import Card, load_network, prior_path
+from edmp.prior.mlp import MlpNetwork
+from edmp.prior.scene import SceneConfig, SceneNetwork
+from edmp.robots.robot import Robot
+
+
+def train_scene(
+    data_dir: str | Path,
+    out: str | Path,
+    *,
+    robot: Robot,
+    base: str | Path,
+    settings: TrainSettings,
+    resume: bool = True,
+    command: str = "",
+    on_step: Callable[[int, float], None] | None = None,
+) -> TrainReport:
+    """Train a prior that sees the scene for ``robot`` on the shards in ``data_dir``.
+
+    Args:
+        data_dir: see `edmp.data.scene_rows`; may still be growing.
+        out: folder of the run; created.
+        robot: whose trajectories these are.
+        base: name or file of the prior to be corrected: an ``mlp``; or a ``scene`` prior to go on from, which then
+            learns to look twice.
+        settings: of the training; ``config`` replaces sizes of `SceneConfig`.
+        resume: go on from the folder's checkpoint if it has one.
+        command: that called this, for the model card.
+        on_step: called after each step with its number and its loss.
+
+    Raises:
+        InvalidInputError: ``base`` is of another robot or architecture.
+    """
+    out = Path(out)
+    out.mkdir(parents=True, exist_ok=True)
+    if settings.num_threads is not None:
+        torch.set_num_threads(settings.num_threads)
+    network, looks = _begun(base, robot, settings)
+    fraction = settings.validation_fraction
+    data = SceneExamples(data_dir, network, robot, validation_fraction=fraction, looks=looks, device=settings.device)
+    card = Card(
+        architecture="scene",
+        config=dataclasses.asdict(network.config),
+        robot=robot.name,
+        dof=robot.dof,
+        lower=tuple(map(float, robot.limits.lower)),
+        upper=tuple(map(float, robot.limits.upper)),
+        seed=settings.seed,
+        command=command,
+    )
+    run = TrainingRun(network, card, settings)
+    if not carry_out(run, data, out, settings, resume=resume, on_step=on_step):
+        return TrainReport(prior=None, interrupted=True, metrics=run.metrics(data))
+    export_prior(out, out / "prior.safetensors")
+    return TrainReport(prior=out / "prior.safetensors", interrupted=False, metrics=run.metrics(data))
+
+
+def _begun(base: str | Path, robot: Robot, settings: TrainSettings) -> tuple[SceneNetwork, tuple[int, ...]]:
+    """The network to train, and after how many looks its examples are taken."""
+    path = prior_path(base)
+    trained, card = load_network(path)
+    if (card.robot, card.dof) != (robot.name, robot.dof):
+        raise InvalidInputError(f"base: {path} is a prior for {card.robot!r}, not for {robot.name!r}")
+    if isinstance(trained, SceneNetwork):
+        if settings.config:
+            raise InvalidInputError(f"base: {path} sees the scene already and has its sizes: give no config")
+        trained.requires_grad_(True)
+        trained.base.requires_grad_(False)
+        trained.config = dataclasses.replace(trained.config, looks=2)
+        return trained, (0, 1)
+    if not isinstance(trained, MlpNetwork):
+        raise InvalidInputError(f"base: {path} is of architecture {card.architecture!r}; an mlp or a scene is needed")
+    try:
+        config = SceneConfig(base=dataclasses.asdict(trained.config), **settings.config)
+    except TypeError as error:
+        valid = ", ".join(f.name for f in dataclasses.fields(SceneConfig) if f.name != "base")
+        raise InvalidInputError(f"bad config for scene: {error}; it has {valid}") from None
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)  # torch's initialisers take no generator
+        network = SceneNetwork(config, robot.dof)
+    network.base.load_state_dict(trained.state_dict())
+    return network, (0,)
