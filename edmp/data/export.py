@@ -45,6 +45,10 @@ def export_prior(run_dir: str | Path, path: str | Path, *, command: str | None =
     return card
 
 
+_NO_SCENE = "knowing nothing of the scene"
+_KNOWS = {"scene": "and what its own estimate touches in the scene"}
+
+
 def model_card(card: Card, *, num_parameters: int, size: int) -> str:
     """The card as Markdown; everything in it comes from the metadata."""
     config = ", ".join(f"{key} {value}" for key, value in card.config.items())
@@ -54,7 +58,7 @@ def model_card(card: Card, *, num_parameters: int, size: int) -> str:
             f"# Motion prior for {card.robot}",
             "",
             f"A diffusion prior over joint motions of `{card.robot}` ({card.dof} joints): what good motion between two "
-            "configurations looks like, knowing nothing of the scene. It proposes; costs and judge decide.",
+            f"configurations looks like, {_KNOWS.get(card.architecture, _NO_SCENE)}. It proposes; costs and judge decide.",
             "",
             f"- Architecture: `{card.architecture}` ({config}), {num_parameters / 1e6:.2f} M parameters, "
             f"{size / 1e6:.1f} MB.",
@@ -70,7 +74,7 @@ def model_card(card: Card, *, num_parameters: int, size: int) -> str:
             *rows,
             "",
             "Losses are dimensionless, lower is better: squared error of the denoised motion at random noise levels; "
-            "for the mlp relative to the best linear denoiser, which scores 1. The validation loss is that of the "
+            "for mlp and scene relative to the best linear denoiser, which scores 1. The validation loss is that of the "
             "averaged weights on scenes held out of training.",
             "",
             "## Data",
