@@ -58,7 +58,8 @@ def model_card(card: Card, *, num_parameters: int, size: int) -> str:
             f"# Motion prior for {card.robot}",
             "",
             f"A diffusion prior over joint motions of `{card.robot}` ({card.dof} joints): what good motion between two "
-            f"configurations looks like, {_KNOWS.get(card.architecture, _NO_SCENE)}. It proposes; costs and judge decide.",
+            f"configurations looks like, {_KNOWS.get(card.architecture, _NO_SCENE)}. "
+            "It proposes; costs and judge decide.",
             "",
             f"- Architecture: `{card.architecture}` ({config}), {num_parameters / 1e6:.2f} M parameters, "
             f"{size / 1e6:.1f} MB.",
@@ -74,8 +75,8 @@ def model_card(card: Card, *, num_parameters: int, size: int) -> str:
             *rows,
             "",
             "Losses are dimensionless, lower is better: squared error of the denoised motion at random noise levels; "
-            "for mlp and scene relative to the best linear denoiser, which scores 1. The validation loss is that of the "
-            "averaged weights on scenes held out of training.",
+            "for mlp and scene relative to the best linear denoiser, which scores 1. The validation loss is that of "
+            "the averaged weights on scenes held out of training.",
             "",
             "## Data",
             "",
