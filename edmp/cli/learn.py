@@ -58,6 +58,7 @@ def train(
     max_steps: Annotated[int | None, typer.Option(min=1, help="Stop after this many steps.")] = None,
     max_seconds: Annotated[float | None, typer.Option(min=1, help="Stop after this time [s].")] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Trajectories a step.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Peak of the learning rate; default: 1e-3.")] = None,
     config: Annotated[
         list[str] | None, typer.Option(help="A size of the architecture, KEY=JSON, such as widths=[32,64]; repeatable.")
     ] = None,
@@ -91,6 +92,8 @@ def train(
     )
     if batch_size is not None:
         settings = dataclasses.replace(settings, batch_size=batch_size)
+    if learning_rate is not None:
+        settings = dataclasses.replace(settings, learning_rate=learning_rate)
     command = shlex.join(["edmp", *sys.argv[1:]])
     if arch == "scene":
         from edmp.data.train_scene import train_scene
