@@ -5,12 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from scipy.spatial.transform import Rotation
 
 from edmp.collision.bands import MAX_BANDS, PackedBands
 from edmp.collision.world import World
 from edmp.constraints import (
+    Band,
     BandKind,
     InBox,
+    InSphere,
     JointRange,
     LookAt,
     OnLine,
@@ -24,9 +27,27 @@ from edmp.robots import load_robot
 from edmp.robots.kinematics import body_poses
 from edmp.scenes import Scene
 from tests.branching_robot import branching_robot
-from tests.dumb_constraints import band_value
 
 ROBOTS = {"panda": lambda: load_robot("panda"), "ur5": lambda: load_robot("ur5"), "tree": branching_robot}
+
+
+def band_value(robot, band: Band, q: np.ndarray) -> np.ndarray:
+    """(n,) the value of ``band`` at ``q`` (n, dof), by its definition, in numpy."""
+    if band.kind is BandKind.JOINT:
+        return q[:, band.index]
+    X_WF = body_poses(robot, torch.as_tensor(q)).numpy()[:, band.body] @ band.X_BF
+    R, p = X_WF[:, :3, :3], X_WF[:, :3, 3]
+    axis, away = R @ band.axis, p - band.point
+    if band.kind is BandKind.ANGLE:
+        return np.arccos(np.clip(axis @ band.direction, -1.0, 1.0))
+    if band.kind is BandKind.COORDINATE:
+        return away @ band.direction
+    if band.kind is BandKind.OFFSET:
+        return np.linalg.norm(away - np.outer(away @ band.direction, band.direction), axis=1)
+    if band.kind is BandKind.GAZE:
+        cosine = -np.sum(axis * away, axis=1) / np.linalg.norm(away, axis=1)
+        return np.arccos(np.clip(cosine, -1.0, 1.0))
+    return Rotation.from_matrix(band.rotation.T @ R).as_rotvec()[:, band.index]
 
 
 def every_kind(robot):
@@ -38,6 +59,7 @@ def every_kind(robot):
         Upright(0.1, axis=axis, up=R @ axis),
         Oriented(R, (0.1, 0.2, 0.3)),
         InBox((0.1, 0.2, 0.3), X_WT),
+        InSphere(0.05, p),
         OnPlane(p, normal=(0.2, 0.1, 1.0)),
         OnLine(p, (0.0, 1.0, 0.3)),
         LookAt(p + R @ (0.0, 0.3, 0.4), 0.1, axis=(0.0, 0.6, 0.8)),
