@@ -112,8 +112,8 @@ class BandProof:
             if given_up:
                 break
             if len(a):
-                middle = table.add(0.5 * (table.q[a] + table.q[b]), table.edge[a])
-                a, b = np.concatenate([a, middle]), np.concatenate([middle, b])
+                between = table.add(0.5 * (table.q[a] + table.q[b]), table.edge[a])
+                a, b = np.concatenate([a, between]), np.concatenate([between, b])
         holds = (lower >= self.lower - ROUNDING) & (upper <= self.upper + ROUNDING)
         proved = bool(holds.all()) and not table.broken.any()
         return Extremes(
