@@ -192,7 +192,7 @@ def save_plots(
         raise InvalidInputError(f"there is no motion to plot{why}")
     rows: list[Callable[[Axes], None]] = []
     if subject.motions:
-        subject = subject.choosing(motion)
+        subject = (subject.arm or subject).choosing(motion)
         rows += [functools.partial(_draw_kind, subject=subject, kind=kind) for kind in _KINDS]
         rows.append(functools.partial(_draw_clearance_of, subject=subject))
     if trace is not None and trace.batches:

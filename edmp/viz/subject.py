@@ -50,6 +50,7 @@ class Subject:
         motions: timed motions, best first; empty if there are none.
         result: what the planner said; None if nothing was planned.
         name: for titles and file names.
+        arm: the arm alone, for plots over time, where ``robot`` has joints that only show something; else None.
     """
 
     robot: Robot
@@ -60,6 +61,7 @@ class Subject:
     motions: tuple[Trajectory, ...] = ()
     result: PlanResult | None = None
     name: str = ""
+    arm: Subject | None = None
 
     @property
     def solutions(self) -> tuple[Solution, ...]:
@@ -224,8 +226,11 @@ def _of_task(plan: TaskPlan, _: Robot | None, __: Scene | None, ___: Problem | N
     if not plan.phases:
         return Subject(plan.robot, plan.scene, plan.start, result=result, name=plan.name)
     shown = shown_task(plan)
-    q = shown.motion.positions
-    return Subject(shown.robot, shown.scene, q[0], q[-1], None, (shown.motion,), result, plan.name)
+    q, trajectory = shown.motion.positions, plan.trajectory
+    assert trajectory is not None
+    ends = trajectory.positions[0], trajectory.positions[-1]
+    arm = Subject(shown.arm, shown.scene, *ends, motions=(trajectory,), result=result, name=plan.name)
+    return Subject(shown.robot, shown.scene, q[0], q[-1], None, (shown.motion,), result, plan.name, arm)
 
 
 _MAKERS: Mapping[type, Callable[[Any, Robot | None, Scene | None, Problem | None], Subject]] = {

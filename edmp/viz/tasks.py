@@ -39,22 +39,25 @@ class ShownTask:
         robot: see `shown_robot`.
         scene: what stands all the time.
         motion: of that robot.
+        arm: as it is at first, its hand empty.
     """
 
     robot: Robot
     scene: Scene
     motion: Trajectory
+    arm: Robot
 
 
 def shown_task(plan: TaskPlan) -> ShownTask:
     """All the phases that there are, at least one."""
     objects = _moved(plan)
-    robot = shown_robot(_empty(plan.phases[0].robot, objects), tuple(objects.values()))
+    arm = _empty(plan.phases[0].robot, objects)
+    robot = shown_robot(arm, tuple(objects.values()))
     scene = Scene(tuple(obstacle for obstacle in plan.scene if obstacle.name not in objects))
     begins = plan.begins[:-1]
     times = np.unique(np.concatenate([_times(*one) for one in zip(plan.phases, begins, strict=True)]))
     times = times[np.concatenate([[True], np.diff(times) > 1e-6])]
-    return ShownTask(robot, scene, _motion(plan, robot, objects, times))
+    return ShownTask(robot, scene, _motion(plan, robot, objects, times), arm)
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +79,7 @@ def measured_task(plan: TaskPlan, seen: Sequence[Seen]) -> ShownTask:
     rows = [shown_positions(one.q, one.width, fingers, [one.objects[name] for name in names]) for one in seen]
     times = np.array([one.time - seen[0].time for one in seen])
     motion = _smooth(planned.robot, np.array(rows), times, plan.robot.dof + fingers, len(names))
-    return ShownTask(planned.robot, planned.scene, motion)
+    return ShownTask(planned.robot, planned.scene, motion, planned.arm)
 
 
 def shown_robot(robot: Robot, objects: tuple[Obstacle, ...]) -> Robot:

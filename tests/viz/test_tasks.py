@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 import edmp
 from edmp.cli.main import app
 from edmp.taskplan import TaskPlan
-from edmp.viz import Subject, save_movie, subject_of
+from edmp.viz import Subject, save_movie, save_plots, subject_of
 from edmp.viz.staging import Staging
 from edmp.viz.surfaces import body_poses
 from edmp.viz.web_scene import scene_document
@@ -85,6 +85,15 @@ def test_movie_and_page_show_it(tmp_path: Path):
     told = CliRunner().invoke(app, ["view", str(tmp_path / "task.json"), "--html", str(tmp_path / "task.html")])
     assert told.exit_code == 0, told.output
     assert (tmp_path / "task.html").stat().st_size > 100_000
+
+
+def test_plots_are_of_the_arm_alone(tmp_path: Path):
+    subject = subject_of(task())
+    assert subject.arm is not None
+    assert subject.arm.robot.joint_names == task().robot.joint_names
+    assert subject.arm.motions == (task().trajectory,)
+    save_plots(task(), tmp_path / "plots.png")
+    assert (tmp_path / "plots.png").stat().st_size > 10_000
 
 
 def test_a_task_that_fails_is_shown_with_its_reason():
