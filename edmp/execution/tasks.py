@@ -42,6 +42,9 @@ _PATIENCE = 3.0
 """The fingers take no longer than planned by more than this [s]."""
 _STANDS = 3e-3
 """An object that is no farther above something than this, where it is taken or put down, may touch it [m]."""
+_NARROW, _SLOWEST = 6e-3, 0.25
+"""Where less clearance than this is proved [m], a motion is slowed down in proportion, down to this share: how far an
+arm is off its path falls with its speed."""
 _SETTLE = 0.3
 """In the end, what was put down has this time to come to rest [s]."""
 
@@ -255,6 +258,8 @@ def prepare_task(
         room = None
         if tube is not None:
             room = Tube(phase.robot, phase.scene, trajectory, settings=tube, touching=expected)
+            slow = min(max(room.narrowest / _NARROW, _SLOWEST), 1.0)
+            slower = replace(slower, speed=min(slower.speed, settings.speed * slow))
         ready.append(PreparedPhase(phase, slower, expected, room))
     return PreparedTask(plan, tuple(ready), None)
 

@@ -89,6 +89,11 @@ class Tube:
         self._ahead: Index = np.minimum(ahead, len(self._steps) - 1)
         self._place = 0
 
+    @property
+    def narrowest(self) -> float:
+        """The smallest clearance that is proved on the motion [m], at most `TubeSettings.far`."""
+        return float(self.margins.clearance.min(initial=self.settings.far))
+
     def check(self, state: ArmState) -> str | None:
         """Why the arm must stop, None if it is well within; call it with states in the order of time."""
         if not self.margins.links:

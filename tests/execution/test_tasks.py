@@ -103,6 +103,17 @@ def test_a_task_file_is_judged_again(tmp_path: Path):
     assert "wall" in said["message"]
 
 
+def test_motions_through_narrow_places_are_slower():
+    ready = prepare_task(task())
+    moving = [one for one in ready.phases if one.tube is not None]
+    assert {one.phase.name for one in moving} == {"reach", "carry", "retreat"}
+    for one in moving:
+        assert one.settings.speed <= max(0.25, one.tube.narrowest / 6e-3) + 1e-9
+    quick = prepare_task(task(), tube=None)
+    assert all(one.settings.speed > 0.5 for one in quick.phases)
+    assert min(one.settings.speed for one in ready.phases) <= min(one.settings.speed for one in quick.phases)
+
+
 def test_a_gripper_that_is_not_as_planned_is_refused():
     ready = prepare_task(task(), tube=None)
     arm = DrakeArm(ready.robot.with_gripper(0.02), ready.begin, scene=ready.scene, movable=ready.movable)
