@@ -218,6 +218,14 @@ def test_description_against_what_the_arm_says(fr3, change, complaint):
     assert found is None if complaint is None else complaint in found
 
 
+def test_the_hand_is_an_option(fr3):
+    franky = pytest.importorskip("franky")
+    for name in ("move", "grasp", "width"):
+        assert hasattr(franky.Gripper, name), name
+    assert not make_driver("franka-fr3", fr3, options={"host": "arm"}).has_gripper
+    assert make_driver("franka-fr3", fr3, options={"host": "arm", "hand": True}).has_gripper
+
+
 def test_options_and_what_is_missing(fr3, monkeypatch):
     assert driver_class("franka-fr3").hardware
     assert "UNTESTED" in driver_class("franka-fr3").evidence
