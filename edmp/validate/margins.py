@@ -86,9 +86,9 @@ def path_margins(
     ids, edges = proof.add(path), np.arange(len(path) - 1)
     intervals = Intervals(ids[:-1], ids[1:], edges, edges + 1, ids[:-1], np.zeros((len(edges), robot.dof)))
     proven = _proven(proof, intervals, far)
-    for pair in range(proof.env_pairs) if touching else ():
-        if frozenset(proof.prober.names(pair)[:2]) in touching:
-            proven[:, pair] = far
+    if touching:
+        may = [frozenset(proof.prober.names(one)[:2]) in touching for one in range(proof.env_pairs)]
+        proven[:, np.flatnonzero(may)] = far
 
     # A row for each piece and the body that it is seen from: the base for obstacles, another body for other links.
     pairs = np.arange(proven.shape[1])

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -193,4 +194,5 @@ def _with_more(limits: Limits, count: int) -> Limits:
     far = np.full(count, _FAR)
     names = [field.name for field in dataclasses.fields(limits) if field.name != "tool"]
     ends = {name: -far if name == "lower" else far for name in names}
-    return Limits(**{name: np.concatenate([getattr(limits, name), end]) for name, end in ends.items()})
+    arrays: Any = {name: np.concatenate([getattr(limits, name), end]) for name, end in ends.items()}
+    return Limits(**arrays)
