@@ -1,4 +1,4 @@
-"""`edmp bench carry`: what is said of tasks that were executed. Execution itself: tests/execution/test_executed_tasks.py."""
+"""`edmp bench carry`: what is said of executed tasks; how they run: tests/execution/test_executed_tasks.py."""
 
 from __future__ import annotations
 
