@@ -60,9 +60,9 @@ def why_blocked(judge: Judge, chain: ToolChain, path: ToolPath, at: float, q: Ar
     if not solve_ik(robot, ahead[1], near=q).reachable:
         return BlockedBy.REACH, f"beyond that {robot.tool.name} is out of the reach of {robot.name}"
     smallest = float(np.linalg.svd(chain.poses_and_jacobians(here[None])[1], compute_uv=False)[0, -1])
-    if not near or smallest < _SINGULAR:
-        return BlockedBy.SINGULARITY, "the arm comes to a singularity, where it would have to jump to another posture"
-    return BlockedBy.OBSTACLE, "none of the ways past the obstacles that were looked at leads on"
+    if near and smallest > _SINGULAR and len(judge.scene):
+        return BlockedBy.OBSTACLE, "none of the ways past the obstacles that were looked at leads on"
+    return BlockedBy.SINGULARITY, "the arm comes to a singularity, where it would have to jump to another posture"
 
 
 def _whole(q: Array, chain: ToolChain, moved: Array) -> Array:

@@ -16,7 +16,7 @@ from edmp.collision import World, free, relaxed_world
 from edmp.constraints import both_kept
 from edmp.geometry.tool_path import ToolPath
 from edmp.goals import ToolGoal
-from edmp.result import Blocked, Solution, Stage
+from edmp.result import Blocked, BlockedBy, Solution, Stage
 from edmp.robots.parts import Limits
 from edmp.timing import retime_waypoints
 from edmp.trajectory import path_length
@@ -26,8 +26,8 @@ from edmp.validate.tool_path import ToolVerdict, follows, worst
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-LAYER = 0.02
-"""Distance of layers along the tool path [m]."""
+LAYER, FINE_LAYER = 0.02, 0.005
+"""Distance of layers along the tool path, at first and near singularities [m]."""
 _INSIDE = 1e-3
 """Joints keep this from their limits, which a curve between configurations needs [rad or m]."""
 _SLACKS = (0.0, 0.006, 0.015)
@@ -88,12 +88,26 @@ class _Follower:
         self.q0 = start[chain.columns]
         self.chain = chain.widened(self.q0)
         self.path: ToolPath = goal.path_from(self.chain.poses(self.q0[None])[0])
-        self.at = self.path.marks(LAYER)
+        self._layers(LAYER)
+
+    def _layers(self, spacing: float) -> None:
+        self.at = self.path.marks(spacing)
         self.X_WT = self.path.poses(self.at)
+        self.too_coarse = False  # whether small steps lead on from where layers do not
 
     def run(self) -> Solution | Blocked:
         if not self.path.length > 1e-9:
             return self._standing()
+        found = self._searched()
+        coarse = self.too_coarse or (isinstance(found, Blocked) and found.by is BlockedBy.SINGULARITY)
+        if isinstance(found, Solution) or not coarse or self.late:
+            return found
+        self._layers(FINE_LAYER)
+        finer = self._searched()
+        return finer if isinstance(finer, Solution) or finer.fraction > found.fraction else found
+
+    def _searched(self) -> Solution | Blocked:
+        """The motion, by layers as they are."""
         carried = self._carried()
         if len(carried) == len(self.at):
             answer = self._certified(self.at, carried)
@@ -268,6 +282,7 @@ class _Follower:
         end = self.at[min(len(q) + 1, len(self.at) - 1)]
         whole = self._whole(q)
         marks, more = crept(self.judge, self.chain, self.path, float(at[-1]), whole[-1], float(end))
+        self.too_coarse = marks[-1] > end - 1e-9
         if len(marks) > 1:
             longer = self._certified(np.append(at, marks[1:]), np.concatenate([q, more[1:]]), way.lead)
             if isinstance(longer, Solution):

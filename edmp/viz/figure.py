@@ -211,5 +211,6 @@ def _draw_title(figure: Figure, subject: Subject) -> None:
 
 def _draw_message(figure: Figure, subject: Subject) -> None:
     text = textwrap.fill(subject.message, 46)
-    figure.text(0.675, 0.78, "Why there is no motion", fontsize=14, fontweight="bold", color=INK)
+    title = "Why it goes no further" if subject.motions else "Why there is no motion"
+    figure.text(0.675, 0.78, title, fontsize=14, fontweight="bold", color=INK)
     figure.text(0.675, 0.755, text, fontsize=13, color=INK, va="top", linespacing=1.5)

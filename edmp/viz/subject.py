@@ -193,6 +193,8 @@ def _of_result(result: PlanResult, robot: Robot | None, scene: Scene | None, pro
     if result.path is not None:
         start, goal = result.path[0], result.path[-1]
     solutions = (result.best, *result.alternatives) if result.best else ()
+    if result.best is None and result.blocked is not None and result.blocked.partial is not None:
+        solutions = (result.blocked.partial,)  # as far as the line can be followed
     motions = tuple(solution.trajectory for solution in solutions)
     return Subject(robot, scene, start, goal, pose_goal, motions, result, problem.name if problem else "")
 
