@@ -139,7 +139,8 @@ def test_several_goals_of_either_kind(fake: FakePlan, scene_file: Path) -> None:
     assert configuration.shape == (7,)
     np.testing.assert_array_equal(pose_goal.position, [0.4, 0.1, 0.5])
     scales = {"velocity_scale", "acceleration_scale"}
-    assert set(fake.calls[0]) == {"scene", "start", "goal", "robot", "seed", "fallback", *scales}
+    told = {"constraints", "escape", "tool_speed", "tool_acceleration"}
+    assert set(fake.calls[0]) == {"scene", "start", "goal", "robot", "seed", "fallback", *scales, *told}
     assert {fake.calls[0][name] for name in scales} == {1.0}
 
 
