@@ -8,9 +8,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from edmp.arguments import numbers, shown
+from edmp.costs import Ensemble, ensemble_by_name
 from edmp.errors import InvalidInputError
 from edmp.prior.base import Prior
 from edmp.prior.checkpoint import default_prior, load_prior
+from edmp.robots import load_robot
 from edmp.robots.parts import Array
 from edmp.robots.robot import Robot
 from edmp.scenes.scene import Scene
@@ -40,6 +42,30 @@ def check_same_arm(ours: Robot, theirs: Robot) -> None:
     )
     if not same:
         raise InvalidInputError(f"robot {theirs.name!r} is another arm than this planner's {ours.name!r}")
+
+
+def given_robot(robot: Robot | str | Path) -> Robot:
+    """The robot itself, by its name or from its description file.
+
+    Raises:
+        InvalidInputError: it is none of these.
+    """
+    found: object = load_robot(robot) if isinstance(robot, (str, Path)) else robot
+    if not isinstance(found, Robot):
+        raise InvalidInputError(f"robot must be a Robot, a name or a description file, not {type(robot).__name__}")
+    return found
+
+
+def given_ensemble(ensemble: Ensemble | str) -> Ensemble:
+    """The ensemble itself, or the preset of that name.
+
+    Raises:
+        InvalidInputError: it is none of these.
+    """
+    found: object = ensemble_by_name(ensemble) if isinstance(ensemble, str) else ensemble
+    if not isinstance(found, Ensemble):
+        raise InvalidInputError(f"ensemble must be an Ensemble or the name of one, not {type(ensemble).__name__}")
+    return found
 
 
 def given_path(warm: ArrayLike, robot: Robot) -> Array:

@@ -18,15 +18,14 @@ from edmp.collision.bands import PackedBands
 from edmp.collision.free import relaxed_world
 from edmp.collision.world import checked_device
 from edmp.constraints import Constraint, bands_of, distances_of
-from edmp.costs import Cost, Ensemble, Objective, Term, ensemble_by_name
+from edmp.costs import Cost, Ensemble, Objective, Term
 from edmp.descent import Descent
-from edmp.errors import InvalidInputError
 from edmp.goals import Line, Via
 from edmp.planner.call import Call
 from edmp.planner.certify import Docket
 from edmp.planner.contacts import check_names, leave_contacts
-from edmp.planner.given import check_call, check_same_arm, given_path, given_prior
-from edmp.planner.goals import Query, Refusal, resolve, turned, unjudged
+from edmp.planner.given import check_call, check_same_arm, given_ensemble, given_path, given_prior, given_robot
+from edmp.planner.goals import Query, Refusal, resolve, unjudged
 from edmp.planner.lines import plan_line
 from edmp.planner.outcome import no_path, out_of_time, refusal, success
 from edmp.planner.search import replan, search
@@ -37,7 +36,6 @@ from edmp.prior.base import Prior
 from edmp.prior.process import ProcessPrior, ProcessSettings
 from edmp.problem import ESCAPE_DEPTH, GoalLike, Problem, StartLike, as_problem
 from edmp.result import PlanResult
-from edmp.robots import load_robot
 from edmp.robots.parts import Array, Limits
 from edmp.robots.robot import Robot
 from edmp.scenes.scene import Scene
@@ -71,13 +69,9 @@ class Planner:
         settings: PlannerSettings | None = None,
         device: str = "cpu",
     ) -> None:
-        self.robot = load_robot(robot) if isinstance(robot, (str, Path)) else robot
-        if not isinstance(self.robot, Robot):
-            raise InvalidInputError(f"robot must be a Robot, a name or a description file, not {type(robot).__name__}")
+        self.robot = given_robot(robot)
         self.settings = settings or PlannerSettings()
-        self.ensemble = ensemble_by_name(ensemble) if isinstance(ensemble, str) else ensemble
-        if not isinstance(self.ensemble, Ensemble):
-            raise InvalidInputError(f"ensemble must be an Ensemble or the name of one, not {type(ensemble).__name__}")
+        self.ensemble = given_ensemble(ensemble)
         self.costs = Objective.of(costs).terms
         self.device = checked_device(device)
         self.prior = given_prior(prior, self.robot)
@@ -207,7 +201,7 @@ class Planner:
             if earlier is not None and known is not None:
                 # What is certified below includes start and goal: they need no look of their own.
                 call = prepare(known)
-                tried = replan(call, self._near(earlier, known))
+                tried = replan(call, earlier)
                 if call.solved:
                     return success(call, tried, begin)
                 earlier = None
@@ -221,7 +215,7 @@ class Planner:
             if time.perf_counter() - begin > time_budget:
                 return out_of_time("while start and goals were looked at", docket, begin)
             call = prepare(query)
-            tried = search(call, fallback=fallback, earlier=None if earlier is None else self._near(earlier, query))
+            tried = search(call, fallback=fallback, earlier=earlier)
         return success(call, tried, begin) if call.solved else no_path(call, tried, begin)
 
     @checked
@@ -298,8 +292,3 @@ class Planner:
             deadline=begin + budget,
             watch=watch,
         )
-
-    def _near(self, path: Array, query: Query) -> torch.Tensor:
-        """An earlier path (n, dof), continuous joints turned as the start is, for the kernels."""
-        path = turned(self.robot, path, query.start)
-        return torch.as_tensor(np.ascontiguousarray(path), dtype=torch.float32, device=self.device)

@@ -13,17 +13,19 @@ from edmp.descent import Descent
 from edmp.guidance import guided
 from edmp.planner.call import Call
 from edmp.planner.candidates import Candidates
+from edmp.planner.goals import turned
 from edmp.planner.settings import PlannerSettings, Round
 from edmp.planner.watch import Watch
 from edmp.prior.base import Context
 from edmp.prior.edm import karras_sigmas, sample_dpmpp_2m
 from edmp.result import Stage
+from edmp.robots.parts import Array
 
 LANDING = 6
 """Steps of projection that lead seeds onto what constraints leave."""
 
 
-def run(call: Call, round_: Round, *, index: int = 0, earlier: Tensor | None = None) -> Candidates:
+def run(call: Call, round_: Round, *, index: int = 0, earlier: Array | None = None) -> Candidates:
     """Sample, repair, polish and certify.
 
     Args:
@@ -95,16 +97,19 @@ def seeds(call: Call, round_: Round, index: int = 0) -> Candidates:
     return _seen(call, call.descent.spline.control_points(torch.cat(parts), start, goals[goal]), goal)
 
 
-def seeds_near(call: Call, round_: Round, earlier: Tensor) -> Candidates:
+def seeds_near(call: Call, round_: Round, earlier: Array) -> Candidates:
     """Seeds round an earlier plan ``earlier`` (n, dof): re-noised, then denoised under guidance in the new scene.
 
-    The first is the earlier plan itself, its ends moved to the start and the nearest of the goals.
+    The first is the earlier plan itself, continuous joints turned as the start is, its ends moved to the start and the
+    nearest of the goals.
     """
     start, goals = _ends(call)
     spline = call.descent.spline
-    nearest = int(torch.linalg.vector_norm(goals - earlier[-1], dim=1).argmin())
+    near = np.ascontiguousarray(turned(call.judge.robot, earlier, call.query.start))
+    path = torch.as_tensor(near, dtype=torch.float32, device=call.descent.device)
+    nearest = int(torch.linalg.vector_norm(goals - path[-1], dim=1).argmin())
     goal = goals[nearest]
-    x = spline.deviation(spline.fit(torch.cat([start[None], earlier[1:-1], goal[None]])[None]))
+    x = spline.deviation(spline.fit(torch.cat([start[None], path[1:-1], goal[None]])[None]))
     samples = denoised(call, round_, round_.num_seeds, start, goal[None], x)
     samples[0] = x[0]
     to = torch.full((round_.num_seeds,), nearest, device=goals.device)

@@ -7,7 +7,6 @@ import time
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from edmp.planner import fallback, rounds
 from edmp.planner.call import Call
@@ -15,12 +14,13 @@ from edmp.planner.candidates import Candidates
 from edmp.planner.certify import differ
 from edmp.planner.settings import Round
 from edmp.result import Stage
+from edmp.robots.parts import Array
 
 SEARCHES = ((0.5, 0.25), (1.0, 0.5))
 """Of a projected search, one after the other until one finds something: shares of the fallback's trees and samples."""
 
 
-def search(call: Call, *, fallback: bool, earlier: Tensor | None) -> Candidates:
+def search(call: Call, *, fallback: bool, earlier: Array | None) -> Candidates:
     """Rounds of seeds, and from some round on sampling-based search too, until something is certified.
 
     Args:
@@ -67,7 +67,7 @@ def search(call: Call, *, fallback: bool, earlier: Tensor | None) -> Candidates:
     return Candidates.join(tried)
 
 
-def replan(call: Call, earlier: Tensor) -> Candidates:
+def replan(call: Call, earlier: Array) -> Candidates:
     """Seeds round an earlier plan, with little repair and little polish; one certified motion is enough."""
     warm = call.settings.warm
     if call.descent.objective.terms:
