@@ -33,8 +33,9 @@ from edmp.bench.records import (
 )
 from edmp.errors import EdmpError
 from edmp.problem import Problem
+from edmp.threads import set_kernel_threads
 
-THREAD_VARIABLES = ("EDMP_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+LIBRARY_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 """Environment variables that say how many threads numerical libraries use; read when these are imported."""
 
 STARTING, LOADING, WARMING_UP = "starting", "loading the problem", "warming up"
@@ -152,6 +153,7 @@ def _serve(connection: Connection, job: Job, started: float) -> None:
     if job.one_thread:
         import torch
 
+        set_kernel_threads(1)
         torch.set_num_threads(1)
     connection.send(STARTING)
     solver = Solver(job, started, connection.send)
@@ -246,7 +248,7 @@ class Worker:
         self._connection, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, self.job, time.monotonic()))
         self._up = False
-        with _environment(dict.fromkeys(THREAD_VARIABLES, "1") if self.job.one_thread else {}), _sigint_blocked():
+        with _environment(dict.fromkeys(LIBRARY_THREADS, "1") if self.job.one_thread else {}), _sigint_blocked():
             self._process.start()
         theirs.close()  # so that its end is seen
 

@@ -17,6 +17,7 @@ from edmp.bench import Record
 from edmp.problem import Problem, load_example, save_problem
 from edmp.result import Stage, Status
 from edmp.scenes import Scene
+from edmp.threads import num_threads
 
 SCRIPTED = "bench_cases.Scripted"
 
@@ -42,7 +43,7 @@ class ScriptedSettings:
         invalid: say that the goal is out of limits.
         miss: claim a path that ends beside the goal.
         nothing: claim, without a path.
-        log: file that every plan adds a line to: process, problem, seed.
+        log: file that every plan adds a line to: process, problem, seed, threads of kernels.
         pause: before every plan [s].
     """
 
@@ -68,7 +69,7 @@ class Scripted:
         s, name = self.settings, problem.name
         if s.log:
             with Path(s.log).open("a") as file:
-                file.write(f"{os.getpid()} {name} {seed}\n")
+                file.write(f"{os.getpid()} {name} {seed} {num_threads()}\n")
         time.sleep(s.pause)
         print("a planner talks")
         self.plans += 1

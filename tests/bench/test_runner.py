@@ -30,7 +30,7 @@ def problems(tmp_path: Path) -> Path:
 def planned(log: Path) -> list[tuple[str, int]]:
     """Problem and seed of every plan in a log of `Scripted`."""
     lines = [line.split() for line in log.read_text().splitlines()]
-    return [(name, int(seed)) for _, name, seed in lines]
+    return [(name, int(seed)) for _, name, seed, _ in lines]
 
 
 def gone(pid: int, patience: float = 10.0) -> bool:
@@ -147,6 +147,16 @@ def test_two_processes_find_the_same_as_one(four: Path, by_one: list[Record], tm
     by_two = mishaps(four, tmp_path / "r.jsonl", RunSettings(timeout=1.0, workers=2))
     assert list(map(without_times, by_two)) == list(map(without_times, by_one))
     assert read_runs(tmp_path / "r.jsonl")[0]["workers"] == 2
+
+
+def test_processes_side_by_side_keep_to_one_thread(four: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDMP_NUM_THREADS", "3")
+    log = tmp_path / "log"
+    specs = parse_specs([f"{SCRIPTED}:log={log}"], {})
+    for workers, threads in ((2, "1"), (1, "3")):
+        run_problems(find_problems(four)[:1], specs, tmp_path / f"{workers}.jsonl", RunSettings(workers=workers))
+        assert {line.split()[-1] for line in log.read_text().splitlines()} == {threads}
+        log.unlink()
 
 
 def test_over_ray_it_is_the_same(
