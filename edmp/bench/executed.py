@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +15,16 @@ import numpy as np
 import edmp
 from edmp.bench.problems import BenchProblem
 from edmp.bench.provenance import describe_run
-from edmp.bench.records import Writer
+from edmp.bench.records import ProblemKey, read_results, read_time
 from edmp.errors import InvalidInputError
 from edmp.execution import ExecutionSettings, Outcome, TubeSettings, prepare, summarise
 from edmp.execution.drivers import make_driver
 from edmp.execution.effort import SHARE
-from edmp.files.json_nodes import JsonNode, parse_json
-from edmp.files.reading import read_text
+from edmp.files.json_lines import Layout, LineWriter, or_null
+from edmp.files.json_nodes import JsonNode
 from edmp.planfile import finite_or_none
 from edmp.problem import Problem
 from edmp.validate import Judge
-
-Row = dict[str, Any]
-"""One line: a plan and what became of it; `execute_problem` lists the keys."""
 
 NO_PLAN = "NO_PLAN"
 """Outcome of a problem that was not solved, so that nothing was executed."""
@@ -56,6 +53,69 @@ class ExecuteSettings:
     effort: float = SHARE
 
 
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What was measured of a plan that was executed. Lines of older files leave some fields out.
+
+    Attributes:
+        prepare_s, execute_s: wall times of what comes before the motion, and of it [s].
+        fault: what stopped it; None if nothing did.
+        contacts: ticks at which anything touched.
+        touched: the two that touched first.
+        speed: share of the planned speed [1].
+        planned_duration_s, duration_s: of the motion [s].
+        tracking_rms_mrad, tracking_peak_mrad: distance of the joints from where they should have been [mrad].
+        peak_torque_share: largest share of a joint's effort limit [1].
+        planned_clearance_m, measured_clearance_m: proved by the judge within 0.1 mm [m]; None without obstacles.
+    """
+
+    prepare_s: float | None = None
+    execute_s: float | None = None
+    fault: str | None
+    contacts: int
+    touched: tuple[str, ...] | None = None
+    speed: float | None = None
+    planned_duration_s: float | None = None
+    duration_s: float
+    tracking_rms_mrad: float
+    tracking_peak_mrad: float
+    peak_torque_share: float
+    planned_clearance_m: float | None
+    measured_clearance_m: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExecutedRecord:
+    """One line: a plan and what became of it.
+
+    Attributes:
+        set, index: the problem.
+        status: of the plan.
+        outcome: of its execution, or `NO_PLAN`.
+        message: the cause, in words.
+        plan_s: wall time of the plan [s].
+        measured: on the way; in the file, its fields stand among the others. None if nothing was executed.
+    """
+
+    set: str
+    index: int
+    status: str = ""
+    outcome: str
+    message: str = ""
+    plan_s: float | None = None
+    measured: Measured | None = None
+
+    @property
+    def problem(self) -> ProblemKey:
+        """Which problem the line is about."""
+        return self.set, self.index
+
+    def to_line(self) -> dict[str, Any]:
+        """The line as plain data for JSON."""
+        line = asdict(self)
+        return line | (line.pop("measured") or {})
+
+
 def execute_problems(
     problems: Sequence[BenchProblem],
     out: str | Path,
@@ -64,8 +124,8 @@ def execute_problems(
     count: int,
     command: str = "",
     resume: bool = False,
-    on_row: Callable[[Row], None] = lambda _: None,
-) -> list[Row]:
+    on_record: Callable[[ExecutedRecord], None] = lambda _: None,
+) -> list[ExecutedRecord]:
     """Plan and execute problems until ``count`` of them have been executed; a line each in ``out``.
 
     Args:
@@ -75,41 +135,33 @@ def execute_problems(
         count: how many plans to execute.
         command: for the description of the run.
         resume: go on with an existing file.
-        on_row: called for each new line.
+        on_record: called for each new line.
     """
-    rows = read_rows(out) if resume and Path(out).is_file() else []
-    done = {(row["set"], row["index"]) for row in rows}
+    records = read_executed(out) if resume and Path(out).is_file() else []
+    done = {record.problem for record in records}
     planners: dict[object, edmp.Planner] = {}
-    with Writer(out, append=bool(rows)) as writer:
+    with LineWriter(out, append=bool(records)) as writer:
         described = describe_run([], command=command, robot=settings.robot, seed=settings.seed, workers=1, timeout=0.0)
-        writer.write({"run": {**described, "execute": dataclasses.asdict(settings)}})
+        writer.write(replace(described, execute=asdict(settings)).to_line())
         for entry in sorted(problems, key=lambda entry: (entry.index, entry.set)):
-            if sum(row["outcome"] != NO_PLAN for row in rows) >= count:
+            if sum(record.measured is not None for record in records) >= count:
                 break
             if (entry.set, entry.index) in done:
                 continue
             problem = entry.load(settings.robot)
             if problem.robot not in planners:
                 planners[problem.robot] = edmp.Planner(problem.robot)
-            row = {
-                "set": entry.set,
-                "index": entry.index,
-                **execute_problem(problem, planners[problem.robot], settings),
-            }
-            writer.write(row)
-            rows.append(row)
-            on_row(row)
-    return rows
+            record = execute_problem(problem, planners[problem.robot], settings, key=(entry.set, entry.index))
+            writer.write(record.to_line())
+            records.append(record)
+            on_record(record)
+    return records
 
 
-def execute_problem(problem: Problem, planner: edmp.Planner, settings: ExecuteSettings) -> Row:
-    """Plan, execute, measure.
-
-    Keys: status (of the plan), outcome, fault, message, contacts (ticks), touched (what first), speed (share of
-    the planned one), planned_duration_s,
-    duration_s, tracking_rms_mrad, tracking_peak_mrad, peak_torque_share, planned_clearance_m and measured_clearance_m
-    (both proved by the judge within 0.1 mm; None without obstacles), plan_s, prepare_s, execute_s (wall times).
-    """
+def execute_problem(
+    problem: Problem, planner: edmp.Planner, settings: ExecuteSettings, *, key: ProblemKey
+) -> ExecutedRecord:
+    """Plan, execute, measure; ``key`` is what the record calls the problem."""
     begin = time.perf_counter()
     result = planner.plan(
         problem.scene,
@@ -123,41 +175,48 @@ def execute_problem(problem: Problem, planner: edmp.Planner, settings: ExecuteSe
         tool_speed=problem.tool_speed,
         tool_acceleration=problem.tool_acceleration,
     )
-    row: Row = {"status": result.status.value, "outcome": NO_PLAN, "message": result.message}
-    row["plan_s"] = time.perf_counter() - begin
+    record = ExecutedRecord(
+        set=key[0],
+        index=key[1],
+        status=result.status.value,
+        outcome=NO_PLAN,
+        message=result.message,
+        plan_s=time.perf_counter() - begin,
+    )
     if result.best is None:
-        return row
+        return record
     motion, robot, scene = result.best.trajectory, problem.robot, problem.scene
     begin = time.perf_counter()
     speed = settings.execution.speed
     ready = prepare(result, speed=speed, effort=settings.effort, tube=settings.tube, settings=settings.execution)
-    row["prepare_s"] = time.perf_counter() - begin
-    begin = time.perf_counter()
+    prepared = time.perf_counter()
     arm = make_driver(settings.driver, robot, positions=motion.positions[0], scene=scene, options=settings.options)
     if arm.hardware:
         raise InvalidInputError(f"driver {arm.name} moves a real arm: only simulated ones are for benchmarks")
     done = ready.run(arm)
-    row["execute_s"] = time.perf_counter() - begin
+    executed = time.perf_counter()
     summary = summarise(done.recording, robot=robot)
     contacts = done.recording.contacts
-    return row | {
-        "outcome": done.outcome.value,
-        "fault": done.violation.fault.value if done.violation else None,
-        "message": done.message,
-        "contacts": summary.num_contacts,
-        "touched": list(contacts[0][1:]) if contacts else None,
-        "speed": ready.settings.speed,
-        "planned_duration_s": motion.duration,
-        "duration_s": summary.duration,
-        "tracking_rms_mrad": summary.tracking_rms,
-        "tracking_peak_mrad": summary.tracking_peak,
-        "peak_torque_share": summary.torque_share,
-        "planned_clearance_m": _clearance(problem, motion.positions),
-        "measured_clearance_m": _clearance(problem, _measured(done.recording.measured, done.recording.times)),
-    }
+    assert summary.torque_share is not None, "it was given a robot"
+    measured = Measured(
+        prepare_s=prepared - begin,
+        execute_s=executed - prepared,
+        fault=done.violation.fault.value if done.violation else None,
+        contacts=summary.num_contacts,
+        touched=tuple(contacts[0][1:]) if contacts else None,
+        speed=ready.settings.speed,
+        planned_duration_s=motion.duration,
+        duration_s=summary.duration,
+        tracking_rms_mrad=summary.tracking_rms,
+        tracking_peak_mrad=summary.tracking_peak,
+        peak_torque_share=summary.torque_share,
+        planned_clearance_m=_clearance(problem, motion.positions),
+        measured_clearance_m=_clearance(problem, _positions(done.recording.measured, done.recording.times)),
+    )
+    return replace(record, outcome=done.outcome.value, message=done.message, measured=measured)
 
 
-def _measured(positions: np.ndarray, times: np.ndarray) -> np.ndarray:
+def _positions(positions: np.ndarray, times: np.ndarray) -> np.ndarray:
     """Rows some 5 ms apart, the last among them; the judge proves what lies between."""
     if len(times) == 0:
         return positions
@@ -170,48 +229,51 @@ def _clearance(problem: Problem, path: np.ndarray) -> float | None:
     return finite_or_none(Judge(problem.robot, problem.scene).clearance(inside, tightness=1e-4)) if len(path) else None
 
 
-def read_rows(path: str | Path) -> list[Row]:
-    """The lines of a file, without those that describe runs.
+_MEASURED = Layout(
+    Measured,
+    {
+        "prepare_s": read_time,
+        "execute_s": read_time,
+        "fault": or_null(JsonNode.text),
+        "contacts": JsonNode.integer,
+        "touched": lambda node: tuple(name.text() for name in node.entries()),
+        "speed": lambda node: node.number(0, 1),
+        "planned_duration_s": read_time,
+        "duration_s": read_time,
+        "tracking_rms_mrad": JsonNode.number,
+        "tracking_peak_mrad": JsonNode.number,
+        "peak_torque_share": JsonNode.number,
+        "planned_clearance_m": or_null(JsonNode.number),
+        "measured_clearance_m": or_null(JsonNode.number),
+    },
+)
+
+_LAYOUT = Layout(
+    ExecutedRecord,
+    {
+        "set": JsonNode.text,
+        "index": JsonNode.integer,
+        "status": JsonNode.text,
+        "outcome": JsonNode.text,
+        "message": JsonNode.text,
+        "plan_s": read_time,
+    },
+)
+
+
+def parse_executed(node: JsonNode) -> ExecutedRecord:
+    """A line, every field checked.
 
     Raises:
-        FileFormatError: with the line that is none.
+        FileFormatError: names the field.
     """
-    rows = []
-    for number, text in enumerate(read_text(Path(path), "file of executed plans").splitlines(), start=1):
-        line = parse_json(text, f"{path}:{number}: not a line of executed plans")
-        if not line.has("run"):
-            _check_row(line)
-            rows.append(line.keys_plain())
-    return rows
+    record = _LAYOUT.parse(node)
+    return record if record.outcome == NO_PLAN else replace(record, measured=_MEASURED.parse(node))
 
 
-_EXECUTED = ("tracking_peak_mrad", "tracking_rms_mrad", "peak_torque_share")
-_NULLABLE = ("planned_clearance_m", "measured_clearance_m", "closest_m")
-
-
-def _check_row(line: JsonNode) -> None:
-    """What summaries read of a line is there, and what it should be; lines of `edmp.bench.replanned` have queries."""
-    line["set"].text()
-    line["index"].integer()
-    if line["outcome"].text() == NO_PLAN:
-        return
-    line["contacts"].integer()
-    if not line["fault"].is_null:
-        line["fault"].text()
-    replanned = line.has("queries")
-    for key in _NULLABLE[2:] if replanned else _NULLABLE[:2]:
-        if not line[key].is_null:
-            line[key].number()
-    for key in ("duration_s",) if replanned else _EXECUTED:
-        line[key].number()
-    if replanned:
-        line["touched"]
-        for one in line["replans"].entries():
-            one["accepted"].boolean()
-        for one in line["queries"].entries():
-            for name in ("warm", "cold"):
-                one[f"{name}_solved"].boolean()
-                one[f"{name}_s"].number(0)
+def read_executed(path: str | Path) -> list[ExecutedRecord]:
+    """The lines of a file, without those that describe runs. Raises as `edmp.bench.records.read_records`."""
+    return read_results(path, "executed plans", parse_executed, known={*_LAYOUT.fields, *_MEASURED.fields})
 
 
 @dataclass(frozen=True)
@@ -243,36 +305,33 @@ class ExecutedSummary:
     faults: dict[str, int]
 
 
-def summarise_rows(rows: Iterable[Row]) -> list[ExecutedSummary]:
+def summarise_executed(records: Iterable[ExecutedRecord]) -> list[ExecutedSummary]:
     """One summary a set, and one for all."""
-    executed = [row for row in rows if row["outcome"] != NO_PLAN]
-    sets = sorted({row["set"] for row in executed})
-    groups = [(name, [row for row in executed if row["set"] == name]) for name in sets] + [("all", executed)]
+    executed = [(record, record.measured) for record in records if record.measured is not None]
+    sets = sorted({record.set for record, _ in executed})
+    groups = [(name, [pair for pair in executed if pair[0].set == name]) for name in sets] + [("all", executed)]
     return [_summary(name, group) for name, group in groups]
 
 
-def _summary(name: str, rows: list[Row]) -> ExecutedSummary:
-    reached = [row for row in rows if row["outcome"] == Outcome.REACHED.value]
-    faults: dict[str, int] = {}
-    for row in rows:
-        if row["fault"]:
-            faults[row["fault"]] = faults.get(row["fault"], 0) + 1
+def _summary(name: str, executed: list[tuple[ExecutedRecord, Measured]]) -> ExecutedSummary:
+    every = [measured for _, measured in executed]
+    reached = [measured for record, measured in executed if record.outcome == Outcome.REACHED.value]
     loss = [
-        row["planned_clearance_m"] - row["measured_clearance_m"]
-        for row in reached
-        if row["planned_clearance_m"] is not None and row["measured_clearance_m"] is not None
+        one.planned_clearance_m - one.measured_clearance_m
+        for one in reached
+        if one.planned_clearance_m is not None and one.measured_clearance_m is not None
     ]
-    measured = [row["measured_clearance_m"] for row in rows if row["measured_clearance_m"] is not None]
+    clearances = [one.measured_clearance_m for one in every if one.measured_clearance_m is not None]
     return ExecutedSummary(
         set=name,
-        executed=len(rows),
+        executed=len(every),
         reached=len(reached),
-        stopped=len(rows) - len(reached),
-        touched=sum(row["contacts"] > 0 for row in rows),
-        tracking_peak=max((row["tracking_peak_mrad"] for row in rows), default=math.nan),
-        tracking_rms=float(np.median([row["tracking_rms_mrad"] for row in rows])) if rows else math.nan,
-        torque_share=max((row["peak_torque_share"] for row in rows), default=math.nan),
+        stopped=len(every) - len(reached),
+        touched=sum(one.contacts > 0 for one in every),
+        tracking_peak=max((one.tracking_peak_mrad for one in every), default=math.nan),
+        tracking_rms=float(np.median([one.tracking_rms_mrad for one in every])) if every else math.nan,
+        torque_share=max((one.peak_torque_share for one in every), default=math.nan),
         clearance_loss=max(loss, default=math.nan),
-        min_clearance=min(measured, default=math.nan),
-        faults=faults,
+        min_clearance=min(clearances, default=math.nan),
+        faults=dict(Counter(one.fault for one in every if one.fault)),
     )

@@ -1,15 +1,12 @@
-"""Results on disk: one JSON object a line, flushed as they come: one line a problem and planner, one for each run."""
+"""Results on disk: one JSON object a line: one line a problem and planner, one for each run."""
 
 from __future__ import annotations
 
-import json
-import os
 import resource
-import warnings
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -18,15 +15,14 @@ from edmp.baselines.base import Claim
 from edmp.bench.examine import Examination
 from edmp.bench.planners import PlannerSpec
 from edmp.bench.problems import BenchProblem
-from edmp.errors import EdmpWarning, InvalidInputError
-from edmp.files.json_nodes import JsonNode, parse_json
-from edmp.files.reading import is_file, read_bytes, shortened
+from edmp.bench.provenance import RunDescription, parse_run
+from edmp.files.json_lines import Layout, read_lines, warn_of_unknown
+from edmp.files.json_nodes import JsonNode
 from edmp.planfile import finite_or_none
 from edmp.problem import Problem
 from edmp.result import Status
 
-Run = dict[str, Any]
-"""What is known of one run; `edmp.bench.provenance.describe_run` lists the keys."""
+T = TypeVar("T")
 
 REFUTED = "REFUTED"
 """Status of a problem whose claimed path the judge found wanting."""
@@ -97,7 +93,7 @@ class Record:
     version: str | None = None
     # what came of it
     claimed: bool = False
-    solved: bool = False
+    solved: bool
     refuted: str | None = None
     status: str = ""
     message: str = ""
@@ -136,7 +132,7 @@ class Record:
 
     def to_line(self) -> dict[str, Any]:
         """The line as plain data for JSON."""
-        return {each.name: getattr(self, each.name) for each in fields(self)}
+        return asdict(self)
 
 
 ProblemKey = tuple[str, int]
@@ -153,6 +149,7 @@ def blank_record(entry: BenchProblem, spec: PlannerSpec, *, robot: str, seed: in
         seed=seed,
         options=dict(spec.options),
         version=edmp.__version__,
+        solved=False,
         status=ERROR,
         coarse_solved=False,
         best_known_rad=entry.best_known,
@@ -222,7 +219,8 @@ def peak_rss_mb() -> float:
 # --- reading ---------------------------------------------------------------------------------------------------------
 
 
-def _time(node: JsonNode) -> float:
+def read_time(node: JsonNode) -> float:
+    """Wall time or duration [s]."""
     return node.number(0, LONGEST)
 
 
@@ -248,14 +246,14 @@ _READ: Mapping[str, Callable[[JsonNode], Any]] = {
     "status": JsonNode.text,
     "message": JsonNode.text,
     "stage": JsonNode.text,
-    "time_s": _time,
+    "time_s": read_time,
     "timings": lambda node: {name: value.number(-LONGEST, LONGEST) for name, value in node.items()},
-    "judge_s": _time,
-    "ready_s": _time,
+    "judge_s": read_time,
+    "ready_s": read_time,
     "path": lambda node: node.array(None, None).tolist(),
     "times": lambda node: node.array(None).tolist(),
     "length_rad": lambda node: node.number(0),
-    "duration_s": _time,
+    "duration_s": read_time,
     "min_clearance_m": JsonNode.number,
     "sparc": _motion_number,
     "rms_jerk": _motion_number,
@@ -268,9 +266,9 @@ _READ: Mapping[str, Callable[[JsonNode], Any]] = {
     "best_known_rad": lambda node: node.number(0),
     "peak_rss_mb": lambda node: node.number(0),
 }
-"""What each field of a line must be. Null stands for the default of a field that has one."""
+"""What each field of a line must be."""
 
-_REQUIRED = ("set", "index", "planner", "solved")
+LAYOUT = Layout(Record, _READ)
 
 
 def parse_record(node: JsonNode) -> Record:
@@ -279,12 +277,9 @@ def parse_record(node: JsonNode) -> Record:
     Raises:
         FileFormatError: names the field.
     """
-    for key in _REQUIRED:
-        node[key]
-    given = {key: value for key, value in node.items() if key in _READ}
-    known = {key: _READ[key](value) for key, value in given.items() if value.value is not None or key in _REQUIRED}
-    known.setdefault("claimed", known["solved"])
-    record = Record(**known)
+    record = LAYOUT.parse(node)
+    if node.get("claimed") is None:  # an older file: only what was solved counted
+        record = replace(record, claimed=record.solved)
     if record.solved and record.path is not None and len(record.path) == 0:
         node["path"].fail("a motion has one waypoint at least")
     return record
@@ -299,81 +294,23 @@ def read_records(path: str | Path) -> list[Record]:
         InvalidInputError: there is no such file.
         FileFormatError: with line and field of what is not a record.
     """
-    records, unknown = [], set()
-    for node in _lines(path):
-        if "run" not in node.value:
-            records.append(parse_record(node))
-            unknown |= node.value.keys() - _READ.keys()
-    if unknown:
-        names = ", ".join(shortened(ascii(name)) for name in sorted(unknown)[:5])
-        warnings.warn(f"{path}: keys of a newer edmp are left out: {names}", EdmpWarning, stacklevel=2)
-    return records
+    return read_results(path, "bench results", parse_record, known=_READ)
 
 
-def read_runs(path: str | Path) -> list[Run]:
+def read_results(path: str | Path, what: str, parse: Callable[[JsonNode], T], *, known: Collection[str]) -> list[T]:
+    """The lines of a file that do not describe runs, each by ``parse``; a warning names keys that are not ``known``.
+
+    Raises as `edmp.files.json_lines.read_lines`, and ``parse``.
+    """
+    found, unknown = [], set()
+    for node in read_lines(path, what):
+        if not node.has("run"):
+            found.append(parse(node))
+            unknown |= node.value.keys() - set(known)
+    warn_of_unknown(path, unknown, stacklevel=3)
+    return found
+
+
+def read_runs(path: str | Path) -> list[RunDescription]:
     """What is known of the runs that made a file, in order; none in older files. Raises as `read_records`."""
-    return [_run(node["run"]) for node in _lines(path) if "run" in node.value]
-
-
-def _run(node: JsonNode) -> Run:
-    run = {name: value.plain() for name, value in node.items() if not value.is_null}
-    for key in ("command", "date", "machine", "cpu", "robot"):
-        if (value := node.get(key)) is not None:
-            value.text()
-    for key in ("cores", "workers"):
-        if (value := node.get(key)) is not None:
-            value.integer()
-    if "timeout" in run:
-        node["timeout"].number(0)
-    if "versions" in run:
-        run["versions"] = {name: version.text() for name, version in node["versions"].items()}
-    if "options" in run:
-        run["options"] = {
-            planner: {name: value.plain() for name, value in options.items()}
-            for planner, options in node["options"].items()
-        }
-    return run
-
-
-def _lines(path: str | Path) -> Iterator[JsonNode]:
-    path = Path(path)
-    if not is_file(path):
-        raise InvalidInputError(f"results: no such file: {path}")
-    whole = read_bytes(path, "results file").split(b"\n")[:-1]  # what follows the last newline was never finished
-    for number, text in enumerate(whole, start=1):
-        node = parse_json(text, f"{path}:{number}: not a line of bench results")
-        if not isinstance(node.value, dict):
-            node.fail("expected an object with keys")
-        yield node
-
-
-# --- writing ---------------------------------------------------------------------------------------------------------
-
-
-class Writer:
-    """Appends lines to a file, each flushed to disk before the next problem starts."""
-
-    def __init__(self, path: str | Path, *, append: bool) -> None:
-        self._path = Path(path)
-        if append and self._path.exists():
-            _cut_unfinished_line(self._path)
-        self._file = self._path.open("a" if append else "w", encoding="utf-8")
-
-    def write(self, line: Record | Mapping[str, Any]) -> None:
-        line = line.to_line() if isinstance(line, Record) else line
-        self._file.write(json.dumps(line, allow_nan=False) + "\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
-
-    def __enter__(self) -> Writer:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-
-
-def _cut_unfinished_line(path: Path) -> None:
-    content = path.read_bytes()
-    if content and not content.endswith(b"\n"):
-        with path.open("r+b") as file:
-            file.truncate(content.rfind(b"\n") + 1)
+    return [parse_run(node["run"]) for node in read_lines(path, "bench results") if node.has("run")]

@@ -3,36 +3,31 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 import edmp
-from edmp.bench.executed import Row, read_rows
+from edmp.bench.crossings import CrossingRecord, ReplanEvent, TimedRequest, read_crossings
 from edmp.bench.provenance import describe_run
-from edmp.bench.records import Writer
 from edmp.errors import InvalidInputError
-from edmp.execution import Outcome
 from edmp.execution.company import Turns, company_of
 from edmp.execution.crossing import Crossing, CrossingSettings, CrossingWorld, make_crossing
 from edmp.execution.drivers import make_driver
 from edmp.execution.planner_process import PlannerProcess
 from edmp.execution.receding import HorizonSettings, RecedingHorizon, ReplannedExecution
-from edmp.execution.replanning import PlanRequest, Plans
+from edmp.execution.replanning import PlanRequest, Plans, Replan
+from edmp.files.json_lines import LineWriter
 from edmp.planfile import finite_or_none
 from edmp.planner import PlannerSettings
 from edmp.problem import Goal
 from edmp.ranges import Range, check_fields
+from edmp.result import PlanResult
 from edmp.robots import load_robot
+from edmp.robots.parts import Array
 from edmp.threads import kernel_threads
-
-SET = "crossing"
-"""What the runs call their set of problems."""
 
 
 @dataclass(frozen=True)
@@ -128,8 +123,8 @@ def replan_crossings(
     runs: int,
     command: str = "",
     resume: bool = False,
-    on_row: Callable[[Row], None] = lambda _: None,
-) -> list[Row]:
+    on_record: Callable[[CrossingRecord], None] = lambda _: None,
+) -> list[CrossingRecord]:
     """Run crossings, a line each in ``out``.
 
     Args:
@@ -138,132 +133,82 @@ def replan_crossings(
         runs: how many, those in the file included.
         command: for the description of the run.
         resume: go on with an existing file.
-        on_row: called for each new line.
+        on_record: called for each new line.
     """
-    rows = read_rows(out) if resume and Path(out).is_file() else []
-    done = {row["index"] for row in rows}
+    records = read_crossings(out) if resume and Path(out).is_file() else []
+    done = {record.index for record in records}
     robot = load_robot(settings.robot)
-    with planner_for(settings) as (own, planner), Writer(out, append=bool(rows)) as writer:
+    with planner_for(settings) as (own, planner), LineWriter(out, append=bool(records)) as writer:
         described = describe_run([], command=command, robot=settings.robot, seed=settings.seed, workers=1, timeout=0.0)
-        writer.write({"run": {**described, "replan": dataclasses.asdict(settings)}})
+        writer.write(replace(described, replan=asdict(settings)).to_line())
         for seed in range(settings.seed, settings.seed + runs):
             if seed in done:
                 continue
             begin = time.perf_counter()
-            crossing = make_crossing(robot, seed, settings.crossing)
-            row = {"set": SET, "index": seed, **describe_crossing(run_crossing(crossing, planner, settings))}
-            row["run_s"] = time.perf_counter() - begin
-            row["queries"] = [timed_request(own, request, crossing.goal) for request in row.pop("asked")]
-            writer.write(row)
-            rows.append(row)
-            on_row(row)
-    return rows
+            run = run_crossing(make_crossing(robot, seed, settings.crossing), planner, settings)
+            record = describe_crossing(run, own, begin=begin)
+            writer.write(record.to_line())
+            records.append(record)
+            on_record(record)
+    return records
 
 
-def describe_crossing(run: CrossingRun) -> Row:
-    """What became of a crossing.
-
-    Keys: outcome, fault, message, touched (what the measured motion really touched, standing or moving; None if
-    nothing), contacts (ticks at which the simulator saw any), closest_m (distance from the moving obstacle),
-    duration_s, replans (time since the beginning, latency, planning [s], why, accepted, retreat, warm, outcome), asked
-    (`PlanRequest` of those with a warm start).
-    """
+def describe_crossing(run: CrossingRun, planner: edmp.Planner, *, begin: float) -> CrossingRecord:
+    """What became of a crossing that began at ``begin`` [s]; ``planner`` is asked again what was asked on the way."""
     done, after = run.done, run.world.examine(run.done.recording)
+    run_s = time.perf_counter() - begin
     times = done.recording.seen
-    begin = float(times[0]) if len(times) else 0.0
-    return {
-        "outcome": done.outcome.value,
-        "fault": done.violation.fault.value if done.violation else None,
-        "message": done.message,
-        "touched": after.touched,
-        "contacts": len(done.recording.contacts),
-        "closest_m": finite_or_none(after.closest),
-        "duration_s": float(times[-1] - times[0]) if len(times) else 0.0,
-        "replans": [
-            {
-                "time": one.time - begin,
-                "latency": one.latency,
-                "planning": one.planning,
-                "why": one.why,
-                "accepted": one.accepted,
-                "retreat": one.retreat,
-                "warm": one.request is not None and one.request.warm is not None,
-                "outcome": one.outcome,
-            }
-            for one in done.replans
-        ],
-        "asked": [one.request for one in done.replans if one.request is not None and one.request.warm is not None],
-    }
+    first = float(times[0]) if len(times) else 0.0
+    asked = [request for one in done.replans if (request := _asked_warm(one)) is not None]
+    return CrossingRecord(
+        index=run.crossing.seed,
+        outcome=done.outcome.value,
+        fault=done.violation.fault.value if done.violation else None,
+        message=done.message,
+        touched=after.touched,
+        contacts=len(done.recording.contacts),
+        closest_m=finite_or_none(after.closest),
+        duration_s=float(times[-1] - times[0]) if len(times) else 0.0,
+        replans=tuple(_event(one, first) for one in done.replans),
+        run_s=run_s,
+        queries=tuple(timed_request(planner, request, run.crossing.goal) for request in asked),
+    )
 
 
-def timed_request(planner: edmp.Planner, request: PlanRequest, goal: Goal, *, seed: int = 0) -> Row:
-    """A question that was asked on the way, asked again with and without its warm start.
+def _event(replan: Replan, begin: float) -> ReplanEvent:
+    """What is told of ``replan``, in an execution that began at ``begin`` on its clock [s]."""
+    return ReplanEvent(
+        time=replan.time - begin,
+        latency=replan.latency,
+        planning=replan.planning,
+        why=replan.why,
+        accepted=replan.accepted,
+        retreat=replan.retreat,
+        warm=_asked_warm(replan) is not None,
+        outcome=replan.outcome,
+    )
 
-    Keys: warm_s, cold_s (processor time), warm_solved, cold_solved, warm_rad, cold_rad (length of the path).
-    """
-    row: Row = {}
-    for name, warm in (("warm", request.warm), ("cold", None)):
+
+def _asked_warm(replan: Replan) -> PlanRequest | None:
+    """What the planner was asked with a warm start; None if it was not."""
+    return replan.request if replan.request is not None and replan.request.warm is not None else None
+
+
+def timed_request(planner: edmp.Planner, request: PlanRequest, goal: Goal, *, seed: int = 0) -> TimedRequest:
+    """``request``, asked again with and without its warm start."""
+
+    def ask(warm: Array | None) -> tuple[float, PlanResult]:
         begin = time.process_time()
         result = planner.plan(request.scene, request.start, goal, seed=seed, warm=warm)
-        row[f"{name}_s"] = time.process_time() - begin
-        row[f"{name}_solved"] = result.solved
-        row[f"{name}_rad"] = result.best.length if result.best else None
-    return row
+        return time.process_time() - begin, result
 
-
-@dataclass(frozen=True)
-class ReplanSummary:
-    """All runs in numbers. NaN is what nothing is known of.
-
-    Attributes:
-        runs, reached, touched: runs; touched counts what the judge or the simulator saw.
-        replans: motions handed over on the way, the first not counted.
-        closest: smallest distance from the moving obstacle [m].
-        duration: median [s].
-        queries: asked warm and cold, both solved.
-        warm, cold: median processor time of those [s].
-        faults: what stopped how many.
-    """
-
-    runs: int
-    reached: int
-    touched: int
-    replans: int
-    closest: float
-    duration: float
-    queries: int
-    warm: float
-    cold: float
-    faults: dict[str, int]
-
-    @property
-    def speed_up(self) -> float:
-        """Cold time per warm time, of the medians."""
-        return self.cold / self.warm
-
-
-def summarise_replans(rows: Iterable[Row]) -> ReplanSummary:
-    """The summary of a file's lines."""
-    rows = list(rows)
-    faults: dict[str, int] = {}
-    for row in rows:
-        if row["fault"]:
-            faults[row["fault"]] = faults.get(row["fault"], 0) + 1
-    both = [q for row in rows for q in row["queries"] if q["warm_solved"] and q["cold_solved"]]
-    closest = [row["closest_m"] for row in rows if row["closest_m"] is not None]
-
-    def median(values: list[float]) -> float:
-        return float(np.median(values)) if values else float("nan")
-
-    return ReplanSummary(
-        runs=len(rows),
-        reached=sum(row["outcome"] == Outcome.REACHED.value for row in rows),
-        touched=sum(row["touched"] is not None or row["contacts"] > 0 for row in rows),
-        replans=sum(one["accepted"] for row in rows for one in row["replans"][1:]),
-        closest=min(closest, default=float("nan")),
-        duration=median([row["duration_s"] for row in rows]),
-        queries=len(both),
-        warm=median([q["warm_s"] for q in both]),
-        cold=median([q["cold_s"] for q in both]),
-        faults=faults,
+    warm_s, warm = ask(request.warm)
+    cold_s, cold = ask(None)
+    return TimedRequest(
+        warm_s=warm_s,
+        warm_solved=warm.solved,
+        warm_rad=warm.best.length if warm.best else None,
+        cold_s=cold_s,
+        cold_solved=cold.solved,
+        cold_rad=cold.best.length if cold.best else None,
     )

@@ -14,9 +14,10 @@ import edmp
 from edmp.bench.planners import PlannerSpec, make_planner, row
 from edmp.bench.problems import BenchProblem
 from edmp.bench.provenance import describe_run
-from edmp.bench.records import Record, Writer, read_records
+from edmp.bench.records import Record, read_records
 from edmp.bench.worker import Event, Job, WarmUp, Worker
 from edmp.errors import InvalidInputError
+from edmp.files.json_lines import LineWriter
 from edmp.files.writing import check_writable
 from edmp.ranges import Range, check_fields
 from edmp.robots import load_robot
@@ -102,16 +103,16 @@ def run(
             from edmp.bench.cluster import connected, deal_over_ray
 
             deal, workers = deal_over_ray, stack.enter_context(connected(settings.workers))
-        writer = stack.enter_context(Writer(out, append=settings.resume))
+        writer = stack.enter_context(LineWriter(out, append=settings.resume))
         about = describe_run(
             specs, command=command, robot=robot, seed=settings.seed, workers=workers, timeout=settings.timeout
         )
-        writer.write({"run": about})
+        writer.write(about.to_line())
         for event in stack.enter_context(contextlib.closing(deal(todo, workers))):
             if isinstance(event, WarmUp):
                 on_warm_up(event)
                 continue
-            writer.write(event)
+            writer.write(event.to_line())
             records.append(event)
             on_record(event)
     return records

@@ -15,7 +15,7 @@ from edmp.errors import InvalidInputError
 from edmp.files.writing import check_writable
 
 if TYPE_CHECKING:
-    from edmp.bench.executed import Row
+    from edmp.bench.executed import ExecutedRecord
 
 
 def execute(
@@ -47,7 +47,7 @@ def execute(
     if out.exists() and resume == force:
         raise InvalidInputError(f"--out: {out} exists; --resume goes on with it, --force overwrites it")
     from edmp.bench import find_problems
-    from edmp.bench.executed import ExecuteSettings, execute_problems, summarise_rows
+    from edmp.bench.executed import ExecuteSettings, execute_problems, summarise_executed
     from edmp.execution import ExecutionSettings, TubeSettings
 
     options = {"control": control, "mass_error": payload_error, "payload": payload, "delay": delay}
@@ -64,22 +64,24 @@ def execute(
     with progress_console().status("warming up") as status, contextlib.redirect_stdout(sys.stderr):
         counted = 0
 
-        def on_row(row: Row) -> None:
+        def on_record(record: ExecutedRecord) -> None:
             nonlocal counted
             counted += 1
-            status.update(f"{counted}: {row['set']}/{row['index']} {row['outcome']}")
+            status.update(f"{counted}: {record.set}/{record.index} {record.outcome}")
 
-        rows = execute_problems(chosen, out, settings, count=count, command=command, resume=resume, on_row=on_row)
-    _print_table(rows)
-    touched = summarise_rows(rows)[-1].touched
+        records = execute_problems(
+            chosen, out, settings, count=count, command=command, resume=resume, on_record=on_record
+        )
+    _print_table(records)
+    touched = summarise_executed(records)[-1].touched
     raise typer.Exit(1 if touched else 0)
 
 
-def _print_table(rows: list[Row]) -> None:
+def _print_table(records: list[ExecutedRecord]) -> None:
     from rich import box
     from rich.table import Table
 
-    from edmp.bench.executed import NO_PLAN, summarise_rows
+    from edmp.bench.executed import summarise_executed
 
     table = Table(
         "set",
@@ -95,12 +97,12 @@ def _print_table(rows: list[Row]) -> None:
         "stopped by",
         box=box.SIMPLE_HEAD,
     )
-    for s in summarise_rows(rows):
+    for s in summarise_executed(records):
         faults = ", ".join(f"{fault} {count}" for fault, count in sorted(s.faults.items()))
         numbers = (s.tracking_peak, s.tracking_rms, 100 * s.torque_share, 1e3 * s.clearance_loss, 1e3 * s.min_clearance)
         counts = (s.executed, s.reached, s.stopped, s.touched)
         table.add_row(s.set, *map(str, counts), *(f"{value:.2f}" for value in numbers), faults)
     console = report_console()
     console.print(table)
-    if unsolved := sum(row["outcome"] == NO_PLAN for row in rows):
+    if unsolved := sum(record.measured is None for record in records):
         console.print(f"{unsolved} problems without a plan, not counted")

@@ -15,7 +15,7 @@ from edmp.errors import InvalidInputError
 from edmp.files.writing import check_writable
 
 if TYPE_CHECKING:
-    from edmp.bench.executed import Row
+    from edmp.bench.crossings import CrossingRecord
 
 
 SimulatedArm = Annotated[str, typer.Option(help="A simulated arm: drake-sim or kinematic.")]
@@ -46,31 +46,32 @@ def replan(
     check_writable(out, "--out")
     if out.exists() and resume == force:
         raise InvalidInputError(f"--out: {out} exists; --resume goes on with it, --force overwrites it")
-    from edmp.bench.replanned import ReplanBenchSettings, replan_crossings, summarise_replans
+    from edmp.bench.crossings import summarise_replans
+    from edmp.bench.replanned import ReplanBenchSettings, replan_crossings
 
     settings = ReplanBenchSettings(robot, seed, driver, driver_options(option or []), slowdown)
     command = shlex.join(["edmp", *sys.argv[1:]])
     with progress_console().status("warming up") as status, contextlib.redirect_stdout(sys.stderr):
         counted = 0
 
-        def on_row(row: Row) -> None:
+        def on_record(record: CrossingRecord) -> None:
             nonlocal counted
             counted += 1
-            status.update(f"{counted}: crossing {row['index']} {row['outcome']}")
+            status.update(f"{counted}: crossing {record.index} {record.outcome}")
 
-        rows = replan_crossings(out, settings, runs=runs, command=command, resume=resume, on_row=on_row)
-    _print(rows)
-    raise typer.Exit(1 if summarise_replans(rows).touched else 0)
+        records = replan_crossings(out, settings, runs=runs, command=command, resume=resume, on_record=on_record)
+    _print(records)
+    raise typer.Exit(1 if summarise_replans(records).touched else 0)
 
 
-def _print(rows: list[Row]) -> None:
-    from edmp.bench.replanned import summarise_replans
+def _print(records: list[CrossingRecord]) -> None:
+    from edmp.bench.crossings import summarise_replans
 
-    console, s = report_console(), summarise_replans(rows)
-    for row in rows:
-        if row["outcome"] != "REACHED" or row["touched"]:
-            told = f"; touched: {row['touched']}" if row["touched"] else ""
-            console.print(f"crossing {row['index']}: {row['outcome']} {row['message']}{told}", soft_wrap=True)
+    console, s = report_console(), summarise_replans(records)
+    for record in records:
+        if record.outcome != "REACHED" or record.touched:
+            told = f"; touched: {record.touched}" if record.touched else ""
+            console.print(f"crossing {record.index}: {record.outcome} {record.message}{told}", soft_wrap=True)
     console.print(f"reached the goal   {s.reached} of {s.runs} ({s.reached / max(1, s.runs):.0%})")
     console.print(f"touched            {s.touched}")
     console.print(f"closest            {1e3 * s.closest:.1f} mm from the moving obstacle")

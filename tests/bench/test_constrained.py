@@ -26,11 +26,12 @@ from edmp.bench.constrained import (
 from edmp.bench.examine import examine
 from edmp.bench.expert import WORTH_PLANNING
 from edmp.bench.planners import PlannerSpec
-from edmp.bench.records import Record, Writer, blank_record, read_records
+from edmp.bench.records import Record, blank_record, read_records
 from edmp.bench.suites import SUITES, MakeSettings, about_constraints, make, suite
 from edmp.bench.table import CONSTRAINED_HEADINGS, constrained_markdown, constrained_rows
 from edmp.constraints import OnPlane, Upright
 from edmp.errors import InvalidInputError, UnknownNameError
+from edmp.files.json_lines import LineWriter
 from edmp.problem import PoseGoal, Problem
 from edmp.result import Status
 from edmp.robots import load_robot
@@ -133,8 +134,8 @@ def test_the_command_makes_problems_and_the_bench_judges_their_constraints(
     good, line = np.array(proof["path"]), np.array(proof["path"])[[0, -1]]
     results = tmp_path / "results.jsonl"
     for path, code, broken in ((good, 0, 0), (line, 1, 1)):
-        with Writer(results, append=False) as writer:
-            writer.write(dataclasses.replace(believed, path=path.tolist()))
+        with LineWriter(results, append=False) as writer:
+            writer.write(dataclasses.replace(believed, path=path.tolist()).to_line())
         assert run("bench", "judge", results, "--problems", out, "--workers", 1, "--step", 0.05) == code
         report = " ".join(capsys.readouterr().out.split())
         assert f"constraints broken, a look every 1 mrad: {broken}" in report
@@ -191,9 +192,9 @@ def test_problems_without_constraints_have_no_such_table() -> None:
 
 def test_results_on_disk_and_reports_tell_about_constraints(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "results.jsonl"
-    with Writer(out, append=False) as writer:
+    with LineWriter(out, append=False) as writer:
         for record in (line(1, 0.1), line(2, 0.3, broken=7)):
-            writer.write(record)
+            writer.write(record.to_line())
     assert [(r.breaches, r.num_constraints) for r in read_records(out)] == [(0, 1), (7, 1)]
     assert run("bench", "report", out, "--markdown") == 0
     assert "| p | bin | 2/2 | 100.0 | 0.100 | 0.300 | 0 | 1 |" in capsys.readouterr().out

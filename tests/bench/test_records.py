@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from edmp.bench import Record, parse_specs, read_records, read_runs
-from edmp.bench.records import Writer
+from edmp.bench.provenance import RunDescription
 from edmp.bench.report.build import write_report
 from edmp.bench.report.sources import load
 from edmp.bench.runner import refuse_mixture
 from edmp.errors import EdmpWarning, FileFormatError, InvalidInputError
+from edmp.files.json_lines import LineWriter
 
 OLD = {
     "set": "a", "index": 1, "planner": "edmp", "robot": "panda", "seed": 0, "version": "0.1.0", "solved": True,
@@ -38,7 +39,12 @@ def test_older_files_still_load(tmp_path: Path) -> None:
 def test_runs_are_no_records(tmp_path: Path) -> None:
     path = write(tmp_path / "r.jsonl", {"run": {"seed": 0}}, OLD, {"run": {"seed": 1}})
     assert [record.index for record in read_records(path)] == [1]
-    assert read_runs(path) == [{"seed": 0}, {"seed": 1}]
+    assert read_runs(path) == [RunDescription(seed=0), RunDescription(seed=1)]
+    assert [run.to_line() for run in read_runs(path)] == [
+        {"run": {"versions": {}, "options": {}, "seed": seed}} for seed in (0, 1)
+    ]
+    with pytest.raises(FileFormatError, match=r"r.jsonl:1: not a line of bench results: run.cores: expected a whole"):
+        read_runs(write(tmp_path / "r.jsonl", {"run": {"cores": "two"}}))
 
 
 def test_what_is_no_results_file(tmp_path: Path) -> None:
@@ -100,9 +106,9 @@ def test_keys_of_a_newer_edmp_are_left_out_with_a_word(tmp_path: Path) -> None:
 
 
 def test_a_line_is_written_as_it_is_read(tmp_path: Path) -> None:
-    with Writer(tmp_path / "w.jsonl", append=False) as writer:
+    with LineWriter(tmp_path / "w.jsonl", append=False) as writer:
         record = Record(**OLD, claimed=True, timings={"judge": 0.1}, coarse_solved=True)
-        writer.write(record)
+        writer.write(record.to_line())
     assert read_records(tmp_path / "w.jsonl") == [record]
 
 

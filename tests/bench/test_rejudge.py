@@ -12,9 +12,10 @@ from plan_cases import straight, write_problems
 
 from edmp.bench import find_problems
 from edmp.bench.planners import PlannerSpec
-from edmp.bench.records import Record, Writer, blank_record
+from edmp.bench.records import Record, blank_record
 from edmp.bench.rejudge import rejudge, with_mesh_hulls
 from edmp.errors import MissingDependencyError
+from edmp.files.json_lines import LineWriter
 from edmp.problem import load_example
 from edmp.robots import load_robot
 
@@ -45,8 +46,8 @@ def test_the_second_opinion_finds_what_was_overlooked(
         assert not opinion.ends
         assert not opinion.clean
     out = tmp_path / "results.jsonl"
-    with Writer(out, append=False) as writer:
-        for line in ({"run": {"command": "edmp bench run"}}, *records, refuted):
+    with LineWriter(out, append=False) as writer:
+        for line in ({"run": {"command": "edmp bench run"}}, *(each.to_line() for each in [*records, refuted])):
             writer.write(line)
     assert run("bench", "judge", out, "--problems", problems, "--workers", 1) == 1
     report = capsys.readouterr().out

@@ -5,45 +5,72 @@ import json
 import numpy as np
 import pytest
 
-from edmp.bench.replanned import ReplanBenchSettings, replan_crossings, summarise_replans
+from edmp.bench.crossings import CrossingRecord, read_crossings, summarise_replans
+from edmp.bench.records import read_runs
+from edmp.bench.replanned import ReplanBenchSettings, replan_crossings
 from edmp.cli.main import main
-from edmp.errors import InvalidInputError
+from edmp.errors import FileFormatError, InvalidInputError
 from edmp.execution.crossing import CrossingSettings, make_crossing
 from edmp.robots import load_robot
 from edmp.timing import retime_waypoints
 from edmp.validate.spacetime import first_encounter
 
+STOPPED = {
+    "index": 0, "outcome": "STOPPED", "fault": "NO_WAY", "touched": "hand meets ball", "contacts": 0,
+    "closest_m": None, "duration_s": 1.0, "replans": [], "queries": [],
+}  # fmt: skip
+
 
 def test_two_crossings_in_lock_step_and_one_more(tmp_path):
     out = tmp_path / "replan.jsonl"
     settings = ReplanBenchSettings(seed=3, driver="kinematic", options={"period": 5e-3})
-    rows = replan_crossings(out, settings, runs=1)
-    assert [row["index"] for row in rows] == [3]
-    rows = replan_crossings(out, settings, runs=2, resume=True)
-    assert [row["index"] for row in rows] == [3, 4]
+    records = replan_crossings(out, settings, runs=1)
+    assert [record.index for record in records] == [3]
+    records = replan_crossings(out, settings, runs=2, resume=True)
+    assert [record.index for record in records] == [3, 4]
+    assert read_crossings(out) == records
+    assert read_runs(out)[1].replan["driver"] == "kinematic"
     lines = [json.loads(line) for line in out.read_text().splitlines()]
     assert ["run" in line for line in lines] == [True, False, True, False]
     assert lines[0]["run"]["replan"]["driver"] == "kinematic"
-    for row in rows:
-        assert row["outcome"] == "REACHED", row["message"]
-        assert row["touched"] is None
-        assert row["closest_m"] > 0.0
-        assert len(row["replans"]) > 1
-        assert row["replans"][0]["warm"] is False
-        assert row["queries"]
-        assert all(q["warm_s"] > 0 and q["cold_s"] > 0 for q in row["queries"])
-    s = summarise_replans(rows)
+    assert list(lines[1]) == [
+        "set", "index", "outcome", "fault", "message", "touched", "contacts", "closest_m", "duration_s", "replans",
+        "run_s", "queries",
+    ]  # fmt: skip
+    for record in records:
+        assert record.outcome == "REACHED", record.message
+        assert record.touched is None
+        assert record.closest_m > 0.0
+        assert len(record.replans) > 1
+        assert not record.replans[0].warm
+        assert record.queries
+        assert all(query.warm_s > 0 and query.cold_s > 0 for query in record.queries)
+    s = summarise_replans(records)
     assert (s.runs, s.reached, s.touched) == (2, 2, 0)
-    assert s.closest == min(row["closest_m"] for row in rows)
+    assert s.closest == min(record.closest_m for record in records)
 
 
 def test_a_summary_counts_what_touched_and_what_stopped():
-    row = {"outcome": "STOPPED", "fault": "NO_WAY", "touched": "hand meets ball", "contacts": 0, "closest_m": None}
-    row |= {"duration_s": 1.0, "replans": [], "queries": []}
-    s = summarise_replans([row])
+    s = summarise_replans([CrossingRecord(**STOPPED)])
     assert (s.runs, s.reached, s.touched, s.faults) == (1, 0, 1, {"NO_WAY": 1})
     assert np.isnan(s.closest)
     assert np.isnan(s.warm)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"touched": 1}, "touched: expected text, got 1"),
+        ({"replans": [{"accepted": True}, {}]}, r"replans\[1\]: missing key 'accepted'"),
+        ({"queries": [{"warm_s": -1.0}]}, r"queries\[0\]: missing key 'warm_solved'"),
+        ({"queries": 3}, "queries: expected a list, got 3"),
+    ],
+)
+def test_lines_that_are_none_are_named(tmp_path, changes, says):
+    path = tmp_path / "replan.jsonl"
+    path.write_text(json.dumps({**STOPPED, **changes}) + "\n")
+    with pytest.raises(FileFormatError, match=rf"replan\.jsonl:1: not a line of crossings: {says}"):
+        read_crossings(path)
 
 
 @pytest.mark.parametrize("seed", range(4))

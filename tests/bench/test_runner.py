@@ -61,8 +61,8 @@ def test_one_line_a_problem_with_all_that_is_promised(
     promised = {
         "set", "index", "planner", "robot", "gripper_width", "seed", "options", "version", "claimed", "solved",
         "refuted", "status", "message", "stage", "time_s", "timings", "judge_s", "ready_s", "path", "times",
-        "length_rad", "duration_s", "min_clearance_m", "sparc", "rms_jerk", "max_jerk", "coarse_solved",
-        "num_alternatives", "num_obstacles", "best_known_rad", "peak_rss_mb",
+        "length_rad", "duration_s", "min_clearance_m", "sparc", "rms_jerk", "max_jerk", "breaches", "coarse_solved",
+        "num_alternatives", "num_obstacles", "num_constraints", "best_known_rad", "peak_rss_mb",
     }  # fmt: skip
     assert all(set(line) == promised for line in lines)
     solved, invalid, missed, nothing, broken = records
@@ -95,12 +95,12 @@ def test_one_line_a_problem_with_all_that_is_promised(
 
     assert set(first) == {"run"}
     (described,) = read_runs(out)
-    assert described == first["run"]
-    assert set(described) == {
+    assert described.to_line() == first
+    assert set(first["run"]) == {
         "command", "date", "machine", "cpu", "cores", "workers", "versions", "robot", "seed", "timeout", "options",
     }  # fmt: skip
-    assert described["options"][spec]["pause"] == 0.0
-    assert {"python", "edmp", "torch"} <= set(described["versions"])
+    assert described.options[spec]["pause"] == 0.0
+    assert {"python", "edmp", "torch"} <= set(described.versions)
     assert read_records(out) == records
 
     captured = capfd.readouterr()
@@ -146,7 +146,7 @@ def test_crashes_and_hangs_cost_one_problem_each(by_one: list[Record]) -> None:
 def test_two_processes_find_the_same_as_one(four: Path, by_one: list[Record], tmp_path: Path) -> None:
     by_two = mishaps(four, tmp_path / "r.jsonl", RunSettings(timeout=1.0, workers=2))
     assert list(map(without_times, by_two)) == list(map(without_times, by_one))
-    assert read_runs(tmp_path / "r.jsonl")[0]["workers"] == 2
+    assert read_runs(tmp_path / "r.jsonl")[0].workers == 2
 
 
 def test_processes_side_by_side_keep_to_one_thread(four: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,7 +166,7 @@ def test_over_ray_it_is_the_same(
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     over_ray = mishaps(four, tmp_path / "r.jsonl", RunSettings(timeout=1.0, workers=2, ray=True))
     assert list(map(without_times, over_ray)) == list(map(without_times, by_one))
-    assert read_runs(tmp_path / "r.jsonl")[0]["workers"] == 2
+    assert read_runs(tmp_path / "r.jsonl")[0].workers == 2
 
 
 def test_without_ray_it_says_what_to_install(

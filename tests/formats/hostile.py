@@ -479,13 +479,26 @@ def _write_results(path: Path) -> None:
     write(path, *lines, run=True)
 
 
-def _write_rows(path: Path) -> None:
+def _write_executed(path: Path) -> None:
     executed = {
         "set": "a", "index": 1, "status": "SOLVED", "outcome": "REACHED", "fault": None, "message": "", "contacts": 0,
         "duration_s": 2.0, "tracking_rms_mrad": 1.0, "tracking_peak_mrad": 2.0, "peak_torque_share": 0.5,
         "planned_clearance_m": 0.01, "measured_clearance_m": None,
     }  # fmt: skip
     lines = [{"run": {"seed": 0}}, executed, {**executed, "set": "b", "outcome": "NO_PLAN"}]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def _write_crossings(path: Path) -> None:
+    event = {"time": 0.5, "latency": 0.1, "planning": 0.1, "why": "in the way", "accepted": True, "retreat": False}
+    query = {"warm_s": 0.1, "warm_solved": True, "warm_rad": 2.0, "cold_s": 0.2, "cold_solved": False, "cold_rad": None}
+    crossing = {
+        "set": "crossing", "index": 0, "outcome": "REACHED", "fault": None, "message": "", "touched": None,
+        "contacts": 0, "closest_m": 0.1, "duration_s": 2.0, "replans": [{**event, "warm": False}, event],
+        "run_s": 3.0, "queries": [query],
+    }  # fmt: skip
+    stopped = {**crossing, "index": 1, "fault": "NO_WAY", "touched": "hand meets ball"}
+    lines = [{"run": {"seed": 0, "replan": {"driver": "kinematic"}}}, crossing, stopped]
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
@@ -578,10 +591,17 @@ def _read_results(path: Path) -> None:
 _READ = {"reports": 0}
 
 
-def _read_rows(path: Path) -> None:
-    from edmp.bench.executed import read_rows, summarise_rows
+def _read_executed(path: Path) -> None:
+    from edmp.bench.executed import read_executed, summarise_executed
+    from edmp.bench.records import read_runs
 
-    summarise_rows(read_rows(path))
+    _each(lambda: summarise_executed(read_executed(path)), lambda: read_runs(path))
+
+
+def _read_crossings(path: Path) -> None:
+    from edmp.bench.crossings import read_crossings, summarise_replans
+
+    summarise_replans(read_crossings(path))
 
 
 def _read_manifest(path: Path) -> None:
@@ -659,7 +679,8 @@ FORMATS: dict[str, Format] = {
     ),
     "shard": Format(".safetensors", _write_shard, _named("edmp.data.training_set", "read_shard"), as_safetensors),
     "results": Format(".jsonl", _write_results, _read_results, as_json_lines),
-    "executed": Format(".jsonl", _write_rows, _read_rows, as_json_lines),
+    "executed": Format(".jsonl", _write_executed, _read_executed, as_json_lines),
+    "crossings": Format(".jsonl", _write_crossings, _read_crossings, as_json_lines),
     "manifest": Format(".json", _write_manifest, _read_manifest, as_json),
     "best-known": Format(".json", _write_best_known, _read_best_known, as_json),
 }

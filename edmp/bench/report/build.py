@@ -136,8 +136,8 @@ def _overview(
 
 def _provenance(results: Results) -> str:
     """One sentence on where the numbers come from."""
-    dates = sorted(run["date"][:10] for _, run in results.runs if "date" in run)
-    machines = sorted({f"{run.get('cpu') or 'unknown CPU'}, {run.get('cores', '?')} cores" for _, run in results.runs})
+    dates = sorted(run.date[:10] for _, run in results.runs if run.date)
+    machines = sorted({f"{run.cpu or 'unknown CPU'}, {run.cores or '?'} cores" for _, run in results.runs})
     seeds = sorted({record.seed for record in results.records if record.seed is not None})
     versions = sorted({record.version for record in results.records if record.version})
     parts = [
@@ -306,17 +306,15 @@ def _runs(results: Results) -> Section:
         return Section("Runs", [Paragraph("The files are of an older version and do not say how they were made.")])
     blocks: list[Block] = []
     for name, run in results.runs:
-        versions = ", ".join(f"{package} {version}" for package, version in run.get("versions", {}).items())
+        versions = ", ".join(f"{package} {version}" for package, version in run.versions.items())
         facts = [("file", name)]
-        facts += [
-            (key, str(run[key])) for key in ("command", "date", "machine", "cpu", "cores", "workers") if key in run
-        ]
-        facts += [(key, str(run[key])) for key in ("robot", "seed") if key in run]
-        facts += [("time-out", f"{run['timeout']:g} s")] if "timeout" in run else []
+        told = ("command", "date", "machine", "cpu", "cores", "workers", "robot", "seed")
+        facts += [(key, str(value)) for key in told if (value := getattr(run, key)) is not None]
+        facts += [("time-out", f"{run.timeout:g} s")] if run.timeout is not None else []
         facts += [("versions", versions)] if versions else []
         facts += [
             (f"settings of {planner}", ", ".join(f"{key}={value}" for key, value in options.items()))
-            for planner, options in run.get("options", {}).items()
+            for planner, options in run.options.items()
         ]
         blocks.append(Table(("run", ""), facts, left=2))
     return Section("Runs", blocks)

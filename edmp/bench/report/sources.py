@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edmp.bench.records import Record, Run, read_records, read_runs
+from edmp.bench.provenance import RunDescription
+from edmp.bench.records import Record, read_records, read_runs
 from edmp.bench.statistics import by_planner
 from edmp.errors import InvalidInputError, unknown_name
 
@@ -22,14 +23,14 @@ class Results:
     """
 
     records: Sequence[Record]
-    runs: Sequence[tuple[str, Run]]
+    runs: Sequence[tuple[str, RunDescription]]
 
     @property
     def default_seeds(self) -> Mapping[str, int]:
         """``num_seeds`` by planner, where a run or an older record says it."""
         found = {r.planner: r.options["num_seeds"] for r in self.records if _is_count(r.options.get("num_seeds"))}
         for _, run in self.runs:
-            for planner, options in run.get("options", {}).items():
+            for planner, options in run.options.items():
                 if _is_count(options.get("num_seeds")):
                     found.setdefault(planner, options["num_seeds"])
         return found
