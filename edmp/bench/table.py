@@ -203,29 +203,29 @@ CONSTRAINED_HEADINGS = ("planner", "set", "solved", "%", "ready median [s]", "re
 
 
 CONSTRAINED_NOTE = (
-    "With constraints; ready: until judged and timed, unsolved as never; refuted: claims that the judge refuted; "
-    "broken: motions that it certified and in which a look every 1 mrad finds a constraint broken."
+    "With constraints, all problems; ready: until judged and timed, unsolved as never; refuted: claims that the judge "
+    "refuted; broken: motions that it certified and in which a look every 1 mrad finds a constraint broken."
 )
 
 
 def constrained_rows(records: Sequence[Record]) -> list[tuple[str, ...]]:
     """A row a planner and set of the problems with constraints, in the order of `CONSTRAINED_HEADINGS`.
 
-    Times are until a motion is judged and timed, over valid problems, one that is not solved counting as never.
-    ``refuted`` are claims that the judge refuted, ``broken`` the motions believed in which the dumb checker found a
-    constraint broken.
+    All problems count, also those of which a planner says that they have no solution. Times are until a motion is
+    judged and timed, one that is not solved counting as never. ``refuted`` are claims that the judge refuted,
+    ``broken`` the motions believed in which the dumb checker found a constraint broken.
     """
     asked = [record for record in records if record.num_constraints]
     rows = []
     for row in summarise(asked):
         mine = [r for r in asked if r.planner == row.planner and row.set in (r.set, ALL_SETS)]
-        valid = [r for r in mine if r.problem not in invalid_problems(asked)]
-        ready = np.sort([r.ready_s if r.solved and r.ready_s is not None else math.inf for r in valid])
+        ready = np.sort([r.ready_s if r.solved and r.ready_s is not None else math.inf for r in mine])
         median, p95 = ((ready[math.ceil(share * len(ready)) - 1] if len(ready) else math.nan) for share in (0.5, 0.95))
         times = ("never" if math.isinf(value) else number(value, 3) for value in (median, p95))
         broken = sum(bool(r.breaches) for r in mine)
-        solved = cells(row)[2:4]
-        rows.append((row.planner, row.set, *solved, *times, str(row.refuted), str(broken)))
+        solved = sum(r.solved for r in mine)
+        success = (f"{solved}/{len(mine)}", number(100.0 * solved / len(mine), 1))
+        rows.append((row.planner, row.set, *success, *times, str(row.refuted), str(broken)))
     return rows
 
 

@@ -181,6 +181,11 @@ def test_what_is_not_solved_counts_as_never_ready() -> None:
     assert "| never | 0 | 0 |" in constrained_markdown([*records, line(21, None)])
 
 
+def test_a_problem_of_which_a_planner_says_that_it_has_no_solution_counts() -> None:
+    (row,) = constrained_rows([line(1, 0.1), dataclasses.replace(line(2, None), status="GOAL_IN_COLLISION")])
+    assert row[2:6] == ("1/2", "50.0", "0.100", "never")
+
+
 def test_motions_that_the_dumb_checker_finds_broken_are_counted() -> None:
     (row,) = constrained_rows([line(1, 0.1), line(2, 0.1, broken=7)])
     assert row[-1] == "1"
