@@ -115,6 +115,10 @@ class ToolChain:
 
         Gauss-Newton with least joint motion; joints that a step would push beyond a bound are held at it, and the
         others solved again.
+
+        Beside `edmp.robots.damped_least_squares.solve`, which looks for poses from far away, in all joints and within
+        the robot's own limits: here ``q`` is next to the pose and is to stay so, columns are those of the joints that
+        move the tool, and bounds are the chain's, which may be widened or none.
         """
         q = np.clip(q, self.lower, self.upper)
         for _ in range(iterations):

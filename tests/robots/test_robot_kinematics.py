@@ -7,7 +7,7 @@ import pytest
 import torch
 from robot_cases import bare_urdf, random_configurations
 
-from edmp.geometry.poses import pose, quaternion_from_rotation, rotation_from_quaternion, rotation_from_rpy
+from edmp.geometry.poses import pose, rotation_from_rpy
 from edmp.robots import Joint, Motion, body_poses, jacobian, load_robot, tool_pose
 
 
@@ -95,16 +95,6 @@ def test_motion_has_the_poses_of_every_waypoint(panda):
     motion = Motion.of(panda, q)
     assert motion.X_WB.shape == (2, 3, 8, 4, 4)
     torch.testing.assert_close(motion.X_WB[1, 2], body_poses(panda, q[1, 2]))
-
-
-def test_rotation_conversions_agree_with_scipy():
-    from scipy.spatial.transform import Rotation
-
-    for R in Rotation.random(50, random_state=0).as_matrix():
-        np.testing.assert_allclose(rotation_from_quaternion(quaternion_from_rotation(R)), R, atol=1e-12)
-    np.testing.assert_allclose(
-        rotation_from_rpy([0.1, -0.4, 2.0]), Rotation.from_euler("xyz", [0.1, -0.4, 2.0]).as_matrix(), atol=1e-12
-    )
 
 
 def test_limits_are_the_published_ones(panda):
