@@ -91,20 +91,25 @@ class Call:
             quick=round_.quick,
         )
 
-    def polish(self, candidates: Candidates, round_: Round, descent: Descent | None = None) -> Candidates:
-        """The best few of ``candidates``, shortened; those that are free with some margin, best first."""
+    def polish(
+        self, candidates: Candidates, round_: Round, descent: Descent | None = None, *, margin: float | None = None
+    ) -> Candidates:
+        """The best few of ``candidates``, shortened; those that are free with a margin, best first."""
         descent = descent or self.descent
         now = time.perf_counter()
-        taut = polish(candidates, descent, round_=round_, settings=self.settings)
+        margin = self.settings.margin if margin is None else margin
+        taut = polish(candidates, descent, round_=round_, settings=self.settings, margin=margin)
         self.docket.spent("polish", now)
         if self.watch is not None and descent is self.descent and len(taut):
             self.watch.see("polish", 0.0, taut.control_points, taut.valid)
         return taut
 
-    def finish(self, candidates: Candidates, round_: Round, descent: Descent | None = None) -> None:
+    def finish(
+        self, candidates: Candidates, round_: Round, descent: Descent | None = None, *, margin: float | None = None
+    ) -> None:
         """Polish and certify; where the judge refuses all that is polished, candidates are judged as they were."""
         if not len(candidates):
             return
-        self.certify(self.polish(candidates, round_, descent), round_, descent)
+        self.certify(self.polish(candidates, round_, descent, margin=margin), round_, descent)
         if not self.solved:
             self.certify(candidates.rows(candidates.valid.nonzero().squeeze(1)), round_, descent)

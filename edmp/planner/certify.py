@@ -55,8 +55,10 @@ class Docket:
         return now
 
 
-def polish(candidates: Candidates, descent: Descent, *, round_: Round, settings: PlannerSettings) -> Candidates:
-    """Shorten the best few of ``candidates`` by the objective; those that are free with some margin, best first."""
+def polish(
+    candidates: Candidates, descent: Descent, *, round_: Round, settings: PlannerSettings, margin: float
+) -> Candidates:
+    """Shorten the best few of ``candidates`` by the objective; those that are free with ``margin`` [m], best first."""
     order = torch.argsort(descent.value(candidates.control_points), stable=True)
     best = candidates.rows(order[: round_.polish_candidates])
     control_points, value = descent.shorten(
@@ -64,7 +66,7 @@ def polish(candidates: Candidates, descent: Descent, *, round_: Round, settings:
         clearance=settings.polish_clearance,
         iterations=round_.polish_iterations,
         step=settings.edge_step,
-        margin=settings.margin,
+        margin=margin,
     )
     keep = value.isfinite()
     taut = Candidates(control_points, best.goal, keep, best.stage)

@@ -16,8 +16,11 @@ from edmp.planner.settings import Round
 from edmp.result import Stage
 from edmp.robots.parts import Array
 
-SEARCHES = ((0.5, 0.25), (1.0, 0.5))
-"""Of a projected search, one after the other until one finds something: shares of the fallback's trees and samples."""
+SEARCHES = ((0.5, 0.25, True), (1.0, 0.5, True), (1.0, 0.25, False))
+"""Of a projected search, one after the other until one finds something: shares of the fallback's trees and samples, and
+whether the spheres are to keep the margin; where they may not, they may overlap by `OVERLAP`."""
+OVERLAP = 0.005
+"""Spheres stick out of the arm by some millimetres: where they find no way, the judge may all the same [m]."""
 
 
 def search(call: Call, *, fallback: bool, earlier: Array | None) -> Candidates:
@@ -144,25 +147,26 @@ def sampled(call: Call, *, attempt: int) -> None:
     settings, docket, now = call.settings, call.docket, time.perf_counter()
     few = dataclasses.replace(settings, polish_candidates=min(2, settings.polish_candidates))
     paths: list[tuple[np.ndarray, int]] = []
-    for trees, share in SEARCHES:
+    for trees, share, clear in SEARCHES:
         # A sample takes some 80 us a tree: no search is to take more than about half of what time is left.
         most = int(min(settings.fallback_iterations * share * 4.0 ** (attempt + 1), 800 * call.left / trees + 1))
         hurried = dataclasses.replace(
             settings, fallback_attempts=round(trees * settings.fallback_attempts), fallback_iterations=most
         )
+        margin = settings.margin if clear else -OVERLAP
         paths = fallback.search(
             call.descent,
             call.query.start,
             call.query.goals,
             settings=hurried,
             seed=call.seed + 1000 * (attempt + 1),
-            margin=settings.margin,
+            margin=margin,
         )
         if paths or call.late:
             break
     docket.spent("fallback", now)
     for spline in fallback.SPLINES if paths else ():
         fine = fallback.finer(call.descent, spline)
-        call.finish(fallback.fit(paths, fine, Stage.FALLBACK, settings=settings), few, fine)
+        call.finish(fallback.fit(paths, fine, Stage.FALLBACK, settings=settings), few, fine, margin=margin)
         if call.solved or call.late:
             return
