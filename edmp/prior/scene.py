@@ -76,6 +76,8 @@ class SceneConfig:
 class SceneNetwork(nn.Module):
     """The denoiser of the ends, held still, and the network that corrects it."""
 
+    frequencies: Tensor
+
     def __init__(self, config: SceneConfig, dof: int) -> None:
         super().__init__()
         self.config, self.dof = config, dof
