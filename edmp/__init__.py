@@ -101,7 +101,8 @@ if TYPE_CHECKING:
     from edmp.scenes import Box, Capsule, Cylinder, Mesh, Obstacle, Region, Scene, Sphere, load_scene, save_scene
     from edmp.taskfile import load_task, save_task
     from edmp.taskplan import Phase, TaskPlan
-    from edmp.tasks import Grasps, Sequence, grasps_for, pick, pick_and_place, place
+    from edmp.tasks import Grasps, Sequence, grasps_for
+    from edmp.tasks.picking import pick, pick_and_place, place
     from edmp.trajectory import Trajectory
     from edmp.validate import Judge
     from edmp.viz import save_image

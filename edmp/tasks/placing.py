@@ -16,7 +16,7 @@ from edmp.result import Status
 from edmp.robots.configuration import configuration
 from edmp.robots.robot import Robot
 from edmp.scenes.scene import Obstacle, Scene
-from edmp.taskplan import Held, TaskPlan
+from edmp.taskplan import Held, Phase, TaskPlan
 from edmp.tasks import grip
 from edmp.tasks.choice import Landing, landed, small_world, solutions
 from edmp.tasks.lines import tool_at
@@ -72,21 +72,21 @@ def placed(
     carrying = Judge(robot, scene, constraints=constraints)
     verdict = carrying.check(q)
     if not verdict.valid:
-        failure = Failure("carry", Status.START_IN_COLLISION, f"start: {verdict.message()}")
-        return outcome(robot, scene, q, [], failure, run, begin)
+        refused = Failure("carry", Status.START_IN_COLLISION, f"start: {verdict.message()}")
+        return outcome(robot, scene, q, [], refused, run, begin)
     obstacle = Obstacle(name, held.shape, np.eye(4))
     settled = [grip.set_down(robot.without_attachment(name), scene, obstacle, X) for X in places]
     places = tuple(X for X, fault in settled if not fault)
     if not places:
-        failure = Failure("carry", Status.GOAL_IN_COLLISION, f"at: {settled[0][1]}")
-        return outcome(robot, scene, q, [], failure, run, begin)
+        refused = Failure("carry", Status.GOAL_IN_COLLISION, f"at: {settled[0][1]}")
+        return outcome(robot, scene, q, [], refused, run, begin)
     X_OT = inverse(_object_at(robot, q, held)) @ tool_at(robot, q)
     world = small_world(World.of(robot, scene, only_separable=True))
     ends = solutions(world, np.array(places) @ X_OT, np.array([q, robot.home]), seed)
     found = sorted((one for ones in ends for one in ones), key=lambda one: one.cost)
     why = "no configuration puts it there" if not found else ""
-    phases = []
-    failure = None
+    phases: list[Phase] = []
+    failure: Failure | None = None
     for end in found:
         landing = landed(run.still, carrying, held, end.q, width or 0.0, -lower * grip.UP, retreat)
         if not isinstance(landing, Landing):

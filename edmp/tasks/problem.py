@@ -19,7 +19,7 @@ from edmp.scenes.native_pick import PickEntry
 from edmp.scenes.scene import Scene
 from edmp.taskplan import TaskPlan
 from edmp.tasks.grip import carrier
-from edmp.tasks.pick import pick, pick_and_place
+from edmp.tasks.picking import pick, pick_and_place
 
 Array = NDArray[np.float64]
 

@@ -191,8 +191,8 @@ def _picked(
         return outcome(arm, scene, q, [], refused, run, begin)
     settled = [grip.set_down(arm, scene.without(object), scene[object], X) for X in places]
     if settled and all(fault for _, fault in settled):
-        failure = Failure("carry", Status.GOAL_IN_COLLISION, f"at: {settled[0][1]}")
-        return outcome(arm, scene, q, [], failure, run, begin)
+        blocked = Failure("carry", Status.GOAL_IN_COLLISION, f"at: {settled[0][1]}")
+        return outcome(arm, scene, q, [], blocked, run, begin)
     free = tuple(X for X, fault in settled if not fault)
     ask = Question(
         arm, scene, q, object, options, free, lift * grip.UP, -lower * grip.UP, retreat, constraints, seed
