@@ -18,13 +18,18 @@ from edmp.data.generate import GenerateSettings, generate
 from edmp.data.train import TrainSettings
 from edmp.data.train_scene import train_scene
 from edmp.errors import InvalidInputError
-from edmp.prior.base import Context
+from edmp.planner import rounds
+from edmp.planner.goals import Query, resolve
+from edmp.planner.settings import Round
+from edmp.prior.base import Context, Prior
 from edmp.prior.checkpoint import load_prior, read_card, read_tensors
 from edmp.prior.mlp import MlpPrior
 from edmp.prior.scene import SceneConfig, SceneNetwork, ScenePrior
 from edmp.robots import load_robot
+from edmp.validate import Judge
 
 PANDA = load_robot("panda")
+PROBLEMS = Path(__file__).resolve().parents[2] / "benchmarks" / "problems"
 SMALL = GenerateSettings(count=60, seed=3, families=("tabletop",), queries_per_scene=8, scenes_per_shard=6)
 QUICK = TrainSettings(max_steps=12, batch_size=32, progress=False, num_threads=1, validation_fraction=0.2, log_every=4)
 TABLE = edmp.Scene.of({"block": (edmp.Box((0.1, 0.1, 0.6)), (0.45, 0.0, 0.3))})
@@ -186,3 +191,24 @@ def test_the_card_says_what_it_was_trained_on(trained: Path) -> None:
     assert card.architecture == "scene"
     assert card.data["scenes_read"] >= 6
     assert card.config["clearances"]
+
+
+@pytest.mark.parametrize("family", ["shelf", "cage", "tabletop"])
+def test_what_ships_draws_more_samples_that_are_free_and_only_in_the_right_scene(family: str) -> None:
+    problem = edmp.load_problem(PROBLEMS / family / "scene0001.yaml")
+    judge = Judge(problem.robot, problem.scene)
+    query = resolve(problem.robot, judge, problem.start, problem.goal, seed=0)
+    assert isinstance(query, Query)
+
+    def free(prior: Prior) -> float:
+        settings = edmp.PlannerSettings(guidance=edmp.GuidanceSettings(steps=0))
+        planner = edmp.Planner(problem.robot, prior=prior, settings=settings)
+        with torch.inference_mode():
+            batch = rounds.seeds(planner.prepare(query, judge, seed=0), Round(num_seeds=24, prior_share=1.0))
+        return float(batch.valid.float().mean())
+
+    sees = load_prior("panda-scene", PANDA)
+    assert isinstance(sees, ScenePrior)
+    assert free(dataclasses.replace(sees, looks=2)) > free(dataclasses.replace(sees, cfg=0.0)) + 0.1
+    result = edmp.plan(problem.scene, problem.start, problem.goal, robot=problem.robot, prior="panda-scene")
+    assert result.solved

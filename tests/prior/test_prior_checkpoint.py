@@ -141,7 +141,7 @@ def test_card_and_tensors_must_agree(weights, tmp_path, robot):
     with pytest.raises(FileFormatError, match="do not fit"):
         load_network(path)
     save_prior(path, network, make_card(robot, architecture="transformer"))
-    with pytest.raises(FileFormatError, match="valid: mlp, unet"):
+    with pytest.raises(FileFormatError, match="valid: mlp, scene, unet"):
         load_network(path)
     save_prior(path, network, dataclasses.replace(make_card(robot), config={"wdith": 3}))
     with pytest.raises(FileFormatError, match="wdith"):
