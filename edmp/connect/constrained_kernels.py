@@ -6,7 +6,7 @@ from edmp.collision.kernels.bands import Bands, projected, worst_excess
 from edmp.collision.kernels.chain import Chain, Configuration
 from edmp.collision.kernels.free import between, edge_free
 from edmp.collision.kernels.obstacles import Obstacles
-from edmp.connect.kernels import nearest, node
+from edmp.connect.kernels import nearest, node, plant, write_path
 from edmp.warp_start import wp
 
 wp.set_module_options({"enable_backward": False})
@@ -130,11 +130,7 @@ def constrained_rrt_connect(
     capacity = nodes.shape[2]
     state = wp.rand_init(seed[problem], problem)
     length[problem] = 0
-    for j in range(dof):
-        nodes[problem, 0, 0, j] = start[problem, j]
-        nodes[problem, 1, 0, j] = goal[problem, j]
-    parents[problem, 0, 0] = -1
-    parents[problem, 1, 0] = -1
+    plant(nodes, parents, problem, start, goal, dof)
     counts = wp.vec2i(1, 1)
     a = int(0)
     meet = wp.vec2i(-1, -1)
@@ -167,33 +163,7 @@ def constrained_rrt_connect(
             a = 1 - a
     if meet[0] < 0:
         return
-    count = int(0)
-    k = meet[0]
-    while k >= 0:
-        count += 1
-        k = parents[problem, 0, k]
-    total = count
-    k = parents[problem, 1, meet[1]]
-    while k >= 0:
-        total += 1
-        k = parents[problem, 1, k]
-    if total > path.shape[1]:
-        return
-    i = count - 1
-    k = meet[0]
-    while k >= 0:
-        for j in range(dof):
-            path[problem, i, j] = nodes[problem, 0, k, j]
-        i -= 1
-        k = parents[problem, 0, k]
-    i = count
-    k = parents[problem, 1, meet[1]]
-    while k >= 0:
-        for j in range(dof):
-            path[problem, i, j] = nodes[problem, 1, k, j]
-        i += 1
-        k = parents[problem, 1, k]
-    length[problem] = total
+    write_path(nodes, parents, problem, meet, dof, path, length)
 
 
 @wp.func

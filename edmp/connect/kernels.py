@@ -34,6 +34,63 @@ def nearest(
     return best
 
 
+@wp.func
+def plant(
+    nodes: wp.array(dtype=float, ndim=4),
+    parents: wp.array(dtype=int, ndim=3),
+    problem: int,
+    start: wp.array(dtype=float, ndim=2),
+    goal: wp.array(dtype=float, ndim=2),
+    dof: int,
+):
+    """The roots of both trees."""
+    for j in range(dof):
+        nodes[problem, 0, 0, j] = start[problem, j]
+        nodes[problem, 1, 0, j] = goal[problem, j]
+    parents[problem, 0, 0] = -1
+    parents[problem, 1, 0] = -1
+
+
+@wp.func
+def write_path(
+    nodes: wp.array(dtype=float, ndim=4),
+    parents: wp.array(dtype=int, ndim=3),
+    problem: int,
+    meet: wp.vec2i,
+    dof: int,
+    path: wp.array(dtype=float, ndim=3),
+    length: wp.array(dtype=int),
+):
+    """From root to root through the nodes ``meet`` of the two trees, if there is room for it."""
+    count = int(0)
+    k = meet[0]
+    while k >= 0:
+        count += 1
+        k = parents[problem, 0, k]
+    total = count
+    k = parents[problem, 1, meet[1]]
+    while k >= 0:
+        total += 1
+        k = parents[problem, 1, k]
+    if total > path.shape[1]:
+        return
+    i = count - 1
+    k = meet[0]
+    while k >= 0:
+        for j in range(dof):
+            path[problem, i, j] = nodes[problem, 0, k, j]
+        i -= 1
+        k = parents[problem, 0, k]
+    i = count
+    k = parents[problem, 1, meet[1]]
+    while k >= 0:
+        for j in range(dof):
+            path[problem, i, j] = nodes[problem, 1, k, j]
+        i += 1
+        k = parents[problem, 1, k]
+    length[problem] = total
+
+
 @wp.kernel
 def rrt_connect(
     chain: Chain,
@@ -59,11 +116,7 @@ def rrt_connect(
     capacity = nodes.shape[2]
     state = wp.rand_init(seed[problem], problem)
     length[problem] = 0
-    for j in range(dof):
-        nodes[problem, 0, 0, j] = start[problem, j]
-        nodes[problem, 1, 0, j] = goal[problem, j]
-    parents[problem, 0, 0] = -1
-    parents[problem, 1, 0] = -1
+    plant(nodes, parents, problem, start, goal, dof)
     counts = wp.vec2i(1, 1)
     a = int(0)
     meet = wp.vec2i(-1, -1)
@@ -117,33 +170,7 @@ def rrt_connect(
             a = 1 - a
     if meet[0] < 0:
         return
-    count = int(0)
-    k = meet[0]
-    while k >= 0:
-        count += 1
-        k = parents[problem, 0, k]
-    total = count
-    k = parents[problem, 1, meet[1]]
-    while k >= 0:
-        total += 1
-        k = parents[problem, 1, k]
-    if total > path.shape[1]:
-        return
-    i = count - 1
-    k = meet[0]
-    while k >= 0:
-        for j in range(dof):
-            path[problem, i, j] = nodes[problem, 0, k, j]
-        i -= 1
-        k = parents[problem, 0, k]
-    i = count
-    k = parents[problem, 1, meet[1]]
-    while k >= 0:
-        for j in range(dof):
-            path[problem, i, j] = nodes[problem, 1, k, j]
-        i += 1
-        k = parents[problem, 1, k]
-    length[problem] = total
+    write_path(nodes, parents, problem, meet, dof, path, length)
 
 
 @wp.func
