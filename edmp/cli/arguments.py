@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -107,3 +109,22 @@ def driver_options(texts: Iterable[str]) -> dict[str, Any]:
         except ValueError:
             chosen[key.strip()] = value
     return chosen
+
+
+@contextlib.contextmanager
+def scene_file(scene: str | Path) -> Iterator[Path]:
+    """The file of a ``--scene``: one that is there, or a shipped example by its name.
+
+    Raises:
+        EdmpError: there is neither; the message lists the examples.
+    """
+    from edmp.scenes.files import example_names, example_path
+
+    path = Path(scene)
+    if not path.exists() and "/" not in str(scene) and not path.suffix:
+        with example_path(str(scene)) as example:  # says which examples there are if it is none
+            yield example
+        return
+    if not path.is_file():
+        raise InvalidInputError(f"--scene: no such file: {scene}; shipped examples: {', '.join(example_names())}")
+    yield path

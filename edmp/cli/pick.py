@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edmp.cli.arguments import numbers, progress_console, report_console
+from edmp.cli.arguments import numbers, progress_console, report_console, scene_file
 from edmp.errors import InvalidInputError
 from edmp.files.writing import check_writable
 
@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 
 def pick(
-    scene: Annotated[Path, typer.Option(help="Scene file (edmp's YAML or MoveIt's); it may say start and pick, too.")],
+    scene: Annotated[
+        str,
+        typer.Option(help="Scene file (edmp's YAML or MoveIt's), which may say start and pick, too; or an example."),
+    ],
     object: Annotated[str | None, typer.Option(help="Name of the obstacle to pick up; default: the file's.")] = None,
     at: Annotated[
         list[str] | None,
@@ -66,12 +69,17 @@ def pick(
     raise typer.Exit(0 if plan.solved else 1)
 
 
-def read_task(scene: Path, object: str | None, at: list[str], start: str | None, robot: str | None) -> PickProblem:
+def read_task(scene: str, object: str | None, at: list[str], start: str | None, robot: str | None) -> PickProblem:
     """The task that a file and the options describe.
 
     Raises:
         EdmpError: names the option or file at fault.
     """
+    with scene_file(scene) as path:
+        return _task_of(path, object, at, start, robot)
+
+
+def _task_of(scene: Path, object: str | None, at: list[str], start: str | None, robot: str | None) -> PickProblem:
     import numpy as np
 
     from edmp.geometry.poses import pose
@@ -80,8 +88,6 @@ def read_task(scene: Path, object: str | None, at: list[str], start: str | None,
     from edmp.tasks import PickProblem
     from edmp.tasks.problem import holding
 
-    if not scene.is_file():
-        raise InvalidInputError(f"--scene: no such file: {scene}")
     arm, content, q = load_start(scene, robot=robot)
     entry = content.pick if isinstance(content, SceneFile) else None
     name = object or (entry.object if entry else None)

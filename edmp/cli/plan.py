@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edmp.cli.arguments import numbers, progress_console, report_console
+from edmp.cli.arguments import numbers, progress_console, report_console, scene_file
 from edmp.errors import InvalidInputError
 from edmp.files.writing import check_writable
 
@@ -240,19 +240,12 @@ def read_problem(
     Raises:
         EdmpError: names the option or file at fault.
     """
-    from edmp.scenes.files import example_names, example_path
-
     if request is not None and (start or goals or goal_poses):
         raise InvalidInputError("--request gives start and goal already: leave out --start, --goal and --goal-pose")
     if line is not None and (goals or goal_poses):
         raise InvalidInputError("a line stands alone: leave out --goal and --goal-pose")
-    if not Path(scene).exists() and "/" not in scene and not Path(scene).suffix:
-        with example_path(scene) as path:  # says which examples there are if it is none
-            return _problem_of(path, request, start, goals or [], goal_poses or [], line, robot)
-    if not Path(scene).is_file():
-        hint = f"; shipped examples: {', '.join(example_names())}"
-        raise InvalidInputError(f"--scene: no such file: {scene}{hint}")
-    return _problem_of(Path(scene), request, start, goals or [], goal_poses or [], line, robot)
+    with scene_file(scene) as path:
+        return _problem_of(path, request, start, goals or [], goal_poses or [], line, robot)
 
 
 def _problem_of(

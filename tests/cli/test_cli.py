@@ -295,7 +295,7 @@ def test_learning_commands_refuse_what_they_do_not_know(tmp_path: Path, capsys: 
     there = ("train", "--data", tmp_path, "--out", tmp_path / "run")
     for options, says in (
         ((), "--max-steps or --max-seconds"),
-        (("--max-steps", 1, "--arch", "mpl"), "unknown prior architecture 'mpl'; valid: mlp, unet"),
+        (("--max-steps", 1, "--arch", "mpl"), "unknown prior architecture 'mpl'; valid: mlp, scene, unet"),
         (("--max-steps", 1, "--robot", "pandaa"), "unknown robot 'pandaa'"),
     ):
         assert run(*there, *options) == 2

@@ -47,6 +47,13 @@ def test_no_task_plan_is_exit_code_1_and_says_why(tmp_path: Path, capsys: pytest
     assert "unreachable" in told["message"]
 
 
+def test_a_shipped_scene_goes_by_its_name(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("pick", "--scene", "bookshelf", "--object", "can") == 2
+    assert "unknown obstacle 'can'" in capsys.readouterr().err
+    assert run("pick", "--scene", "bookshlef", "--object", "tin") == 2
+    assert "Did you mean 'bookshelf'" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("options", "named"),
     [
