@@ -19,6 +19,7 @@ from edmp.bench.examine import goals_of, reaches
 from edmp.bench.planners import EdmpPlanner, row
 from edmp.bench.records import ERROR, REFUTED
 from edmp.bench.worker import Job, Solver
+from edmp.constraints import JointRange
 from edmp.errors import InvalidInputError, MissingDependencyError, UnknownNameError
 from edmp.planner import PlannerSettings
 from edmp.prior.checkpoint import Card, save_prior
@@ -155,8 +156,21 @@ def examples(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def constrained_examples(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, with a joint that stays in a range: planners on constraint manifolds need something to keep to."""
+    folder = tmp_path_factory.mktemp("constrained")
+    for name in EXAMPLES:
+        (folder / name).mkdir()
+        ranged = dataclasses.replace(load_example(name), constraints=(JointRange("panda_joint1", -2.7, 2.7),))
+        save_problem(folder / name / "scene0001.yaml", ranged)
+    return folder
+
+
 @pytest.mark.parametrize("name", PLANNERS)
-def test_every_planner_answers_and_what_it_is_believed_holds(name: str, examples: Path, tmp_path: Path) -> None:
+def test_every_planner_answers_and_what_it_is_believed_holds(
+    name: str, examples: Path, constrained_examples: Path, tmp_path: Path
+) -> None:
     """On three problems: no exception, every claim either proved by the judge or refuted with a reason."""
     try:
         budget = ":time_budget=1" if "time_budget" in row(name).defaults() else ""
@@ -165,7 +179,7 @@ def test_every_planner_answers_and_what_it_is_believed_holds(name: str, examples
     except MissingDependencyError as missing:
         pytest.skip(str(missing))
     solver = Solver(Job(spec, "panda", "panda", 0, 60.0, 60.0, True), time.monotonic())
-    for entry in find_problems(examples):
+    for entry in find_problems(constrained_examples if name.startswith("projected_") else examples):
         record = solver.solve(entry)
         assert record.status != ERROR, record.message
         assert record.time_s > 0
@@ -174,7 +188,8 @@ def test_every_planner_answers_and_what_it_is_believed_holds(name: str, examples
             assert record.message
             continue
         problem = entry.load("panda")
-        verdict = Judge(problem.robot, problem.scene).check_path(record.path, start=problem.start)
+        judge = Judge(problem.robot, problem.scene, constraints=problem.constraints)
+        verdict = judge.check_path(record.path, start=problem.start)
         arrived = any(reaches(problem.robot, np.array(record.path[-1]), goal) for goal in goals_of(problem))
         assert record.solved == (verdict.valid and arrived)
         assert record.status == ("SOLVED" if record.solved else REFUTED)

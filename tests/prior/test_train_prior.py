@@ -156,7 +156,7 @@ def test_bad_data_is_named(data_dir, tmp_path, robot, make_robot):
         attempt(tmp_path)
     with pytest.raises(InvalidInputError, match="of 'panda' with 7 joints, not of 'ur5' with 6"):
         attempt(data_dir, robot=make_robot("ur5", dof=6))
-    with pytest.raises(UnknownNameError, match="mlp, unet"):
+    with pytest.raises(UnknownNameError, match="mlp, scene, unet"):
         attempt(data_dir, arch="dit")
     with pytest.raises(InvalidInputError, match="it has width, depth"):
         attempt(data_dir, settings=settings(config={"wdith": 1}))
