@@ -52,7 +52,8 @@ def tool_goal_of_yaml(node: YamlNode, pose_of: Callable[[YamlNode], Array]) -> T
             blend = node.get("blend")
             radii = 0.0 if blend is None else blend.numbers() if blend.is_list else blend.number()
             return Via(tuple(_goal_at(pose_of(item)) for item in via), radii, **within)
-        assert line is not None
+        if line is None:
+            node.fail("a goal along a line needs a pose or an offset under line, or poses under via")
         node.only("line", *_TOLERANCES)
         if line.is_mapping and (offset := line.get("offset")) is not None:
             line.only("offset", "frame")
