@@ -142,7 +142,8 @@ def test_search_where_splines_find_nothing():
 
 def test_what_cannot_be_is_a_value_with_a_reason():
     start, goal = reach("panda", LEFT), reach("panda", RIGHT)
-    tight = [OnLine(LEFT, (0.0, 1.0, 0.0), tolerance=0.01)]  # through the wall
-    result = edmp.plan(SCENE, start, goal, constraints=tight, time_budget=3.0)
+    tight = [OnLine(LEFT, (0.0, 1.0, 0.0), tolerance=0.01)]
+    across = SCENE.without("wall").with_obstacle("wall", edmp.Box((0.6, 0.04, 0.3)), (0.6, 0.0, 0.15))
+    result = edmp.plan(across, start, goal, constraints=tight, time_budget=3.0)
     assert result.status in (edmp.Status.TIMEOUT, edmp.Status.NO_PATH_FOUND)
     assert "wall" in result.message or "line" in result.message
