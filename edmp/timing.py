@@ -9,6 +9,7 @@ bounded jerk. Last, time is stretched until velocity, acceleration and jerk hold
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,6 +34,8 @@ _FINE = 5
 """Limits are checked at this many points per sample period."""
 _MARGIN = 1.002
 """Time is stretched by this much more than the checked points ask, for what lies between them."""
+_SAMPLED = 1.002
+"""By this much the quintic between samples may pass a limit before the motion is slowed down."""
 
 
 def retime_spline(
@@ -125,7 +128,32 @@ def retime_waypoints(
     if len(points) < 2:
         return _at_rest(points[0], names, period)
     points = _thin(points, 0.25 * deviation)
-    return _timed(clamped_spline(_round_corners(points, 0.75 * deviation)), limits, names, *scales, robot=robot)
+    timed = _timed(clamped_spline(_round_corners(points, 0.75 * deviation)), limits, names, *scales, robot=robot)
+    return _slow_enough(timed, limits.scaled(velocity=scales[0], acceleration=scales[1]))
+
+
+def _slow_enough(trajectory: Trajectory, limits: Limits) -> Trajectory:
+    """The motion, slowed down where what `Trajectory.sample` makes of its samples passes a limit.
+
+    The curve itself keeps them; round a corner that is shorter than the period the quintic between two samples may not.
+    """
+    fine = np.linspace(0.0, trajectory.duration, 4 * len(trajectory.times) + 1)
+    _, v, a = trajectory.sample(fine)
+    jerk = np.abs(np.diff(a, axis=0)) / np.diff(fine)[:, None]
+    shares = [
+        float((np.abs(values) / limit).max()) for values, limit in ((v, limits.velocity), (a, limits.acceleration))
+    ]
+    most_jerk = np.where(limits.jerk > 0.0, limits.jerk, np.inf)
+    stretch = max(shares[0], math.sqrt(shares[1]), float(np.cbrt((jerk / most_jerk).max())))
+    if stretch <= _SAMPLED:
+        return trajectory
+    return Trajectory(
+        trajectory.joint_names,
+        trajectory.times * stretch,
+        trajectory.positions,
+        trajectory.velocities / stretch,
+        trajectory.accelerations / stretch**2,
+    )
 
 
 # -- the path -----------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import pytest
 from scipy.interpolate import BPoly
 
 from edmp.errors import InvalidInputError
+from edmp.robots import load_robot
 from edmp.robots.parts import Limits
 from edmp.timing import clamped_spline, retime_spline, retime_waypoints
 from edmp.trajectory import Trajectory
@@ -156,3 +157,15 @@ def test_misuse_is_named() -> None:
             retime_spline(*arguments, **options)
     with pytest.raises(InvalidInputError):
         retime_waypoints(good, LIMITS, deviation=0.0)
+
+
+@pytest.mark.parametrize("seed", [312, 317, 328, 340, 355])
+def test_between_samples_a_motion_round_sharp_corners_keeps_the_limits(seed: int) -> None:
+    rng, panda = np.random.default_rng(seed), load_robot("panda")
+    count, size = int(rng.integers(3, 9)), 10 ** rng.uniform(-2, 0)
+    steps = rng.normal(size=(count, 7)) * size * 10 ** rng.uniform(-1.5, 0, (count, 1))
+    path = np.cumsum(steps, axis=0)
+    motion = retime_waypoints(path - path[0] + panda.home, panda.limits, deviation=10 ** rng.uniform(-4, -2))
+    _, v, acceleration = motion.sample(np.linspace(0.0, motion.duration, 4 * len(motion.times) + 1))
+    assert (np.abs(v) <= 1.0021 * panda.limits.velocity).all()
+    assert (np.abs(acceleration) <= 1.0021 * panda.limits.acceleration).all()
