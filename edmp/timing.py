@@ -9,6 +9,7 @@ bounded jerk. Last, time is stretched until velocity, acceleration and jerk hold
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,7 @@ from edmp.ranges import Range
 from edmp.robots.parts import Limits
 from edmp.robots.robot import Robot
 from edmp.toppra import time_path
-from edmp.trajectory import Trajectory, clamped_spline
+from edmp.trajectory import Trajectory, clamped_spline, slowed
 
 if TYPE_CHECKING:
     from edmp.tool_speed import ToolSpeed
@@ -137,23 +138,23 @@ def _slow_enough(trajectory: Trajectory, limits: Limits) -> Trajectory:
 
     The curve itself keeps them; round a corner that is shorter than the period the quintic between two samples may not.
     """
+    bounded = dataclasses.replace(limits, jerk=np.where(limits.jerk > 0.0, limits.jerk, np.inf))
+    velocity, acceleration, jerk = (float(share.max()) for share in sampled_shares(trajectory, bounded))
+    stretch = max(velocity, math.sqrt(acceleration), float(np.cbrt(jerk)))
+    return trajectory if stretch <= _SAMPLED else slowed(trajectory, 1.0 / stretch)
+
+
+def sampled_shares(trajectory: Trajectory, limits: Limits) -> tuple[Array, Array, Array]:
+    """(dof,) each: most of the limits of velocity, acceleration and jerk that a motion uses, between its samples, too.
+
+    Looked at four times a sample; jerk is the change of acceleration from one look to the next.
+    """
     fine = np.linspace(0.0, trajectory.duration, 4 * len(trajectory.times) + 1)
     _, v, a = trajectory.sample(fine)
-    jerk = np.abs(np.diff(a, axis=0)) / np.diff(fine)[:, None]
-    shares = [
-        float((np.abs(values) / limit).max()) for values, limit in ((v, limits.velocity), (a, limits.acceleration))
-    ]
-    most_jerk = np.where(limits.jerk > 0.0, limits.jerk, np.inf)
-    stretch = max(shares[0], math.sqrt(shares[1]), float(np.cbrt((jerk / most_jerk).max())))
-    if stretch <= _SAMPLED:
-        return trajectory
-    return Trajectory(
-        trajectory.joint_names,
-        trajectory.times * stretch,
-        trajectory.positions,
-        trajectory.velocities / stretch,
-        trajectory.accelerations / stretch**2,
-    )
+    jerk = np.diff(a, axis=0) / np.diff(fine)[:, None]
+    used = ((v, limits.velocity), (a, limits.acceleration), (jerk, limits.jerk))
+    velocity, acceleration, change = ((np.abs(values) / limit).max(axis=0) for values, limit in used)
+    return velocity, acceleration, change
 
 
 # -- the path -----------------------------------------------------------------------------------------------------

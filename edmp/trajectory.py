@@ -78,6 +78,17 @@ class Trajectory:
         return q, np.where(outside, 0.0, v / h), np.where(outside, 0.0, a / h**2)
 
 
+def slowed(trajectory: Trajectory, share: float) -> Trajectory:
+    """The same motion at a share of its speed, in (0, 1]."""
+    return Trajectory(
+        trajectory.joint_names,
+        trajectory.times / share,
+        trajectory.positions,
+        trajectory.velocities * share,
+        trajectory.accelerations * share**2,
+    )
+
+
 def joined(parts: Sequence[Trajectory]) -> Trajectory:
     """One motion after the other: each, of the same joints, begins at rest where the one before ended."""
     begins = np.cumsum([0.0, *(part.duration for part in parts)])

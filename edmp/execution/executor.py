@@ -21,7 +21,7 @@ from edmp.execution.tube import Tube
 from edmp.ranges import Range, check_fields
 from edmp.robots.parts import START_TOLERANCE
 from edmp.robots.robot import Robot
-from edmp.timing import retime_waypoints
+from edmp.timing import retime_waypoints, sampled_shares
 from edmp.trajectory import Trajectory
 
 Array = NDArray[np.float64]
@@ -161,20 +161,14 @@ def refuse(trajectory: Trajectory, robot: Robot) -> str | None:
         return "the trajectory holds numbers that are not finite"
     if not (np.diff(trajectory.times) > 0).all():
         return "the times of the trajectory do not increase"
-    fine = np.linspace(0.0, trajectory.duration, 4 * len(trajectory.times) + 1)
-    q, v, a = trajectory.sample(fine)
-    limits, names = robot.limits, robot.joint_names
+    names = robot.joint_names
+    q = trajectory.at(np.linspace(0.0, trajectory.duration, 4 * len(trajectory.times) + 1))
     beyond = robot.beyond_limits(q, lead=START_TOLERANCE)
     if beyond.max() > 1e-6:
         j = int(beyond.max(axis=0).argmax())
         return f"the trajectory takes {names[j]} {beyond.max():.2g} rad beyond its position limit"
-    jerk = np.abs(np.diff(a, axis=0)) / np.diff(fine)[:, None]
-    for what, values, limit in (
-        ("velocity", np.abs(v), limits.velocity),
-        ("acceleration", np.abs(a), limits.acceleration),
-        ("jerk", jerk, limits.jerk),
-    ):
-        share = (values / limit).max(axis=0)
+    shares = sampled_shares(trajectory, robot.limits)
+    for what, share in zip(("velocity", "acceleration", "jerk"), shares, strict=True):
         if share.max() > _LIMIT_ROUNDING:
             j = int(share.argmax())
             return f"the trajectory takes {names[j]} to {share[j]:.0%} of its {what} limit"

@@ -22,7 +22,7 @@ from edmp.result import PlanResult
 from edmp.robots.robot import Robot
 from edmp.scenes.scene import Scene
 from edmp.timing import retime_waypoints
-from edmp.trajectory import Trajectory
+from edmp.trajectory import Trajectory, slowed
 
 Array = NDArray[np.float64]
 
@@ -360,14 +360,3 @@ class Replanner:
                 if distance >= arc[-1]:
                     break
         return False
-
-
-def slowed(trajectory: Trajectory, share: float) -> Trajectory:
-    """The same motion at a share of its speed, in (0, 1]."""
-    return Trajectory(
-        trajectory.joint_names,
-        trajectory.times / share,
-        trajectory.positions,
-        trajectory.velocities * share,
-        trajectory.accelerations * share**2,
-    )
