@@ -6,7 +6,7 @@ from edmp.collision.kernels.bands import Bands, projected, worst_excess
 from edmp.collision.kernels.chain import Chain, Configuration
 from edmp.collision.kernels.free import between, edge_free
 from edmp.collision.kernels.obstacles import Obstacles
-from edmp.connect.kernels import nearest, node, plant, write_path
+from edmp.connect.kernels import move_tail, nearest, node, plant, write_path
 from edmp.warp_start import wp
 
 wp.set_module_options({"enable_backward": False})
@@ -235,14 +235,7 @@ def constrained_shortcut(
                 m += 1
         shift = m - (k - i - 1)
         if arrived and n + shift <= capacity:
-            if shift > 0:
-                for r in range(n - k):
-                    for j in range(dof):
-                        path[problem, n - 1 - r + shift, j] = path[problem, n - 1 - r, j]
-            if shift < 0:
-                for r in range(k, n):
-                    for j in range(dof):
-                        path[problem, r + shift, j] = path[problem, r, j]
+            move_tail(path, problem, k, n, shift, dof)
             for r in range(m):
                 for j in range(dof):
                     path[problem, i + 1 + r, j] = way[problem, r, j]

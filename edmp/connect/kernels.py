@@ -181,6 +181,19 @@ def on_path(path: wp.array(dtype=float, ndim=3), problem: int, i: int, t: float,
     return x
 
 
+@wp.func
+def move_tail(path: wp.array(dtype=float, ndim=3), problem: int, first: int, n: int, shift: int, dof: int):
+    """Move the vertices from ``first`` on, of ``n``, by so many places."""
+    if shift > 0:
+        for r in range(n - first):
+            for j in range(dof):
+                path[problem, n - 1 - r + shift, j] = path[problem, n - 1 - r, j]
+    if shift < 0:
+        for r in range(first, n):
+            for j in range(dof):
+                path[problem, r + shift, j] = path[problem, r, j]
+
+
 @wp.kernel
 def shortcut(
     chain: Chain,
@@ -219,14 +232,7 @@ def shortcut(
         a = on_path(path, problem, i, s, dof)
         b = on_path(path, problem, k, t, dof)
         if edge_free(chain, obstacles, a, b, step, margin):
-            if shift > 0:
-                for r in range(n - 1 - k):
-                    for j in range(dof):
-                        path[problem, n - 1 - r + shift, j] = path[problem, n - 1 - r, j]
-            if shift < 0:
-                for r in range(k + 1, n):
-                    for j in range(dof):
-                        path[problem, r + shift, j] = path[problem, r, j]
+            move_tail(path, problem, k + 1, n, shift, dof)
             for j in range(dof):
                 path[problem, i + 1, j] = a[j]
                 path[problem, i + 2, j] = b[j]
