@@ -7,7 +7,6 @@ between these places the planner searches as ever, and the judge sees the whole.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
@@ -58,14 +57,7 @@ def leave_contacts(query: Query, judge: Judge) -> Query | Refusal:
             return Refusal(Status.GOAL_IN_COLLISION, f"goal: {deep[0].message()}, which is deeper than at the start")
     departure = _away(judge, query.start, resting) if query.departure is None else query.departure
     arrivals = [_away(judge, query.goals[row], touched[row])[::-1] for row in keep]
-    return dataclasses.replace(
-        query,
-        start=departure[-1],
-        goals=np.array([arrival[0] for arrival in arrivals]),
-        goal_index=tuple(query.goal_index[row] for row in keep),
-        departure=departure,
-        arrivals=tuple(arrivals),
-    )
+    return query.between(departure, keep, arrivals)
 
 
 def _away(judge: Judge, q: Array, contacts: Sequence[Contact]) -> Array:

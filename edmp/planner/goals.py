@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -53,6 +54,17 @@ class Query:
         """The goal row where the arm is already, if there is one."""
         at = np.flatnonzero(np.abs(self.goals - self.start).max(axis=1) <= GOAL_TOLERANCE)
         return int(at[0]) if len(at) else None
+
+    def between(self, departure: Array, rows: Sequence[int], arrivals: Sequence[Array]) -> Query:
+        """The same question from where a departure (m, dof) ends to where the arrivals of the goals ``rows`` begin."""
+        return dataclasses.replace(
+            self,
+            start=departure[-1],
+            goals=np.array([arrival[0] for arrival in arrivals]),
+            goal_index=tuple(self.goal_index[row] for row in rows),
+            departure=departure,
+            arrivals=tuple(arrivals),
+        )
 
     def as_asked(self, path: Array) -> Array:
         """A path (n, dof) as one from where the caller's start is."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -113,14 +112,7 @@ def _with_lines(query: Query, still: World, judge: Judge, departure: Array, trip
     there = judge.check(departure[-1])
     if not there.valid:
         return Refusal(Status.START_IN_COLLISION, f"{trip.parts[0]}: at its end {there.message()}")
-    return dataclasses.replace(
-        query,
-        start=departure[-1],
-        goals=np.array([arrival[0] for arrival in arrivals]),
-        goal_index=tuple(query.goal_index[row] for row in keep),
-        departure=departure,
-        arrivals=tuple(arrivals),
-    )
+    return query.between(departure, keep, arrivals)
 
 
 def _only_straight(points: Array, judge: Judge, limits: Any, trip: Trip) -> Travelled:

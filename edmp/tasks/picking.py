@@ -26,6 +26,7 @@ from edmp.tasks.grasps import Grasps, grasps_for
 from edmp.tasks.placing import placed
 from edmp.tasks.sequence import (
     CARRY_PARTS,
+    PATIENCE,
     REACH_PARTS,
     Attach,
     Detach,
@@ -44,9 +45,6 @@ Array = NDArray[np.float64]
 
 Placement = PoseGoal | ArrayLike | SequenceOf[PoseGoal]
 """Where an object is to go: a pose of its frame in the world, (4, 4) or a `PoseGoal`, or several: one is enough."""
-
-_PATIENCE = 0.35
-"""No motion of one grasp may take more than this share of the time [1]."""
 
 
 @checked_but("start", "grasps", "at")
@@ -185,7 +183,7 @@ def _picked(
     arm = planner.robot
     q = configuration(arm, start, "start")
     options = _grasps(grasps, scene, object, arm)
-    run = TaskRun(planner, seed, begin + time_budget, velocity_scale, acceleration_scale, _PATIENCE * time_budget)
+    run = TaskRun(planner, seed, begin + time_budget, velocity_scale, acceleration_scale, PATIENCE * time_budget)
     refused = _refused(arm, scene, q, object, options)
     if refused is not None:
         return outcome(arm, scene, q, [], refused, run, begin)

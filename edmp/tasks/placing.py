@@ -22,6 +22,7 @@ from edmp.tasks.choice import Landing, landed, small_world, solutions
 from edmp.tasks.lines import tool_at
 from edmp.tasks.sequence import (
     CARRY_PARTS,
+    PATIENCE,
     Detach,
     Failure,
     Grip,
@@ -40,8 +41,6 @@ Array = NDArray[np.float64]
 
 _MORE = 0.02
 """How much farther the fingers open to let go [m]."""
-_PATIENCE = 0.35
-"""No motion to one placement may take more than this share of the time [1]."""
 
 
 def placed(
@@ -66,7 +65,7 @@ def placed(
         raise unknown_name("object in the hand", name, attached)
     planner = planner_of(robot)
     begin = time.perf_counter()
-    run = TaskRun(planner, seed, begin + time_budget, velocity_scale, acceleration_scale, _PATIENCE * time_budget)
+    run = TaskRun(planner, seed, begin + time_budget, velocity_scale, acceleration_scale, PATIENCE * time_budget)
     width = _opening(robot, opening)
     held = held_by(robot, name)
     carrying = Judge(robot, scene, constraints=constraints)

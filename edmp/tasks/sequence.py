@@ -90,6 +90,8 @@ class Detach:
 
 Step = Move | Grip | Attach | Detach
 
+PATIENCE = 0.35
+"""No motion of one grasp, or to one placement, may take more than this share of the time [1]."""
 REACH_PARTS, CARRY_PARTS = ("depart", "transit", "approach"), ("lift", "transit", "lower")
 """What the stretches of these motions are called."""
 
