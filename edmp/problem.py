@@ -107,6 +107,12 @@ class Problem:
             object.__setattr__(self, name, float(getattr(self, name)))
 
     @property
+    def options(self) -> dict[str, Any]:
+        """What is asked for beside robot, scene, start and goal, as keywords of `edmp.plan` and `Planner.plan`."""
+        names = (*SCALES, *TOOL_LIMITS, "constraints", "escape")
+        return {name: getattr(self, name) for name in names}
+
+    @property
     def timing_limits(self) -> Limits:
         """What motions are timed within: the robot's limits, or the shares of them that the problem allows."""
         limits = self.robot.limits.scaled(velocity=self.velocity_scale, acceleration=self.acceleration_scale)

@@ -168,12 +168,7 @@ def execute_problem(
         problem.start,
         problem.goal,
         seed=settings.seed,
-        velocity_scale=problem.velocity_scale,
-        acceleration_scale=problem.acceleration_scale,
-        constraints=problem.constraints,
-        escape=problem.escape,
-        tool_speed=problem.tool_speed,
-        tool_acceleration=problem.tool_acceleration,
+        **problem.options,
     )
     record = ExecutedRecord(
         set=key[0],

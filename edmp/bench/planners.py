@@ -212,12 +212,7 @@ class EdmpPlanner:
             seed=seed,
             time_budget=self._time_budget,
             fallback=self._fallback,
-            velocity_scale=problem.velocity_scale,
-            acceleration_scale=problem.acceleration_scale,
-            constraints=problem.constraints,
-            escape=problem.escape,
-            tool_speed=problem.tool_speed,
-            tool_acceleration=problem.tool_acceleration,
+            **problem.options,
         )
         return Claim(
             result.status,

@@ -189,12 +189,7 @@ def solve(problem: Problem, *, seed: int, **options: Any) -> PlanResult:
         problem.goal,
         robot=problem.robot,
         seed=seed,
-        velocity_scale=problem.velocity_scale,
-        acceleration_scale=problem.acceleration_scale,
-        tool_speed=problem.tool_speed,
-        tool_acceleration=problem.tool_acceleration,
-        constraints=problem.constraints,
-        escape=problem.escape,
+        **problem.options,
         **options,
     )
 
@@ -214,12 +209,7 @@ def record(problem: Problem, *, seed: int, fallback: bool, **options: Any) -> Tr
         problem.goal,
         seed=seed,
         fallback=fallback,
-        velocity_scale=problem.velocity_scale,
-        acceleration_scale=problem.acceleration_scale,
-        tool_speed=problem.tool_speed,
-        tool_acceleration=problem.tool_acceleration,
-        constraints=problem.constraints,
-        escape=problem.escape,
+        **problem.options,
         name=problem.name,
         **budget,
     )
