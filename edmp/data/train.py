@@ -147,10 +147,37 @@ def train(
         torch.set_num_threads(settings.num_threads)
     data = TrainingSet(data_dir, validation_fraction=settings.validation_fraction, device=settings.device)
     run = TrainingRun.fresh(data, robot, arch, settings, command)
+    return trained(run, data, out, settings, resume=resume, on_step=on_step)
+
+
+def trained(
+    run: TrainingRun,
+    data: Examples,
+    out: Path,
+    settings: TrainSettings,
+    *,
+    resume: bool,
+    on_step: Callable[[int, float], None] | None = None,
+) -> TrainReport:
+    """`carry_out`, and export what came of it if it was not interrupted."""
     if not carry_out(run, data, out, settings, resume=resume, on_step=on_step):
         return TrainReport(prior=None, interrupted=True, metrics=run.metrics(data))
     export_prior(out, out / "prior.safetensors")
     return TrainReport(prior=out / "prior.safetensors", interrupted=False, metrics=run.metrics(data))
+
+
+def card_of(arch: str, config: Any, robot: Robot, settings: TrainSettings, command: str) -> Card:
+    """The card of a network that has not been trained yet; ``config`` is a dataclass."""
+    return Card(
+        architecture=arch,
+        config=dataclasses.asdict(config),
+        robot=robot.name,
+        dof=robot.dof,
+        lower=tuple(map(float, robot.limits.lower)),
+        upper=tuple(map(float, robot.limits.upper)),
+        seed=settings.seed,
+        command=command,
+    )
 
 
 def carry_out(
@@ -269,17 +296,7 @@ class TrainingRun:
             network = row.network(config, robot.dof)
         lower, upper = (torch.tensor(a, dtype=torch.float32) for a in (robot.limits.lower, robot.limits.upper))
         network.set_statistics(data.train.cpu(), lower, upper)  # type: ignore[operator]
-        card = Card(
-            architecture=arch,
-            config=dataclasses.asdict(config),
-            robot=robot.name,
-            dof=robot.dof,
-            lower=tuple(map(float, robot.limits.lower)),
-            upper=tuple(map(float, robot.limits.upper)),
-            seed=settings.seed,
-            command=command,
-        )
-        return cls(network, card, settings)
+        return cls(network, card_of(arch, config, robot, settings, command), settings)
 
     def advance(self, data: Examples, settings: TrainSettings, fraction_done: float) -> Tensor:
         """One optimiser step; returns its loss."""

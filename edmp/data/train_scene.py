@@ -12,11 +12,10 @@ from pathlib import Path
 
 import torch
 
-from edmp.data.export import export_prior
 from edmp.data.scene_rows import SceneExamples
-from edmp.data.train import TrainingRun, TrainReport, TrainSettings, carry_out
+from edmp.data.train import TrainingRun, TrainReport, TrainSettings, card_of, trained
 from edmp.errors import InvalidInputError
-from edmp.prior.checkpoint import Card, load_network, prior_path
+from edmp.prior.checkpoint import load_network, prior_path
 from edmp.prior.mlp import MlpNetwork
 from edmp.prior.scene import SceneConfig, SceneNetwork
 from edmp.robots.robot import Robot
@@ -56,45 +55,32 @@ def train_scene(
     network, looks = _begun(base, robot, settings)
     fraction = settings.validation_fraction
     data = SceneExamples(data_dir, network, robot, validation_fraction=fraction, looks=looks, device=settings.device)
-    card = Card(
-        architecture="scene",
-        config=dataclasses.asdict(network.config),
-        robot=robot.name,
-        dof=robot.dof,
-        lower=tuple(map(float, robot.limits.lower)),
-        upper=tuple(map(float, robot.limits.upper)),
-        seed=settings.seed,
-        command=command,
-    )
-    run = TrainingRun(network, card, settings)
-    if not carry_out(run, data, out, settings, resume=resume, on_step=on_step):
-        return TrainReport(prior=None, interrupted=True, metrics=run.metrics(data))
-    export_prior(out, out / "prior.safetensors")
-    return TrainReport(prior=out / "prior.safetensors", interrupted=False, metrics=run.metrics(data))
+    run = TrainingRun(network, card_of("scene", network.config, robot, settings, command), settings)
+    return trained(run, data, out, settings, resume=resume, on_step=on_step)
 
 
 def _begun(base: str | Path, robot: Robot, settings: TrainSettings) -> tuple[SceneNetwork, tuple[int, ...]]:
     """The network to train, and after how many looks its examples are taken."""
     path = prior_path(base)
-    trained, card = load_network(path)
+    known, card = load_network(path)
     if (card.robot, card.dof) != (robot.name, robot.dof):
         raise InvalidInputError(f"base: {path} is a prior for {card.robot!r}, not for {robot.name!r}")
-    if isinstance(trained, SceneNetwork):
+    if isinstance(known, SceneNetwork):
         if settings.config:
             raise InvalidInputError(f"base: {path} sees the scene already and has its sizes: give no config")
-        trained.requires_grad_(True)
-        trained.base.requires_grad_(False)
-        trained.config = dataclasses.replace(trained.config, looks=2)
-        return trained, (0, 1)
-    if not isinstance(trained, MlpNetwork):
+        known.requires_grad_(True)
+        known.base.requires_grad_(False)
+        known.config = dataclasses.replace(known.config, looks=2)
+        return known, (0, 1)
+    if not isinstance(known, MlpNetwork):
         raise InvalidInputError(f"base: {path} is of architecture {card.architecture!r}; an mlp or a scene is needed")
     try:
-        config = SceneConfig(base=dataclasses.asdict(trained.config), **settings.config)
+        config = SceneConfig(base=dataclasses.asdict(known.config), **settings.config)
     except TypeError as error:
         valid = ", ".join(f.name for f in dataclasses.fields(SceneConfig) if f.name != "base")
         raise InvalidInputError(f"bad config for scene: {error}; it has {valid}") from None
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)  # torch's initialisers take no generator
         network = SceneNetwork(config, robot.dof)
-    network.base.load_state_dict(trained.state_dict())
+    network.base.load_state_dict(known.state_dict())
     return network, (0,)

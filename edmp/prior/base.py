@@ -95,6 +95,14 @@ class Prior(ABC):
         eps = torch.randn(num, self.dim, generator=generator, device=generator.device)
         return sigma * self.noise_scale * eps.to(self.device)
 
+    @staticmethod
+    def level(sigma: Tensor | float, x: Tensor) -> Tensor:
+        """(n or 1, 1) noise level of each row of ``x`` (n, dim), on its device, or `InvalidInputError`."""
+        level = torch.as_tensor(sigma, dtype=torch.float32, device=x.device).reshape(-1, 1)
+        if len(level) not in (1, len(x)):
+            raise InvalidInputError(f"sigma has {len(level)} entries for a batch of {len(x)}")
+        return level
+
     def check(self, start: Tensor, goal: Tensor) -> tuple[Tensor, Tensor]:
         """Start and goal as (batch or 1, dof) float32 on the prior's device, or `InvalidInputError`."""
         checked = []

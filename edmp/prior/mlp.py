@@ -21,7 +21,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from edmp.errors import InvalidInputError
 from edmp.prior.base import Context, Denoiser, Prior
 from edmp.prior.checkpoint import Architecture
 from edmp.prior.edm import scalings
@@ -210,9 +209,7 @@ class MlpPrior(Prior):
 
         @torch.no_grad()
         def denoise(x: Tensor, sigma: Tensor | float) -> Tensor:
-            level = torch.as_tensor(sigma, dtype=torch.float32, device=x.device).reshape(-1, 1)
-            if len(level) not in (1, len(x)):
-                raise InvalidInputError(f"sigma has {len(level)} entries for a batch of {len(x)}")
+            level = self.level(sigma, x)
             return self.network.denoise(x, level, problem)
 
         return denoise

@@ -30,7 +30,6 @@ from torch import Tensor, nn
 
 from edmp.collision.world import World
 from edmp.costs.clearance import clearance_field
-from edmp.errors import InvalidInputError
 from edmp.prior.base import Context, Denoiser, Prior
 from edmp.prior.checkpoint import Architecture
 from edmp.prior.edm import scalings
@@ -286,9 +285,7 @@ class ScenePrior(Prior):
 
         @torch.no_grad()
         def denoise(x: Tensor, sigma: Tensor | float) -> Tensor:
-            level = torch.as_tensor(sigma, dtype=torch.float32, device=x.device).reshape(-1, 1)
-            if len(level) not in (1, len(x)):
-                raise InvalidInputError(f"sigma has {len(level)} entries for a batch of {len(x)}")
+            level = self.level(sigma, x)
             estimate = network.base.denoise(x, level, problem)
             if world is None or not self.cfg:
                 return estimate
