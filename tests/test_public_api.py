@@ -95,7 +95,7 @@ INNER = {
         for name in ("Cost", "IntersectionVolume", "JointLimits", "SelfCollision")
     ),
     *(f"edmp.costs.{name}.value_and_gradient" for name in ("Smoothness", "SphereClearance", "SweptVolume")),
-    *("edmp.Prior.bind", "edmp.Prior.to", "edmp.Prior.denoise", "edmp.Prior.noise", "edmp.Prior.check"),
+    *(f"edmp.Prior.{step}" for step in ("bind", "to", "denoise", "noise", "level", "check")),
     *("edmp.prior.ProcessPrior.bind", "edmp.prior.ProcessPrior.to", "edmp.prior.ProcessPrior.sample"),
     *(f"edmp.prior.Spline.{name}" for name in ("dim", "basis_at", "basis", "straight_line", "control_points")),
     *(f"edmp.prior.Spline.{name}" for name in ("deviation", "waypoints", "pull_back", "fit", "gram", "inverse_gram")),
