@@ -50,11 +50,14 @@ _HOMES = {
         "Box",
         "Capsule",
         "Cylinder",
+        "DistanceField",
         "Mesh",
         "Obstacle",
+        "PointCloud",
         "Region",
         "Scene",
         "Sphere",
+        "Voxels",
         "load_scene",
         "save_scene",
     ),
@@ -98,7 +101,21 @@ if TYPE_CHECKING:
     from edmp.problem import Problem, load_example, load_problem, save_problem
     from edmp.result import Blocked, BlockedBy, PlanResult, Solution, Stage, Stats, Status
     from edmp.robots import Motion, Robot, load_robot, load_urdf
-    from edmp.scenes import Box, Capsule, Cylinder, Mesh, Obstacle, Region, Scene, Sphere, load_scene, save_scene
+    from edmp.scenes import (
+        Box,
+        Capsule,
+        Cylinder,
+        DistanceField,
+        Mesh,
+        Obstacle,
+        PointCloud,
+        Region,
+        Scene,
+        Sphere,
+        Voxels,
+        load_scene,
+        save_scene,
+    )
     from edmp.taskfile import load_task, save_task
     from edmp.taskplan import Phase, TaskPlan
     from edmp.tasks import Grasps, Sequence, grasps_for
@@ -114,6 +131,7 @@ __all__ = [
     "Capsule",
     "Constraint",
     "Cylinder",
+    "DistanceField",
     "EdmpError",
     "EdmpWarning",
     "Ensemble",
@@ -142,6 +160,7 @@ __all__ = [
     "PlanResult",
     "Planner",
     "PlannerSettings",
+    "PointCloud",
     "PoseGoal",
     "Prior",
     "Problem",
@@ -159,6 +178,7 @@ __all__ = [
     "UnknownNameError",
     "Upright",
     "Via",
+    "Voxels",
     "grasps_for",
     "load_example",
     "load_plan",

@@ -1,5 +1,6 @@
 """What the arm must not hit: shapes, distances, generators and file formats."""
 
+from edmp.geometry.sensed import DistanceField, PointCloud, Voxels
 from edmp.geometry.shapes import Box, Capsule, Cylinder, Mesh, Shape, Sphere
 from edmp.scenes.files import load_scene, save_scene
 from edmp.scenes.scene import Obstacle, Region, Scene
@@ -8,12 +9,15 @@ __all__ = [
     "Box",
     "Capsule",
     "Cylinder",
+    "DistanceField",
     "Mesh",
     "Obstacle",
+    "PointCloud",
     "Region",
     "Scene",
     "Shape",
     "Sphere",
+    "Voxels",
     "load_scene",
     "save_scene",
 ]

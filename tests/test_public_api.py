@@ -185,6 +185,9 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Row]:
         "Box": Row(edmp.Box, {"size": (1.0, 1.0, 1.0)}),
         "Capsule": Row(edmp.Capsule, {"radius": 1.0, "length": 1.0}),
         "Cylinder": Row(edmp.Cylinder, {"radius": 1.0, "length": 1.0}),
+        "PointCloud": Row(edmp.PointCloud, {"points": np.eye(3), "radius": 0.01}),
+        "Voxels": Row(edmp.Voxels, {"occupancy": np.ones((2, 3, 4), bool), "resolution": 0.05}),
+        "DistanceField": Row(edmp.DistanceField, {"distances": -np.ones((2, 3, 4)), "resolution": 0.05}),
         "Sphere": Row(edmp.Sphere, {"radius": 1.0}),
         "Mesh": Row(edmp.Mesh, {"vertices": TETRAHEDRON.vertices, "faces": TETRAHEDRON.faces}),
         "Mesh.shell": Row(

@@ -18,8 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edmp.errors import InvalidInputError
-from edmp.geometry import primitives
+from edmp.geometry import cells, primitives
 from edmp.geometry.primitives import Array, Sampler, Triangles
+from edmp.geometry.sensed import DistanceField, PointCloud, Voxels
 from edmp.geometry.shapes import Box, Capsule, Cylinder, Mesh, Shape, Sphere
 
 if TYPE_CHECKING:
@@ -34,11 +35,13 @@ class Field:
         name: its name.
         rows: shape of the numbers, None for any length; () is a single one.
         whole: of a list or table: whole numbers.
+        array: type of numbers (numpy's name) of an array that may be large: files of text keep it beside themselves.
     """
 
     name: str
     rows: tuple[int | None, ...] = ()
     whole: bool = False
+    array: str | None = None
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,21 @@ def _grown_box(shape: Box, by: float) -> Box:
     return Box((x + 2 * by, y + 2 * by, z + 2 * by))
 
 
-RADIUS, LENGTH = Field("radius"), Field("length")
+def _cloud_triangles(shape: PointCloud) -> Triangles:
+    occupancy, edge, corner = cells.of_cloud(shape.points, shape.radius)
+    vertices, faces = cells.surface(occupancy, edge)
+    return vertices + corner, faces
+
+
+def _voxel_bounds(shape: Voxels) -> tuple[Array, Array]:
+    return cells.extent(shape.occupancy, shape.resolution)
+
+
+def _field_bounds(shape: DistanceField) -> tuple[Array, Array]:
+    return cells.extent(cells.of_field(shape.distances), shape.resolution)
+
+
+RADIUS, LENGTH, RESOLUTION = Field("radius"), Field("length"), Field("resolution")
 
 KINDS: dict[type[Shape], Kind] = {
     kind.shape: kind
@@ -144,6 +161,27 @@ KINDS: dict[type[Shape], Kind] = {
             Mesh,
             (Field("vertices", (None, 3)), Field("faces", (None, 3), whole=True)),
             lambda s: (s.vertices, s.faces.astype(np.int64)),
+        ),
+        Kind(
+            "point_cloud",
+            PointCloud,
+            (Field("points", (None, 3), array="float32"), RADIUS),
+            _cloud_triangles,
+            grown=lambda s, by: PointCloud(s.points, s.radius + by),
+        ),
+        Kind(
+            "voxels",
+            Voxels,
+            (Field("occupancy", (None, None, None), array="bool"), RESOLUTION),
+            lambda s: cells.surface(s.occupancy, s.resolution),
+            bounds=_voxel_bounds,
+        ),
+        Kind(
+            "distance_field",
+            DistanceField,
+            (Field("distances", (None, None, None), array="float32"), RESOLUTION),
+            lambda s: cells.surface(cells.of_field(s.distances), s.resolution),
+            bounds=_field_bounds,
         ),
     )
 }

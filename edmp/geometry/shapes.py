@@ -50,7 +50,7 @@ class Cylinder(Shape):
     length: float
 
     def __post_init__(self) -> None:
-        _positive(self, "radius", "length")
+        positive(self, "radius", "length")
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Capsule(Shape):
     length: float
 
     def __post_init__(self) -> None:
-        _positive(self, "radius", "length")
+        positive(self, "radius", "length")
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Sphere(Shape):
     radius: float
 
     def __post_init__(self) -> None:
-        _positive(self, "radius")
+        positive(self, "radius")
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +128,7 @@ class Mesh(Shape):
         return int.from_bytes(content.digest(), "big", signed=True)
 
 
-def _positive(shape: Any, *fields: str) -> None:
+def positive(shape: Any, *fields: str) -> None:
     """Replace the named fields by positive finite floats, or say which one is not."""
     for field in fields:
         object.__setattr__(shape, field, _length(type(shape).__name__, field, getattr(shape, field)))

@@ -78,7 +78,12 @@ def cone(monkeypatch: pytest.MonkeyPatch) -> edmp.Obstacle:
 
 # --- every row --------------------------------------------------------------------------------------------------------
 
-SHAPES = [obstacle.shape for obstacle in every_shape()] + [Cone(0.1, 0.3)]
+SENSED = [
+    edmp.PointCloud(np.random.default_rng(3).uniform(-0.1, 0.1, (60, 3)), 0.02),
+    edmp.Voxels(np.arange(60).reshape(3, 4, 5) % 7 < 3, 0.04),
+    edmp.DistanceField(np.linalg.norm(np.indices((6, 7, 8)).T - 3.2, axis=-1).T * 0.03 - 0.05, 0.03),
+]
+SHAPES = [obstacle.shape for obstacle in every_shape()] + SENSED + [Cone(0.1, 0.3)]
 
 
 @pytest.fixture(params=SHAPES, ids=lambda shape: type(shape).__name__)
@@ -126,7 +131,7 @@ def test_a_grown_shape_is_larger_on_all_sides_or_as_it_was(shape: Shape) -> None
 
 def test_rows_that_do_not_fit_the_table_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(
-        edmp.InvalidInputError, match=r"shape must be one of Box, .*Mesh, got Cone.*kinds.register adds"
+        edmp.InvalidInputError, match=r"shape must be one of Box, .*Mesh, .*got Cone.*kinds.register adds"
     ):
         edmp.Obstacle.at("cone", Cone(0.1, 0.2))
     with pytest.raises(edmp.InvalidInputError, match="Cone is no kind of shape: known are Box"):
