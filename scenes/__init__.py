@@ -4,6 +4,7 @@ from edmp.geometry.sensed import DistanceField, PointCloud, Voxels
 from edmp.geometry.shapes import Box, Capsule, Cylinder, Mesh, Shape, Sphere
 from edmp.scenes.files import load_scene, save_scene
 from edmp.scenes.scene import Obstacle, Region, Scene
+from edmp.scenes.surface import as_clouds
 
 __all__ = [
     "Box",
@@ -18,6 +19,7 @@ __all__ = [
     "Shape",
     "Sphere",
     "Voxels",
+    "as_clouds",
     "load_scene",
     "save_scene",
 ]

@@ -21,7 +21,7 @@ import torch
 from plan_cases import TETRAHEDRON, solved
 
 import edmp
-from edmp import costs, execution, planner, prior, robots, tasks, viz
+from edmp import costs, execution, planner, prior, robots, scenes, tasks, viz
 from edmp.collision import edges_free, free, relaxed_world
 from edmp.execution.kinematic import KinematicArm
 from edmp.execution.recording import Recorder
@@ -209,6 +209,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Row]:
         "load_scene": Row(edmp.load_scene, {"path": folder / "problem.yaml"}),
         "save_plan": Row(edmp.save_plan, {"path": folder / "out.json", "problem": problem, "result": result}),
         "save_problem": Row(edmp.save_problem, {"path": folder / "out.yaml", "problem": problem}),
+        "scenes.as_clouds": Row(scenes.as_clouds, {"scene": edmp.Scene((scene.obstacles[0],)), "spacing": 0.05}),
         "save_scene": Row(edmp.save_scene, {"path": folder / "out.yaml", "scene": scene}),
         "Upright": _settings(edmp.Upright(0.1)),
         "Oriented": _settings(edmp.Oriented(np.eye(3), (0.1, 0.1, np.inf))),

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edmp.errors import InvalidInputError
-from edmp.geometry import cells, primitives
+from edmp.geometry import cells, covering, primitives
 from edmp.geometry.primitives import Array, Sampler, Triangles
 from edmp.geometry.sensed import DistanceField, PointCloud, Voxels
 from edmp.geometry.shapes import Box, Capsule, Cylinder, Mesh, Shape, Sphere
@@ -58,6 +58,8 @@ class Kind:
         hull_points: (n, 3) points whose convex hull contains the shape; those of ``triangles`` if left out.
         bounds: lower and upper corner (3,) of its box; that of ``triangles`` if left out.
         sampler: its surface, to draw points from; that of ``triangles`` if left out.
+        cover: (n, 3) points on its surface, given a spacing, of which nothing of the surface is farther than
+            ``covering.REACH`` spacings; those of ``triangles`` if left out.
         grown: the shape made larger by a distance on all sides, or left as it is, if left out.
         numbers: the few numbers that ``distance`` reads; None without a formula: distances are those of ``triangles``.
         distance: signed distances of points (..., 3), given ``numbers`` (..., k), broadcast and differentiable.
@@ -71,6 +73,7 @@ class Kind:
     hull_points: Callable[[Any], Array] | None = None
     bounds: Callable[[Any], tuple[Array, Array]] | None = None
     sampler: Callable[[Any], Sampler] | None = None
+    cover: Callable[[Any, float], Array] | None = None
     grown: Callable[[Any, float], Shape] = lambda shape, by: shape
     numbers: Callable[[Any], list[float]] | None = None
     distance: Callable[[Tensor, Tensor], Tensor] | None = None
@@ -113,6 +116,7 @@ KINDS: dict[type[Shape], Kind] = {
             hull_points=primitives.box_points,
             bounds=lambda s: _centred(*(extent / 2 for extent in s.size)),
             sampler=primitives.box_sampler,
+            cover=covering.box_cover,
             grown=_grown_box,  # keeps its corners
             numbers=lambda s: [extent / 2 for extent in s.size],
             distance=primitives.box_distance,
@@ -126,6 +130,7 @@ KINDS: dict[type[Shape], Kind] = {
             hull_points=primitives.cylinder_points,
             bounds=lambda s: _centred(s.radius, s.radius, s.length / 2),
             sampler=primitives.cylinder_sampler,
+            cover=covering.cylinder_cover,
             grown=lambda s, by: Cylinder(s.radius + by, s.length + 2 * by),  # keeps its corners
             numbers=lambda s: [s.radius, s.length / 2],
             distance=primitives.cylinder_distance,
@@ -139,6 +144,7 @@ KINDS: dict[type[Shape], Kind] = {
             hull_points=primitives.capsule_points,
             bounds=lambda s: _centred(s.radius, s.radius, s.length / 2 + s.radius),
             sampler=primitives.capsule_sampler,
+            cover=covering.capsule_cover,
             grown=lambda s, by: Capsule(s.radius + by, s.length),
             numbers=lambda s: [s.radius, s.length / 2],
             distance=primitives.capsule_distance,
@@ -152,6 +158,7 @@ KINDS: dict[type[Shape], Kind] = {
             hull_points=primitives.sphere_points,
             bounds=lambda s: _centred(s.radius, s.radius, s.radius),
             sampler=primitives.sphere_sampler,
+            cover=covering.sphere_cover,
             grown=lambda s, by: Sphere(s.radius + by),
             numbers=lambda s: [s.radius],
             distance=primitives.sphere_distance,
@@ -274,6 +281,12 @@ def sampler(shape: Shape) -> Sampler:
     """Area of the surface, and points from it."""
     kind = kind_of(shape)
     return kind.sampler(shape) if kind.sampler else primitives.triangle_sampler(*kind.triangles(shape))
+
+
+def cover(shape: Shape, spacing: float) -> Array:
+    """(n, 3) points on the surface of a shape, nothing of which is farther than ``REACH * spacing`` from them [m]."""
+    kind = kind_of(shape)
+    return kind.cover(shape, spacing) if kind.cover else covering.triangle_cover(kind.triangles(shape), spacing)
 
 
 def as_mesh(shape: Shape) -> Mesh:
