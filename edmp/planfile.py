@@ -18,6 +18,7 @@ from edmp.arguments import checked
 from edmp.constraints import Constraint, settled
 from edmp.constraints.documents import constraint_of, document_of, kept_document, kept_of
 from edmp.errors import unknown_name
+from edmp.files.beside import write_beside
 from edmp.files.json_nodes import JsonNode, read_json
 from edmp.files.writing import write_json
 from edmp.geometry.kinds import Field, field_values, kind_of, kinds_by_name
@@ -50,12 +51,12 @@ class PlanFile:
 
 @checked
 def save_plan(path: str | Path, problem: Problem, result: PlanResult) -> None:
-    """Write a plan file, whole or not at all.
+    """Write a plan file, whole or not at all; clouds, voxels and fields beside it (`edmp.files.beside`).
 
     Raises:
         InvalidInputError: if the file cannot be written; an older file of that name is then left as it was.
     """
-    write_json(path, plan_document(problem, result))
+    write_beside(path, plan_document(problem, result), write_json)
 
 
 @checked
@@ -86,7 +87,7 @@ def load_result(path: str | Path) -> PlanResult:
 
 
 def plan_document(problem: Problem, result: PlanResult) -> Document:
-    """What `save_plan` writes."""
+    """What `save_plan` writes; large arrays stand in it as they are."""
     goals = problem.goal if isinstance(problem.goal, tuple) else (problem.goal,)
     more: Document = {}
     if problem.constraints:
@@ -340,11 +341,20 @@ def shape_of(node: JsonNode) -> Shape:
     """The inverse of `shape_document`."""
     kinds = kinds_by_name()
     kind = kinds[node["type"].one_of(kinds)]
+    values = {field.name: _value(field, node[field.name]) for field in kind.fields}
+    # What is made of an array is made once: a task shows the same cloud in scene after scene.
+    key = (kind.name, *(id(value) if isinstance(value, np.ndarray) else value for value in values.values()))
     with node.blamed():
-        return kind.shape(**{field.name: _value(field, node[field.name]) for field in kind.fields})
+        if not any(field.array for field in kind.fields):
+            return kind.shape(**values)
+        if key not in node.arrays.made:
+            node.arrays.made[key] = kind.shape(**values)
+        return node.arrays.made[key]
 
 
 def _value(field: Field, node: JsonNode) -> Any:
+    if field.array:
+        return node.array_beside(field.array, *field.rows)
     if not field.rows:
         return node.number()
     return node.whole_array(*field.rows) if field.whole else node.array(*field.rows)

@@ -13,6 +13,7 @@ from typing import Any
 from edmp.arguments import checked
 from edmp.constraints.documents import document_of
 from edmp.errors import InvalidInputError
+from edmp.files.beside import write_beside
 from edmp.files.json_nodes import JsonNode, read_json
 from edmp.files.writing import write_json
 from edmp.planfile import (
@@ -49,12 +50,12 @@ _JOIN = 1e-6
 
 @checked
 def save_task(path: str | Path, plan: TaskPlan) -> None:
-    """Write a task file, whole or not at all.
+    """Write a task file, whole or not at all; clouds, voxels and fields beside it (`edmp.files.beside`).
 
     Raises:
         InvalidInputError: if the file cannot be written; an older file of that name is then left as it was.
     """
-    write_json(path, task_document(plan))
+    write_beside(path, task_document(plan), write_json)
 
 
 @checked

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import io
 import json
-import lzma
-import math
-import struct
-import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from tokenize import TokenError
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edmp.errors import FileFormatError
+from edmp.files.beside import Arrays, set_aside
 from edmp.files.json_nodes import JsonNode, parse_json
-from edmp.files.reading import MAX_BYTES, read_bytes
-from edmp.files.writing import check_writable, written_whole
+from edmp.files.npz import read_npz, write_npz
+from edmp.files.writing import check_writable
 from edmp.planfile import PlanFile, plan_document, plan_of
 from edmp.trajectory import clamped_spline
 
@@ -84,9 +78,10 @@ def save_trace(path: str | Path, trace: Trace) -> None:
         InvalidInputError: it cannot be written.
     """
     path = check_writable(path, "trace", suffixes=(".npz",))
+    plan, sensed = set_aside(plan_document(trace.plan.problem, trace.plan.result))
     head = {
         "edmp_trace": VERSION,
-        "plan": plan_document(trace.plan.problem, trace.plan.result),
+        "plan": plan,
         "batches": [{"stage": batch.stage, "level": batch.level} for batch in trace.batches],
     }
     arrays = {
@@ -94,10 +89,7 @@ def save_trace(path: str | Path, trace: Trace) -> None:
         for k, batch in enumerate(trace.batches)
         for name in ("control_points", "costs", "valid")
     }
-    content = io.BytesIO()
-    np.savez_compressed(content, head=np.array(json.dumps(head, allow_nan=False)), **arrays)
-    with written_whole(path) as temporary:
-        temporary.write_bytes(content.getvalue())
+    write_npz(path, {"head": np.array(json.dumps(head, allow_nan=False)), **arrays, **sensed})
 
 
 def load_trace(path: str | Path) -> Trace:
@@ -106,10 +98,10 @@ def load_trace(path: str | Path) -> Trace:
     Raises:
         FileFormatError: it is none, damaged, or of a version that this edmp does not know.
     """
-    arrays = _arrays(Path(path))
+    arrays = read_npz(Path(path), "trace of edmp")
     if "head" not in arrays or arrays["head"].dtype.kind != "U" or arrays["head"].ndim:
         raise FileFormatError(f"{path}: not a trace of edmp: it holds no text 'head'")
-    head = parse_json(str(arrays["head"]), f"{path}: head")
+    head = parse_json(str(arrays["head"]), f"{path}: head", arrays=Arrays(inside=arrays))
     if (version := head["edmp_trace"]).value != VERSION:
         version.fail(f"trace format {version.value!r:.60}; this edmp reads version {VERSION}")
     plan = plan_of(head["plan"])
@@ -133,47 +125,3 @@ def _batch(entry: JsonNode, k: int, arrays: Mapping[str, NDArray[Any]], dof: int
     if costs.shape != points.shape[:1] or valid.shape != points.shape[:1]:
         entry.fail(f"{len(points)} candidates, but costs {costs.shape} and valid {valid.shape}")
     return Batch(stage, level, points, costs, valid)
-
-
-def _arrays(path: Path) -> dict[str, NDArray[Any]]:
-    """The arrays of a .npz file. No member is unpacked before its size and that of its array are known to be sane."""
-    data = read_bytes(path, "trace")
-    arrays, left = {}, MAX_BYTES
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            for member in archive.infolist():
-                left -= member.file_size
-                if left < 0:
-                    raise FileFormatError(f"{path}: unpacked it has more than {MAX_BYTES} bytes")
-                with archive.open(member) as stream:
-                    content = stream.read(member.file_size + 1)
-                arrays[member.filename.removesuffix(".npy")] = _array(content, f"{path}: {member.filename}")
-    except FileFormatError:
-        raise
-    # What zipfile and zlib raise on damaged archives, some of it by way of `struct`, `io` and unknown compressions.
-    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, OSError) as error:
-        raise FileFormatError(f"{path}: not a trace of edmp, or damaged: {error}") from None
-    except (ValueError, NotImplementedError, RuntimeError, OverflowError) as error:
-        raise FileFormatError(f"{path}: not a trace of edmp, or damaged: {error}") from None
-    return arrays
-
-
-def _array(content: bytes, source: str) -> NDArray[Any]:
-    """The array of a .npy file whose header is right about its size."""
-    stream = io.BytesIO(content)
-    try:
-        version = np.lib.format.read_magic(stream)
-        if version not in _HEADERS:
-            raise ValueError(f"format {version}")
-        shape, fortran, dtype = _HEADERS[version](stream)
-        size = math.prod(shape) * dtype.itemsize
-        if dtype.hasobject or min(shape, default=0) < 0 or size != len(content) - stream.tell():
-            raise ValueError(f"{dtype} {shape} does not fit in {len(content)} bytes")
-        flat = np.frombuffer(content, dtype, count=math.prod(shape), offset=stream.tell())
-        return flat.reshape(shape, order="F" if fortran else "C")
-    # The header is the text of a Python literal: numpy evaluates it, and says by many exceptions that it cannot.
-    except (ValueError, TypeError, SyntaxError, ArithmeticError, MemoryError, RecursionError, TokenError) as error:
-        raise FileFormatError(f"{source}: not an array, or damaged: {error}") from None
-
-
-_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}

@@ -40,6 +40,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edmp.errors import EdmpWarning, FileFormatError, InvalidInputError
+from edmp.files.beside import Arrays, write_beside
 from edmp.files.yaml_nodes import YamlNode, read_yaml
 from edmp.files.yaml_writing import write_yaml
 from edmp.geometry.kinds import Field, Kind, field_values, kind_of, kinds_by_name
@@ -147,9 +148,10 @@ def parse_scene_file(root: YamlNode) -> SceneFile:
     )
     entries = root.only(VERSION_KEY, *keys)
     obstacles: list[Obstacle] = []
+    arrays = Arrays(Path(root.file).parent)
     if listed := root.get("obstacles"):
         for name, item in listed.mapping().items():
-            obstacles.append(_obstacle(name, item))
+            obstacles.append(_obstacle(name, item, arrays))
     regions = root.get("regions")
     scene = Scene(
         tuple(obstacles),
@@ -201,19 +203,31 @@ def _tool_limit(node: YamlNode | None) -> tuple[float, float] | None:
 # --- obstacles -------------------------------------------------------------------------------------------------------
 
 
-def _shape(kind: Kind, item: YamlNode) -> Shape:
+def _shape(kind: Kind, item: YamlNode, arrays: Arrays) -> Shape:
     if kind.shape is Mesh:
         return _mesh(item)
-    return kind.shape(**{field.name: _value(field, item.need(field.name)) for field in kind.fields})
+    return kind.shape(**{field.name: _value(field, item.need(field.name), arrays) for field in kind.fields})
 
 
-def _value(field: Field, node: YamlNode) -> Any:
-    """A number, a list of numbers, or rows of numbers."""
+def _value(field: Field, node: YamlNode, arrays: Arrays) -> Any:
+    """A number, a list of numbers, rows of numbers, or an array beside the file."""
+    if field.array:
+        return _array(field.array, field.rows, node, arrays)
     if not field.rows:
         return node.number()
     if len(field.rows) == 1:
         return node.indices(field.rows[0]) if field.whole else node.numbers(field.rows[0])
     return np.array([row.indices(field.rows[1]) if field.whole else row.numbers(field.rows[1]) for row in node])
+
+
+def _array(dtype: str, shape: tuple[int | None, ...], node: YamlNode, arrays: Arrays) -> NDArray[Any]:
+    if not node.is_mapping:
+        node.fail("expected {array: ..., file: ...}: large arrays lie beside this file, in a .npz")
+    node.only("array", "file")
+    try:
+        return arrays.fitting(node.need("array").text(), node.need("file").text(), dtype, shape)
+    except FileFormatError as error:
+        node.refuse(error)
 
 
 def _mesh(item: YamlNode) -> Shape:
@@ -247,7 +261,7 @@ _MESH_KEYS = ("file", "scale", "thickness")
 """What a mesh may have besides its fields, or instead of them."""
 
 
-def _obstacle(name: str, item: YamlNode) -> Obstacle:
+def _obstacle(name: str, item: YamlNode, arrays: Arrays) -> Obstacle:
     word, kinds = item.need("type"), kinds_by_name()
     if word.text() not in kinds:
         word.fail(f"unknown obstacle type {word.text()!r}; valid: {', '.join(kinds)}")
@@ -256,7 +270,7 @@ def _obstacle(name: str, item: YamlNode) -> Obstacle:
     item.only("type", *keys, *POSE_KEYS)
     X_WO = _pose(item)
     try:
-        return Obstacle(name, _shape(kind, item), X_WO)
+        return Obstacle(name, _shape(kind, item, arrays), X_WO)
     except InvalidInputError as error:
         item.refuse(error)
 
@@ -338,7 +352,7 @@ def _pose_goal(node: YamlNode) -> Array:
 
 
 def save_scene_file(path: str | Path, content: SceneFile) -> None:
-    """Write a file in edmp's own format; meshes are written inline.
+    """Write a file in edmp's own format; meshes are written inline, clouds, voxels and fields beside it.
 
     Raises:
         InvalidInputError: if the file cannot be written.
@@ -370,7 +384,7 @@ def save_scene_file(path: str | Path, content: SceneFile) -> None:
             for region in content.scene.regions
         }
     document["obstacles"] = {obstacle.name: _obstacle_document(obstacle) for obstacle in content.scene}
-    write_yaml(path, document)
+    write_beside(path, document, write_yaml)
 
 
 def _robot_document(robot: RobotEntry) -> dict[str, Any] | str:

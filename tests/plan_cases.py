@@ -8,7 +8,7 @@ import numpy as np
 
 from edmp.problem import Problem, load_example
 from edmp.result import PlanResult, Solution, Stage, Stats, Status
-from edmp.scenes import Box, Capsule, Cylinder, Mesh, Scene, Sphere
+from edmp.scenes import Box, Capsule, Cylinder, DistanceField, Mesh, PointCloud, Scene, Sphere, Voxels
 from edmp.trajectory import Trajectory, path_length
 
 TETRAHEDRON = Mesh(
@@ -27,6 +27,20 @@ def every_shape() -> Scene:
             "pipe": (Capsule(0.02, 0.3), (0.9, -0.4, 0.3)),
             "ball": (Sphere(0.05), (0.9, -0.6, 0.6)),
             "wedge": (TETRAHEDRON, (0.9, 0.7, 0.1)),
+        }
+    )
+
+
+def every_sensed_shape() -> Scene:
+    """One obstacle of each kind that is an array, and a box; none of them near anything."""
+    rng = np.random.default_rng(0)
+    grid = np.stack(np.meshgrid(*[np.arange(6)] * 3, indexing="ij"), axis=-1)
+    return Scene.of(
+        {
+            "cloud": (PointCloud(rng.uniform(-0.1, 0.1, (40, 3)), 0.02), (0.9, 0.1, 0.2), (0, 0, 1, 0)),
+            "cells": (Voxels(rng.random((3, 4, 5)) < 0.3, 0.05), (0.9, 0.4, 0.3)),
+            "field": (DistanceField(np.linalg.norm(grid - 2.5, axis=-1) * 0.05 - 0.1, 0.05), (0.9, -0.6, 0.3)),
+            "can": (Cylinder(0.03, 0.14), (0.9, -0.9, 0.3)),
         }
     )
 

@@ -1,8 +1,9 @@
 """Recordings on disk: MCAP, the container of ROS 2 and Foxglove, with JSON messages that any of its readers takes.
 
 Topics ``/commanded`` and ``/measured`` hold a message a tick, in the manner of ROS' JointState; ``/contact`` one for
-each tick with a contact. The plan that was run is attached as ``plan.json``, a plan file with robot, scene and result,
-so that a recording can be shown and summarised alone; what else there is to say is metadata of name ``edmp``.
+each tick with a contact. The plan that was run is attached as ``plan.json``, a plan file with robot, scene and result
+(its arrays as ``plan.npz``), so that a recording can be shown and summarised alone; what else there is to say is
+metadata of name ``edmp``.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ from numpy.typing import NDArray
 
 from edmp.errors import FileFormatError, MissingDependencyError
 from edmp.execution.recording import Recording
+from edmp.files.beside import Arrays, set_aside
 from edmp.files.json_nodes import JsonNode, parse_json
+from edmp.files.npz import npz_arrays, npz_bytes
 from edmp.files.reading import MAX_BYTES, read_bytes
 from edmp.files.writing import written_whole
 from edmp.planfile import PlanFile, plan_document, plan_of
@@ -85,8 +88,11 @@ def save_recording(path: str | Path, file: RecordingFile) -> None:
         about = {**file.about, "version": str(VERSION), "joint_names": json.dumps(recording.joint_names)}
         writer.add_metadata("edmp", about)
         if file.plan is not None:
-            text = json.dumps(plan_document(file.plan.problem, file.plan.result), allow_nan=False)
+            document, arrays = set_aside(plan_document(file.plan.problem, file.plan.result))
+            text = json.dumps(document, allow_nan=False)
             writer.add_attachment(0, 0, "plan.json", "application/json", text.encode())
+            if arrays:
+                writer.add_attachment(0, 0, "plan.npz", "application/octet-stream", npz_bytes(arrays))
         channels = {topic: _channel(writer, topic) for topic in _SCHEMAS}
         stamps = _nanoseconds(recording.times)
         for topic, rows in _messages(recording).items():
@@ -105,15 +111,15 @@ def load_recording(path: str | Path) -> RecordingFile:
         MissingDependencyError: the package mcap is not installed.
     """
     about: dict[str, str] = {}
-    attached: list[bytes] = []
+    attached: dict[str, bytes] = {}
     rows: dict[str, list[JsonNode]] = {topic: [] for topic in _SCHEMAS}
     topics: dict[int, str] = {}
     records = _mcap("records")
     for record in _records(Path(path)):
         if isinstance(record, records.Metadata) and record.name == "edmp":
             about |= record.metadata
-        elif isinstance(record, records.Attachment) and record.name == "plan.json":
-            attached.append(record.data)
+        elif isinstance(record, records.Attachment):
+            attached.setdefault(record.name, record.data)
         elif isinstance(record, records.Channel):
             topics[record.id] = record.topic
         elif isinstance(record, records.Message):
@@ -124,7 +130,10 @@ def load_recording(path: str | Path) -> RecordingFile:
     if about.pop("version", None) != str(VERSION):
         raise FileFormatError(f"{path}: not a recording of edmp, or of another version")
     names = parse_json(about.pop("joint_names", "[]"), f"{path}: joint_names")
-    plan = plan_of(parse_json(attached[0], f"{path}: plan.json")) if attached else None
+    plan = None
+    if "plan.json" in attached:
+        inside = npz_arrays(data, f"{path}: plan.npz", "recording") if (data := attached.get("plan.npz")) else None
+        plan = plan_of(parse_json(attached["plan.json"], f"{path}: plan.json", arrays=Arrays(inside=inside)))
     return RecordingFile(_recording(names, rows, str(path)), plan, about)
 
 

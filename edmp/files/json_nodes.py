@@ -10,7 +10,7 @@ import contextlib
 import json
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edmp.errors import EdmpError, FileFormatError
+from edmp.files.beside import Arrays
 from edmp.files.reading import read_text
 
 Array = NDArray[np.float64]
@@ -34,11 +35,13 @@ class JsonNode:
         value: as `json` reads it.
         source: the file, or file and line, for messages.
         place: the keys on the way to the value, joined by dots.
+        arrays: where the file's large arrays are, see `edmp.files.beside`.
     """
 
     value: Any
     source: str
     place: str = ""
+    arrays: Arrays = field(default_factory=Arrays, compare=False)
 
     def fail(self, why: str) -> NoReturn:
         """Raise the `FileFormatError` for this value."""
@@ -86,7 +89,7 @@ class JsonNode:
             self.fail(f"expected a list, got {self._kind()}")
         if len(self.value) < least:
             self.fail(f"expected a list of at least {least}, got {len(self.value)}")
-        return [JsonNode(value, self.source, f"{self.place}[{k}]") for k, value in enumerate(self.value)]
+        return [self._at(f"{self.place}[{k}]", value) for k, value in enumerate(self.value)]
 
     # --- values ---
 
@@ -161,6 +164,14 @@ class JsonNode:
             self.fail(f"expected whole numbers, got {array[array != np.round(array)][0]:g}")
         return array.astype(np.int64)
 
+    def array_beside(self, dtype: str, *shape: int | None) -> NDArray[Any]:
+        """A large array that the file names: of a type and shape, None for any length; its numbers may be any."""
+        if not isinstance(self.value, dict) or "array" not in self.value:
+            self.fail(f"expected {{array: ..., file: ...}}, arrays lie beside the file; got {self._kind()}")
+        digest, file = self["array"].text(), self.get("file")
+        with self.blamed():
+            return self.arrays.fitting(digest, None if file is None else file.text(), dtype, shape)
+
     def plain(self, *, depth: int = 50) -> Any:
         """The value as it is, once every text in it can be printed, and none lies deeper. Numbers may be any."""
         if depth == 0:
@@ -187,7 +198,10 @@ class JsonNode:
 
     def _under(self, key: str, value: Any) -> JsonNode:
         key = _short(key, quoted=False)
-        return JsonNode(value, self.source, f"{self.place}.{key}" if self.place else key)
+        return self._at(f"{self.place}.{key}" if self.place else key, value)
+
+    def _at(self, place: str, value: Any) -> JsonNode:
+        return JsonNode(value, self.source, place, self.arrays)
 
     def _kind(self) -> str:
         if isinstance(self.value, dict):
@@ -197,19 +211,21 @@ class JsonNode:
         return _short(self.value)
 
 
-def parse_json(text: str | bytes, source: str, *, constants: bool = False) -> JsonNode:
+def parse_json(text: str | bytes, source: str, *, constants: bool = False, arrays: Arrays | None = None) -> JsonNode:
     """The root of a JSON text.
 
     Args:
         text: what was read.
         source: for messages.
         constants: take the words NaN and Infinity, which are no JSON.
+        arrays: where large arrays are that it names; it must not name any if left out.
 
     Raises:
         FileFormatError: not JSON, or deeper than it can be read.
     """
     try:
-        return JsonNode(json.loads(text, parse_constant=float if constants else _refuse_constant), source)
+        value = json.loads(text, parse_constant=float if constants else _refuse_constant)
+        return JsonNode(value, source, arrays=arrays or Arrays())
     except json.JSONDecodeError as error:
         place = source if error.lineno == 1 and ":" in source else f"{source}:{error.lineno}"
         raise FileFormatError(f"{place}: malformed JSON: {error.msg}") from None
@@ -220,8 +236,11 @@ def parse_json(text: str | bytes, source: str, *, constants: bool = False) -> Js
 
 
 def read_json(path: str | Path, what: str) -> JsonNode:
-    """The root of a JSON file that is to be a ``what``. Raises as `parse_json` and `edmp.files.reading.read_text`."""
-    return parse_json(read_text(Path(path), what), str(path))
+    """The root of a JSON file that is to be a ``what``; arrays that it names lie beside it.
+
+    Raises as `parse_json` and `edmp.files.reading.read_text`.
+    """
+    return parse_json(read_text(Path(path), what), str(path), arrays=Arrays(Path(path).parent))
 
 
 def _refuse_constant(word: str) -> NoReturn:

@@ -232,8 +232,9 @@ def kinds_by_name() -> dict[str, Kind]:
 
 
 def field_values(shape: Shape) -> dict[str, Any]:
-    """What a file holds of a shape: for each field a number, or lists of numbers."""
-    return {field.name: np.asarray(getattr(shape, field.name)).tolist() for field in kind_of(shape).fields}
+    """What a file holds of a shape: for each field a number, or lists of numbers; a `Field.array` as it is."""
+    held = {field.name: (field, np.asarray(getattr(shape, field.name))) for field in kind_of(shape).fields}
+    return {name: value if field.array else value.tolist() for name, (field, value) in held.items()}
 
 
 # --- what can be asked of any shape, in its own frame -----------------------------------------------------------------

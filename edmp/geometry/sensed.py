@@ -40,6 +40,10 @@ class _Sensed(Shape):
     def __hash__(self) -> int:
         return self._digest
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._content()[0].setflags(write=False)  # pickles forget it
+
     @cached_property
     def _digest(self) -> int:
         """The same in every process: it is pickled along."""

@@ -168,6 +168,42 @@ def _write_plan(path: Path) -> None:
     save_plan(path, plan.problem, plan.result)
 
 
+def _write_sensed_scene(path: Path) -> None:
+    from plan_cases import every_sensed_shape
+
+    from edmp.scenes import save_scene
+
+    save_scene(path, every_sensed_shape())
+
+
+def _write_sensed_plan(path: Path) -> None:
+    import dataclasses
+
+    from plan_cases import every_sensed_shape
+
+    from edmp.planfile import save_plan
+
+    plan = _plan()
+    scene = every_sensed_shape().with_region("tray", (1.0, 2.0, 1.0))
+    save_plan(path, dataclasses.replace(plan.problem, scene=scene), plan.result)
+
+
+def _write_arrays(path: Path) -> None:
+    """What lies beside a scene, and the scene beside it."""
+    scene = path.with_name("beside.yaml")
+    _write_sensed_scene(scene)
+    (beside,) = scene.parent.glob(f"{scene.name}.*.npz")
+    path.write_bytes(beside.read_bytes())
+
+
+def _read_arrays(path: Path) -> None:
+    from edmp.scenes import load_scene
+
+    (beside,) = path.parent.glob("beside.yaml.*.npz")
+    beside.write_bytes(path.read_bytes())
+    load_scene(path.with_name("beside.yaml"))
+
+
 def _write_task(path: Path) -> None:
     """Two phases: the arm moves, and the fingers close on what it held."""
     import numpy as np
@@ -665,6 +701,9 @@ FORMATS: dict[str, Format] = {
     "urdf": Format(".urdf", lambda path: path.write_bytes(URDF), _named("edmp.robots.urdf", "urdf_document"), as_text),
     "plan": Format(".json", _write_plan, _view_plan, as_json),
     "task": Format(".json", _write_task, _view_task, as_json),
+    "sensed-plan": Format(".json", _write_sensed_plan, _view_plan, as_json),
+    "sensed-scene": Format(".yaml", _write_sensed_scene, _named("edmp.scenes", "load_scene"), as_yaml),
+    "arrays": Format(".npz", _write_arrays, _read_arrays, as_npz),
     "failed-plan": Format(".json", _write_failed_plan, _view_plan, as_json),
     "blocked-plan": Format(".json", _write_blocked_plan, _view_plan, as_json),
     "line": Format(".yaml", _write_line, _named("edmp.problem", "load_problem"), as_yaml),
