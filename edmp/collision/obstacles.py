@@ -12,11 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edmp.collision import grids
 from edmp.collision.kernels import obstacles as k
 from edmp.collision.kernels.chain import Lanes
 from edmp.errors import InvalidInputError, unknown_name
 from edmp.geometry.kinds import as_mesh, bounds
 from edmp.geometry.mesh_cache import MeshCache
+from edmp.geometry.sensed import DistanceField, Voxels
 from edmp.geometry.shapes import Box, Capsule, Cylinder, Mesh, Shape, Sphere
 from edmp.ranges import Range
 from edmp.scenes.scene import Obstacle, Scene
@@ -66,7 +68,12 @@ def _mesh_on_device(device: str) -> MeshCache[wp.Mesh]:
     return MeshCache(make)
 
 
-_PACK: Mapping[str, Callable[[Sequence[Any], str], tuple[Any, Kept]]] = {"rounds": _rounds, "meshes": _meshes}
+_PACK: Mapping[str, Callable[[Sequence[Any], str], tuple[Any, Kept]]] = {
+    "rounds": _rounds,
+    "meshes": _meshes,
+    "voxels": grids.pack_voxels,
+    "fields": grids.pack_fields,
+}
 """Fills a table of `k.Obstacles` from its shapes, each about the centre of its box."""
 
 _NATIVE: Mapping[type[Shape], tuple[int, str | None]] = {
@@ -75,6 +82,8 @@ _NATIVE: Mapping[type[Shape], tuple[int, str | None]] = {
     Capsule: (int(k.CAPSULE), "rounds"),
     Sphere: (int(k.CAPSULE), "rounds"),
     Mesh: (int(k.MESH), "meshes"),
+    Voxels: (int(k.VOXELS), "voxels"),
+    DistanceField: (int(k.FIELD), "fields"),
 }
 """Kinds that the kernels have a distance for: its number there, and the table that it reads besides the box."""
 

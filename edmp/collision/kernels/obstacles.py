@@ -6,6 +6,7 @@ not know of it.
 """
 
 from edmp.collision.kernels.chain import Lanes
+from edmp.collision.kernels.grids import Fields, Voxels, field_distance, voxel_distance
 from edmp.warp_start import wp
 
 wp.set_module_options({"enable_backward": False, "fast_math": True})
@@ -14,6 +15,8 @@ BOX = wp.constant(0)
 CYLINDER = wp.constant(1)
 CAPSULE = wp.constant(2)
 MESH = wp.constant(3)
+VOXELS = wp.constant(4)
+FIELD = wp.constant(5)
 
 
 @wp.struct
@@ -46,7 +49,9 @@ class Obstacles:
     group_half_y: wp.array(dtype=Lanes)
     group_half_z: wp.array(dtype=Lanes)
     rounds: Rounds
-    meshes: Meshes  # a box needs no table: it is its box
+    meshes: Meshes
+    voxels: Voxels
+    fields: Fields  # a box needs no table: it is its box
 
 
 @wp.func
@@ -118,6 +123,10 @@ def shape_distance(obstacles: Obstacles, o: int, p_O: wp.vec3, reach: float) -> 
         return box_distance(p_O, obstacles.half[o])
     if kind == MESH:
         return mesh_distance(obstacles.meshes.id[row], p_O, obstacles.half[o], reach)
+    if kind == VOXELS:
+        return voxel_distance(obstacles.voxels.grid[row], p_O, reach)
+    if kind == FIELD:
+        return field_distance(obstacles.fields.grid[row], p_O)
     size = obstacles.rounds.size[row]
     if kind == CYLINDER:
         return cylinder_distance(p_O, size[0], size[1])
@@ -128,7 +137,7 @@ def shape_distance(obstacles: Obstacles, o: int, p_O: wp.vec3, reach: float) -> 
 def obstacle_distance(obstacles: Obstacles, o: int, p_O: wp.vec3, reach: float) -> wp.vec4:
     """Signed distance d to obstacle o with its margin, and its gradient n, of and in the obstacle's frame: (n_O, d).
 
-    Meshes may answer ``reach`` with a zero gradient for anything farther away.
+    Meshes and cells may answer ``reach`` with a zero gradient for anything farther away.
     """
     margin = obstacles.margin[o]
     nd = shape_distance(obstacles, o, p_O, reach + margin)

@@ -1,0 +1,88 @@
+"""Occupied cells and fields of distances, packed for the kernels: once for each content."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edmp.collision.kernels import grids as k
+from edmp.collision.launch import launch_rows
+from edmp.geometry.kinds import bounds
+from edmp.geometry.mesh_cache import ShapeCache
+from edmp.geometry.sensed import DistanceField, Voxels
+from edmp.warp_start import wp
+
+KEPT = 1 << 25
+"""Nodes of grids that are kept though nobody else holds them, all together."""
+
+
+def pack_voxels(shapes: Sequence[Voxels], device: str) -> tuple[k.Voxels, tuple[Any, ...]]:
+    """The table of `k.Obstacles`, and what must live as long as it."""
+    made = tuple(_voxels_on_device(device)(shape) for shape in shapes)
+    table = k.Voxels()
+    table.grid = wp.array(made, dtype=k.VoxelGrid, device=device)
+    return table, made
+
+
+def pack_fields(shapes: Sequence[DistanceField], device: str) -> tuple[k.Fields, tuple[Any, ...]]:
+    """The table of `k.Obstacles`, and what must live as long as it."""
+    made = tuple(_field_on_device(device)(shape) for shape in shapes)
+    table = k.Fields()
+    table.grid = wp.array(made, dtype=k.FieldGrid, device=device)
+    return table, made
+
+
+@functools.cache
+def _voxels_on_device(device: str) -> ShapeCache[Voxels, k.VoxelGrid]:
+    return ShapeCache(lambda shape: _voxel_grid(shape, device), size=lambda shape: shape.occupancy.size, most=KEPT)
+
+
+@functools.cache
+def _field_on_device(device: str) -> ShapeCache[DistanceField, k.FieldGrid]:
+    return ShapeCache(lambda shape: _field_grid(shape, device), size=lambda shape: shape.distances.size, most=KEPT)
+
+
+def _voxel_grid(shape: Voxels, device: str) -> k.VoxelGrid:
+    """The occupied part of the cells, with one free cell on all sides, about the centre of its box."""
+    occupancy, edge = shape.occupancy, shape.resolution
+    lower, upper = np.rint(np.array(bounds(shape)) / edge).astype(np.int64)
+    part = np.ascontiguousarray(occupancy[tuple(slice(a, b) for a, b in zip(lower, upper, strict=True))])
+    grid = k.VoxelGrid()
+    grid.nodes = _features(part, device)
+    grid.corner = wp.vec3(*(-(upper - lower) / 2 - 1) * edge)
+    grid.edge = edge
+    return grid
+
+
+def _features(occupancy: NDArray[np.bool_], device: str) -> Any:
+    """(nx + 3, ny + 3, nz + 3) features of the nodes of cells (nx, ny, nz) with one free cell on all sides."""
+    nx, ny, nz = shape = tuple(extent + 3 for extent in occupancy.shape)
+    taken: wp.array = wp.array(occupancy.view(np.uint8), dtype=wp.uint8, device=device)
+    octants, nearest = (wp.empty(shape, dtype=wp.int16, device=device) for _ in range(2))
+    found: wp.array = wp.empty(shape, dtype=int, device=device)
+    nodes: wp.array = wp.empty(shape, dtype=k.Feature, device=device)
+    launch_rows(k.feature_z, nx, (ny,), [taken], [octants, nearest], device)
+    launch_rows(k.feature_y, nx, (nz,), [nearest], [found], device)
+    launch_rows(k.feature_x, ny, (nz,), [octants, found], [nodes], device)
+    return nodes
+
+
+def _field_grid(shape: DistanceField, device: str) -> k.FieldGrid:
+    """The nodes about the centre of the box round what is solid; where they are steeper than distances, all of them
+    less, so that none is larger than the distance.
+    """
+    lower, upper = bounds(shape)
+    grid = k.FieldGrid()
+    grid.value = wp.array(shape.distances / max(1.0, steepness(shape)), dtype=float, device=device)
+    grid.corner = wp.vec3(*(-(lower + upper) / 2))
+    grid.edge = shape.resolution
+    return grid
+
+
+def steepness(shape: DistanceField) -> float:
+    """The largest slope between two neighbouring nodes [1]."""
+    return max(float(np.abs(np.diff(shape.distances, axis=axis)).max()) for axis in range(3)) / shape.resolution

@@ -1,0 +1,86 @@
+"""Occupied cells and fields of distances in the collision engine: against brute force, and through the front door."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import edmp
+from edmp.collision import World
+from edmp.collision.kernels.obstacles import Obstacles, obstacle_distance
+from edmp.geometry.kinds import bounds
+from edmp.geometry.shapes import Shape
+from edmp.validate.dense import dense_collisions
+from edmp.warp_start import wp
+
+HOME, ASIDE = (-0.8, 0.2, 0.0, -1.9, 0.0, 2.1, 0.8), (0.8, 0.2, 0.0, -1.9, 0.0, 2.1, 0.8)
+
+
+@wp.kernel
+def _query(obstacles: Obstacles, p_O: wp.array(dtype=wp.vec3), reach: float, found: wp.array(dtype=wp.vec4)):
+    i = wp.tid()
+    found[i] = obstacle_distance(obstacles, 0, p_O[i], reach)
+
+
+def query(shape: Shape, p_O: np.ndarray, reach: float = 1e3) -> tuple[np.ndarray, np.ndarray]:
+    """Distance (n,) and gradient (n, 3) of the kernels, at points in the frame of the shape."""
+    world = World.of(edmp.load_robot("panda"), edmp.Scene.of({"it": (shape, (0, 0, 0))}))
+    about = (p_O - np.mean(bounds(shape), axis=0)).astype(np.float32)
+    found = wp.zeros(len(p_O), dtype=wp.vec4, device="cpu")
+    inputs = [world.obstacles, wp.array(about, dtype=wp.vec3, device="cpu"), reach]
+    wp.launch(_query, dim=len(p_O), inputs=inputs, outputs=[found], device="cpu")
+    return found.numpy()[:, 3], found.numpy()[:, :3]
+
+
+def brute_force(shape: edmp.Voxels, p_O: np.ndarray) -> np.ndarray:
+    """Signed distance (n,) to the union of the occupied cells, every cell looked at."""
+    padded, u = np.pad(shape.occupancy, 1), p_O / shape.resolution
+    cell = np.clip(np.floor(u).astype(int) + 1, 0, np.array(padded.shape) - 1)
+    inside = padded[tuple(cell.T)]
+    taken, free = np.argwhere(padded) - 0.5, np.argwhere(~padded) - 0.5
+    nearest = [
+        np.array([np.linalg.norm(np.maximum(np.abs(p - cells) - 0.5, 0), axis=1).min() for p in u])
+        for cells in (taken, free)
+    ]
+    return np.where(inside, -nearest[1], nearest[0]) * shape.resolution
+
+
+@pytest.mark.parametrize("density", [0.003, 0.03, 0.3])
+def test_cells_against_brute_force(density: float) -> None:
+    rng = np.random.default_rng(0)
+    shape = edmp.Voxels(rng.random((14, 12, 10)) < density, 0.04)
+    p_O = rng.uniform([-0.15] * 3, [0.75, 0.65, 0.55], (3000, 3))
+    exact = brute_force(shape, p_O)
+    distance, gradient = query(shape, p_O)
+    assert (distance - exact).max() < 1e-6  # never more than there is
+    near = exact < shape.resolution
+    assert near.sum() > 20
+    np.testing.assert_allclose(distance[near], exact[near], atol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(gradient[near], axis=1), 1.0, atol=1e-4)
+    moved = brute_force(shape, p_O + 1e-3 * gradient)
+    assert (moved > exact)[near].mean() > 0.97  # leads away, and out
+    cut, _ = query(shape, p_O, reach=0.1)
+    np.testing.assert_array_equal(np.minimum(cut, 0.1), np.minimum(distance, 0.1))
+
+
+@pytest.fixture(scope="module")
+def wall() -> dict[str, edmp.Scene]:
+    """A post between `HOME` and `ASIDE`, as occupied cells and as a field."""
+    cells = np.zeros((20, 16, 50), dtype=bool)
+    cells[6:14, 6:10, :45] = True
+    X_WO = ((0.35, -0.16, 0.0),)
+    centre, half = np.array([10.0, 8.0, 22.5]) * 0.02, np.array([4.0, 2.0, 22.5]) * 0.02
+    excess = np.abs(np.moveaxis(np.indices((21, 17, 51)), 0, -1) * 0.02 - centre) - half
+    distances = np.linalg.norm(np.maximum(excess, 0), axis=-1) + np.minimum(excess.max(axis=-1), 0)
+    shapes = {"voxels": edmp.Voxels(cells, 0.02), "field": edmp.DistanceField(distances, 0.02)}
+    return {name: edmp.Scene.of({"post": (shape, *X_WO)}) for name, shape in shapes.items()}
+
+
+@pytest.mark.parametrize("kind", ["voxels", "field"])
+def test_plans_round_what_a_grid_holds(wall: dict[str, edmp.Scene], kind: str) -> None:
+    """The straight way leads through it; what is found does not touch it."""
+    panda = edmp.load_robot("panda")
+    assert dense_collisions(panda, wall[kind], np.array([HOME, ASIDE]), first_only=True)
+    result = edmp.plan(wall[kind], HOME, ASIDE, robot=panda)
+    assert result.solved, result.message
+    assert not dense_collisions(panda, wall[kind], result.path)
