@@ -5,7 +5,7 @@ occupied. `feature_z`, `feature_y` and `feature_x` find the features, an axis a 
 2012, "Distance Transforms of Sampled Functions", with the position of the minimum kept as well).
 """
 
-# ruff: noqa: UP018 -- float(0.0) is how a Warp kernel declares a variable; 0.0 would be a constant
+# ruff: noqa: UP018, RUF046 -- float(0.0) and int(0) are how a Warp kernel declares a variable
 
 from edmp.collision.kernels.chain import Lanes
 from edmp.warp_start import wp
