@@ -1,4 +1,4 @@
-"""Read and write scenes, whatever the format, told apart by content: edmp's own YAML, MoveIt's, RViz's text."""
+"""Read and write scenes, whatever the format, told apart by content: edmp's own YAML, MoveIt's, RViz's text, clouds."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from edmp.arguments import checked
 from edmp.errors import EdmpWarning, unknown_name
 from edmp.files.yaml_nodes import YamlNode, parse_yaml, read_text
+from edmp.scenes.clouds import is_sensed, load_sensed_scene
 from edmp.scenes.moveit import MoveItScene, is_moveit_scene, parse_moveit_scene
 from edmp.scenes.native import SceneFile, is_native, parse_scene_file, save_scene_file
 from edmp.scenes.rviz import is_rviz_scene, parse_rviz_scene
@@ -25,6 +26,8 @@ Array = NDArray[np.float64]
 @checked
 def load_scene(path: str | Path) -> Scene:
     """The obstacles in a scene file: edmp's own YAML, a MoveIt planning scene, or a ``.scene`` of RViz.
+
+    What a sensor saw is a scene, too (`edmp.scenes.clouds` says which files): one obstacle, named after its file.
 
     What a planning scene says of the robot is left out (attached objects with a warning);
     `edmp.load_problem` keeps it.
@@ -43,7 +46,9 @@ def load_scene(path: str | Path) -> Scene:
 
 
 def open_scene(path: str | Path) -> YamlNode | Scene:
-    """The root of a YAML file, for `parse_scene`; or the scene, if it is one of RViz."""
+    """The root of a YAML file, for `parse_scene`; or the scene, if it is one of RViz or what a sensor saw."""
+    if is_sensed(path):
+        return load_sensed_scene(path)
     text = read_text(path)
     return parse_rviz_scene(text, str(path)) if is_rviz_scene(text) else parse_yaml(text, str(path))
 

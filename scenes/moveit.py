@@ -1,8 +1,9 @@
 """MoveIt's planning scene as YAML, read into plain data; `edmp.scenes.moveit_write` writes it back.
 
-Only what concerns geometry, joint values, the base pose and contacts is kept. The pose of a primitive is the object's
-``pose`` (identity where there is none) times ``primitive_poses[i]``, in the frame of the object's header; dimensions of
-boxes are full extents, cylinder and cone dimensions [length, radius] along z, quaternions (x, y, z, w).
+Only what concerns geometry, joint values, the base pose and contacts is kept; an octomap becomes voxels. The pose of a
+primitive is the object's ``pose`` (identity where there is none) times ``primitive_poses[i]``, in the frame of the
+object's header; dimensions of boxes are full extents, cylinder and cone dimensions [length, radius] along z,
+quaternions (x, y, z, w).
 """
 
 from __future__ import annotations
@@ -14,14 +15,18 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edmp.errors import InvalidInputError
+from edmp.errors import FileFormatError, InvalidInputError
 from edmp.files.yaml_nodes import YamlNode, read_yaml
-from edmp.geometry.poses import pose_rpy
-from edmp.scenes.moveit_nodes import joint_state, virtual_joint_pose
-from edmp.scenes.moveit_objects import HeldObject, Objects
-from edmp.scenes.scene import Scene
+from edmp.geometry.octree import voxels_of
+from edmp.geometry.poses import pose, pose_rpy
+from edmp.scenes.moveit_nodes import joint_state, read_pose, virtual_joint_pose
+from edmp.scenes.moveit_objects import HeldObject, Objects, frame_id
+from edmp.scenes.scene import Obstacle, Scene
 
 Array = NDArray[np.float64]
+
+OCTOMAP = "<octomap>"
+"""What MoveIt calls the octomap, and we the obstacle that it becomes."""
 
 MOVEIT_BASES: Mapping[str, Array] = {"ur5": pose_rpy((0.0, 0.0, 0.9144), (0.0, 0.0, 1.57))}
 """(4, 4) pose of the base in the world, by robot name, where MoveIt's files leave it to the robot's own URDF."""
@@ -79,8 +84,6 @@ def parse_moveit_scene(root: YamlNode, frames: Mapping[str, Array] | None = None
     world, state = root.get("world"), root.get("robot_state")
     listed = world.get("collision_objects") if world else None
     octomap = world.get("octomap") if world else None
-    if octomap is not None and _has_octomap_data(octomap):
-        octomap.fail("octomaps are not supported; convert the occupied cells to boxes")
     model = robot_model(root)
     X_WR = virtual_joint_pose(state)
     objects = Objects(_base_frames(model, X_WR) if frames is None else frames)
@@ -91,7 +94,7 @@ def parse_moveit_scene(root: YamlNode, frames: Mapping[str, Array] | None = None
     held = [piece for item in attached_objects(state) for piece in objects.hold(item)]
     known = objects.known.values()
     try:
-        scene = Scene(tuple(obstacle for one in known for obstacle in one.obstacles()))
+        scene = Scene((*(obstacle for one in known for obstacle in one.obstacles()), *_octomap(octomap, objects)))
     except InvalidInputError as error:
         (listed or root).refuse(error)
     return MoveItScene(
@@ -147,10 +150,30 @@ def _refuse_padding(root: YamlNode) -> None:
                 )
 
 
-def _has_octomap_data(octomap: YamlNode) -> bool:
-    inner = octomap.get("octomap") if octomap.is_mapping else None
-    data = inner.get("data") if inner else None
-    return bool(data is not None and data.is_list and data.items())
+def _octomap(node: YamlNode | None, objects: Objects) -> tuple[Obstacle, ...]:
+    """The occupied cells of an ``octomap``, an octomap_msgs/OctomapWithPose; what is free or unknown is no obstacle."""
+    tree = node.get("octomap") if node is not None and node.is_mapping else None
+    data = tree.get("data") if tree else None
+    if node is None or tree is None or data is None or not data.items():
+        return ()
+    values = np.array(data.indices())
+    if values.min() < -128 or values.max() > 255:
+        data.fail("expected bytes, from -128 to 127")
+    kind, binary, origin = tree.get("id"), tree.get("binary"), node.get("origin")
+    try:
+        found = voxels_of(
+            values.astype(np.uint8).tobytes(),
+            tree.need("resolution").number(),
+            kind=kind.text() if kind else "OcTree",
+            binary=_flag(binary) if binary else True,
+        )
+    except FileFormatError as error:
+        tree.refuse(error)
+    if found is None:
+        return ()
+    voxels, corner = found
+    X_WM = objects.frame(node, frame_id(node)) @ (read_pose(origin) if origin else np.eye(4))
+    return (Obstacle(OCTOMAP, voxels, X_WM @ pose(corner)),)
 
 
 # --- allowed collisions ----------------------------------------------------------------------------------------------

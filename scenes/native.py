@@ -22,6 +22,9 @@
       ball: {type: sphere, radius: 0.05, position: [0.3, 0.3, 0.1]}
       bowl: {type: mesh, file: bowl.stl, scale: 0.001, position: [0.5, -0.2, 0.4]}   # relative to this file
       sheet: {type: mesh, file: sheet.stl, thickness: 0.002, position: [0.2, 0.2, 0]}   # open: a thin solid
+      scan: {type: point_cloud, file: scan.ply, radius: 0.004, position: [1, 0, 1], rpy: [0, 2.1, 0]}   # of the sensor
+      map: {type: voxels, file: map.bt}       # or distance_field: see edmp.scenes.clouds; scale: 0.001 for millimetres
+      seen: {type: voxels, occupancy: {array: 1f0c..., file: this.yaml.9a3e....npz}, resolution: 0.02}   # as written
       wedge: {type: mesh, vertices: [[0, 0, 0], ...], faces: [[0, 1, 2], ...]}
 
 Lengths in [m], angles in [rad], quaternions (x, y, z, w); ``position`` is zero and rotation identity where left out.
@@ -30,7 +33,6 @@ Lengths in [m], angles in [rad], quaternions (x, y, z, w); ``position`` is zero 
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,18 +41,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edmp.errors import EdmpWarning, FileFormatError, InvalidInputError
+from edmp.errors import InvalidInputError
 from edmp.files.beside import Arrays, write_beside
 from edmp.files.yaml_nodes import YamlNode, read_yaml
 from edmp.files.yaml_writing import write_yaml
-from edmp.geometry.kinds import Field, Kind, field_values, kind_of, kinds_by_name
-from edmp.geometry.mesh_files import load_mesh
-from edmp.geometry.mesh_repair import solid
+from edmp.geometry.kinds import field_values, kind_of, kinds_by_name
 from edmp.geometry.poses import pose, pose_rpy, quaternion_of
-from edmp.geometry.shapes import Mesh, Shape, mesh_arrays
 from edmp.goals.documents import LINE_KEYS, tool_goal_document, tool_goal_of_yaml
 from edmp.goals.kinds import ToolGoal
 from edmp.scenes.native_pick import PickEntry, pick_document, pick_of_yaml
+from edmp.scenes.native_shapes import FILE_KEYS, shape_of_yaml
 from edmp.scenes.scene import Obstacle, Region, Scene
 
 Array = NDArray[np.float64]
@@ -203,74 +203,17 @@ def _tool_limit(node: YamlNode | None) -> tuple[float, float] | None:
 # --- obstacles -------------------------------------------------------------------------------------------------------
 
 
-def _shape(kind: Kind, item: YamlNode, arrays: Arrays) -> Shape:
-    if kind.shape is Mesh:
-        return _mesh(item)
-    return kind.shape(**{field.name: _value(field, item.need(field.name), arrays) for field in kind.fields})
-
-
-def _value(field: Field, node: YamlNode, arrays: Arrays) -> Any:
-    """A number, a list of numbers, rows of numbers, or an array beside the file."""
-    if field.array:
-        return _array(field.array, field.rows, node, arrays)
-    if not field.rows:
-        return node.number()
-    if len(field.rows) == 1:
-        return node.indices(field.rows[0]) if field.whole else node.numbers(field.rows[0])
-    return np.array([row.indices(field.rows[1]) if field.whole else row.numbers(field.rows[1]) for row in node])
-
-
-def _array(dtype: str, shape: tuple[int | None, ...], node: YamlNode, arrays: Arrays) -> NDArray[Any]:
-    if not node.is_mapping:
-        node.fail("expected {array: ..., file: ...}: large arrays lie beside this file, in a .npz")
-    node.only("array", "file")
-    try:
-        return arrays.fitting(node.need("array").text(), node.need("file").text(), dtype, shape)
-    except FileFormatError as error:
-        node.refuse(error)
-
-
-def _mesh(item: YamlNode) -> Shape:
-    scale, thickness = item.get("scale"), item.get("thickness")
-    factor = scale.number() if scale else 1.0
-    if scale and factor <= 0:
-        scale.fail(f"scale must be positive, got {factor}")
-    vertices: Array
-    faces: NDArray[Any]
-    if file := item.get("file"):
-        try:
-            vertices, faces = load_mesh(Path(file.file).parent / file.text())
-        except FileFormatError as error:
-            file.refuse(error)
-    else:
-        if item.get("vertices") is None:
-            item.fail("a mesh needs either file, or vertices and faces")
-        vertices = np.array([vertex.numbers(3) for vertex in item.need("vertices")])
-        faces = np.array([face.indices(3) for face in item.need("faces")])
-    if thickness and thickness.number() <= 0:
-        thickness.fail(f"thickness must be positive [m], got {thickness.number()}")
-    surface, triangles, told = solid(
-        *mesh_arrays(vertices * factor, faces), thickness=thickness.number() if thickness else None
-    )
-    if told:
-        warnings.warn(f"{item.file}:{item.line}: {item.place}: {told}", EdmpWarning, stacklevel=2)
-    return Mesh(surface, triangles)
-
-
-_MESH_KEYS = ("file", "scale", "thickness")
-"""What a mesh may have besides its fields, or instead of them."""
-
-
 def _obstacle(name: str, item: YamlNode, arrays: Arrays) -> Obstacle:
     word, kinds = item.need("type"), kinds_by_name()
     if word.text() not in kinds:
         word.fail(f"unknown obstacle type {word.text()!r}; valid: {', '.join(kinds)}")
     kind = kinds[word.text()]
-    keys = [*(_MESH_KEYS if kind.shape is Mesh else ()), *(field.name for field in kind.fields)]
+    keys = [*FILE_KEYS.get(kind.shape, ()), *(field.name for field in kind.fields)]
     item.only("type", *keys, *POSE_KEYS)
     X_WO = _pose(item)
     try:
-        return Obstacle(name, _shape(kind, item, arrays), X_WO)
+        shape, X_OS = shape_of_yaml(kind, item, arrays)
+        return Obstacle(name, shape, X_WO @ X_OS)
     except InvalidInputError as error:
         item.refuse(error)
 

@@ -188,6 +188,25 @@ def _write_sensed_plan(path: Path) -> None:
     save_plan(path, dataclasses.replace(plan.problem, scene=scene), plan.result)
 
 
+def _cloud(name: str) -> Callable[[Path], object]:
+    from sensed_cases import write_cloud
+
+    return lambda path: write_cloud(path, name)
+
+
+def _octree(name: str) -> Callable[[Path], object]:
+    from sensed_cases import OCTREES
+
+    return lambda path: path.write_bytes(OCTREES[name])
+
+
+def _write_octomap(path: Path) -> None:
+    import yaml
+    from sensed_cases import octomap
+
+    path.write_text(yaml.safe_dump({"robot_model_name": "panda", "world": {"octomap": octomap()}}))
+
+
 def _write_arrays(path: Path) -> None:
     """What lies beside a scene, and the scene beside it."""
     scene = path.with_name("beside.yaml")
@@ -704,6 +723,17 @@ FORMATS: dict[str, Format] = {
     "sensed-plan": Format(".json", _write_sensed_plan, _view_plan, as_json),
     "sensed-scene": Format(".yaml", _write_sensed_scene, _named("edmp.scenes", "load_scene"), as_yaml),
     "arrays": Format(".npz", _write_arrays, _read_arrays, as_npz),
+    "ply": Format(".ply", _cloud("ascii.ply"), _named("edmp.scenes", "load_scene"), as_text),
+    "ply-binary": Format(".ply", _cloud("big.ply"), _named("edmp.scenes", "load_scene"), damaged),
+    "pcd": Format(".pcd", _cloud("ascii.pcd"), _named("edmp.scenes", "load_scene"), as_text),
+    "pcd-binary": Format(".pcd", _cloud("binary.pcd"), _named("edmp.scenes", "load_scene"), damaged),
+    "pcd-compressed": Format(".pcd", _cloud("compressed.pcd"), _named("edmp.scenes", "load_scene"), damaged),
+    "xyz": Format(".xyz", _cloud("text.xyz"), _named("edmp.scenes", "load_scene"), as_text),
+    "npy": Format(".npy", _cloud("plain.npy"), _named("edmp.scenes", "load_scene"), damaged),
+    "npz": Format(".npz", _cloud("named.npz"), _named("edmp.scenes", "load_scene"), as_npz),
+    "octree-bt": Format(".bt", _octree("tree.bt"), _named("edmp.scenes", "load_scene"), damaged),
+    "octree-ot": Format(".ot", _octree("color.ot"), _named("edmp.scenes", "load_scene"), damaged),
+    "octomap": Format(".yaml", _write_octomap, _named("edmp.problem", "load_setting"), as_yaml),
     "failed-plan": Format(".json", _write_failed_plan, _view_plan, as_json),
     "blocked-plan": Format(".json", _write_blocked_plan, _view_plan, as_json),
     "line": Format(".yaml", _write_line, _named("edmp.problem", "load_problem"), as_yaml),
