@@ -4,7 +4,7 @@ from edmp.geometry.sensed import DistanceField, PointCloud, Voxels
 from edmp.geometry.shapes import Box, Capsule, Cylinder, Mesh, Shape, Sphere
 from edmp.scenes.files import load_scene, save_scene
 from edmp.scenes.scene import Obstacle, Region, Scene
-from edmp.scenes.surface import as_clouds
+from edmp.scenes.surface import as_clouds, as_voxels
 
 __all__ = [
     "Box",
@@ -20,6 +20,7 @@ __all__ = [
     "Sphere",
     "Voxels",
     "as_clouds",
+    "as_voxels",
     "load_scene",
     "save_scene",
 ]

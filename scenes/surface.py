@@ -7,10 +7,11 @@ from numpy.typing import NDArray
 
 from edmp.arguments import checked
 from edmp.errors import InvalidInputError
+from edmp.geometry import cells
 from edmp.geometry.covering import REACH
 from edmp.geometry.kinds import cover, sampler
 from edmp.geometry.poses import FARTHEST
-from edmp.geometry.sensed import PointCloud
+from edmp.geometry.sensed import PointCloud, Voxels
 from edmp.geometry.shapes import Shape
 from edmp.ranges import Range
 from edmp.scenes.scene import Obstacle, Scene
@@ -60,6 +61,36 @@ def as_clouds(scene: Scene, *, spacing: float = 0.005) -> Scene:
         for obstacle in scene
     ]
     return Scene(tuple(clouds), scene.regions)
+
+
+@checked
+def as_voxels(scene: Scene, *, resolution: float = 0.005) -> Scene:
+    """The same scene as cells that its surfaces reach into: each obstacle, by its name, `Voxels` along its own axes.
+
+    The cells contain the whole surface, and are within two of it; what is inside is not seen. Cells of the scene stay
+    as they are, and so do regions.
+
+    Args:
+        scene: the obstacles.
+        resolution: edge of a cell, or more, for what would have too many [m].
+
+    Raises:
+        InvalidInputError: no such resolution, or too many cells.
+    """
+    if not _SPACING.holds(resolution):
+        raise InvalidInputError(f"resolution must be {_SPACING} [m], got {resolution!r}")
+    seen = [obstacle if isinstance(obstacle.shape, Voxels) else _voxels(obstacle, resolution) for obstacle in scene]
+    return Scene(tuple(seen), scene.regions)
+
+
+def _voxels(obstacle: Obstacle, resolution: float) -> Obstacle:
+    shape = obstacle.shape
+    if not isinstance(shape, PointCloud):
+        shape = _cloud(obstacle.name, shape, resolution / (2 * REACH))  # its balls are as wide as a cell
+    occupancy, edge, corner = cells.of_cloud(shape.points, shape.radius)
+    X_OV = np.eye(4)
+    X_OV[:3, 3] = corner
+    return Obstacle(obstacle.name, Voxels(occupancy, edge), obstacle.X_WO @ X_OV)
 
 
 _SPACING = Range(1e-5, FARTHEST)

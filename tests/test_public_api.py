@@ -210,6 +210,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Row]:
         "save_plan": Row(edmp.save_plan, {"path": folder / "out.json", "problem": problem, "result": result}),
         "save_problem": Row(edmp.save_problem, {"path": folder / "out.yaml", "problem": problem}),
         "scenes.as_clouds": Row(scenes.as_clouds, {"scene": edmp.Scene((scene.obstacles[0],)), "spacing": 0.05}),
+        "scenes.as_voxels": Row(scenes.as_voxels, {"scene": edmp.Scene((scene.obstacles[0],)), "resolution": 0.05}),
         "save_scene": Row(edmp.save_scene, {"path": folder / "out.yaml", "scene": scene}),
         "Upright": _settings(edmp.Upright(0.1)),
         "Oriented": _settings(edmp.Oriented(np.eye(3), (0.1, 0.1, np.inf))),

@@ -4,9 +4,11 @@ from edmp.bench.planners import PLANNERS, PlannerSpec, make_planner, parse_spec,
 from edmp.bench.problems import BenchProblem, find_problems
 from edmp.bench.records import Record, read_records, read_runs
 from edmp.bench.runner import RunSettings, run
+from edmp.bench.sight import SIGHTS, with_sight
 
 __all__ = [
     "PLANNERS",
+    "SIGHTS",
     "BenchProblem",
     "PlannerSpec",
     "Record",
@@ -18,4 +20,5 @@ __all__ = [
     "read_records",
     "read_runs",
     "run",
+    "with_sight",
 ]

@@ -57,6 +57,7 @@ class Examination:
         max_jerk: largest jerk of any joint [rad/s^3 or m/s^3].
         breaches: samples of the path and of the timed motion at which a dumb checker finds a constraint broken, no
             joint moving more than 1 mrad between two; None without constraints.
+        untrue: what is wrong with the motion among the true shapes, if the planner saw others; None if nothing is.
         coarse_solved: success as Motion Policy Networks count it: the tool within 1 cm and 15 degrees of the goal, no
             collision, limits kept. Edges are judged here, which is stricter than waypoints.
     """
@@ -72,11 +73,18 @@ class Examination:
     rms_jerk: float | None = None
     max_jerk: float | None = None
     breaches: int | None = None
+    untrue: str | None = None
     coarse_solved: bool = False
 
 
-def examine(problem: Problem, claim: Claim) -> Examination:
-    """Judge, time and measure what a planner claims for a problem."""
+def examine(problem: Problem, claim: Claim, *, true: Problem | None = None) -> Examination:
+    """Judge, time and measure what a planner claims for a problem.
+
+    Args:
+        problem: as the planner saw it.
+        claim: what it says.
+        true: the problem as it is, if that may be another.
+    """
     if claim.status is not Status.SOLVED:
         return Examination()
     begin = time.perf_counter()
@@ -111,8 +119,15 @@ def examine(problem: Problem, claim: Claim) -> Examination:
         rms_jerk=rms_jerk(trajectory),
         max_jerk=float(trajectory.max_jerk.max()),
         breaches=_breaches(problem, path, trajectory),
+        untrue=None if true is None or true.scene == problem.scene else _untrue(true, path, claim.trajectory),
         coarse_solved=coarse,
     )
+
+
+def _untrue(true: Problem, path: Array, trajectory: Trajectory | None) -> str | None:
+    """What the judge finds wrong with a motion among the true shapes."""
+    judge = Judge(true.robot, true.scene, constraints=true.constraints)
+    return _refutation(true, judge, judge.check_path(path), path, trajectory)
 
 
 def _timed_here(problem: Problem, judge: Judge, path: Array) -> tuple[Trajectory, str | None]:

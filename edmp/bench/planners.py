@@ -46,11 +46,13 @@ class PlannerSpec:
         text: the spec as it was written; what records are filed under.
         name: row of `PLANNERS`, or a class by its full name.
         options: the settings that were chosen.
+        sight: how it is given problems, see `edmp.bench.sight`.
     """
 
     text: str
     name: str
     options: Mapping[str, Scalar] = field(default_factory=dict)
+    sight: str = "shapes"
 
 
 class PlannerRow(ABC):

@@ -74,6 +74,8 @@ class Record:
         rms_jerk, max_jerk: of all joints, of any joint [rad/s^3].
         breaches: samples of path and timed motion at which a dumb checker found a constraint broken, a look every 1
             mrad; None without constraints, and of motions that were refuted.
+        sight: how the planner was given the problem, see `edmp.bench.sight`.
+        untrue: what the judge found wrong with the motion among the true shapes, if the planner saw others.
         coarse_solved: by the criterion of Motion Policy Networks; None in lines that do not say.
         num_alternatives: motions besides the best.
         num_obstacles: in the scene.
@@ -112,6 +114,8 @@ class Record:
     rms_jerk: float | None = None
     max_jerk: float | None = None
     breaches: int | None = None
+    sight: str | None = None
+    untrue: str | None = None
     coarse_solved: bool | None = None
     num_alternatives: int = 0
     # the problem and the process
@@ -148,6 +152,7 @@ def blank_record(entry: BenchProblem, spec: PlannerSpec, *, robot: str, seed: in
         robot=robot,
         seed=seed,
         options=dict(spec.options),
+        sight=spec.sight,
         version=edmp.__version__,
         solved=False,
         status=ERROR,
@@ -207,6 +212,7 @@ def with_examination(record: Record, found: Examination) -> Record:
         rms_jerk=found.rms_jerk,
         max_jerk=found.max_jerk,
         breaches=found.breaches,
+        untrue=found.untrue,
         coarse_solved=found.coarse_solved,
     )
 
@@ -259,6 +265,8 @@ _READ: Mapping[str, Callable[[JsonNode], Any]] = {
     "rms_jerk": _motion_number,
     "max_jerk": _motion_number,
     "breaches": JsonNode.integer,
+    "sight": JsonNode.text,
+    "untrue": JsonNode.text,
     "coarse_solved": JsonNode.boolean,
     "num_alternatives": JsonNode.integer,
     "num_obstacles": JsonNode.integer,

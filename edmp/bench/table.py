@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from edmp.bench.records import Record
+from edmp.bench.sight import SHAPES
 from edmp.bench.statistics import ProblemKey, best_known, by_planner, invalid_problems, wilson
 from edmp.result import Stage
 
@@ -196,7 +197,7 @@ def report(records: Sequence[Record]) -> Group:
         "ratio: sum of lengths / sum of best known ones; "
         f"clearance: median of the proved minima; stages: solved by {'/'.join(STAGES)}."
     )
-    return Group(table, notes, *_constrained(records), *_failures(records))
+    return Group(table, notes, *_constrained(records), *_seen(records), *_failures(records))
 
 
 CONSTRAINED_HEADINGS = ("planner", "set", "solved", "%", "ready median [s]", "ready p95 [s]", "refuted", "broken")
@@ -243,6 +244,48 @@ def _constrained(records: Sequence[Record]) -> list[Table | Text]:
     for row in rows:
         table.add_row(*row, style="bold" if row[1] == ALL_SETS else "")
     return [table, Text(CONSTRAINED_NOTE)]
+
+
+SEEN_HEADINGS = ("planner", "set", "solved", "%", "untrue", "median [s]", "of shapes [s]", "times as long")
+
+SEEN_NOTE = (
+    "Seen otherwise than as shapes; untrue: motions that the judge believed there, and refutes among the true shapes; "
+    "medians of the problems that both have tried, solved or not, and of the same planner as shapes."
+)
+
+
+def seen_rows(records: Sequence[Record]) -> list[tuple[str, ...]]:
+    """A row a planner, that saw problems otherwise than as shapes, and set, in the order of `SEEN_HEADINGS`.
+
+    What is valid is as in `summarise`: also a problem of which it says that it has no solution as it is seen, if a
+    planner solved it.
+    """
+    times = {record.key: record.time_s for record in records if record.time_s is not None}
+    rows = []
+    for row in summarise(records):
+        mine = [r for r in records if r.planner == row.planner and row.set in (r.set, ALL_SETS)]
+        if not mine or mine[0].sight in (None, SHAPES):
+            continue
+        plain = row.planner.removesuffix(f" as {mine[0].sight}")
+        pairs = [(times[r.key], times[plain, *r.problem]) for r in mine if {r.key, (plain, *r.problem)} <= times.keys()]
+        here, there = (_median([pair[i] for pair in pairs]) for i in (0, 1))
+        untrue = str(sum(r.untrue is not None for r in mine))
+        success = (f"{row.solved}/{row.valid}", number(row.success, 1))
+        rows.append(
+            (row.planner, row.set, *success, untrue, number(here, 3), number(there, 3), number(here / there, 2))
+        )
+    return rows
+
+
+def _seen(records: Sequence[Record]) -> list[Table | Text]:
+    rows = seen_rows(records)
+    if not rows:
+        return []
+    table = Table(*SEEN_HEADINGS, box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    for row in rows:
+        table.add_row(*row, style="bold" if row[1] == ALL_SETS else "")
+    lines = [Text(f"{r.planner} {r.set}/{r.index}: untrue: {r.untrue}") for r in records if r.untrue is not None]
+    return [table, Text(SEEN_NOTE), *lines]
 
 
 def _failures(records: Sequence[Record]) -> list[Text]:

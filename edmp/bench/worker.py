@@ -31,6 +31,7 @@ from edmp.bench.records import (
     with_examination,
     with_problem,
 )
+from edmp.bench.sight import seen
 from edmp.errors import EdmpError
 from edmp.problem import Problem
 from edmp.threads import set_kernel_threads
@@ -109,8 +110,9 @@ class Solver:
         self._enter(LOADING)
         begin = time.perf_counter()
         try:
-            problem = entry.load(job.robot)
-            record = with_problem(record, problem)
+            true = entry.load(job.robot)
+            record = with_problem(record, true)
+            problem = seen(true, job.spec.sight)
             planner = self._planner(problem, (problem.robot.name, record.gripper_width))
             self._enter(PLANNING)
             begin = time.perf_counter()
@@ -118,7 +120,7 @@ class Solver:
             record = replace(record, time_s=time.perf_counter() - begin, peak_rss_mb=peak_rss_mb())
             self._enter(JUDGING)
             record = with_claim(record, claim)
-            record = with_examination(record, examine(problem, claim))
+            record = with_examination(record, examine(problem, claim, true=true))
         except Exception as error:
             place = "" if self._phase == PLANNING else f" while {self._phase}"
             message = f"{type(error).__name__}{place}: {error}"

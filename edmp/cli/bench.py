@@ -51,6 +51,9 @@ def run(
     num_seeds: Annotated[int | None, typer.Option(help="Trajectories denoised at once.")] = None,
     ensemble: Annotated[str | None, typer.Option(help="Ensemble of costs.")] = None,
     prior: Annotated[str | None, typer.Option(help="Prior by name or file, process, or none.")] = None,
+    sight: Annotated[
+        str, typer.Option("--as", help="How problems are seen, separated by commas: shapes, clouds, voxels.")
+    ] = "shapes",
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an existing file.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
 ) -> None:
@@ -59,7 +62,7 @@ def run(
     A planner is named with its settings: edmp:num_seeds=16:guidance.steps=0. The options from --fallback to --prior are
     short for settings of all planners that have them. Ctrl-C keeps what is written.
     """
-    from edmp.bench import RunSettings, find_problems, parse_specs
+    from edmp.bench import RunSettings, find_problems, parse_specs, with_sight
 
     if resume and force:
         raise InvalidInputError("--resume goes on with the file, --force overwrites it: choose one")
@@ -73,6 +76,7 @@ def run(
         "prior": prior,
     }
     specs = parse_specs(names(planners) or [], shorthands)
+    specs = [with_sight(spec, one) for one in names(sight) or [] for spec in specs]
     with stoppable_run(chosen, specs, out, settings) as records:
         _print_table(records)
 

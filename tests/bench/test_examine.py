@@ -33,6 +33,16 @@ def result(problem: Problem) -> PlanResult:
     return found
 
 
+def test_what_touches_only_the_true_shapes_is_told(problem: Problem, result: PlanResult) -> None:
+    blind = dataclasses.replace(problem, scene=Scene())
+    path = np.stack([problem.start, result.path[-1]])
+    touching = examine(blind, claimed(path), true=problem)
+    assert touching.refuted is None
+    assert "joint" in touching.untrue or "link" in touching.untrue, touching.untrue
+    assert examine(blind, claimed(result.path), true=problem).untrue is None
+    assert examine(problem, claimed(result.path), true=problem).untrue is None
+
+
 def claimed(path: np.ndarray | None, **more: object) -> Claim:
     return dataclasses.replace(Claim(Status.SOLVED, path=path), **more)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import multiprocessing
 import os
@@ -15,7 +16,8 @@ import numpy as np
 import pytest
 from bench_cases import SCRIPTED, bench, without_times, write_free_problems
 
-from edmp.bench import Record, RunSettings, find_problems, parse_specs, read_records, read_runs
+import edmp
+from edmp.bench import Record, RunSettings, find_problems, parse_specs, read_records, read_runs, sight
 from edmp.bench import run as run_problems
 from edmp.bench.worker import cause_of_death
 
@@ -61,7 +63,8 @@ def test_one_line_a_problem_with_all_that_is_promised(
     promised = {
         "set", "index", "planner", "robot", "gripper_width", "seed", "options", "version", "claimed", "solved",
         "refuted", "status", "message", "stage", "time_s", "timings", "judge_s", "ready_s", "path", "times",
-        "length_rad", "duration_s", "min_clearance_m", "sparc", "rms_jerk", "max_jerk", "breaches", "coarse_solved",
+        "length_rad", "duration_s", "min_clearance_m", "sparc", "rms_jerk", "max_jerk", "breaches", "sight",
+        "untrue", "coarse_solved",
         "num_alternatives", "num_obstacles", "num_constraints", "best_known_rad", "peak_rss_mb",
     }  # fmt: skip
     assert all(set(line) == promised for line in lines)
@@ -298,3 +301,25 @@ def test_misuse_ends_the_run_before_its_first_line(
     assert bench(problems, out, *options, planners="edmp") == 2
     assert says in capsys.readouterr().err
     assert not out.exists()
+
+
+def test_problems_seen_as_clouds_and_cells(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Each planner once a sight, under names of their own; what it is given are points, or cells."""
+    folder = write_free_problems(tmp_path / "problems", {"shelf": 1})
+    file = folder / "shelf" / "scene0001.yaml"
+    far = edmp.Scene.of({"far": (edmp.Box((0.1, 0.1, 0.02)), (0, 3, 0))})
+    edmp.save_problem(file, dataclasses.replace(edmp.load_problem(file), scene=far))
+    out = tmp_path / "results.jsonl"
+    assert bench(folder, out, "--as", "shapes,clouds,voxels", planners=SCRIPTED) == 0
+    records = read_records(out)
+    assert [(r.planner, r.sight) for r in records] == [
+        (SCRIPTED, "shapes"), (f"{SCRIPTED} as clouds", "clouds"), (f"{SCRIPTED} as voxels", "voxels")
+    ]  # fmt: skip
+    assert all(r.solved and r.untrue is None and r.num_obstacles == 1 for r in records)
+    assert "times as long" in capfd.readouterr().out
+    assert bench(folder, out, "--as", "clouds,voxels", "--resume", planners=SCRIPTED) == 0
+    assert read_records(out) == records
+    seen = {how: sight.seen(edmp.load_problem(file), how).scene["far"].shape for how in sight.SIGHTS}
+    assert [type(shape).__name__ for shape in seen.values()] == ["Box", "PointCloud", "Voxels"]
+    assert bench(folder, out, "--as", "ghosts", "--force", planners=SCRIPTED) == 2
+    assert "ghosts" in capfd.readouterr().err

@@ -9,7 +9,7 @@ import pytest
 from command import run
 from report_cases import line, read
 
-from edmp.bench.table import markdown, summarise
+from edmp.bench.table import markdown, seen_rows, summarise
 
 
 def test_summary_counts(tmp_path: Path) -> None:
@@ -28,6 +28,22 @@ def test_summary_counts(tmp_path: Path) -> None:
     assert (row.time_median, row.time_max, row.time_mean) == (3.0, 8.0, 4.0)
     assert (row.length, row.length_ratio, row.stages, row.sparc) == (4.0, 1.5, {"sample": 2}, -2.0)
     assert "2/3 (+1 invalid)" in markdown(records)
+
+
+def test_the_same_problems_seen_otherwise(tmp_path: Path) -> None:
+    """Beside what the same planner did of their shapes; what touches those is told."""
+    cloudy = {"sight": "clouds", "solved": True}
+    records = read(
+        tmp_path,
+        *(line("p:k=1", i, time_s=0.1) for i in (1, 2, 3)),
+        line("p:k=1 as clouds", 1, time_s=0.1, sight="clouds"),
+        line("p:k=1 as clouds", 2, time_s=0.3, sight="clouds", untrue="link 3 touches shelf"),
+        line("p:k=1 as clouds", 3, time_s=0.2, sight="clouds", solved=False, status="START_IN_COLLISION"),
+        line("p:k=1 as clouds", 4, time_s=9.0, **cloudy),  # not tried as shapes
+        line("q", 1, sight="shapes"),
+    )
+    assert seen_rows(records) == [("p:k=1 as clouds", "shelf", "3/4", "75.0", "1", "0.200", "0.100", "2.00")]
+    assert seen_rows(read(tmp_path, line("p", 1))) == []
 
 
 def test_a_problem_that_somebody_solves_is_valid_for_all(tmp_path: Path) -> None:

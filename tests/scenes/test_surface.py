@@ -11,7 +11,7 @@ from scipy.spatial import cKDTree
 import edmp
 from edmp.geometry.distance import signed_distance
 from edmp.geometry.kinds import sampler
-from edmp.scenes import as_clouds
+from edmp.scenes import as_clouds, as_voxels
 
 SPACING = 0.006
 LONG = edmp.Mesh(  # thin triangles, obtuse ones
@@ -55,6 +55,25 @@ def test_the_same_scene_gives_the_same_points(both: tuple[edmp.Scene, edmp.Scene
     assert as_clouds(clouds) == clouds  # what are points already stay as they are
 
 
+def test_cells_contain_the_surface_and_are_near_it(scene: edmp.Scene) -> None:
+    scene = edmp.Scene((*every_shape(), *scene))
+    seen = as_voxels(scene, resolution=0.01)
+    assert seen.names == scene.names
+    assert as_voxels(seen) == seen  # what are cells already stay as they are
+    rng = np.random.default_rng(0)
+    for true, found in zip(scene, seen, strict=True):
+        voxels = found.shape
+        assert voxels.resolution == pytest.approx(0.01, rel=1e-4)
+        X_VO = np.linalg.inv(found.X_WO) @ true.X_WO
+        drawn = sampler(true.shape).sample(20_000, rng) @ X_VO[:3, :3].T + X_VO[:3, 3]
+        i, j, k = np.floor(drawn / voxels.resolution).astype(int).T
+        assert voxels.occupancy[i, j, k].all(), true.name
+        middles = (np.argwhere(voxels.occupancy) + 0.5) * voxels.resolution
+        X_OV = np.linalg.inv(X_VO)
+        away = signed_distance(true.shape, torch.tensor(middles @ X_OV[:3, :3].T + X_OV[:3, 3]))
+        assert away.abs().max() < 0.02, true.name
+
+
 def test_spacings_that_make_no_cloud_are_refused() -> None:
     scene = edmp.Scene.of({"hall": (edmp.Box((90, 90, 5)), (0, 0, 0))})
     with pytest.raises(edmp.InvalidInputError, match=r"'hall' would have 7\.2e\+08 points 0\.005 m apart.*wider"):
@@ -62,3 +81,5 @@ def test_spacings_that_make_no_cloud_are_refused() -> None:
     for spacing in (0.0, -1.0, float("inf")):
         with pytest.raises(edmp.InvalidInputError, match="spacing must be"):
             as_clouds(scene, spacing=spacing)
+        with pytest.raises(edmp.InvalidInputError, match="resolution must be"):
+            as_voxels(scene, resolution=spacing)

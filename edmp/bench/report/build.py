@@ -31,10 +31,13 @@ from edmp.bench.table import (
     ALL_SETS,
     CONSTRAINED_HEADINGS,
     CONSTRAINED_NOTE,
+    SEEN_HEADINGS,
+    SEEN_NOTE,
     STAGES,
     TableRow,
     constrained_rows,
     number,
+    seen_rows,
     summarise,
 )
 from edmp.errors import InvalidInputError
@@ -172,6 +175,13 @@ def _constrained(records: Sequence[Record]) -> Section | None:
     totals = frozenset(i for i, row in enumerate(rows) if row[1] == ALL_SETS)
     table = Table(CONSTRAINED_HEADINGS, rows, left=2, strong=totals)
     return Section("With constraints", [Paragraph(CONSTRAINED_NOTE), table]) if rows else None
+
+
+def _seen(records: Sequence[Record]) -> Section | None:
+    rows = seen_rows(records)
+    totals = frozenset(i for i, row in enumerate(rows) if row[1] == ALL_SETS)
+    table = Table(SEEN_HEADINGS, rows, left=2, strong=totals)
+    return Section("Seen otherwise than as shapes", [Paragraph(SEEN_NOTE), table]) if rows else None
 
 
 def _time(summaries: Sequence[TableRow], groups: Mapping[str, Sequence[Record]], drawn: Mapping[str, Look]) -> Section:
