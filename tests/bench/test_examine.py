@@ -38,7 +38,7 @@ def test_what_touches_only_the_true_shapes_is_told(problem: Problem, result: Pla
     path = np.stack([problem.start, result.path[-1]])
     touching = examine(blind, claimed(path), true=problem)
     assert touching.refuted is None
-    assert "joint" in touching.untrue or "link" in touching.untrue, touching.untrue
+    assert 'inside "divider"' in touching.untrue
     assert examine(blind, claimed(result.path), true=problem).untrue is None
     assert examine(problem, claimed(result.path), true=problem).untrue is None
 
