@@ -245,11 +245,14 @@ class Descent:
         best, best_value = control_points.clone(), control_points.new_full((num,), float("inf"))
         clearances = control_points.new_full((num,), clearance)
         also = None
-        for i in range(iterations + 1):
+        last = iterations - iterations % check_every  # of the looks: no step leads on from there
+        for i in range(last + 1):
             if i % check_every == 0:
                 value = self.value(control_points)
                 better = self.free(control_points, step=step, margin=margin) & (value < best_value)
                 best[better], best_value[better] = control_points[better], value[better]
+            if i == last:
+                break
             _, gradient = self.cost_gradient(control_points, clearances)
             if self.objective.terms:
                 also = self.objective_step(control_points, pull=pull, max_move=max_move)

@@ -265,6 +265,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Row]:
         "Trajectory.sample": Row(trajectory.sample, {"times": [0.0, 0.5]}),
         "Judge": Row(edmp.Judge, {"robot": robot, "scene": scene}),
         "Judge.check": Row(judge.check, {"q": start}),
+        "Judge.clear": Row(judge.clear, {"q": best.path[:2]}),
         "Judge.check_path": Row(judge.check_path, {"path": best.path}),
         "Judge.check_trajectory": Row(judge.check_trajectory, {"trajectory": trajectory}),
         "Judge.clearance": Row(judge.clearance, {"path": best.path}),

@@ -21,6 +21,8 @@ from edmp.validate import Cause, Judge, Verdict
 Array = NDArray[np.float64]
 
 MAX_SOLUTIONS_PER_POSE = 6
+_AT_ONCE = 8
+"""Configurations that the judge looks at together."""
 GOAL_TOLERANCE = 1e-6
 """A goal may be beyond a limit by this, and a start is where it should be within this [rad or m]."""
 _TURN = 2 * np.pi
@@ -108,7 +110,8 @@ def resolve(
         InvalidInputError: wrong shapes, or numbers that are not finite.
     """
     asked, goals = _asked(robot, start, goal, judge.start_tolerance)
-    query = _led_out(asked, judge)
+    clear = asked.outside is None and bool(judge.clear(asked.start[None])[0])
+    query = asked if clear else _led_out(asked, judge)
     if isinstance(query, Refusal):
         return query
     rows: list[Array] = []
@@ -228,6 +231,8 @@ _STATUS = {
 
 
 def _checked(judge: Judge, q: Array, name: str) -> list[Array] | Refusal:
+    if judge.clear(q[None])[0]:
+        return [q]
     verdict = judge.check(q)
     return [q] if verdict.valid else Refusal(_STATUS["goal", verdict.cause], f"{name}: {verdict.message()}")
 
@@ -269,14 +274,15 @@ def _judged(judge: Judge, rows: Array) -> tuple[list[Array], list[Verdict]]:
     """The first few of ``rows`` (n, dof) that the judge finds valid, and what is wrong with others before them."""
     free: list[Array] = []
     blocked: list[Verdict] = []
-    for q in rows:
-        verdict = judge.check(q)
-        if verdict.valid:
-            free.append(q)
-        else:
-            blocked.append(verdict)
-        if len(free) == MAX_SOLUTIONS_PER_POSE:
-            break
+    for begin in range(0, len(rows), _AT_ONCE):
+        some = rows[begin : begin + _AT_ONCE]
+        for q, clear in zip(some, judge.clear(some), strict=True):
+            if clear or (verdict := judge.check(q)).valid:
+                free.append(q)
+            else:
+                blocked.append(verdict)
+            if len(free) == MAX_SOLUTIONS_PER_POSE:
+                return free, blocked
     return free, blocked
 
 

@@ -81,9 +81,7 @@ class BandProof:
             tightness: if given, `Extremes.lower` and ``upper`` come as near to what was seen as this share of the
                 band's half width; else they are whatever the proof needed.
         """
-        turns = np.zeros(self.tree.dof)
-        for j, middle in self._turning.items():
-            turns[j] = _TURN * np.round((path[0, j] - middle) / _TURN)
+        turns = self._turns(path[:1])[0]
         path = path - turns if self._turning else path
         table = _Table(self)
         first, edge = _cut(path)
@@ -122,6 +120,28 @@ class BandProof:
             *(table.edge[table.least_at], table.edge[table.most_at], proved),
         )
 
+    def holds(self, q: Array) -> NDArray[np.bool_]:
+        """(n,) in which of the configurations ``q`` (n, dof), each for itself, all bands hold."""
+        values = self._values(q - self._turns(q))[1]
+        above, below = values - self.upper, self.lower - values
+        return np.asarray((np.maximum(above, below) <= 0.5 * ROUNDING).all(axis=1))
+
+    def _turns(self, q: Array) -> Array:
+        """(n, dof) whole turns by which each of ``q`` (n, dof) is ahead of what the ranges of joints mean [rad]."""
+        turns = np.zeros_like(q)
+        for j, middle in self._turning.items():
+            turns[:, j] = _TURN * np.round((q[:, j] - middle) / _TURN)
+        return turns
+
+    def _values(self, q: Array) -> tuple[list[Array], Array]:
+        """What the tracks know of configurations (n, dof), and the values (n, B) of the bands there."""
+        poses = self.tree.poses(q)
+        known = [track.at(q, poses) for track in self.tracks]
+        values = np.empty((len(q), len(self.bands)))
+        for track, one in zip(self.tracks, known, strict=True):
+            values[:, track.rows] = track.values(one)
+        return known, values
+
     def _bounds(self, table: _Table, a: Index, b: Index) -> tuple[Array, Array]:
         low, high = np.empty((len(a), len(self.bands))), np.empty((len(a), len(self.bands)))
         width = np.abs(table.q[b] - table.q[a])
@@ -150,12 +170,8 @@ class _Table:
 
     def add(self, q: Array, edge: Index) -> Index:
         """Append configurations (k, dof) on the edges (k,); returns their numbers."""
-        proof, start = self._proof, len(self.q)
-        poses = proof.tree.poses(q)
-        fresh = [track.at(q, poses) for track in proof.tracks]
-        values = np.empty((len(q), len(proof.bands)))
-        for track, known in zip(proof.tracks, fresh, strict=True):
-            values[:, track.rows] = track.values(known)
+        start = len(self.q)
+        fresh, values = self._proof._values(q)
         low, high = values.argmin(axis=0), values.argmax(axis=0)
         columns = np.arange(values.shape[1])
         self.least_at = np.where(values[low, columns] < self.least, start + low, self.least_at)

@@ -72,6 +72,7 @@ class Judge:
         self._base = self._base_contacts()
         self._named = frozenset((contact.link, contact.obstacle) for contact in robot.allowed_contacts)
         self._checked: dict[bytes, Verdict] = {}
+        self._clear: set[bytes] = set()
 
     # -- questions --------------------------------------------------------------------------------------------
 
@@ -110,6 +111,30 @@ class Judge:
             self._checked.clear()
         self._checked[path.tobytes()] = verdict
         return verdict
+
+    @checked
+    def clear(self, q: ArrayLike) -> NDArray[np.bool_]:
+        """(n,) which of the configurations ``q`` (n, dof) are valid and touch nothing, in one look at all of them.
+
+        What is not may still be valid: `check` says so, and what is wrong if it is not.
+        """
+        rows = self._path(q, 2, "q")
+        known = np.array([row.tobytes() in self._clear for row in rows])
+        fresh = np.flatnonzero(~known)
+        if self._base or not len(fresh):
+            return known
+        fresh = fresh[np.isfinite(rows[fresh]).all(axis=1)]
+        fresh = fresh[(self.robot.beyond_limits(rows[fresh]) <= LIMIT_ROUNDING).all(axis=1)]
+        if self._keeping:
+            fresh = fresh[self._keeping.holds(rows[fresh])]
+        if len(fresh):
+            path = rows[fresh]
+            proof = Proof(self._arm, self._environment, self._bound(path), path, None, keep=self._keep)
+            known[fresh] = proof.clear()
+        if len(self._clear) + len(rows) > _REMEMBERED:
+            self._clear.clear()
+        self._clear.update(row.tobytes() for row in rows[known])
+        return known
 
     @checked
     def check_path(

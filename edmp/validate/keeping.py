@@ -48,6 +48,10 @@ class Keeping:
             return {one: self._kept(k, found, edge) for k, one in enumerate(self._constraints)}, ()
         return {}, tuple(sorted((one for one in broken if one), key=lambda one: -abs(one.excess / (one.bound or 1.0))))
 
+    def holds(self, q: Array) -> NDArray[np.bool_]:
+        """(n,) which of the configurations ``q`` (n, dof) keep all of them."""
+        return self._proof.holds(q)
+
     def _kept(self, k: int, found: Extremes, edge: int | None) -> Kept:
         row, above, value, bound = self._worst(k, found.lower, found.upper)
         edges = found.upper_edge if above else found.lower_edge

@@ -218,6 +218,19 @@ class Proof:
                 found.append(Touch(0, int(pair), answer.distance, answer.n, answer.h))
         return found
 
+    def clear(self) -> NDArray[np.bool_]:
+        """(n,) at which waypoints nothing touches and every distance is kept; each is looked at for itself."""
+        at = self.add(self.path)
+        intervals = self._make(at, at, at, at, at)
+        motion, n = self._motion(intervals), len(at)
+        score = np.concatenate([self._boxes(intervals, motion).reshape(n, -1), self._spheres(intervals, motion)], axis=1)
+        row, pair = np.nonzero(score <= np.maximum(self._kept_distance, CONTACT_TOLERANCE))
+        clear = np.ones(n, dtype=bool)
+        for k in np.lexsort((score[row, pair], row)):
+            if clear[row[k]]:
+                clear[row[k]] = self._ask(int(at[row[k]]), int(pair[k])) is not None
+        return clear
+
     def close(self, within: float) -> list[tuple[int, Touch | Direction]]:
         """All pairs that may be within a distance of each other at the first configuration, looked at [m]."""
         self.path = self.path[:1]

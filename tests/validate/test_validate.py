@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
-from validate_cases import BOX_CORNERS, BOX_FACES, l_shape, pose, translation
+from validate_cases import BOX_CORNERS, BOX_FACES, l_shape, pose, random_scene, translation
 
 import edmp.validate
+from edmp.constraints import JointRange, KeepDistance, Upright
 from edmp.errors import InvalidInputError
 from edmp.geometry.shapes import Box, Capsule, Cylinder, Mesh, Sphere
 from edmp.robots import load_robot
@@ -261,3 +262,23 @@ def _hand(robot: Robot, q: np.ndarray) -> np.ndarray:
 
     link = robot.links[robot.link_names.index("panda_hand")]
     return _body_poses(robot, q)[link.body] @ link.X_BL
+
+
+def test_many_configurations_at_once_are_as_each_for_itself(panda: Robot) -> None:
+    """`clear` is what `check` says of each: valid, and nothing touched; with constraints, distances, limits, meshes."""
+    rng = np.random.default_rng(5)
+    meshes = (Obstacle(f"mesh{k}", one.shape, one.X_WO) for k, one in enumerate(random_scene(rng, 2, 0.9, meshes=True)))
+    scene = Scene((*random_scene(rng, 6, 0.8), *meshes))
+    lower, upper = panda.limits.lower, panda.limits.upper
+    q = rng.uniform(lower - 0.05, upper + 0.05, (300, 7))
+    q[:20] = panda.home + 0.1 * rng.standard_normal((20, 7))
+    q[-1] = np.nan
+    cone = Upright(0.8, axis=(0, 0, -1))
+    for constraints in ((), (cone,), (KeepDistance("thing0", 0.2), JointRange("panda_joint1", -1.0, 1.0))):
+        judge = Judge(panda, scene, constraints=constraints)
+        clear = judge.clear(q)
+        verdicts = [judge.check(row) for row in q]
+        assert clear.tolist() == [verdict.valid and not verdict.allowed for verdict in verdicts]
+        assert 5 <= clear.sum() < 250
+        np.testing.assert_array_equal(Judge(panda, scene, constraints=constraints).clear(q[7:9]), clear[7:9])
+        np.testing.assert_array_equal(judge.clear(q), clear)
