@@ -171,9 +171,7 @@ class Descent:
         """``control_points`` (B, K, dof), led onto what constraints leave, as far as ``iterations`` go."""
         if self.manifold is None:
             return control_points
-        for _ in range(iterations):
-            control_points = self._kept(control_points, control_points[:, 1:-1])
-        return control_points
+        return self.manifold.landed(control_points, iterations=iterations)
 
     def _kept(self, control_points: Tensor, interior: Tensor) -> Tensor:
         """``control_points`` (B, K, dof) with new interior ones, projected onto constraints and into the limits."""

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from edmp.costs.ensemble import Ensemble
 from edmp.descent import Descent
@@ -18,6 +21,10 @@ from edmp.prior.base import Prior
 from edmp.prior.process import ProcessPrior
 from edmp.robots.parts import Limits
 from edmp.validate import Judge
+
+
+LANDING = 6
+"""Steps of projection that lead seeds onto what constraints leave."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +83,17 @@ class Call:
     @property
     def solved(self) -> bool:
         return bool(self.docket.solutions)
+
+    @cached_property
+    def ends(self) -> tuple[Tensor, Tensor]:
+        """Start (dof,) and goals (k, dof) in single precision [rad or m]."""
+        where: dict[str, Any] = {"dtype": torch.float32, "device": self.descent.device}
+        return torch.as_tensor(self.query.start, **where), torch.as_tensor(self.query.goals, **where)
+
+    @cached_property
+    def lines(self) -> Tensor:
+        """(k, K, dof) control points of the straight lines to the goals, led onto what constraints leave."""
+        return self.descent.onto_constraints(self.descent.spline.straight_line(*self.ends), iterations=LANDING)
 
     def certify(self, candidates: Candidates, round_: Round, descent: Descent | None = None) -> None:
         """Put candidates before the judge; ``descent`` is theirs if it is not the call's."""

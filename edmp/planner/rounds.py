@@ -11,7 +11,7 @@ from torch import Tensor
 
 from edmp.descent import Descent
 from edmp.guidance import guided
-from edmp.planner.call import Call
+from edmp.planner.call import LANDING, Call
 from edmp.planner.candidates import Candidates
 from edmp.planner.goals import turned
 from edmp.planner.settings import PlannerSettings, Round
@@ -20,10 +20,6 @@ from edmp.prior.base import Context
 from edmp.prior.edm import karras_sigmas, sample_dpmpp_2m
 from edmp.result import Stage
 from edmp.robots.parts import Array
-
-LANDING = 6
-"""Steps of projection that lead seeds onto what constraints leave."""
-
 
 def run(call: Call, round_: Round, *, index: int = 0, earlier: Array | None = None) -> Candidates:
     """Sample, repair, polish and certify.
@@ -39,7 +35,13 @@ def run(call: Call, round_: Round, *, index: int = 0, earlier: Array | None = No
     """
     now = time.perf_counter()
     batch = seeds(call, round_, index) if earlier is None else seeds_near(call, round_, earlier)
-    now = call.docket.spent("sample", now)
+    call.docket.spent("sample", now)
+    return onward(call, round_, batch)
+
+
+def onward(call: Call, round_: Round, batch: Candidates) -> Candidates:
+    """The rest of a round, from its seeds on."""
+    now = time.perf_counter()
     batch = repair(batch, call.descent, round_=round_, settings=call.settings, deadline=call.deadline, watch=call.watch)
     call.docket.spent("repair", now)
     free = batch.rows(batch.valid.nonzero().squeeze(1))
@@ -57,11 +59,9 @@ def run(call: Call, round_: Round, *, index: int = 0, earlier: Array | None = No
 
 def _least_length(call: Call) -> float:
     """What no motion is much shorter than: the distance of start and goal, led onto what constraints leave [rad]."""
-    start, goals = _ends(call)
     if not call.constrained:
         return float(np.linalg.norm(call.query.goals - call.query.start, axis=1).min())
-    lines = call.descent.onto_constraints(call.descent.spline.straight_line(start, goals), iterations=LANDING)
-    return float(call.descent.length(lines).min())
+    return float(call.descent.length(call.lines).min())
 
 
 def standing(call: Call) -> Candidates | None:
@@ -69,7 +69,7 @@ def standing(call: Call) -> Candidates | None:
     row = call.query.standing
     if row is None:
         return None
-    start, goals = _ends(call)
+    start, goals = call.ends
     still = call.descent.spline.straight_line(start, goals[row])
     device = goals.device
     goal, valid = torch.tensor([row], device=device), torch.tensor([True], device=device)
@@ -81,7 +81,7 @@ def seeds(call: Call, round_: Round, index: int = 0) -> Candidates:
 
     Goals take turns, and go on in the next round where they stopped.
     """
-    start, goals = _ends(call)
+    start, goals = call.ends
     num_prior = round(round_.num_seeds * round_.prior_share)
     num_process = round_.num_seeds - num_prior
     goal = (torch.arange(round_.num_seeds, device=goals.device) + round_.num_seeds * index) % len(goals)
@@ -97,13 +97,21 @@ def seeds(call: Call, round_: Round, index: int = 0) -> Candidates:
     return _seen(call, call.descent.spline.control_points(torch.cat(parts), start, goals[goal]), goal)
 
 
+def lines(call: Call) -> Candidates:
+    """The straight lines to the goals, led onto what constraints leave."""
+    now = time.perf_counter()
+    batch = _looked_at(call, call.lines, torch.arange(len(call.lines), device=call.lines.device))
+    call.docket.spent("sample", now)
+    return batch
+
+
 def seeds_near(call: Call, round_: Round, earlier: Array) -> Candidates:
     """Seeds round an earlier plan ``earlier`` (n, dof): re-noised, then denoised under guidance in the new scene.
 
     The first is the earlier plan itself, continuous joints turned as the start is, its ends moved to the start and the
     nearest of the goals.
     """
-    start, goals = _ends(call)
+    start, goals = call.ends
     spline = call.descent.spline
     near = np.ascontiguousarray(turned(call.judge.robot, earlier, call.query.start))
     path = torch.as_tensor(near, dtype=torch.float32, device=call.descent.device)
@@ -143,16 +151,14 @@ def denoised(call: Call, round_: Round, num: int, start: Tensor, goal: Tensor, c
     return sample_dpmpp_2m(denoise, noisy, sigmas, callback=call.watch.sampler(start, goal) if call.watch else None)
 
 
-def _ends(call: Call) -> tuple[Tensor, Tensor]:
-    """Start (dof,) and goals (k, dof) in single precision [rad or m]."""
-    start, goals = call.query.start, call.query.goals
-    where: dict = {"dtype": torch.float32, "device": call.descent.device}
-    return torch.as_tensor(start, **where), torch.as_tensor(goals, **where)
-
-
 def _seen(call: Call, control_points: Tensor, goal: Tensor) -> Candidates:
     """Seeds as candidates: within the limits, and told which of them are free."""
     control_points = call.descent.onto_constraints(call.descent.clamp(control_points), iterations=LANDING)
+    return _looked_at(call, control_points, goal)
+
+
+def _looked_at(call: Call, control_points: Tensor, goal: Tensor) -> Candidates:
+    """Seeds as candidates, told which of them are free."""
     valid = call.descent.free(control_points, step=call.settings.edge_step)
     if call.watch is not None:
         call.watch.see("sample", 0.0, control_points, valid)

@@ -94,8 +94,8 @@ def solve_banded(normal: wp.array(dtype=float, ndim=3), x: wp.array(dtype=float,
             x[b, m] = x[b, m] - normal[b, r, m - r + width - 1] * v
 
 
-@wp.kernel
-def splines_kept(
+@wp.func
+def keep(
     chain: Chain,
     bands: Bands,
     family: Family,
@@ -104,18 +104,17 @@ def splines_kept(
     lower: wp.array(dtype=float),
     upper: wp.array(dtype=float),
     max_move: float,
-    first: int,
+    content: float,
+    b: int,
     normal: wp.array(dtype=float, ndim=3),
     push: wp.array(dtype=float, ndim=2),
     held: wp.array(dtype=float, ndim=2),
     interior: wp.array(dtype=float, ndim=3),
-):
-    """Correct the wanted control points ``interior`` so that they keep the bands, linearised at the waypoints ``q``.
+) -> bool:
+    """Correct the control points of spline b, see `splines_kept`; false, and nothing done, if it is content with them.
 
-    ``move[b, w]`` is how the wanted control points move waypoint w. ``normal``, ``push`` and ``held`` are room to work
-    in. Control points that would pass a joint limit are held where they are wanted, and the rest is solved again.
+    It is where no band, narrowed by ``content`` times its slack, is broken; corrected are bands narrowed by all of it.
     """
-    b = wp.tid() + first
     dof = chain.dof
     n = family.control_points * dof
     width = LOCAL * dof
@@ -137,12 +136,14 @@ def splines_kept(
                 value = row.value
                 for j in range(dof):
                     value += row.gradient[j] * move[b, w, j]
-                e = excess(value, bands.lower[k], bands.upper[k], bands.slack[k] * family.ramp[w])
+                slack = bands.slack[k] * family.ramp[w]
+                e = excess(value, bands.lower[k], bands.upper[k], slack)
                 if e != 0.0:
-                    out = True
+                    if excess(value, bands.lower[k], bands.upper[k], content * slack) != 0.0:
+                        out = True
                     add_row(family, normal, push, b, w, dof, row.gradient, e)
         if not out:
-            return
+            return False
         for k in range(family.control_points):
             for i in range(dof):
                 r = k * dof + i
@@ -178,3 +179,76 @@ def splines_kept(
     for k in range(family.control_points):
         for i in range(dof):
             interior[b, k, i] = interior[b, k, i] - scale * push[b, k * dof + i]
+    return True
+
+
+@wp.kernel
+def splines_kept(
+    chain: Chain,
+    bands: Bands,
+    family: Family,
+    q: wp.array(dtype=float, ndim=3),
+    move: wp.array(dtype=float, ndim=3),
+    lower: wp.array(dtype=float),
+    upper: wp.array(dtype=float),
+    max_move: float,
+    first: int,
+    normal: wp.array(dtype=float, ndim=3),
+    push: wp.array(dtype=float, ndim=2),
+    held: wp.array(dtype=float, ndim=2),
+    interior: wp.array(dtype=float, ndim=3),
+):
+    """Correct the wanted control points ``interior`` so that they keep the bands, linearised at the waypoints ``q``.
+
+    ``move[b, w]`` is how the wanted control points move waypoint w. ``normal``, ``push`` and ``held`` are room to work
+    in. Control points that would pass a joint limit are held where they are wanted, and the rest is solved again.
+    """
+    b = wp.tid() + first
+    keep(chain, bands, family, q, move, lower, upper, max_move, 1.0, b, normal, push, held, interior)
+
+
+@wp.kernel
+def splines_landed(
+    chain: Chain,
+    bands: Bands,
+    family: Family,
+    ends: wp.array(dtype=float, ndim=3),
+    lower: wp.array(dtype=float),
+    upper: wp.array(dtype=float),
+    max_move: float,
+    content: float,
+    iterations: int,
+    first: int,
+    q: wp.array(dtype=float, ndim=3),
+    still: wp.array(dtype=float, ndim=3),
+    normal: wp.array(dtype=float, ndim=3),
+    push: wp.array(dtype=float, ndim=2),
+    held: wp.array(dtype=float, ndim=2),
+    interior: wp.array(dtype=float, ndim=3),
+):
+    """Lead the control points ``interior`` between ``ends`` (2 a spline) into the bands, until it is content with them.
+
+    ``still`` is all zeros; ``q`` is room for the waypoints, the others as in `splines_kept`.
+    """
+    b = wp.tid() + first
+    dof = chain.dof
+    for _iteration in range(iterations):
+        for w in range(1, family.waypoints - 1):
+            for i in range(dof):
+                x = float(0.0)
+                for s in range(LOCAL):
+                    k = family.first[w] + s
+                    if k < 0:
+                        x += family.basis[w, s] * ends[b, 0, i]
+                    elif k >= family.control_points:
+                        x += family.basis[w, s] * ends[b, 1, i]
+                    else:
+                        x += family.basis[w, s] * interior[b, k, i]
+                q[b, w, i] = x
+        if not keep(
+            chain, bands, family, q, still, lower, upper, max_move, content, b, normal, push, held, interior
+        ):
+            return
+        for k in range(family.control_points):
+            for i in range(dof):
+                interior[b, k, i] = wp.clamp(interior[b, k, i], lower[i], upper[i])

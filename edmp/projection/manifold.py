@@ -29,6 +29,9 @@ _RAMP = 0.08
 """Start and goal may use a band to its bounds; so much of the way from them, a motion is inside by its slack."""
 _STIFFNESS = 2e-3
 """Weight of the metric against that of the bands: the smaller, the closer one step of Gauss-Newton comes."""
+_CONTENT = 0.6
+"""Splines are led into bands narrowed by all of their slack, and are there once inside by this share of it: twice what
+`CHECKED_SHARE` asks for."""
 _MOST_MOVE = 0.4
 """No waypoint moves farther in one projection [rad]."""
 
@@ -74,27 +77,49 @@ class Manifold:
         q = self.spline.waypoints(control_points, self.num_waypoints).contiguous()
         move = (basis @ (interior - control_points[:, 1:-1])).contiguous()
         out = interior.clone()
-        device = self.bands.world.device
-        room = [
-            q.new_empty(num, count * dof, kernels.LOCAL * dof),
-            q.new_empty(num, count * dof),
-            q.new_empty(num, count * dof),
-        ]
         inputs = [self.bands.world.chain, self.bands.bands, self._family, *map(wp.from_torch, (q, move))]
         launch_rows(
             kernels.splines_kept,
             num,
             (),
             [*inputs, *self.bands.limits, _MOST_MOVE],
-            [*map(wp.from_torch, room), wp.from_torch(out)],
-            device,
+            [*map(wp.from_torch, _room(q, count * dof)), wp.from_torch(out)],
+            self.bands.world.device,
             grain=2,
         )
         return out
 
+    def landed(self, control_points: Tensor, *, iterations: int) -> Tensor:
+        """``control_points`` (B, K, dof) led onto what the bands leave by up to so many steps as of `kept`.
+
+        Each spline takes only the steps that it needs.
+        """
+        num, count, dof = control_points.shape
+        interior = control_points[:, 1:-1].contiguous().clone()
+        ends = control_points[:, [0, -1]].contiguous()
+        q = control_points.new_zeros(num, self.num_waypoints, dof)
+        inputs = [self.bands.world.chain, self.bands.bands, self._family, wp.from_torch(ends), *self.bands.limits]
+        room = [q, torch.zeros_like(q), *_room(q, (count - 2) * dof)]
+        launch_rows(
+            kernels.splines_landed,
+            num,
+            (),
+            [*inputs, _MOST_MOVE, _CONTENT, iterations],
+            [*map(wp.from_torch, room), wp.from_torch(interior)],
+            self.bands.world.device,
+            grain=1,
+        )
+        return torch.cat([control_points[:, :1], interior, control_points[:, -1:]], dim=1)
+
     @cached_property
     def _family(self) -> kernels.Family:
         return _family(self.spline, self.num_waypoints, self.bands.world.device)
+
+
+def _room(q: Tensor, unknowns: int) -> list[Tensor]:
+    """Room for the kernels to work in."""
+    shapes = (unknowns, kernels.LOCAL * q.shape[2]), (unknowns,), (unknowns,)
+    return [q.new_empty(len(q), *shape) for shape in shapes]
 
 
 @lru_cache(maxsize=32)

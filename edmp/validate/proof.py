@@ -223,7 +223,8 @@ class Proof:
         at = self.add(self.path)
         intervals = self._make(at, at, at, at, at)
         motion, n = self._motion(intervals), len(at)
-        score = np.concatenate([self._boxes(intervals, motion).reshape(n, -1), self._spheres(intervals, motion)], axis=1)
+        boxes, spheres = self._boxes(intervals, motion), self._spheres(intervals, motion)
+        score = np.concatenate([boxes.reshape(n, -1), spheres], axis=1)
         row, pair = np.nonzero(score <= np.maximum(self._kept_distance, CONTACT_TOLERANCE))
         clear = np.ones(n, dtype=bool)
         for k in np.lexsort((score[row, pair], row)):
