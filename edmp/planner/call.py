@@ -22,7 +22,6 @@ from edmp.prior.process import ProcessPrior
 from edmp.robots.parts import Limits
 from edmp.validate import Judge
 
-
 LANDING = 6
 """Steps of projection that lead seeds onto what constraints leave."""
 

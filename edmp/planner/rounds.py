@@ -21,6 +21,7 @@ from edmp.prior.edm import karras_sigmas, sample_dpmpp_2m
 from edmp.result import Stage
 from edmp.robots.parts import Array
 
+
 def run(call: Call, round_: Round, *, index: int = 0, earlier: Array | None = None) -> Candidates:
     """Sample, repair, polish and certify.
 
@@ -39,6 +40,20 @@ def run(call: Call, round_: Round, *, index: int = 0, earlier: Array | None = No
     return onward(call, round_, batch)
 
 
+def straight(call: Call, round_: Round) -> Candidates:
+    """The straight lines to the goals, led onto what constraints leave; what holds of them is certified as it is.
+
+    Polish makes such a line hardly shorter. Where the judge takes none, it is repaired and polished as any seed.
+    """
+    now = time.perf_counter()
+    lines = _looked_at(call, call.lines, torch.arange(len(call.lines), device=call.lines.device))
+    call.docket.spent("sample", now)
+    as_they_are = replace(round_, polish_iterations=0, polish_candidates=2, judge_anyway=0)
+    if bool(lines.valid.any()):
+        _take(call, as_they_are, lines.rows(lines.valid.nonzero().squeeze(1)), margin=0.0)
+    return lines if call.solved or call.late else onward(call, round_, lines)
+
+
 def onward(call: Call, round_: Round, batch: Candidates) -> Candidates:
     """The rest of a round, from its seeds on."""
     now = time.perf_counter()
@@ -48,13 +63,19 @@ def onward(call: Call, round_: Round, batch: Candidates) -> Candidates:
     if round_.near is None:
         call.finish(free, round_)
     elif len(free):
-        taut = call.polish(free, round_)
-        near = call.descent.length(taut.control_points) <= round_.near * _least_length(call)
-        call.certify(taut.rows(near.nonzero().squeeze(1)), round_)
+        _take(call, round_, free)
     if round_.judge_anyway and not call.solved and not call.late:
         faulty = call.descent.faulty(batch.control_points, step=call.settings.edge_step)
         call.certify(batch.rows(torch.argsort(faulty, stable=True)[: round_.judge_anyway]), round_)
     return batch
+
+
+def _take(call: Call, round_: Round, free: Candidates, *, margin: float | None = None) -> None:
+    """Polish; certify what then is nearly straight."""
+    assert round_.near is not None
+    taut = call.polish(free, round_, margin=margin)
+    near = call.descent.length(taut.control_points) <= round_.near * _least_length(call)
+    call.certify(taut.rows(near.nonzero().squeeze(1)), round_)
 
 
 def _least_length(call: Call) -> float:
@@ -95,14 +116,6 @@ def seeds(call: Call, round_: Round, index: int = 0) -> Candidates:
             x[: len(goals)] = 0.0
         parts.append(x)
     return _seen(call, call.descent.spline.control_points(torch.cat(parts), start, goals[goal]), goal)
-
-
-def lines(call: Call) -> Candidates:
-    """The straight lines to the goals, led onto what constraints leave."""
-    now = time.perf_counter()
-    batch = _looked_at(call, call.lines, torch.arange(len(call.lines), device=call.lines.device))
-    call.docket.spent("sample", now)
-    return batch
 
 
 def seeds_near(call: Call, round_: Round, earlier: Array) -> Candidates:

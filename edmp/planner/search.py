@@ -50,7 +50,7 @@ def search(call: Call, *, fallback: bool, earlier: Array | None) -> Candidates:
         assert settings.first_look is not None
         if call.constrained:
             # The straight lines, projected; then a projected search, which takes milliseconds, less than seeds.
-            tried.append(rounds.onward(look, lines_alone(call), rounds.lines(look)))
+            tried.append(rounds.straight(look, lines_alone(call)))
             if fallback and not call.solved and not call.late:
                 sampled(call, attempt=-1)
         if not call.solved and not call.late:

@@ -245,9 +245,7 @@ def splines_landed(
                     else:
                         x += family.basis[w, s] * interior[b, k, i]
                 q[b, w, i] = x
-        if not keep(
-            chain, bands, family, q, still, lower, upper, max_move, content, b, normal, push, held, interior
-        ):
+        if not keep(chain, bands, family, q, still, lower, upper, max_move, content, b, normal, push, held, interior):
             return
         for k in range(family.control_points):
             for i in range(dof):
