@@ -10,12 +10,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from edmp.arguments import checked
 from edmp.constraints.documents import document_of
 from edmp.errors import InvalidInputError
 from edmp.files.beside import write_beside
 from edmp.files.json_nodes import JsonNode, read_json
 from edmp.files.writing import write_json
+from edmp.geometry.poses import FARTHEST, rigid
+from edmp.geometry.tool_path import ToolPath
 from edmp.planfile import (
     PlanFile,
     configuration_of,
@@ -131,8 +135,20 @@ def _phase_document(phase: Phase, scene: int) -> Document:
         },
         "allowed_contacts": [[contact.link, contact.obstacle] for contact in phase.robot.allowed_contacts],
         "constraints": [document_of(constraint) for constraint in phase.constraints],
-        "parts": [{"name": part.name, "until_s": part.until} for part in phase.parts],
+        "parts": [
+            {"name": part.name, "until_s": part.until, "line": part.line and _line_document(part.line)}
+            for part in phase.parts
+        ],
         "solution": None if phase.solution is None else solution_document(phase.solution),
+    }
+
+
+def _line_document(line: ToolPath) -> Document:
+    return {
+        "begin": plain_numbers(line.X_WT[0]),
+        "end": plain_numbers(line.X_WT[-1]),
+        "tolerance_m": line.tolerance,
+        "rotation_tolerance_rad": line.rotation_tolerance,
     }
 
 
@@ -183,7 +199,10 @@ def _phase(node: JsonNode, robot: Robot, scenes: Sequence[Scene]) -> Phase:
     constraints = tuple(settled_constraint_of(entry, arm, scene) for entry in node["constraints"].entries())
     found = None if solution is None else solution_of(solution, arm, 1, constraints)
     duration = node["duration_s"].number(0) if found is None else found.duration
-    parts = tuple(Part(part["name"].text(), part["until_s"].number(0)) for part in node["parts"].entries())
+    parts = tuple(
+        Part(part["name"].text(), part["until_s"].number(0), _line(part.get("line")))
+        for part in node["parts"].entries()
+    )
     start = configuration_of(node["start"], arm)
     if found is not None and abs(found.trajectory.positions[0] - start).max() > _JOIN:
         node["start"].fail("the motion of this phase begins elsewhere")
@@ -201,6 +220,21 @@ def _phase(node: JsonNode, robot: Robot, scenes: Sequence[Scene]) -> Phase:
         parts=parts,
         constraints=constraints,
     )
+
+
+def _line(node: JsonNode | None) -> ToolPath | None:
+    if node is None:
+        return None
+    ends = []
+    for key in ("begin", "end"):
+        with node[key].blamed():
+            ends.append(rigid(node[key].array(4, 4, limit=FARTHEST), key))
+    tolerances = node["tolerance_m"].number(1e-6, 1.0), node["rotation_tolerance_rad"].number(1e-6, np.pi / 2)
+    with node.blamed():
+        line = ToolPath(np.stack(ends), np.zeros(0), *tolerances)
+    if not np.linalg.norm(np.diff(line.X_WT[:, :3, 3], axis=0)) > 1e-6:
+        node["end"].fail("a line has a length: it ends where it begins")
+    return line
 
 
 def _width(node: JsonNode | None, robot: Robot) -> float | None:

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 import edmp  # what is above this module is reached through its front
 from edmp.arguments import checked
-from edmp.constraints import Constraint
+from edmp.constraints import Constraint, Kept
 from edmp.errors import InvalidInputError
 from edmp.geometry.shapes import Shape
+from edmp.geometry.tool_path import ToolPath
 from edmp.problem import Problem
 from edmp.result import Solution, Stats, Status
 from edmp.robots.robot import Robot
@@ -47,12 +48,20 @@ class Held:
 
 
 @checked
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Part:
-    """A named stretch of a phase's motion, up to ``until`` [s] from the beginning of the phase."""
+    """A named stretch of a phase's motion.
+
+    Attributes:
+        name: such as "approach".
+        until: where it ends, from the beginning of the phase [s]; it begins where the part before ends.
+        line: the straight line that the tool is proved to keep to on this stretch, within its tolerances; None if it
+            goes freely. `Solution.tool_deviation` of the phase says how near it is proved to keep.
+    """
 
     name: str
     until: float
+    line: ToolPath | None = None
 
 
 @checked
@@ -69,7 +78,7 @@ class Phase:
         width: gap between the fingers when the phase ends [m]; None for an arm without a gripper.
         duration: [s]
         held: what is in the hand.
-        parts: stretches of the motion, in order: "transit", "approach", say; empty if it is of one piece.
+        parts: stretches of the motion, in order: "transit", "approach", say; empty if it is of one, free, piece.
         constraints: what the motion keeps to all the way, proved.
     """
 
@@ -201,6 +210,21 @@ class TaskPlan:
         robot, width = self.phases[-1].robot, self.phases[-1].width
         robot = dataclasses.replace(robot, allowed_contacts=self.robot.allowed_contacts)
         return robot if width is None else robot.with_gripper(width)
+
+    @property
+    def kept(self) -> tuple[tuple[str, Kept], ...]:
+        """The proved worst value of each constraint, with the name of the phase that keeps to it, before and after
+        timing."""
+        solutions = [(phase.name, phase.solution) for phase in self.phases if phase.solution is not None]
+        return tuple((name, kept) for name, solution in solutions for kept in solution.kept)
+
+    @property
+    def tool_deviation(self) -> tuple[float, float] | None:
+        """What the tool is proved to keep to its straight lines within, before and after timing: a distance [m] and an
+        angle [rad]; None if no part is straight."""
+        found = [phase.solution.tool_deviation for phase in self.phases if phase.solution is not None]
+        pairs = [pair for pair in found if pair is not None]
+        return (max(pair[0] for pair in pairs), max(pair[1] for pair in pairs)) if pairs else None
 
     @property
     def problems(self) -> tuple[Problem, ...]:

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edmp.cartesian.blocked import crept, why_blocked
+from edmp.cartesian.carry import carried
 from edmp.cartesian.chain import ToolChain
 from edmp.cartesian.curve import curve_through, self_motion
-from edmp.cartesian.sheet import JUMP, Sheet, Way, best_way, posture_cost, smoothed
+from edmp.cartesian.sheet import Sheet, Way, best_way, posture_cost, smoothed
 from edmp.collision import World, free, relaxed_world
 from edmp.constraints import both_kept
 from edmp.geometry.tool_path import ToolPath
@@ -108,17 +109,17 @@ class _Follower:
 
     def _searched(self) -> Solution | Blocked:
         """The motion, by layers as they are."""
-        carried = self._carried()
-        if len(carried) == len(self.at):
-            answer = self._certified(self.at, carried)
+        q = carried(self.chain, self.q0, self.X_WT[1:])
+        if len(q) == len(self.at):
+            answer = self._certified(self.at, q)
             if isinstance(answer, Solution):
                 return answer
-        furthest = Way(carried, carried[:1])
+        furthest = Way(q, q[:1])
         if not self.chain.redundancy:  # there is no other way
             return self._blocked(furthest)
         sheet = Sheet(self.chain, self.at, self.X_WT)
         sheet.grow_first(self.q0)
-        furthest = Way(carried[:1], carried[:1])
+        furthest = Way(q[:1], q[:1])
         for world in self._worlds():
             found = self._through(sheet, world)
             if isinstance(found, Solution):
@@ -139,18 +140,6 @@ class _Follower:
         timed = retime_waypoints(still, self.limits, robot=self.robot)
         verdict = self.judge.check_path(still)
         return Solution(still, timed, 0.0, verdict.min_clearance, stage=Stage.LINE, kept=verdict.kept)
-
-    def _carried(self) -> Array:
-        """(n, k) the arm carried along with least joint motion, as far as that goes."""
-        q = self.q0[None]
-        carried = [q]
-        for X in self.X_WT[1:]:
-            found = self.chain.reach(q, X[None], tolerance=1e-7)
-            if found.error[0] > 1e-6 or np.abs(found.q - q).max() > JUMP:
-                break
-            q = found.q
-            carried.append(q)
-        return np.concatenate(carried)
 
     def _worlds(self) -> list[World]:
         """The sphere model, in which the start is free; then with smaller and smaller spheres."""

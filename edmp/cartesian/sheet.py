@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse.csgraph import dijkstra
 
+from edmp.cartesian.carry import JUMP
 from edmp.cartesian.chain import ToolChain
 
 Array = NDArray[np.float64]
@@ -24,8 +25,6 @@ STEP = 0.2
 """Configurations of a layer are about this far apart [rad]."""
 _REACHED = 1e-6
 """Nearer to its pose than this a tool is there [m]."""
-JUMP = 0.35
-"""No joint moves further from layer to layer [rad]."""
 _NEAR_LIMIT = 0.15
 """A joint nearer to a limit than this is to move away [rad]."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -107,6 +108,8 @@ def _task_of(scene: Path, object: str | None, at: list[str], start: str | None, 
 
 
 def _document(plan: TaskPlan) -> dict[str, object]:
+    from edmp.constraints.documents import kept_document
+
     return {
         "status": plan.status.value,
         "solved": plan.solved,
@@ -118,6 +121,8 @@ def _document(plan: TaskPlan) -> dict[str, object]:
         "phases": [
             {"name": phase.name, "duration_s": phase.duration, "gripper_width_m": phase.width} for phase in plan.phases
         ],
+        "kept": [{"phase": name, **kept_document(kept)} for name, kept in plan.kept],
+        "tool_deviation_m_rad": plan.tool_deviation,
     }
 
 
@@ -131,4 +136,10 @@ def _print(plan: TaskPlan, out: Path | None) -> None:
         console.print(
             f"  {begin:6.2f} s  {phase.name:8} {phase.duration:5.2f} s  {width}{holds}  {parts}", soft_wrap=True
         )
+    for name, kept in plan.kept:
+        console.print(f"proved: {name}: {kept.message()}", soft_wrap=True)
+    if plan.tool_deviation is not None:
+        position, angle = plan.tool_deviation
+        lines = f"within {1e3 * position:.2f} mm and {math.degrees(angle):.2f} deg of its straight lines"
+        console.print(f"proved: tool {lines}", soft_wrap=True)
     console.print(f"planned in {plan.stats.time_s:.2f} s" + (f"; wrote {out}" if out else ""), soft_wrap=True)

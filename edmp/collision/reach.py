@@ -1,4 +1,4 @@
-"""Inverse kinematics of many poses in one batch, and straight motions of the tool, by a kernel.
+"""Inverse kinematics of many poses in one batch, by a kernel.
 
 `edmp.robots.ik` looks at one pose, closely, in double precision; this at hundreds, to within a micrometre or so.
 """
@@ -62,26 +62,3 @@ def reach_poses(
     reached = (far[..., 0] <= REACHED) & (far[..., 1] <= 10 * REACHED)
     q = robot.clipped(best.numpy().astype(np.float64))
     return q, reached, far[..., 0] + 0.2 * far[..., 1]
-
-
-def follow(world: World, q: Array, X_WT: Array, *, largest: float = 0.4) -> tuple[Array, NDArray[np.bool_]]:
-    """Motions of the tool through given poses, each configuration near the one before.
-
-    Args:
-        world: the robot, whose tool is meant.
-        q: (n, dof) where to begin [rad or m].
-        X_WT: (n, m, 4, 4) the poses to go through, close together.
-        largest: no joint moves farther than this from one pose to the next [rad or m].
-
-    Returns:
-        (n, m + 1, dof) configurations, ``q`` first; and (n,) whether all poses were reached without a jump.
-    """
-    n, m = X_WT.shape[:2]
-    path = np.empty((n, m + 1, q.shape[1]))
-    path[:, 0] = q
-    good = np.ones(n, dtype=bool)
-    for k in range(m):
-        found, reached, _ = reach_poses(world, X_WT[:, k], path[:, k, None], iterations=12)
-        path[:, k + 1] = found[:, 0]
-        good &= reached[:, 0] & (np.abs(path[:, k + 1] - path[:, k]).max(axis=1) <= largest)
-    return path, good

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,6 +15,7 @@ from torch import Tensor
 
 from edmp.constraints import both_kept
 from edmp.descent import Descent
+from edmp.geometry.tool_path import ToolPath
 from edmp.planner.candidates import Candidates
 from edmp.planner.goals import GOAL_TOLERANCE, Query
 from edmp.planner.settings import PlannerSettings, Round
@@ -20,9 +23,10 @@ from edmp.result import Solution
 from edmp.robots.parts import Limits
 from edmp.robots.robot import Robot
 from edmp.timing import retime_spline
-from edmp.trajectory import Trajectory, clamped_spline, path_length
+from edmp.trajectory import Trajectory, clamped_spline, joined, path_length
 from edmp.validate import Judge, Verdict
 from edmp.validate.judge import LIMIT_ROUNDING
+from edmp.validate.tool_path import follows_at_first, worst
 
 Array = NDArray[np.float64]
 
@@ -100,24 +104,42 @@ def certify(
         control_points = candidates.control_points[row].cpu().numpy().astype(np.float64)
         control_points = control_points.clip(lower, upper)  # single precision may have rounded a joint beyond its limit
         control_points[0], control_points[-1] = query.start, query.goals[goal]
-        for whole in query.whole(control_points, goal):
+        lines = query.lines(goal)
+        for legs in query.whole(control_points, goal):
             edge = np.inf if descent.bands is None else descent.bands.edge  # what is narrow asks for short edges
-            count = max(settings.path_waypoints, 1 + int(path_length(whole) / edge))
             period = _PERIOD * min(1.0, edge / _FULL_SPEED_EDGE)
-            path = clamped_spline(whole)(np.linspace(0.0, 1.0, count))
-            path = without_rounding(judge.robot, path)
-            path[0], path[-1] = whole[0], whole[-1]
-            if np.abs(whole - whole[0]).max() <= GOAL_TOLERANCE:  # what moves is rounding: the arm stays
-                whole = np.repeat(whole[:1], len(whole), axis=0)
-                path[:] = whole[0]
+            fewest = [settings.path_waypoints if leg is max(legs, key=path_length) else 2 for leg in legs]
+            parts = [
+                _waypoints(leg, least, edge, judge.robot, knots=bool(lines) or len(legs) > 1)
+                for leg, least in zip(legs, fewest, strict=True)
+            ]
+            path = np.concatenate([parts[0], *(part[1:] for part in parts[1:])])
+            if np.abs(legs[0] - legs[0][0]).max() <= GOAL_TOLERANCE:  # what moves is rounding: the arm stays
+                legs = [np.repeat(legs[0][:1], len(legs[0]), axis=0)]
+                path[:] = legs[0][0]
             if any(not differ(path, other.path, settings.distinct) for other in docket.solutions):
                 break
             make = _certified_quickly if quick else _certified
-            solution = make(whole, path, query.goal_index[goal], judge, limits, docket, period)
+            solution = make(legs, path, query.goal_index[goal], judge, limits, docket, period)
+            if solution is not None:
+                solution = _along_lines(solution, judge.robot, lines, docket)
             if solution is not None:
                 solution = replace(solution, stage=candidates.stage[row])
                 docket.solutions.append(_weighed(solution, candidates.control_points[row], descent))
                 break
+
+
+def _waypoints(leg: Array, fewest: int, edge: float, robot: Robot, *, knots: bool) -> Array:
+    """(n, dof) waypoints on the spline of a leg: so many at least, with edges of about ``edge`` [rad] at most.
+
+    With ``knots`` they take in where its pieces meet, three to each: only there does it turn off a straight way.
+    """
+    count, pieces = max(fewest, 1 + int(path_length(leg) / edge)), len(leg) - 3
+    if knots:
+        count = 1 + pieces * max(3, math.ceil((count - 1) / pieces))
+    path = without_rounding(robot, clamped_spline(leg)(np.linspace(0.0, 1.0, count)))
+    path[0], path[-1] = leg[0], leg[-1]
+    return path
 
 
 def _weighed(solution: Solution, control_points: Tensor, descent: Descent) -> Solution:
@@ -131,12 +153,12 @@ def _weighed(solution: Solution, control_points: Tensor, descent: Descent) -> So
 
 
 def _certified(
-    control_points: Array, path: Array, goal_index: int, judge: Judge, limits: Limits, docket: Docket, period: float
+    legs: Sequence[Array], path: Array, goal_index: int, judge: Judge, limits: Limits, docket: Docket, period: float
 ) -> Solution | None:
     verdict = _judged(path, path, judge, docket, tightness=1e-3)
     if verdict is None:
         return None
-    trajectory = _timed(control_points, judge.robot, limits, docket, period=period)
+    trajectory = _timed(legs, judge.robot, limits, docket, period=period)
     timed = _judged(trajectory.positions, path, judge, docket)
     if timed is None:
         return None
@@ -145,9 +167,9 @@ def _certified(
 
 
 def _certified_quickly(
-    control_points: Array, path: Array, goal_index: int, judge: Judge, limits: Limits, docket: Docket, period: float
+    legs: Sequence[Array], path: Array, goal_index: int, judge: Judge, limits: Limits, docket: Docket, period: float
 ) -> Solution | None:
-    trajectory = _timed(control_points, judge.robot, limits, docket, period=period, grid=_QUICK_GRID)
+    trajectory = _timed(legs, judge.robot, limits, docket, period=period, grid=_QUICK_GRID)
     positions = trajectory.positions
     verdict = _judged(positions, path, judge, docket)
     if verdict is None:
@@ -156,9 +178,25 @@ def _certified_quickly(
     return Solution(positions, trajectory, length, clearance, goal_index, kept=verdict.kept)
 
 
-def _timed(control_points: Array, robot: Robot, limits: Limits, docket: Docket, **options: Any) -> Trajectory:
+def _along_lines(
+    solution: Solution, robot: Robot, lines: Sequence[tuple[ToolPath, bool]], docket: Docket
+) -> Solution | None:
+    """The solution with what its tool was proved to keep to its lines within, before and after timing; None if it does
+    not."""
+    begin, proofs = time.perf_counter(), []
+    for line, back in lines:
+        for positions in (solution.path, solution.trajectory.positions):
+            proof = follows_at_first(robot, positions[::-1] if back else positions, line)[0]
+            if not proof.valid:
+                return None
+            proofs.append(proof)
+    docket.spent("judge", begin)
+    return replace(solution, tool_deviation=worst(*proofs)) if proofs else solution
+
+
+def _timed(legs: Sequence[Array], robot: Robot, limits: Limits, docket: Docket, **options: Any) -> Trajectory:
     begin = time.perf_counter()
-    trajectory = retime_spline(control_points, limits, robot=robot, **options)
+    trajectory = joined([retime_spline(leg, limits, robot=robot, **options) for leg in legs])
     docket.spent("timing", begin)
     return replace(trajectory, positions=without_rounding(robot, trajectory.positions))
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edmp.constraints import bands_of
+from edmp.geometry.tool_path import ToolPath
 from edmp.planner.escape import retreat, too_much
 from edmp.planner.posed import configurations_at
 from edmp.problem import DEEPEST_ESCAPE, ESCAPE_DEPTH, Goal, GoalLike, PoseGoal, StartLike, goals_of
@@ -41,6 +42,8 @@ class Query:
             ``start`` first. None if it is not.
         departure, arrivals: control points from where the motion really begins to ``start`` (m, dof), and from each
             of ``goals`` to where it really ends; see `edmp.planner.contacts` and `edmp.planner.escape`.
+        departure_line, arrival_lines: what the tool has to keep to where the motion begins, and, for each of ``goals``,
+            where it ends, those from the goal backwards.
     """
 
     start: Array
@@ -50,6 +53,8 @@ class Query:
     outside: Array | None = None
     departure: Array | None = None
     arrivals: tuple[Array, ...] | None = None
+    departure_line: ToolPath | None = None
+    arrival_lines: tuple[ToolPath | None, ...] = ()
 
     @property
     def standing(self) -> int | None:
@@ -68,22 +73,30 @@ class Query:
             arrivals=tuple(arrivals),
         )
 
+    def lines(self, goal: int) -> tuple[tuple[ToolPath, bool], ...]:
+        """The lines of the tool on the way to a goal row, and whether each is followed from the motion's end back."""
+        pairs = ((self.departure_line, False), (self.arrival_lines[goal] if self.arrival_lines else None, True))
+        return tuple((line, back) for line, back in pairs if line is not None)
+
     def as_asked(self, path: Array) -> Array:
         """A path (n, dof) as one from where the caller's start is."""
         return (path if self.outside is None else np.vstack([self.outside, path])) + self.turns
 
-    def whole(self, control_points: Array, goal: int) -> list[Array]:
+    def whole(self, control_points: Array, goal: int) -> list[list[Array]]:
         """Control points of the whole motion, of which ``control_points`` lead from ``start`` to goal row ``goal``.
 
-        Where there is a departure or an arrival, there are two ways to join them: smoothly, and with a stop.
+        Where there is a departure or an arrival, there are two ways to join them: smoothly, as one leg, and with a
+        stop, as several.
         """
         if self.departure is None or self.arrivals is None:
-            return [control_points]
-        before, after = self.departure[:-1], self.arrivals[goal][1:]
-        stop, go = np.repeat(control_points[:1], 2, axis=0), np.repeat(control_points[-1:], 2, axis=0)
-        smooth = np.vstack([before, control_points, after])
-        stops = [stop[: 2 * bool(len(before))], control_points, go[: 2 * bool(len(after))]]
-        return [smooth, np.vstack([before, *stops, after])]
+            return [[control_points]]
+        before, after = self.departure, self.arrivals[goal]
+        legs = [leg for leg in (before, control_points, after) if np.abs(leg - leg[0]).max() > GOAL_TOLERANCE]
+        for k, leg in enumerate(legs):
+            if len(leg) < 4:  # which a spline needs
+                share = np.linspace(0.0, len(leg) - 1.0, 3 * len(leg) - 2)
+                legs[k] = np.stack([np.interp(share, np.arange(len(leg)), column) for column in leg.T], axis=1)
+        return [[np.vstack([before[:-1], control_points, after[1:]])], legs or [control_points]]
 
 
 @dataclass(frozen=True)

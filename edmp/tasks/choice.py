@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from edmp.cartesian.chain import ToolChain
 from edmp.collision.free import free
 from edmp.collision.reach import reach_poses
 from edmp.collision.world import World
@@ -28,7 +29,7 @@ from edmp.scenes.scene import Scene
 from edmp.taskplan import Held
 from edmp.tasks import grip
 from edmp.tasks.grasps import Grasps
-from edmp.tasks.lines import LIFT_SHARES, longest_free, tool_at
+from edmp.tasks.lines import LIFT_SHARES, chain_of, longest_free, tool_at
 from edmp.validate import Judge, Verdict
 from edmp.validate.tasks import judge_grip
 
@@ -180,8 +181,8 @@ class Search:
         return {gap: grip.opened(self.question.robot, gap) for gap in gaps}
 
     @cached_property
-    def _still(self) -> World:
-        return World.of(self.question.robot, Scene())
+    def _chain(self) -> ToolChain:
+        return chain_of(self.question.robot)
 
     @cached_property
     def _rest(self) -> Scene:
@@ -267,7 +268,7 @@ class Search:
         there = judge.check(q)
         if not there.valid or there.allowed:
             return Fate("reach", _in_words("in collision", there))
-        back, _ = longest_free(self._still, judge, q, -ask.grasps.distance * tool_at(arm, q)[:3, 2])
+        back, _ = longest_free(self._chain, judge, q, -ask.grasps.distance * tool_at(arm, q)[:3, 2])
         if back is None:
             return Fate("reach", "without room for a straight approach")
         closing = grip.closing_width(arm, q, ask.scene[ask.object])
@@ -278,12 +279,12 @@ class Search:
             return Fate("close", _in_words("whose fingers close into something", closes))
         holding, rest, held = grip.hold(grip.opened(arm, closing.width), ask.scene, q, ask.object)
         carrying = Judge(holding, rest, constraints=ask.constraints)
-        up, why = _straight_from(self._still, carrying, q, ask.lift)
+        up, why = _straight_from(self._chain, carrying, q, ask.lift)
         if up is None:
             return Fate("lift" if candidate.q_place is None else "carry", f"without room to lift: {why}")
         if candidate.q_place is None:
             return Choice(candidate.grasp, q, None, opening, -back, up, 0 * up, 0 * up)
-        landing = landed(self._still, carrying, held, candidate.q_place, opening, ask.lower, ask.retreat)
+        landing = landed(self._chain, carrying, held, candidate.q_place, opening, ask.lower, ask.retreat)
         if isinstance(landing, Fate):
             return landing
         return Choice(candidate.grasp, q, candidate.q_place, opening, -back, up, landing.lower, landing.retreat)
@@ -307,12 +308,12 @@ class Landing:
 
 
 def landed(
-    still: World, carrying: Judge, held: Held, q: Array, opening: float, lower: Array, retreat: float
+    chain: ToolChain, carrying: Judge, held: Held, q: Array, opening: float, lower: Array, retreat: float
 ) -> Landing | Fate:
     """How what is held can be put down at ``q`` (dof,); or why not.
 
     Args:
-        still: the arm among no obstacles, for its inverse kinematics.
+        chain: the joints that move the tool.
         carrying: the judge of the arm with the object, in the scene without it.
         held: the object.
         q: where it is let go.
@@ -320,7 +321,7 @@ def landed(
         lower: (3,) the straight way there [m]; a share of it will do.
         retreat: how far the hand goes straight back [m]; a share of it will do.
     """
-    above, why = _straight_from(still, carrying, q, -lower)
+    above, why = _straight_from(chain, carrying, q, -lower)
     if above is None:
         return Fate("carry", f"without a placement that is free: {why}")
     emptied, there_again = grip.let_go(carrying.robot, carrying.scene, q, held)
@@ -329,20 +330,20 @@ def landed(
         if not opens.valid:
             return Fate("let go", _in_words("without room to open at the place", opens))
         emptied = grip.opened(emptied, opening)
-    away, why = longest_free(still, Judge(emptied, there_again), q, -retreat * tool_at(emptied, q)[:3, 2])
+    away, why = longest_free(chain, Judge(emptied, there_again), q, -retreat * tool_at(emptied, q)[:3, 2])
     if away is None:
         return Fate("retreat", "without room to retreat")
     return Landing(-above, away)
 
 
-def _straight_from(still: World, judge: Judge, q: Array, shift: Array) -> tuple[Array | None, str]:
+def _straight_from(chain: ToolChain, judge: Judge, q: Array, shift: Array) -> tuple[Array | None, str]:
     """`longest_free`, from where what is held may rest on something; what is in the way, by name."""
     verdict = judge.check(q)
     if not verdict.valid:
         return None, _in_words("in collision", verdict)
     if not shift.any():
         return shift, ""
-    return longest_free(still, judge, q, shift, LIFT_SHARES)
+    return longest_free(chain, judge, q, shift, LIFT_SHARES)
 
 
 def _in_words(lead: str, verdict: Verdict) -> str:

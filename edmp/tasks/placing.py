@@ -87,7 +87,7 @@ def placed(
     phases: list[Phase] = []
     failure: Failure | None = None
     for end in found:
-        landing = landed(run.still, carrying, held, end.q, width or 0.0, -lower * grip.UP, retreat)
+        landing = landed(run.chain, carrying, held, end.q, width or 0.0, -lower * grip.UP, retreat)
         if not isinstance(landing, Landing):
             why = why or landing.why
             continue

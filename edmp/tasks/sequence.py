@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edmp.arguments import checked, checked_but
-from edmp.collision.world import World
+from edmp.cartesian.chain import ToolChain
 from edmp.constraints import Constraint
 from edmp.errors import InvalidInputError, unknown_name
 from edmp.geometry.poses import finite_vector
@@ -26,6 +26,7 @@ from edmp.robots.robot import Robot
 from edmp.scenes.scene import Scene
 from edmp.taskplan import Held, Phase, TaskPlan
 from edmp.tasks import grip
+from edmp.tasks.lines import chain_of
 from edmp.tasks.motions import Trip, travel
 from edmp.validate import Verdict
 from edmp.validate.tasks import judge_joins, judge_phase
@@ -126,9 +127,9 @@ class TaskRun:
     seconds: dict[str, float] = field(default_factory=dict)
 
     @cached_property
-    def still(self) -> World:
-        """The arm among no obstacles, for its inverse kinematics."""
-        return World.of(self.planner.robot, Scene())
+    def chain(self) -> ToolChain:
+        """The joints that move the tool."""
+        return chain_of(self.planner.robot)
 
     @property
     def left(self) -> float:
@@ -272,7 +273,7 @@ def _moved(step: Move, state: _State, run: TaskRun) -> Phase | Failure:
     planner = run.planner.for_robot(state.robot)
     made = travel(
         planner,
-        run.still,
+        run.chain,
         state.scene,
         state.q,
         trip,

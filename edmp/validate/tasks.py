@@ -1,7 +1,8 @@
 """The judge's word on a whole task: every phase in its own robot and scene, and how the phases join.
 
 - The arm moves: the timed motion is proved as any other, with the phase's robot and scene. Nothing touches anything,
-  but what is held may rest on something where the motion begins and ends.
+  but what is held may rest on something where the motion begins and ends. Where a part of it has a line, the tool is
+  proved to keep to it (`edmp.validate.tool_path`).
 - The gripper moves: the fingers are proved as joints of their own, the arm standing. They may touch the one object that
   is taken or let go, no deeper than 0.1 mm, and nothing else.
 - What is taken is where it was, what is let go stays where it is let go, and nothing else of the scene changes.
@@ -9,8 +10,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +20,11 @@ from edmp.arguments import checked
 from edmp.robots.robot import Robot
 from edmp.robots.sliding import gripper_robot
 from edmp.scenes.scene import Scene
-from edmp.taskplan import Held, Phase, TaskPlan
+from edmp.taskplan import Held, Part, Phase, TaskPlan
+from edmp.trajectory import Trajectory
 from edmp.validate.judge import END_TOLERANCE, Judge
 from edmp.validate.kinematic_tree import KinematicTree
+from edmp.validate.tool_path import ToolVerdict, follows
 from edmp.validate.verdict import Cause, Verdict
 
 Array = NDArray[np.float64]
@@ -36,7 +39,8 @@ class TaskVerdict:
 
     Attributes:
         valid: True only if every phase is proved, and they join.
-        phases: the verdict on each phase that was looked at, in order.
+        phases: the verdict on each phase that was looked at, in order; what is proved of constraints is in ``kept``.
+        lines: what is proved of each straight part, by the names of its phase and itself.
         fault: what is wrong, in words; empty if valid.
         failed: name of the phase in which it is.
     """
@@ -45,16 +49,28 @@ class TaskVerdict:
     phases: tuple[Verdict, ...]
     fault: str = ""
     failed: str = ""
+    lines: tuple[tuple[str, str, ToolVerdict], ...] = ()
 
     def message(self) -> str:
         """One line for a person."""
-        return "free, phase by phase" if self.valid else self.fault
+        if not self.valid:
+            return self.fault
+        kept = [f"{phase} {part}: {proof.message()}" for phase, part, proof in self.lines]
+        kept += [one.message() for verdict in self.phases for one in verdict.kept]
+        return "; ".join(["free, phase by phase", *kept])
 
 
 @checked
 def judge_task(plan: TaskPlan) -> TaskVerdict:
     """Prove a task, phase by phase, or say what is wrong with it. It believes nothing but what the phases hold."""
-    return _judged(plan, judge_phase)
+    verdict = _judged(plan, judge_phase)
+    lines: list[tuple[str, str, ToolVerdict]] = []
+    for phase in plan.phases if verdict.valid else ():
+        for part, proof in judge_lines(phase):
+            lines.append((phase.name, part.name, proof))
+            if not proof.valid:
+                return TaskVerdict(False, verdict.phases, f"{phase.name} {part.name}: {proof.detail}", phase.name)
+    return replace(verdict, lines=tuple(lines))
 
 
 def judge_joins(plan: TaskPlan, proved: Mapping[Phase, Verdict]) -> TaskVerdict:
@@ -91,6 +107,26 @@ def judge_phase(phase: Phase) -> Verdict:
     judge = Judge(phase.robot, phase.scene, constraints=phase.constraints)
     verdict = judge.check_trajectory(phase.solution.trajectory, start=phase.start, goal=phase.end)
     return _only_held_rests(phase, verdict)
+
+
+def judge_lines(phase: Phase) -> Iterator[tuple[Part, ToolVerdict]]:
+    """Prove of each part of a phase that is to be straight that the timed motion keeps to its line."""
+    begin = 0.0
+    for part in phase.parts:
+        if part.line is not None and phase.solution is not None:
+            positions = _between(phase.solution.trajectory, begin, part.until)
+            yield part, follows(phase.robot, positions, part.line)
+        begin = part.until
+
+
+def _between(trajectory: Trajectory, begin: float, end: float) -> Array:
+    """(n, dof) the samples from one time to another, and where the straight lines between samples are then."""
+    inner = (trajectory.times > begin) & (trajectory.times < end)
+    first, last = (
+        np.array([np.interp(time, trajectory.times, column) for column in trajectory.positions.T])
+        for time in (begin, max(begin, end))
+    )
+    return np.vstack([first, trajectory.positions[inner], last])
 
 
 def _at_ends(phase: Phase) -> Verdict:

@@ -59,9 +59,9 @@ class ToolVerdict:
         return f"tool within {1e3 * self.deviation:.2f} mm and {np.degrees(self.rotation):.2f} deg of its line"
 
 
-def worst(a: ToolVerdict, b: ToolVerdict) -> tuple[float, float]:
-    """What two verdicts keep to [m], [rad]."""
-    return max(a.deviation, b.deviation), max(a.rotation, b.rotation)
+def worst(*verdicts: ToolVerdict) -> tuple[float, float]:
+    """What all of them keep to [m], [rad]."""
+    return max(one.deviation for one in verdicts), max(one.rotation for one in verdicts)
 
 
 def follows(robot: Robot, path: Array, tool_path: ToolPath, *, end: float | None = None) -> ToolVerdict:
@@ -75,6 +75,24 @@ def follows(robot: Robot, path: Array, tool_path: ToolPath, *, end: float | None
     """
     proof = _Proof(robot, np.asarray(path, dtype=np.float64), tool_path)
     return proof.run(proof.distances(tool_path.length if end is None else end))
+
+
+def follows_at_first(robot: Robot, path: Array, tool_path: ToolPath) -> tuple[ToolVerdict, float]:
+    """Prove that the tool follows ``tool_path``, one segment, along the beginning of a polyline, and then goes on.
+
+    Returns:
+        The verdict; and the place on the polyline (n, dof) up to which it does: an edge's number, with a fraction.
+    """
+    proof, (begin, end) = _Proof(robot, path, tool_path), tool_path.X_WT[[0, -1], :3, 3]
+    along = (proof.tool(proof.tree.poses(path))[:, :3, 3] - begin) @ (end - begin) / np.sum((end - begin) ** 2)
+    beyond = np.flatnonzero(along >= 1.0)
+    if not len(beyond) or beyond[0] == 0:
+        share = 100.0 * float(along.max())
+        return ToolVerdict(False, np.inf, np.inf, f"the tool goes {share:.0f} % of its line and no further"), 0.0
+    k = int(beyond[0])
+    place = k - 1 + (1.0 - along[k - 1]) / (along[k] - along[k - 1])
+    last = path[k - 1] + (place - (k - 1)) * (path[k] - path[k - 1])
+    return follows(robot, np.vstack([path[:k], last]), tool_path), float(place)
 
 
 class _Proof:

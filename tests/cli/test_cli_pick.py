@@ -32,11 +32,18 @@ def test_a_task_file_becomes_a_task_plan(tmp_path: Path, capsys: pytest.CaptureF
     told = capsys.readouterr().out
     assert "certified motion in 5 phases" in told
     assert "holds block" in told
+    assert "proved: carry: " in told
+    assert "upright within 17.2 deg: at most" in told
+    assert "of its straight lines" in told
     plan = edmp.load_task(out)
     assert plan.name == "desk"
     assert judge_task(plan).valid
     carry = next(phase for phase in plan.phases if phase.name == "carry")
     assert [type(constraint).__name__ for constraint in carry.constraints] == ["Upright"]
+    ((phase, kept),) = plan.kept
+    assert phase == "carry"
+    assert kept.worst < kept.bound == 0.3
+    assert judge_task(plan).phases[plan.phases.index(carry)].kept[0].worst <= kept.worst + 1e-3
 
 
 def test_no_task_plan_is_exit_code_1_and_says_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -228,6 +228,8 @@ def _write_task(path: Path) -> None:
     import numpy as np
 
     import edmp
+    from edmp.geometry.poses import pose
+    from edmp.geometry.tool_path import ToolPath
     from edmp.taskplan import Held, Part
 
     plan = _plan()
@@ -235,7 +237,9 @@ def _write_task(path: Path) -> None:
     held = Held("cup", edmp.Box((0.02, 0.02, 0.05)), "l2", np.eye(4))
     arm = problem.robot.with_gripper(0.05)
     carrying = arm.with_attachment("cup", held.shape, held.X_LA, link="l2")
-    parts = (Part("transit", 0.5 * best.duration), Part("lower", best.duration))
+    X_WT = np.stack([np.eye(4), pose((0.0, 0.0, -0.05))])
+    line = ToolPath(X_WT, np.zeros(0), 1e-3, 0.01)
+    parts = (Part("transit", 0.5 * best.duration), Part("lower", best.duration, line))
     carry = edmp.Phase(
         "carry", carrying, problem.scene, best.path[0], best, 0.05, best.duration, held, parts, problem.constraints
     )

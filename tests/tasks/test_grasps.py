@@ -8,7 +8,7 @@ import torch
 
 import edmp
 from edmp.collision import World
-from edmp.collision.reach import follow, reach_poses
+from edmp.collision.reach import reach_poses
 from edmp.geometry.distance import signed_distance
 from edmp.robots import tool_pose
 
@@ -59,14 +59,3 @@ def test_many_poses_are_reached_at_once() -> None:
     np.testing.assert_allclose(there, wanted, atol=3e-4)
     assert (found >= limits.lower).all()
     assert (found <= limits.upper).all()
-
-
-def test_the_tool_is_led_along_a_line() -> None:
-    home = np.asarray(PANDA.home)
-    X = np.tile(tool_pose(PANDA, torch.as_tensor(home)).numpy(), (10, 1, 1))
-    X[:, 0, 3] += np.linspace(0.01, 0.1, 10)
-    paths, good = follow(World.of(PANDA, edmp.Scene()), home[None], X[None])
-    assert good.all()
-    np.testing.assert_allclose(tool_pose(PANDA, torch.as_tensor(paths[0, 1:])).numpy(), X, atol=1e-4)
-    X[:, 0, 3] += np.linspace(0.1, 3.0, 10)
-    assert not follow(World.of(PANDA, edmp.Scene()), home[None], X[None])[1].any()

@@ -7,11 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from task_cases import BLOCK, START, THERE, object_at, table_with_block
 
 import edmp
 from edmp.geometry.poses import pose
+from edmp.geometry.tool_path import ToolPath
 from edmp.result import Status
+from edmp.robots import tool_pose
 from edmp.robots.parts import AllowedContact
 from edmp.validate import judge_task
 
@@ -56,22 +59,69 @@ def test_it_is_one_motion_with_stops_where_the_gripper_moves(moved: edmp.TaskPla
             assert phase.width != phase.width_before
 
 
-def test_the_last_of_the_way_to_the_object_is_straight(moved: edmp.TaskPlan) -> None:
-    """In the middle of the approach and of the lift nothing is off the line by more than a millimetre."""
-    for phase, part, ends in ((moved.phases[0], 1, (0.3, 1.0)), (moved.phases[2], 0, (0.0, 0.7))):
-        begin = phase.parts[part - 1].until if part else 0.0
-        until = phase.parts[part].until
-        times = begin + np.linspace(*ends, 30) * (until - begin)
-        p = np.array([tool(phase, t) for t in times])
-        line = (p[-1] - p[0]) / np.linalg.norm(p[-1] - p[0])
-        off = (p - p[0]) - ((p - p[0]) @ line)[:, None] * line
-        assert np.linalg.norm(off, axis=1).max() < 1e-3
+def test_straight_parts_are_proved_to_keep_to_their_lines(moved: edmp.TaskPlan) -> None:
+    """And a dumb look every 2 ms finds nothing worse than what was proved."""
+    lines = {(phase, part): proof for phase, part, proof in judge_task(moved).lines}
+    assert list(lines) == [("reach", "approach"), ("carry", "lift"), ("carry", "lower"), ("retreat", "retreat")]
+    for phase in moved.phases:
+        begin = 0.0
+        for part in phase.parts:
+            if part.line is not None:
+                proof = lines[phase.name, part.name]
+                assert proof.valid
+                assert phase.solution is not None
+                assert phase.solution.tool_deviation is not None
+                assert proof.deviation <= phase.solution.tool_deviation[0] + 1e-4 < part.line.tolerance + 1e-4
+                off, turned = off_line(phase, part.line, np.arange(begin, part.until, 0.002))
+                assert off < proof.deviation + 5e-5
+                assert turned < proof.rotation + 2e-4
+            begin = part.until
+    reach, carry = moved.phases[0], moved.phases[2]
+    for part, asked in ((reach.parts[-1], 0.1), (carry.parts[0], 0.1), (carry.parts[-1], 0.1)):
+        assert part.line is not None
+        assert part.line.length == pytest.approx(asked - 0.025)  # all of it but the corner
 
 
-def tool(phase: edmp.Phase, time: float) -> np.ndarray:
-    from edmp.tasks.lines import tool_at
+def off_line(phase: edmp.Phase, line: ToolPath, times: np.ndarray) -> tuple[float, float]:
+    """How far the tool is from a line, and turned from it, at most, by the arithmetic of torch."""
+    q = phase.trajectory.at(times)
+    X = tool_pose(phase.robot, torch.as_tensor(q)).numpy()
+    axis = np.diff(line.X_WT[[0, -1], :3, 3], axis=0)[0] / line.length
+    away = X[:, :3, 3] - line.X_WT[0, :3, 3]
+    off = np.linalg.norm(away - (away @ axis)[:, None] * axis, axis=1).max()
+    cosine = 0.5 * (np.einsum("nij,ij->n", X[:, :3, :3], line.X_WT[0, :3, :3]) - 1.0)
+    return float(off), float(np.arccos(np.clip(cosine, -1.0, 1.0)).max())
 
-    return tool_at(phase.robot, phase.trajectory.at(time))[:3, 3]
+
+def test_the_judge_refuses_a_straight_part_that_is_not(moved: edmp.TaskPlan) -> None:
+    reach, *rest = moved.phases
+    approach = reach.parts[-1]
+    assert approach.line is not None
+    aside = dataclasses.replace(approach, line=dataclasses.replace(approach.line, X_WT=bent(approach.line.X_WT)))
+    longer = dataclasses.replace(reach.parts[0], until=0.5 * reach.parts[0].until)  # so the approach begins too early
+    for parts in ((reach.parts[0], aside), (longer, approach)):
+        verdict = judge_task(dataclasses.replace(moved, phases=(dataclasses.replace(reach, parts=parts), *rest)))
+        assert not verdict.valid
+        assert verdict.failed == "reach"
+        assert "off its line" in verdict.message()
+
+
+def bent(X_WT: np.ndarray) -> np.ndarray:
+    """The same poses, of which the first is 3 mm aside."""
+    moved_X = X_WT.copy()
+    moved_X[0, :3, 3] += X_WT[0, :3, :3] @ (3e-3, 0.0, 0.0)
+    return moved_X
+
+
+def test_a_straight_motion_that_is_blocked_says_how_far_it_goes() -> None:
+    from edmp.tasks import Move
+
+    scene = edmp.Scene.of({"ceiling": (edmp.Box((0.6, 0.6, 0.02)), (0.4, 0.0, 0.80))})
+    plan = edmp.Sequence([Move(None, "up", depart=(0.0, 0.0, 0.3))]).plan(scene, START)
+    assert plan.status is Status.LINE_BLOCKED
+    assert plan.failed == "up"
+    assert "% of the way" in plan.message
+    assert "ceiling" in plan.message
 
 
 def test_it_is_saved_and_loaded(moved: edmp.TaskPlan, tmp_path: Path) -> None:
@@ -82,6 +132,10 @@ def test_it_is_saved_and_loaded(moved: edmp.TaskPlan, tmp_path: Path) -> None:
     assert again.trajectory is not None
     assert moved.trajectory is not None
     np.testing.assert_array_equal(again.trajectory.positions, moved.trajectory.positions)
+    assert [line[:2] for line in judge_task(again).lines] == [line[:2] for line in judge_task(moved).lines]
+    assert [phase.solution and phase.solution.tool_deviation for phase in again.phases] == [
+        phase.solution and phase.solution.tool_deviation for phase in moved.phases
+    ]
     with pytest.raises(edmp.FileFormatError, match="load_task"):
         edmp.load_plan(tmp_path / "task.json")
 
