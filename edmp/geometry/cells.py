@@ -68,6 +68,8 @@ def _runs(occupancy: Cells) -> tuple[Index, Index]:
 
 def _joined(low: Index, high: Index, axis: int) -> tuple[Index, Index]:
     """Boxes that follow each other along an axis, and are alike across it, made one."""
+    if not len(low):
+        return low, high
     across = [other for other in range(3) if other != axis]
     keys = (low[:, axis], *(side[:, other] for other in across for side in (low, high)))
     order = np.lexsort(keys)

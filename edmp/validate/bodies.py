@@ -13,11 +13,12 @@ import fcl
 import numpy as np
 from numpy.typing import NDArray
 
-from edmp.geometry.shapes import Capsule, Cylinder, Mesh, Shape, Sphere
+from edmp.geometry.shapes import Box, Capsule, Cylinder, Mesh, Shape, Sphere
 from edmp.robots.robot import Robot
 from edmp.scenes.scene import Scene
-from edmp.validate.kinematic_tree import KinematicTree, MotionBound
+from edmp.validate.kinematic_tree import KinematicTree, MotionBound, Poses
 from edmp.validate.meshes import MeshSolid, prepared
+from edmp.validate.part_tree import SENSED, PartTree, part_tree
 from edmp.validate.pieces import SIZES_AND_SUPPORT, Convex, Polytope, convex_of_shape, convex_polytope, judged_as
 
 Array = NDArray[np.float64]
@@ -108,6 +109,22 @@ class Arm:
         return kept[1]
 
 
+def extents(arm: Arm, poses: Poses, R_0G: Array) -> tuple[Array, Array]:
+    """Lower and upper ends (3, n, moving pieces) of all pieces along the axes of a frame turned by ``R_0G`` [m]."""
+    n = len(poses.p)
+    lower, upper = np.empty((3, n, arm.moving)), np.empty((3, n, arm.moving))
+    # (bodies, 3, 3 n): the frame's axes in each body at each configuration.
+    axes = np.einsum("ik,nbij->bjkn", R_0G, poses.R).reshape(len(poses.R[0]), 3, 3 * n)
+    p_GB = poses.p @ R_0G
+    for h in range(arm.moving):
+        piece = arm.pieces[h]
+        x = piece.polytope.vertices @ axes[piece.body]  # (V, 3 n)
+        shift = p_GB[:, piece.body].T
+        lower[:, :, h] = x.min(axis=0).reshape(3, n) + shift
+        upper[:, :, h] = x.max(axis=0).reshape(3, n) + shift
+    return lower, upper
+
+
 def _polytope(points: Array) -> Polytope:
     return _polytope_of_bytes(np.ascontiguousarray(points, dtype=np.float64).tobytes())
 
@@ -139,48 +156,87 @@ class Thing:
         return prepared(self.shape).convex if isinstance(self.shape, Mesh) else convex_of_shape(self.shape)
 
 
+class Crowd:
+    """An obstacle of very many small convex parts, placed in the base frame: ``R`` (3, 3), ``p`` (3,)."""
+
+    def __init__(self, name: str, tree: PartTree, R: Array, p: Array) -> None:
+        self.name, self.tree, self.R, self.p = name, tree, R, p
+
+    @property
+    def point(self) -> Array:
+        """(3,) one of its points, in the base frame."""
+        return self.R @ self.tree.point + self.p
+
+    def support(self, n: Array) -> Array:
+        """h(n) of a box round it in the base frame, for directions ``n`` (..., 3)."""
+        n_O, tree = n @ self.R, self.tree
+        reach = np.sum(np.where(n_O > 0.0, n_O * tree.upper[0], n_O * tree.lower[0]), axis=-1)
+        return reach + tree.radius * np.linalg.norm(n, axis=-1) + n @ self.p
+
+    def part(self, node: int) -> Thing:
+        """One of its parts."""
+        lower, upper, tree = self.tree.lower[node], self.tree.upper[node], self.tree
+        shape = Box(tuple((upper - lower).tolist())) if (upper > lower).all() else Sphere(tree.radius)
+        return Thing(self.name, shape, self.R, self.R @ (0.5 * (lower + upper)) + self.p)
+
+
 class Environment:
     """The obstacles in the robot's base frame, convex ones first. Making one takes time linear in their number.
 
     Attributes:
         things: convex obstacles.
         solids: meshes that are not convex.
+        crowds: obstacles of very many small parts.
         frames: (G, 3, 3) rotations in whose axes boxes are drawn round the obstacles and the links.
-        frame_of: (things + solids,) which of them fits each obstacle.
-        lower, upper: (things + solids, 3) extents of each obstacle along the axes of its frame [m].
-        points: (things + solids, 3) a point of each obstacle [m].
+        frame_of: (obstacles,) which of them fits each obstacle.
+        lower, upper: (obstacles, 3) extents of each obstacle along the axes of its frame [m].
+        points: (obstacles, 3) a point of each obstacle [m].
     """
 
     def __init__(self, scene: Scene, X_W0: Array) -> None:
         self.things: list[Thing] = []
         self.solids: list[MeshSolid] = []
+        self.crowds: list[Crowd] = []
         X_0O = np.linalg.inv(X_W0) @ np.array([obstacle.X_WO for obstacle in scene]).reshape(-1, 4, 4)
         for obstacle, R, p in zip(scene, X_0O[:, :3, :3], X_0O[:, :3, 3], strict=True):
+            if isinstance(obstacle.shape, SENSED):
+                self.crowds.append(Crowd(obstacle.name, part_tree(obstacle.shape), R, p))
+                continue
             shape = judged_as(obstacle.shape)
             mesh = prepared(shape) if isinstance(shape, Mesh) else None
             if mesh is None or mesh.as_convex:
                 self.things.append(Thing(obstacle.name, shape, R, p))
             else:
                 self.solids.append(MeshSolid(obstacle.name, mesh, R, p))
-        self.names = [thing.name for thing in self.things] + [solid.name for solid in self.solids]
+        self.names = [one.name for one in (*self.things, *self.solids, *self.crowds)]
         self.frame_of = np.zeros(len(self), dtype=np.int64)
         frames, self.frame_of[: len(self.things)] = choose_frames(
             [thing.shape for thing in self.things], np.array([thing.R for thing in self.things]).reshape(-1, 3, 3)
         )
         self.frames = frames
         self.upper, self.lower = self._extents()
-        points = [thing.point for thing in self.things] + [solid.point for solid in self.solids]
+        points = [one.point for one in (*self.things, *self.solids, *self.crowds)]
         self.points = np.array(points).reshape(-1, 3)
 
     def __len__(self) -> int:
+        return len(self.things) + len(self.solids) + len(self.crowds)
+
+    @property
+    def first_solid(self) -> int:
+        """Number of the first mesh that is not convex."""
+        return len(self.things)
+
+    @property
+    def first_crowd(self) -> int:
+        """Number of the first crowd."""
         return len(self.things) + len(self.solids)
 
     def only(self, obstacles: Index) -> Environment:
         """The environment with some of the obstacles, in increasing order of their numbers ``obstacles``."""
         few = copy.copy(self)
-        convex = len(self.things)
-        few.things = [self.things[o] for o in obstacles if o < convex]
-        few.solids = [self.solids[o - convex] for o in obstacles if o >= convex]
+        few.things = [self.things[o] for o in obstacles if o < self.first_solid]
+        few.solids = [self.solids[o - self.first_solid] for o in obstacles if self.first_solid <= o < self.first_crowd]
+        few.crowds = [self.crowds[o - self.first_crowd] for o in obstacles if o >= self.first_crowd]
         few.names = [self.names[o] for o in obstacles]
         few.frame_of, few.lower, few.upper = self.frame_of[obstacles], self.lower[obstacles], self.upper[obstacles]
         few.points = self.points[obstacles]
@@ -193,7 +249,7 @@ class Environment:
         return np.flatnonzero(((self.lower <= upper) & (lower <= self.upper)).all(axis=1)).tolist()
 
     def object(self, o: int) -> fcl.CollisionObject:
-        """A fresh FCL object of obstacle ``o`` (they are mutable: each user has its own)."""
+        """A fresh FCL object of obstacle ``o``, no crowd (they are mutable: each user has its own)."""
         if o < len(self.things):
             thing = self.things[o]
             return fcl.CollisionObject(thing.convex.geometry, fcl.Transform(thing.R, thing.p))
@@ -201,7 +257,7 @@ class Environment:
         return fcl.CollisionObject(solid.mesh.geometry, fcl.Transform(solid.R, solid.p))
 
     def _extents(self) -> tuple[Array, Array]:
-        """(things + solids, 3) upper and lower ends along the axes of the frames."""
+        """(obstacles, 3) upper and lower ends along the axes of the frames."""
         upper, lower = np.zeros((len(self), 3)), np.zeros((len(self), 3))
         of_kind: dict[type, list[int]] = {}
         for k, thing in enumerate(self.things):
@@ -217,7 +273,7 @@ class Environment:
             reach, middle = support(axes @ R, *params), (axes @ p[:, :, None])[:, :, 0]
             upper[members], lower[members] = middle + reach, middle - reach  # primitives are symmetric
         meshes = [(k, self.things[k].support) for k in of_kind.get(Mesh, [])]
-        meshes += [(len(self.things) + k, solid.support) for k, solid in enumerate(self.solids)]
+        meshes += [(len(self.things) + k, one.support) for k, one in enumerate((*self.solids, *self.crowds))]
         for k, support in meshes:
             axes = self.frames[self.frame_of[k]].T
             upper[k], lower[k] = support(axes), -support(-axes)

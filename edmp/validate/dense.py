@@ -14,9 +14,10 @@ from typing import Any
 import fcl
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import ConvexHull
+from scipy.spatial import ConvexHull, cKDTree
 
 from edmp.geometry.kinds import as_mesh
+from edmp.geometry.sensed import DistanceField, PointCloud
 from edmp.geometry.shapes import Box, Capsule, Cylinder, Mesh, Shape, Sphere
 from edmp.robots.robot import Robot
 from edmp.scenes.scene import Scene
@@ -58,6 +59,8 @@ def dense_collisions(
         first_only: stop at the first hit.
     """
     samples, edges = dense_samples(np.atleast_2d(path), step)
+    specks = [_Specks(o.name, o.shape, o.X_WO) for o in scene if isinstance(o.shape, PointCloud | DistanceField)]
+    scene = scene.without(*(one.name for one in specks))
     shapes = [(o.name, _looked_at(o.shape), o.X_WO) for o in scene]
     obstacles = [(name, fcl.CollisionObject(_geometry(shape), _transform(X_WO))) for name, shape, X_WO in shapes]
     solids = [(name, shape, np.linalg.inv(X_WO)) for name, shape, X_WO in shapes if isinstance(shape, Mesh)]
@@ -84,6 +87,13 @@ def dense_collisions(
             if any(_inside(mesh, X_OW @ X_WB[link.body], hull[0]) for hull in link.hulls_B)
         ]
         found += [
+            (link.name, one.name)
+            for link in robot.links
+            if link.body > 0
+            for one in specks
+            if any(one.distance(points, X_WB[link.body]) <= 0.0 for points in link.hulls_B)
+        ]
+        found += [
             (robot.links[i].name, robot.links[j].name)
             for i, j in robot.collision_pairs
             if any(fcl.collide(a, b, request, fcl.CollisionResult()) for a in pieces[i] for b in pieces[j])
@@ -100,6 +110,14 @@ def dense_distances(robot: Robot, scene: Scene, name: str, samples: Array) -> Ar
     Where they touch, or a link is inside a mesh, it is at most 0.
     """
     solid = scene[name]
+    if isinstance(solid.shape, PointCloud | DistanceField):
+        specks = _Specks(name, solid.shape, solid.X_WO)
+        moves = [link for link in robot.links if link.body]
+        poses = [_body_poses(robot, q) for q in samples]
+        each = [
+            [specks.distance(points, X[link.body], _FAR) for link in moves for points in link.hulls_B] for X in poses
+        ]
+        return np.array(each).min(axis=1)
     shape = _looked_at(solid.shape)
     obstacle = fcl.CollisionObject(_geometry(shape), _transform(solid.X_WO))
     moving = [
@@ -117,6 +135,71 @@ def dense_distances(robot: Robot, scene: Scene, name: str, samples: Array) -> Ar
             if isinstance(shape, Mesh) and any(_inside(shape, X_OB, hull_B[0]) for hull_B in points):
                 distances[i] = min(distances[i], 0.0)
     return distances
+
+
+_FAR = 0.2
+"""Specks that are further away than this are not measured [m]."""
+_CUTS = 4
+"""A field of distances is looked at in so many places along each edge of a cell."""
+
+
+class _Specks:
+    """Points with a radius: those of a cloud, or places of a field of distances where it is not above 0."""
+
+    def __init__(self, name: str, shape: PointCloud | DistanceField, X_WO: Array) -> None:
+        self.name = name
+        if isinstance(shape, PointCloud):
+            points, self.radius = np.asarray(shape.points, dtype=np.float64), shape.radius
+        else:
+            points, self.radius = _solid_places(shape), 0.0
+        self.tree = cKDTree(points @ X_WO[:3, :3].T + X_WO[:3, 3])
+
+    def distance(self, hull_B: Array, X_WB: Array, beyond: float = 0.0) -> float:
+        """Of the nearest one from a hull, at most 0 if they touch; inf if it is further away than ``beyond`` [m]."""
+        centre = hull_B.mean(axis=0)
+        reach = np.linalg.norm(hull_B - centre, axis=1).max() + self.radius + beyond
+        near = self.tree.query_ball_point(X_WB[:3, :3] @ centre + X_WB[:3, 3], reach)
+        p_B = (self.tree.data[near] - X_WB[:3, 3]) @ X_WB[:3, :3]
+        hull = ConvexHull(hull_B)
+        if not near:
+            return np.inf
+        outside = (p_B @ hull.equations[:, :3].T + hull.equations[:, 3]).max(axis=1)  # the distance is no less
+        if (outside <= 0.0).any():
+            return float(outside.min()) - self.radius
+        best = np.inf
+        for point, least in sorted(zip(p_B, outside, strict=True), key=lambda pair: pair[1]):
+            if least >= best:
+                break
+            best = min(best, _distance_to_triangles(point, hull_B[hull.simplices]))
+        return best - self.radius
+
+
+def _solid_places(field: DistanceField) -> Array:
+    """(n, 3) all solid nodes, and solid places in cells that are not solid throughout [m]."""
+    d = np.asarray(field.distances, dtype=np.float64)
+    cells = np.stack(np.meshgrid(*(np.arange(n - 1) for n in d.shape), indexing="ij"), axis=-1).reshape(-1, 3)
+    corners = {ijk: d[tuple((cells + ijk).T)] for ijk in np.ndindex(2, 2, 2)}
+    solid = np.array([values <= 0.0 for values in corners.values()])
+    partly = solid.any(axis=0) & ~solid.all(axis=0)
+    cells, places = cells[partly], [np.argwhere(d <= 0.0)]
+    for place in np.ndindex(_CUTS + 1, _CUTS + 1, _CUTS + 1):
+        t = np.array(place) / _CUTS
+        weights = {ijk: np.prod(np.where(ijk, t, 1 - t)) for ijk in corners}
+        value = sum(weights[ijk] * values[partly] for ijk, values in corners.items())
+        places.append(cells[value <= 0.0] + t)
+    return np.concatenate(places) * field.resolution
+
+
+def _distance_to_triangles(point: Array, triangles: Array) -> float:
+    """Of a point outside a hull from its triangles (F, 3, 3): from the planes above them, else from their edges."""
+    a, edges = triangles - point, np.roll(triangles, -1, axis=1) - triangles
+    t = np.clip(-np.sum(a * edges, axis=2) / np.sum(edges * edges, axis=2), 0.0, 1.0)
+    to_edges = np.linalg.norm(a + t[:, :, None] * edges, axis=2).min(axis=1)
+    normal = np.cross(edges[:, 0], edges[:, 1])
+    normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-300)
+    side = np.sum(np.cross(edges, -a) * normal[:, None], axis=2)
+    above = (side >= 0.0).all(axis=1) | (side <= 0.0).all(axis=1)
+    return float(np.where(above, np.abs(np.sum(a[:, 0] * normal, axis=1)), to_edges).min())
 
 
 def _inside(mesh: Mesh, X_OB: Array, p_B: Array) -> bool:

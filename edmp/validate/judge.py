@@ -17,6 +17,7 @@ from edmp.scenes.scene import Scene
 from edmp.trajectory import Trajectory
 from edmp.validate.bodies import Arm, Environment
 from edmp.validate.contacts import proofs_with_contacts, way_out
+from edmp.validate.crowds import depth_of_base
 from edmp.validate.keeping import Keeping
 from edmp.validate.kinematic_tree import MotionBound
 from edmp.validate.nearby import Near, near_pairs
@@ -325,16 +326,19 @@ class Judge:
         """Obstacles that the fixed base is deeper in than `MOUNT_TOLERANCE`."""
         found = []
         environment, arm = self._environment, self._arm
-        for piece in arm.pieces[arm.moving :]:
+        for k, piece in enumerate(arm.pieces[arm.moving :], arm.moving):
             link = self.robot.links[piece.link].name
             for o in environment.overlapping(piece.polytope.support):
-                if o < len(environment.things):
+                if o >= environment.first_crowd:
+                    crowd = environment.crowds[o - environment.first_crowd]
+                    depth = depth_of_base(arm, k, crowd, MOUNT_TOLERANCE)
+                elif o < environment.first_solid:
                     thing = environment.things[o]
                     centre = piece.convex.centre - thing.R @ thing.convex.centre - thing.p
                     gap, _ = best_direction(piece.polytope, thing.R.T, -thing.p @ thing.R, thing.convex, centre[None])
                     depth = -gap
                 else:
-                    depth = environment.solids[o - len(environment.things)].depth(piece.polytope.vertices)
+                    depth = environment.solids[o - environment.first_solid].depth(piece.polytope.vertices)
                 if depth > MOUNT_TOLERANCE:
                     found.append(Contact(link, environment.names[o], False, depth, np.array(self.robot.home)))
         return found

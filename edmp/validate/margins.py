@@ -12,6 +12,7 @@ the inner sum is by how much rho_j changes on the way). While that is less than 
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -22,8 +23,9 @@ from edmp.errors import InvalidInputError
 from edmp.robots.robot import Robot
 from edmp.scenes.scene import Scene
 from edmp.validate.bodies import Arm, Environment
+from edmp.validate.path_table import Intervals
 from edmp.validate.probe import Direction
-from edmp.validate.proof import Intervals, Proof
+from edmp.validate.proof import Proof
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -110,7 +112,7 @@ def path_margins(
 
 def _proven(proof: Proof, intervals: Intervals, far: float) -> Array:
     """(intervals, pairs) proven distances, cut off at ``far`` [m]."""
-    motion = proof._motion(intervals)
+    motion = proof.motion(intervals)
     boxes = proof._boxes(intervals, motion).reshape(len(intervals), -1)
     score = np.concatenate([boxes, proof._spheres(intervals, motion)], axis=1)
     for pair in np.flatnonzero((score < far).any(axis=0)):
@@ -119,6 +121,8 @@ def _proven(proof: Proof, intervals: Intervals, far: float) -> Array:
             group = np.minimum(items // apart * apart + apart // 2, len(intervals) - 1)
             directions = {c: proof.prober.separate(proof.poses, int(intervals.a[c]), int(pair)) for c in set(group)}
             answers = [directions[c] for c in group]
+            if proof.prober.is_crowd(int(pair)):  # a direction is of one part only, the distance is of all
+                answers = [dataclasses.replace(one, n=np.zeros(3)) for one in answers]
             free = np.array([isinstance(answer, Direction) for answer in answers])
             kept, found = items[free], [answer for answer in answers if isinstance(answer, Direction)]
             if found:

@@ -65,6 +65,13 @@ class Polytope:
         return centre, float(np.linalg.norm(self.vertices - centre, axis=1).max())
 
     @cached_property
+    def planes(self) -> Array:
+        """(k, 4) distinct planes of the faces: outward normal, and minus its largest coordinate [m]."""
+        offsets = np.sum(self.normals * self.vertices[self.faces[:, 0]], axis=1)
+        first = np.unique(np.column_stack([self.normals, offsets]).round(9), axis=0, return_index=True)[1]
+        return np.column_stack([self.normals, -offsets])[first]
+
+    @cached_property
     def edges(self) -> Array:
         """(k, 3) distinct unit directions of the edges between faces that are not coplanar."""
         sides: dict[tuple[int, int], int] = {}

@@ -9,9 +9,11 @@ import fcl
 import numpy as np
 from numpy.typing import NDArray
 
-from edmp.validate.bodies import Arm, Environment
+from edmp.validate.bodies import Arm, Environment, Thing
+from edmp.validate.crowds import CrowdView
 from edmp.validate.kinematic_tree import Poses
-from edmp.validate.pieces import shrunk
+from edmp.validate.part_tree import CELL, GROUP
+from edmp.validate.pieces import Convex, shrunk
 from edmp.validate.separation import best_direction
 
 Array = NDArray[np.float64]
@@ -25,6 +27,11 @@ DISTANCE_TOLERANCE = 1e-5
 
 _FIRST_GUESS = 1e-4
 """Depths are looked for from here on, doubled each time: much smaller, a thin piece would vanish [m]."""
+
+_BATCH = 64
+"""Of the parts of a crowd so many groups are opened at once at most."""
+_SAME = 1e-7
+"""Parts that are nearer than the nearest by less than this are not asked for [m]."""
 
 _DISTANCE = fcl.DistanceRequest(enable_nearest_points=True)
 _SURFACE = fcl.DistanceRequest()
@@ -77,6 +84,7 @@ class Prober:
         self._environment_objects: dict[int, fcl.CollisionObject] = {}
         self._arm_objects = [fcl.CollisionObject(piece.convex.geometry) for piece in arm.pieces]
         self._placed = [-1] * len(arm.pieces)
+        self._views: dict[int, tuple[int, CrowdView]] = {}
 
     def names(self, pair: int) -> tuple[str, str, bool]:
         """Link, the other's name, and whether that is a link too."""
@@ -90,7 +98,12 @@ class Prober:
 
     def is_solid(self, pair: int) -> bool:
         """Is the other a mesh that is not convex?"""
-        return pair < self.env_pairs and pair % len(self.environment) >= len(self.environment.things)
+        environment = self.environment
+        return pair < self.env_pairs and environment.first_solid <= pair % len(environment) < environment.first_crowd
+
+    def is_crowd(self, pair: int) -> bool:
+        """Is the other made of many parts?"""
+        return pair < self.env_pairs and pair % len(self.environment) >= self.environment.first_crowd
 
     def key(self, pair: int) -> Key:
         """The pair by its moving piece and the name of the obstacle, or the other piece: the same everywhere."""
@@ -102,20 +115,47 @@ class Prober:
     def separate(self, poses: Poses, config: int, pair: int, *, enough: float = 0.0) -> Direction | Touch:
         """FCL's separating direction, verified; the best there is if it proves no more than ``enough`` [m]."""
         arm, environment = self.arm, self.environment
-        self.queries += 1
         if pair < self.env_pairs:
             k, o = divmod(pair, len(environment))
-            if o >= len(environment.things):
+            if o >= environment.first_crowd:
+                return self._separate_crowd(poses, config, pair, enough)
+            if o >= environment.first_solid:
                 return self._separate_solid(poses, config, pair)
-            thing = environment.things[o]
-            other, ref, convex, R_fO, p_fO = self._obstacle(o), 0, thing.convex, thing.R, thing.p
-        else:
-            k, f = int(arm.self_moving[pair - self.env_pairs]), int(arm.self_fixed[pair - self.env_pairs])
-            other, ref = self._place(f, poses, config), arm.pieces[f].body
-            convex, R_fO, p_fO = arm.pieces[f].convex, _IDENTITY, _ZERO
+            return self._separate_thing(poses, config, pair, environment.things[o], self._obstacle(o), enough)
+        k, f = int(arm.self_moving[pair - self.env_pairs]), int(arm.self_fixed[pair - self.env_pairs])
+        other, piece = self._place(f, poses, config), arm.pieces[f]
+        seen = k, piece.body, piece.convex, _IDENTITY, _ZERO
+        return self._separate_convex(poses, config, pair, seen, other, enough)
+
+    def separate_part(
+        self, poses: Poses, config: int, pair: int, node: int, *, enough: float = 0.0
+    ) -> Direction | Touch:
+        """As `separate`, of one part of a crowd."""
+        thing = self.environment.crowds[pair % len(self.environment) - self.environment.first_crowd].part(node)
+        other = fcl.CollisionObject(thing.convex.geometry, fcl.Transform(thing.R, thing.p))
+        return self._separate_thing(poses, config, pair, thing, other, enough)
+
+    def _separate_thing(
+        self, poses: Poses, config: int, pair: int, thing: Thing, other: fcl.CollisionObject, enough: float
+    ) -> Direction | Touch:
+        seen = pair // len(self.environment), 0, thing.convex, thing.R, thing.p
+        return self._separate_convex(poses, config, pair, seen, other, enough)
+
+    def _separate_convex(
+        self,
+        poses: Poses,
+        config: int,
+        pair: int,
+        seen: tuple[int, int, Convex, Array, Array],
+        other: fcl.CollisionObject,
+        enough: float,
+    ) -> Direction | Touch:
+        """Of a piece ``k`` and a convex body, which has the pose ``R``, ``p`` as seen from body ``ref``."""
+        k, ref, convex, R_fO, p_fO = seen
+        self.queries += 1
         result = fcl.DistanceResult()
         distance = fcl.distance(self._place(k, poses, config), other, _DISTANCE, result)
-        piece = arm.pieces[k]
+        piece = self.arm.pieces[k]
         R_0f, R_0m = poses.R[config, ref], poses.R[config, piece.body]
         p_fm = (poses.p[config, piece.body] - poses.p[config, ref]) @ R_0f
         hints = np.empty((0, 3))
@@ -136,8 +176,56 @@ class Prober:
             return Touch(config, pair, gap, n_f, h)
         return Direction(n_f, h, config, gap)
 
+    def _separate_crowd(self, poses: Poses, config: int, pair: int, enough: float) -> Direction | Touch:
+        """The part that is nearest, or deepest in the piece: best first, the boxes of the rest are further away."""
+        k, o = divmod(pair, len(self.environment))
+        crowd = self.environment.crowds[o - self.environment.first_crowd]
+        tree, view = crowd.tree, self._view(o, poses, config)
+        items = view.items(*np.array([[0], [0], [k]]), np.zeros(1))
+        node, bound, asked = np.zeros(1, dtype=np.int64), np.full(1, -np.inf), np.zeros(1, dtype=bool)
+        best: Direction | Touch | None = None
+        most = np.inf
+        while len(node):
+            order = np.argsort(bound, kind="stable")
+            node, bound, asked = node[order], bound[order], asked[order]
+            inner = (tree.kind[node] == GROUP) | ((tree.kind[node] == CELL) & asked)
+            few = np.flatnonzero(inner[:_BATCH])
+            if not inner[0]:
+                answer = self.separate_part(poses, config, pair, int(node[0]), enough=enough)
+                gap = answer.gap if isinstance(answer, Touch) else answer.distance
+                if tree.kind[node[0]] == CELL:
+                    asked[0], bound[0] = True, max(bound[0], gap)
+                else:
+                    if gap < most:
+                        best, most = answer, gap
+                    bound[0] = np.inf
+                rest = np.flatnonzero(~inner & np.isfinite(bound))
+                n = np.tile(answer.n @ crowd.R, (len(rest), 1))
+                bound[rest] = np.maximum(bound[rest], view.bounds(items, np.zeros(len(rest), int), node[rest], n))
+                few = few[:0]
+            else:
+                _, fresh = tree.children(node[few])
+                at = np.zeros(len(fresh), dtype=np.int64)
+                lower = np.maximum(view.box_bounds(items, at, fresh), view.face_bounds(items, at, fresh))
+                node = np.concatenate([np.delete(node, few), fresh])
+                bound = np.concatenate([np.delete(bound, few), lower])
+                asked = np.concatenate([np.delete(asked, few), np.zeros(len(fresh), dtype=bool)])
+            near = bound < most - _SAME
+            node, bound, asked = node[near], bound[near], asked[near]
+        assert best is not None
+        return best
+
+    def _view(self, o: int, poses: Poses, config: int) -> CrowdView:
+        """The arm at one configuration, as a crowd sees it; the last is kept."""
+        if self._views.get(o, (-1, None))[0] != config:
+            single = Poses(poses.R[config : config + 1], poses.p[config : config + 1])
+            crowd = self.environment.crowds[o - self.environment.first_crowd]
+            self._views[o] = config, CrowdView(self.arm, single, crowd)
+        return self._views[o][1]
+
     def _separate_solid(self, poses: Poses, config: int, pair: int) -> Direction | Touch:
         """A mesh that is not convex: distance of the two surfaces (triangle to triangle), then of the insides."""
+        self.queries += 1
         depth = self.slack.get(self.key(pair))
         distance = self._solid_distance(poses, config, pair, 0.0 if depth is None else depth + CONTACT_TOLERANCE)
         if distance > CONTACT_TOLERANCE:
@@ -145,7 +233,7 @@ class Prober:
         k, o = divmod(pair, len(self.environment))
         body = self.arm.pieces[k].body
         vertices = self.arm.pieces[k].polytope.vertices @ poses.R[config, body].T + poses.p[config, body]
-        solid = self.environment.solids[o - len(self.environment.things)]
+        solid = self.environment.solids[o - self.environment.first_solid]
         return Touch(config, pair, -solid.depth(vertices), _ZERO, 0.0)
 
     def _solid_distance(
@@ -153,7 +241,7 @@ class Prober:
     ) -> float:
         """Distance from a mesh of a piece made smaller by ``depth`` on all sides; -1 if one is inside the other [m]."""
         k, o = divmod(pair, len(self.environment))
-        solid, piece = self.environment.solids[o - len(self.environment.things)], self.arm.pieces[k]
+        solid, piece = self.environment.solids[o - self.environment.first_solid], self.arm.pieces[k]
         polytope = shrunk(piece.polytope, depth) if depth else piece.polytope
         if polytope is None:
             return -1.0

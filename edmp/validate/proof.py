@@ -23,34 +23,21 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from edmp.validate.bodies import Arm, Environment
-from edmp.validate.kinematic_tree import MotionBound, PieceMotion, Poses
+from edmp.validate.bodies import Arm, Environment, extents
+from edmp.validate.crowd_proof import CrowdProof
+from edmp.validate.kinematic_tree import MotionBound, PieceMotion
+from edmp.validate.part_tree import CELL
+from edmp.validate.path_table import Intervals, PathTable
 from edmp.validate.probe import CONTACT_TOLERANCE, DISTANCE_TOLERANCE, Direction, Key, Prober, Touch
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
 
-_MERGE, _CUT = 0.15, 0.3
-"""Edges are merged into intervals up to the first, and cut above the second (sum of joint motions [rad])."""
 _MANY = 256
 """More obstacles than this are worth a look which of them can matter."""
 
 
-class Intervals:
-    """Pieces of the path between configurations ``a`` and ``b`` (indices into the table of configurations).
-
-    ``first`` and ``last`` are the waypoints between which the interval lies; ``probe`` is the configuration to ask FCL
-    about; ``deviation`` (n, dof) bounds how far the path strays from the straight line from a to b, joint by joint.
-    """
-
-    def __init__(self, a: Index, b: Index, first: Index, last: Index, probe: Index, deviation: Array) -> None:
-        self.a, self.b, self.first, self.last, self.probe, self.deviation = a, b, first, last, probe, deviation
-
-    def __len__(self) -> int:
-        return len(self.a)
-
-
-class Proof:
+class Proof(PathTable):
     """One attempt to prove one path free. Make it, call `run`, read the results.
 
     Pairs are numbered: moving piece * obstacles + obstacle, then the self-collision pairs.
@@ -71,95 +58,23 @@ class Proof:
         slack: Mapping[Key, float] | None = None,
         keep: Mapping[str, float] | None = None,
     ) -> None:
-        self.arm, self.environment, self.bound, self.path = arm, environment, bound, path
-        self.tightness = tightness
+        super().__init__(arm, bound, path)
+        self.environment, self.tightness = environment, tightness
         self.slack = slack or {}  # depth that a pair may have, by `Prober.key` [m]
         self.keep = keep or {}  # distance that has to be kept, by the obstacle's name [m]
         self.kept = dict.fromkeys(self.keep, np.inf)
-        self.moved = np.concatenate([[0.0], np.abs(np.diff(path, axis=0)).sum(axis=1).cumsum()])
         self.env_pairs = arm.moving * len(environment)
-        self.q = np.empty((0, arm.tree.dof))
-        self.poses = arm.tree.poses(self.q)
-        self.rho = np.empty((0, arm.moving, arm.tree.dof))
         self.touch: Touch | None = None
         self.clearance, self.nearest = np.inf, np.inf
         self.prober = Prober(arm, environment, self.slack)
         self._kept_distance = self._distances()
         self._directions: dict[tuple[int, int], Direction] = {}
 
-    # -- the table of configurations and intervals ------------------------------------------------------------
-
-    def add(self, q: Array) -> Index:
-        """Append configurations (k, dof) to the table; returns their indices."""
-        poses = self.arm.tree.poses(q)
-        start = len(self.q)
-        self.rho = np.concatenate([self.rho, self.bound.axis_distance(poses)])
-        self.poses = self.poses.then(poses) if start else poses
-        self.q = np.concatenate([self.q, q])
-        return np.arange(start, len(self.q))
-
-    def first_intervals(self) -> Intervals:
-        """Merge short edges and cut long ones, so that each interval moves the joints by about 0.15 to 0.3 rad."""
-        path, moved = self.path, self.moved
-        q, first, last = [path[0]], [], []
-        k, n = 0, len(path) - 1
-        while k < n:
-            end = max(k + 1, int(np.searchsorted(moved, moved[k] + _MERGE, side="right")) - 1)
-            cuts = max(1, int(np.ceil((moved[end] - moved[k]) / _CUT))) if end == k + 1 else 1
-            for c in range(1, cuts + 1):
-                q.append(path[end] if c == cuts else path[k] + (path[end] - path[k]) * (c / cuts))
-                first.append(k)
-                last.append(end)
-            k = end
-        ids = self.add(np.array(q))
-        if n == 0:
-            ids = np.repeat(ids, 2)
-            first, last = [0], [0]
-        a, b = ids[:-1], ids[1:]
-        return self._make(a, b, np.array(first), np.array(last), a)
-
-    def _make(self, a: Index, b: Index, first: Index, last: Index, probe: Index) -> Intervals:
-        deviation = np.zeros((len(a), self.q.shape[1]))
-        several = np.flatnonzero(last - first > 1)
-        if len(several):
-            inner = last[several] - first[several] - 1  # waypoints left out
-            group = np.repeat(several, inner)
-            starts = np.cumsum(inner) - inner
-            k = first[group] + 1 + np.arange(len(group)) - np.repeat(starts, inner)
-            f, e = first[group], last[group]
-            t = (self.moved[k] - self.moved[f]) / np.maximum(self.moved[e] - self.moved[f], 1e-300)
-            chord = self.path[f] + t[:, None] * (self.path[e] - self.path[f])
-            deviation[several] = np.maximum.reduceat(np.abs(self.path[k] - chord), starts)
-        return Intervals(a, b, first, last, probe, deviation)
-
-    def _halve(self, intervals: Intervals, which: Index) -> tuple[Intervals, Index]:
-        """Both halves of the chosen intervals (all left ones, then all right ones)."""
-        a, b = intervals.a[which], intervals.b[which]
-        first, last = intervals.first[which], intervals.last[which]
-        several = last - first > 1
-        middle = (first + last) // 2
-        q = np.where(several[:, None], self.path[middle], 0.5 * (self.q[a] + self.q[b]))
-        m = self.add(q)
-        left_last, right_first = np.where(several, middle, last), np.where(several, middle, first)
-        halves = self._make(
-            np.concatenate([a, m]),
-            np.concatenate([m, b]),
-            np.concatenate([first, right_first]),
-            np.concatenate([left_last, last]),
-            np.concatenate([m, m]),
-        )
-        return halves, m
-
-    def _motion(self, intervals: Intervals) -> PieceMotion:
-        a, b = intervals.a, intervals.b
-        width = np.abs(self.q[b] - self.q[a])
-        return self.bound.between(self.rho[a], self.rho[b], width, intervals.deviation)
-
     # -- the proof --------------------------------------------------------------------------------------------
 
     def run(self) -> None:
         intervals = self.first_intervals()
-        motion = self._motion(intervals)
+        motion = self.motion(intervals)
         if len(self.environment) > _MANY:
             self._leave_out_far(motion)
         env, own = self._boxes(intervals, motion), self._spheres(intervals, motion)
@@ -168,6 +83,9 @@ class Proof:
         interval, pair = np.nonzero(score <= self._wanted(np.arange(score.shape[1]))[None, :])
         bounds = score[interval, pair]
         score[interval, pair] = np.inf
+        crowded = self._crowded(pair)
+        crowds = intervals, motion, interval[crowded], pair[crowded]
+        interval, pair, bounds = interval[~crowded], pair[~crowded], bounds[~crowded]
         self._note(score[:, : self.env_pairs].min(initial=np.inf))
         if self.keep:
             self._note_kept(np.arange(self.env_pairs), score[:, : self.env_pairs].min(axis=0, initial=np.inf))
@@ -176,16 +94,35 @@ class Proof:
             if not len(interval) or self.touch is not None:
                 break
             which, index = np.unique(interval, return_inverse=True)
-            intervals, _ = self._halve(intervals, which)
-            motion = self._motion(intervals)
+            intervals, _ = self.halve(intervals, which)
+            motion = self.motion(intervals)
             interval = np.concatenate([index, index + len(which)])
             pair, bounds = np.tile(pair, 2), np.tile(bounds, 2)
+        if self.touch is None and len(crowds[3]):
+            self.prove_crowds(*crowds)
+
+    def _crowded(self, pair: Index) -> NDArray[np.bool_]:
+        """Which pairs are with crowds."""
+        return (pair < self.env_pairs) & (pair % max(len(self.environment), 1) >= self.environment.first_crowd)
+
+    def prove_crowds(self, intervals: Intervals, motion: PieceMotion, interval: Index, pair: Index) -> bool:
+        """Prove pairs with crowds, ``pair[k]`` on interval ``interval[k]``; False if `touch` is set."""
+        environment = self.environment
+        for o, crowd in enumerate(environment.crowds, environment.first_crowd):
+            mine = pair % len(environment) == o
+            proof = CrowdProof(self, crowd, pair[mine], self._wanted, self._ask_part)
+            if not proof.run(intervals, motion, interval[mine], pair[mine] // len(environment)):
+                return False
+            self._note(proof.floor.min(initial=np.inf))
+            if self.keep:
+                self._note_kept(pair[mine], proof.floor)
+        return True
 
     def all_touches(self) -> list[Touch]:
         """Every contact at the first configuration of the path; `clearance` there if there is none."""
         self.path = self.path[:1]
         intervals = self.first_intervals()
-        motion = self._motion(intervals)
+        motion = self.motion(intervals)
         score = np.concatenate([self._boxes(intervals, motion).ravel(), self._spheres(intervals, motion).ravel()])
         touches = []
         order = np.argsort(score, kind="stable")
@@ -201,8 +138,11 @@ class Proof:
             if isinstance(answer, Touch):
                 touches.append(answer)
             elif env:
-                bound = self._bounds(intervals, motion, np.zeros(1, dtype=int), np.array([pair]), [answer])
-                self._note(max(float(bound[0]), float(score[pair])))
+                proved = answer.distance  # of a crowd, of the part that is nearest
+                if not self.prober.is_crowd(int(pair)):
+                    one = np.zeros(1, dtype=int), np.array([pair])
+                    proved = float(self._bounds(intervals, motion, *one, [answer])[0])
+                self._note(max(proved, float(score[pair])))
                 self.nearest = min(self.nearest, answer.distance)
         return touches
 
@@ -210,7 +150,7 @@ class Proof:
         """At the first configuration, the pairs that are nearer than they should keep; their gap is the distance."""
         self.path = self.path[:1]
         intervals = self.first_intervals()
-        score, least = self._boxes(intervals, self._motion(intervals)).ravel(), self._kept_distance[: self.env_pairs]
+        score, least = self._boxes(intervals, self.motion(intervals)).ravel(), self._kept_distance[: self.env_pairs]
         found = []
         for pair in np.flatnonzero((least > 0.0) & (score <= least)):
             answer = self.prober.separate(self.poses, 0, int(pair), enough=float(least[pair]))
@@ -236,7 +176,7 @@ class Proof:
         """All pairs that may be within a distance of each other at the first configuration, looked at [m]."""
         self.path = self.path[:1]
         intervals = self.first_intervals()
-        motion = self._motion(intervals)
+        motion = self.motion(intervals)
         score = np.concatenate([self._boxes(intervals, motion).ravel(), self._spheres(intervals, motion).ravel()])
         pairs = np.flatnonzero(score <= within).tolist()
         return [(pair, self.prober.separate(self.poses, 0, pair)) for pair in pairs]
@@ -449,31 +389,37 @@ class Proof:
         if key not in self._directions:
             least = float(self._kept_distance[pair])
             answer = self.prober.separate(self.poses, config, pair, enough=least)
-            if least and isinstance(answer, Direction) and answer.distance <= least - 0.5 * DISTANCE_TOLERANCE:
-                self.touch = Touch(config, pair, answer.distance, answer.n, answer.h)
+            direction = self._permitted(answer, pair)
+            if direction is None:
                 return None
-            if isinstance(answer, Touch):
-                if -answer.gap > self._depth(pair):
-                    self.touch = answer
-                    return None
-                answer = Direction(answer.n, answer.h, config, answer.gap)
-            self._directions[key] = answer
+            self._directions[key] = direction
             if pair < self.env_pairs:
-                self.nearest = min(self.nearest, answer.distance)
+                self.nearest = min(self.nearest, direction.distance)
         return self._directions[key]
 
+    def _permitted(self, answer: Direction | Touch, pair: int) -> Direction | None:
+        """An answer as a direction, unless the pair is too near or too deep in: then `touch` is set."""
+        least = float(self._kept_distance[pair])
+        if least and isinstance(answer, Direction) and answer.distance <= least - 0.5 * DISTANCE_TOLERANCE:
+            self.touch = Touch(answer.config, pair, answer.distance, answer.n, answer.h)
+            return None
+        if isinstance(answer, Direction):
+            return answer
+        if -answer.gap > self._depth(pair):
+            self.touch = answer
+            return None
+        return Direction(answer.n, answer.h, answer.config, answer.gap)
 
-def extents(arm: Arm, poses: Poses, R_0G: Array) -> tuple[Array, Array]:
-    """Lower and upper ends (3, n, moving pieces) of all pieces along the axes of a frame turned by ``R_0G`` [m]."""
-    n = len(poses.p)
-    lower, upper = np.empty((3, n, arm.moving)), np.empty((3, n, arm.moving))
-    # (bodies, 3, 3 n): the frame's axes in each body at each configuration.
-    axes = np.einsum("ik,nbij->bjkn", R_0G, poses.R).reshape(len(poses.R[0]), 3, 3 * n)
-    p_GB = poses.p @ R_0G
-    for h in range(arm.moving):
-        piece = arm.pieces[h]
-        x = piece.polytope.vertices @ axes[piece.body]  # (V, 3 n)
-        shift = p_GB[:, piece.body].T
-        lower[:, :, h] = x.min(axis=0).reshape(3, n) + shift
-        upper[:, :, h] = x.max(axis=0).reshape(3, n) + shift
-    return lower, upper
+    def _ask_part(self, config: int, pair: int, node: int) -> Direction | None:
+        """As `_ask`, of a part of a crowd. What only contains something solid is not in anybody's way yet."""
+        crowd = self.environment.crowds[pair % len(self.environment) - self.environment.first_crowd]
+        answer = self.prober.separate_part(self.poses, config, pair, node, enough=float(self._kept_distance[pair]))
+        if crowd.tree.kind[node] == CELL:
+            gap = answer.gap if isinstance(answer, Touch) else answer.distance
+            return Direction(answer.n, answer.h, config, gap)
+        direction = self._permitted(answer, pair)
+        if direction is None:  # the part that is deepest, or nearest, tells more
+            self._permitted(self.prober.separate(self.poses, config, pair), pair)
+            return None
+        self.nearest = min(self.nearest, direction.distance)
+        return direction

@@ -8,9 +8,10 @@ a step begins,
 
 (see `edmp.validate.proof` for ``g`` and ``stray``). The retreat is proved if that is nowhere more than the depth
 where the step began, which in turn is nowhere more than at the step before, both within the contact tolerance of
-0.01 mm. Steps of which that cannot be said are halved. A mesh that is not convex has no such direction: the depth in
-it, which no motion changes by more than its length, is looked at where steps begin. Between bodies with many edges the
-depth is a bound from above, good to about a tenth of a millimetre: it is this that never grows.
+0.01 mm. Steps of which that cannot be said are halved. With an obstacle of many parts it is the depth in the part that
+is deepest. A mesh that is not convex has no such direction: the depth in it, which no motion changes by more than its
+length, is looked at where steps begin. Between bodies with many edges the depth is a bound from above, good to about a
+tenth of a millimetre: it is this that never grows.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 
 from edmp.validate.bodies import Arm, Environment
 from edmp.validate.kinematic_tree import MotionBound
+from edmp.validate.path_table import Intervals
 from edmp.validate.probe import CONTACT_TOLERANCE, Touch
 from edmp.validate.proof import Proof
 
@@ -76,10 +78,22 @@ def _deeper(proof: Proof, q: Array, pair: int) -> Touch | None:
         least = min(least, way[0])
         if not answer.n.any():
             continue
+        if proof.prober.is_crowd(pair):
+            if not _parts_no_deeper(proof, a, b, pair, way[0]):
+                return answer
+            continue
         after = float(_gap(proof, b, pair, answer))
         if -min(answer.gap, after) + wide > way[0] + CONTACT_TOLERANCE and not _halved(proof, a, b, pair, _HALVINGS):
             return answer
     return None
+
+
+def _parts_no_deeper(proof: Proof, a: int, b: int, pair: int, depth: float) -> bool:
+    """Whether a step is proved to lead into no part of a crowd deeper than ``depth`` [m]."""
+    proof.slack = {proof.prober.key(pair): depth}
+    ends, one = np.array([[a], [b]]), np.zeros(1, dtype=np.int64)
+    step = Intervals(*ends, one, one + 1, ends[0], np.zeros((1, proof.q.shape[1])))
+    return proof.prove_crowds(step, proof.motion(step), one, np.array([pair]))
 
 
 def _halved(proof: Proof, a: int, b: int, pair: int, times: int) -> bool:

@@ -21,10 +21,9 @@ from edmp.ranges import Range
 from edmp.robots.robot import Robot
 from edmp.scenes.scene import Obstacle, Scene
 from edmp.trajectory import Trajectory
-from edmp.validate.bodies import Arm, Environment
+from edmp.validate.bodies import Arm, Environment, extents
 from edmp.validate.kinematic_tree import Poses
 from edmp.validate.probe import Prober, Touch
-from edmp.validate.proof import extents
 
 Array = NDArray[np.float64]
 

@@ -110,7 +110,7 @@ def test_merged_waypoints_deviate_no_more_than_stated(seed: int) -> None:
     assert (intervals.last[:-1] == intervals.first[1:]).all()
     assert intervals.first[0] == 0
     assert intervals.last[-1] == 299
-    motion = proof._motion(intervals)
+    motion = proof.motion(intervals)
     for i in range(len(intervals)):
         a, b = proof.q[intervals.a[i]], proof.q[intervals.b[i]]
         inner = path[intervals.first[i] : intervals.last[i] + 1]

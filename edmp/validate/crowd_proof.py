@@ -1,0 +1,137 @@
+"""Proof of what `edmp.validate.proof` proves, of the pairs of one crowd: the same inequalities, part by part."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edmp.validate.bodies import Crowd
+from edmp.validate.crowds import CrowdView, Items
+from edmp.validate.kinematic_tree import PieceMotion, Poses
+from edmp.validate.part_tree import CELL
+from edmp.validate.path_table import Intervals, PathTable
+from edmp.validate.probe import Direction
+
+Array = NDArray[np.float64]
+Index = NDArray[np.int64]
+
+
+class CrowdProof:
+    """One attempt to prove pieces of the arm free of a crowd, each on some intervals of a path.
+
+    Boxes of parts, then parts, are tried with directions of the piece and of the obstacle. Of what is left, FCL is
+    asked for a direction, which all parts near the same piece are tried with; then the interval is halved.
+
+    Args:
+        table: the path.
+        crowd: the obstacle.
+        pair: (n,) pairs to prove, by number.
+        wanted: the bounds that pairs have to beat [m].
+        ask: a direction that separates the piece of a pair from a part (configuration, pair, node), or None: a contact
+            was found, which ends the attempt.
+
+    Attributes:
+        floor: (n,) proved distances, if no contact was found [m].
+    """
+
+    def __init__(
+        self,
+        table: PathTable,
+        crowd: Crowd,
+        pair: Index,
+        wanted: Callable[[Index], Array],
+        ask: Callable[[int, int, int], Direction | None],
+    ) -> None:
+        self._table, self._crowd, self._wanted, self._ask = table, crowd, wanted, ask
+        self._pair = pair
+        self.floor = np.full(len(pair), np.inf)
+
+    def run(self, intervals: Intervals, motion: PieceMotion, interval: Index, piece: Index) -> bool:
+        """Try pair k on interval ``interval[k]``; ``piece`` (n,) are the pieces. False if a contact was found."""
+        which = item = np.arange(len(interval))  # the pair of each item; the item of each triple
+        node = np.zeros(len(item), dtype=np.int64)
+        while True:
+            items, view, probe = self._items(intervals, motion, interval, piece[which])
+            floor = np.full(len(items), np.inf)
+            stuck = self._at(items, view, probe, self._pair[which], item, node, floor)
+            np.minimum.at(self.floor, which, floor)
+            if stuck is None or not len(stuck[0]):
+                return stuck is not None
+            item, node = stuck
+            few, item = np.unique(item, return_inverse=True)
+            halved, index = np.unique(interval[few], return_inverse=True)
+            intervals, _ = self._table.halve(intervals, halved)
+            motion = self._table.motion(intervals)
+            interval, which = np.concatenate([index, index + len(halved)]), np.tile(which[few], 2)
+            item, node = np.concatenate([item, item + len(few)]), np.tile(node, 2)
+
+    def _items(
+        self, intervals: Intervals, motion: PieceMotion, interval: Index, piece: Index
+    ) -> tuple[Items, CrowdView, Index]:
+        """Items, the view that has their configurations, and where in the table FCL is to be asked about each."""
+        poses = self._table.poses
+        ids, index = np.unique(np.stack([intervals.a[interval], intervals.b[interval]]), return_inverse=True)
+        a, b = index.reshape(2, -1)
+        view = CrowdView(self._table.arm, Poses(poses.R[ids], poses.p[ids]), self._crowd)
+        return view.items(a, b, piece, motion.stray[interval, piece, 0]), view, intervals.probe[interval]
+
+    def _at(
+        self, items: Items, view: CrowdView, probe: Index, pair: Index, item: Index, node: Index, floor: Array
+    ) -> tuple[Index, Index] | None:
+        """Triples (item, node) that have to be halved; None if a contact was found."""
+        tree = self._crowd.tree
+        halve: list[tuple[Index, Index]] = []
+        while len(item):
+            item, node, bound = view.doubtful(items, self._wanted(pair), item, node, floor)
+            stuck = self._settle(items, view, probe, pair, (item, node, bound), floor)
+            if stuck is None:
+                return None
+            item, node = stuck
+            edge = (tree.upper[node] - tree.lower[node]).max(axis=1)
+            cut = (tree.kind[node] == CELL) & (edge > items.stray[item])
+            halve.append((item[~cut], node[~cut]))
+            parent, node = tree.children(node[cut])
+            item = item[cut][parent]
+        if not halve:
+            return item, node
+        item, node = (np.concatenate(part) for part in zip(*halve, strict=True))
+        return item, node
+
+    def _settle(
+        self,
+        items: Items,
+        view: CrowdView,
+        probe: Index,
+        pair: Index,
+        triples: tuple[Index, Index, Array],
+        floor: Array,
+    ) -> tuple[Index, Index] | None:
+        """Ask about the nearest part of each item, until all are proved or were asked about: the latter."""
+        item, node, bound = triples
+        asked = np.zeros(len(item), dtype=bool)
+        stuck: list[tuple[Index, Index]] = []
+        while len(item):
+            order = np.lexsort((bound, item))
+            item, node, bound = item[order], node[order], bound[order]
+            first = np.flatnonzero(np.concatenate([[True], item[1:] != item[:-1]]))
+            directions = np.zeros((len(items), 3))
+            for t in first.tolist():
+                i = int(item[t])
+                answer = self._ask(int(probe[i]), int(pair[i]), int(node[t]))
+                if answer is None:
+                    return None
+                directions[i] = answer.n @ self._crowd.R
+            asked = np.zeros(len(item), dtype=bool)
+            asked[first] = True
+            bound = np.maximum(bound, view.bounds(items, item, node, directions[item]))
+            open_ = bound <= self._wanted(pair)[item]
+            np.minimum.at(floor, item[~open_], bound[~open_])
+            stuck.append((item[open_ & asked], node[open_ & asked]))
+            left = open_ & ~asked
+            item, node, bound = item[left], node[left], bound[left]
+        if not stuck:
+            return item, node
+        item, node = (np.concatenate(part) for part in zip(*stuck, strict=True))
+        return item, node

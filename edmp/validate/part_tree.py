@@ -1,0 +1,265 @@
+"""Very many small convex parts, in boxes within boxes that are opened where somebody looks.
+
+A point cloud, the occupied cells of a grid and what is solid in a field of distances are all of this kind: parts are
+boxes (of a cloud: points), made larger all round by one radius. Nothing is sorted beyond a coarse grid until a question
+comes near, so that a map of a million points is ready at once, and only what the arm passes is ever looked at closely.
+Boxes and parts are in the obstacle's frame, in [m].
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import OrderedDict
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edmp.geometry.cells import boxes
+from edmp.geometry.sensed import DistanceField, PointCloud, Voxels
+from edmp.geometry.shapes import Shape
+
+Array = NDArray[np.float64]
+Index = NDArray[np.int64]
+
+GROUP, PART, CELL = 0, 1, 2
+"""A node holds others; or is solid and whole; or contains something solid, and can be looked at more closely."""
+FINEST = 1e-4
+"""Cells of a field of distances are cut down to this edge where that decides something [m]."""
+_FEW = 12
+"""A group of so many parts or fewer is opened into parts."""
+_SPLIT = 4
+"""Other groups are opened into this many cells, along the longest side."""
+_COARSE, _BLOCK = 32, 4
+"""Cells along each side of the grid over a large cloud, and of a block of them."""
+_LARGE = 1 << 14
+"""Clouds with more points than this get such a grid."""
+
+
+class PartTree:
+    """Nodes are numbered; 0 holds all. Children of a node follow each other.
+
+    Args:
+        lower, upper: (n, 3) corners of the parts; the same array if they are points.
+        radius: by which all parts are larger.
+
+    Attributes:
+        lower, upper: (N, 3) corners of the nodes' boxes, without the radius; of a part these are the part's.
+        kind: (N,) `GROUP`, `PART` or `CELL`.
+    """
+
+    def __init__(self, lower: NDArray[np.floating], upper: NDArray[np.floating], radius: float) -> None:
+        self.radius = radius
+        self._low, self._high = lower, upper
+        self._order = np.arange(len(lower))
+        low = np.array([[lower[:, k].min() for k in range(3)]], dtype=np.float64)
+        high = np.array([[upper[:, k].max() for k in range(3)]], dtype=np.float64)
+        self._size = 0
+        self.lower, self.upper, self.kind = np.empty((0, 3)), np.empty((0, 3)), np.empty(0, dtype=np.int8)
+        self._first = self._count = self._begin = self._end = np.empty(0, dtype=np.int64)
+        self._append(low, high, np.array([GROUP]), np.array([0]), np.array([len(lower)]))
+        if len(lower) > _LARGE and lower is upper:
+            self._grid()
+
+    @property
+    def point(self) -> Array:
+        """(3,) a point of a part."""
+        return 0.5 * (self._low[0].astype(np.float64) + self._high[0])
+
+    def children(self, nodes: Index) -> tuple[Index, Index]:
+        """Of groups and cells ``nodes`` (n,): index of the parent in ``nodes`` (m,), and children (m,)."""
+        with _lock:
+            shut = np.unique(nodes[self._first[nodes] < 0])
+            groups = self.kind[shut] == GROUP
+            if groups.any():
+                self._open(shut[groups])
+            if not groups.all():
+                self._cut(shut[~groups])
+            return _ranges(self._first[nodes], self._count[nodes])
+
+    def _append(self, lower: Array, upper: Array, kind: Index, begin: Index, end: Index) -> int:
+        """New nodes; the number of the first."""
+        start, size = self._size, self._size + len(lower)
+        if size > len(self.kind):
+            room = max(2 * size, 256) - start
+            for name, dtype in (("lower", np.float64), ("upper", np.float64), ("kind", np.int8)):
+                old = getattr(self, name)
+                setattr(self, name, np.concatenate([old[:start], np.empty((room, *old.shape[1:]), dtype=dtype)]))
+            for name in ("_first", "_count", "_begin", "_end"):
+                old = getattr(self, name)
+                setattr(self, name, np.concatenate([old[:start], np.empty(room, dtype=np.int64)]))
+        new = slice(start, size)
+        self.lower[new], self.upper[new], self.kind[new] = lower, upper, kind
+        self._first[new], self._count[new], self._begin[new], self._end[new] = -1, 0, begin, end
+        self._size = size
+        return start
+
+    def _adopt(self, parents: Index, count: Index, first: int) -> None:
+        self._first[parents] = first + np.cumsum(count) - count
+        self._count[parents] = count
+
+    def _open(self, nodes: Index) -> None:
+        """Groups into parts, or into smaller groups."""
+        begin, end = self._begin[nodes], self._end[nodes]
+        few = end - begin <= _FEW
+        for some, split in ((few, False), (~few, True)):
+            if not some.any():
+                continue
+            group, place = _ranges(begin[some], (end - begin)[some])
+            parts = self._order[place]
+            lower, upper = self._low[parts].astype(np.float64), self._high[parts].astype(np.float64)
+            if split:
+                key = _cell_keys(0.5 * (lower + upper), group)
+                sorting = np.argsort(key, kind="stable")
+                self._order[place] = parts[sorting]
+                key, lower, upper = key[sorting], lower[sorting], upper[sorting]
+            else:
+                key = np.arange(len(group))
+            starts = np.flatnonzero(np.concatenate([[True], key[1:] != key[:-1]]))
+            lower, upper = np.minimum.reduceat(lower, starts), np.maximum.reduceat(upper, starts)
+            sizes = np.diff(np.append(starts, len(key)))
+            kind = np.where(sizes == 1, self._part_kinds(self._order[place[starts]]), GROUP)
+            first = self._append(lower, upper, kind, place[starts], place[starts] + sizes)
+            self._adopt(nodes[some], np.bincount(group[starts], minlength=int(some.sum())), first)
+
+    def _part_kinds(self, parts: Index) -> Index:
+        return np.full(len(parts), PART)
+
+    def _cut(self, nodes: Index) -> None:
+        """Cells into smaller ones."""
+        raise NotImplementedError
+
+    def _grid(self) -> None:
+        """Sort points into the cells of a coarse grid, cells into blocks: the root's children, and theirs."""
+        low, extent = self.lower[0], float((self.upper[0] - self.lower[0]).max()) + 1e-9
+        edge = extent * (1 + 1e-6) / _COARSE
+        q = self._low - low.astype(np.float32)
+        q *= np.float32(1.0 / edge)
+        at = np.minimum(q, _COARSE - 1, out=q).astype(np.uint8)
+        key = np.zeros(len(at), dtype=np.uint16)
+        for k in range(3):
+            column = at[:, k].astype(np.uint16)
+            key |= ((column >> 2) << (6 + 3 * k)) | ((column & 3) << (2 * k))  # the block, then the cell in it
+        self._order = np.argsort(key, kind="stable")  # a radix sort for numbers this short
+        size = np.bincount(key, minlength=1 << 15)
+        cell = np.flatnonzero(size)
+        end = np.cumsum(size)[cell]
+        column = [((cell >> (6 + 3 * k)) & 7) * _BLOCK + ((cell >> (2 * k)) & 3) for k in range(3)]
+        pad = 1e-5 * extent + 1e-9  # single precision, generously
+        lower = low + np.stack(column, axis=1) * edge - pad
+        upper = lower + edge + 2 * pad
+        starts = np.flatnonzero(np.concatenate([[True], cell[1:] >> 6 != cell[:-1] >> 6]))
+        blocks = np.minimum.reduceat(lower, starts), np.maximum.reduceat(upper, starts)
+        begin = end - size[cell]
+        count = np.diff(np.append(starts, len(cell)))
+        first = self._append(*blocks, np.full(len(starts), GROUP), begin[starts], end[starts + count - 1])
+        self._adopt(np.array([0]), np.array([len(starts)]), first)
+        inner = self._append(lower, upper, np.full(len(cell), GROUP), begin, end)
+        self._adopt(first + np.arange(len(starts)), count, inner)
+
+
+class _FieldTree(PartTree):
+    """What is solid in a field of distances: whole cells, and cells of which a part is.
+
+    The trilinear interpolant over any box is nowhere below the least of its values at the corners, nor above the
+    largest: a box whose corners are all positive holds nothing, one that has none is solid throughout. All others are
+    cut in eight, down to `FINEST`.
+    """
+
+    def __init__(self, field: DistanceField) -> None:
+        d = field.distances.astype(np.float64)
+        low = [slice(0, -1), slice(1, None)]
+        corner = np.stack([d[low[i], low[j], low[k]] for i in (0, 1) for j in (0, 1) for k in (0, 1)], axis=-1)
+        solid, some = (corner <= 0.0).all(axis=-1), (corner <= 0.0).any(axis=-1)
+        cell = np.argwhere(some & ~solid)
+        first, end = boxes(solid)
+        self._whole = len(first)
+        self._values = corner[tuple(cell.T)]
+        lower = np.concatenate([first, cell]) * field.resolution
+        upper = np.concatenate([end, cell + 1]) * field.resolution
+        super().__init__(lower, upper, 0.0)
+        self._point = np.argwhere(field.distances <= 0.0)[0] * field.resolution
+
+    @property
+    def point(self) -> Array:
+        """(3,) a point of the solid."""
+        return self._point
+
+    def _part_kinds(self, parts: Index) -> Index:
+        return np.where(parts < self._whole, PART, CELL)
+
+    def _cut(self, nodes: Index) -> None:
+        # Cells of the grid know their values by their part, smaller ones by a row of their own, counted from -1 down.
+        begin = self._begin[nodes]
+        part = self._order[np.maximum(begin, 0)]
+        row = np.where(begin >= 0, part - self._whole, -1 - begin)
+        nodal = _halved(self._values[row])  # (n, 3, 3, 3)
+        lower, half = self.lower[nodes], 0.5 * (self.upper[nodes] - self.lower[nodes])
+        corner = np.array(list(np.ndindex(2, 2, 2)))
+        values = np.stack([nodal[:, i : i + 2, j : j + 2, k : k + 2].reshape(-1, 8) for i, j, k in corner], axis=1)
+        kept = (values <= 0.0).any(axis=2)
+        lower = (lower[:, None] + corner * half[:, None])[kept]
+        upper = lower + np.repeat(half, kept.sum(axis=1), axis=0)
+        values = values[kept]
+        whole = (values <= 0.0).all(axis=1) | ((upper - lower).max(axis=1) <= FINEST)
+        rows = len(self._values) + np.arange(len(values))
+        self._values = np.concatenate([self._values, values])
+        first = self._append(lower, upper, np.where(whole, PART, CELL), -1 - rows, -1 - rows)
+        self._adopt(nodes, kept.sum(axis=1), first)
+
+
+def _halved(values: Array) -> Array:
+    """(n, 3, 3, 3) the trilinear interpolant of corner values (n, 8) at corners and half way between."""
+    v = values.reshape(-1, 2, 2, 2)
+    for axis in (1, 2, 3):
+        a, b = np.take(v, [0], axis), np.take(v, [1], axis)
+        v = np.concatenate([a, 0.5 * (a + b), b], axis=axis)
+    return v
+
+
+def _ranges(first: Index, count: Index) -> tuple[Index, Index]:
+    """Which range, and the number, of all numbers in ranges from ``first`` on."""
+    which = np.repeat(np.arange(len(first)), count)
+    return which, first[which] + np.arange(len(which)) - np.repeat(np.cumsum(count) - count, count)
+
+
+def _cell_keys(centres: Array, group: Index) -> Index:
+    """(n,) numbers that increase with ``group``; alike in the same cell of a grid over the group's centres (n, 3)."""
+    starts = np.flatnonzero(np.concatenate([[True], group[1:] != group[:-1]]))
+    low, high = np.minimum.reduceat(centres, starts), np.maximum.reduceat(centres, starts)
+    scale = _SPLIT / np.maximum((high - low).max(axis=1) * (1 + 1e-9), 1e-300)
+    at = np.minimum(((centres - low[group]) * scale[group, None]).astype(np.int64), _SPLIT - 1)
+    return ((group * _SPLIT + at[:, 0]) * _SPLIT + at[:, 1]) * _SPLIT + at[:, 2]
+
+
+def _make(shape: Shape) -> PartTree:
+    if isinstance(shape, PointCloud):
+        return PartTree(shape.points, shape.points, shape.radius)
+    if isinstance(shape, Voxels):
+        low, high = boxes(shape.occupancy)
+        return PartTree(low * shape.resolution, high * shape.resolution, 0.0)
+    assert isinstance(shape, DistanceField)
+    return _FieldTree(shape)
+
+
+SENSED = (PointCloud, Voxels, DistanceField)
+"""Kinds of shapes that are many parts."""
+_KEPT = 4
+_made: WeakKeyDictionary[Shape, PartTree] = WeakKeyDictionary()
+_latest: OrderedDict[Shape, None] = OrderedDict()
+_lock = threading.RLock()
+os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
+
+
+def part_tree(shape: Shape) -> PartTree:
+    """The parts of a shape; made once for each content, kept as long as the shape lives, and the latest beyond that."""
+    with _lock:
+        tree = _made.get(shape)
+        if tree is None:
+            tree = _made[shape] = _make(shape)
+        _latest[shape] = None
+        _latest.move_to_end(shape)
+        while len(_latest) > _KEPT:
+            _latest.popitem(last=False)
+        return tree
