@@ -10,6 +10,7 @@ What is in the file stands in the file's own frame: the sensor's, mostly, or the
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,23 @@ def load_sensed(path: str | Path, *, radius: float | None = None, scale: float =
     return shape, X
 
 
+def raw_points(path: Path, *, scale: float = 1.0) -> Points | None:
+    """The points of a file as they are, also those that are not finite; None if it holds cells or a field.
+
+    Raises:
+        FileFormatError: it is not there, damaged, or holds nothing.
+    """
+    kind = path.suffix.lower()
+    if kind in (".bt", ".ot"):
+        return None
+    if kind != ".npz":
+        return np.asarray(_scaled(load_points(path), scale))
+    arrays = npz_arrays(read_bytes(path, "file of points"), str(path), "file of arrays")
+    if not {"occupancy", "distances"}.isdisjoint(arrays):
+        return None
+    return np.asarray(_scaled(_points_in(arrays, path), scale))
+
+
 def load_sensed_scene(path: str | Path) -> Scene:
     """What a sensor saw as the only obstacle, named after its file; its frame is taken to be the world."""
     shape, X = load_sensed(path)
@@ -138,14 +156,18 @@ def _of_arrays(path: Path, radius: float | None, scale: float) -> tuple[Shape, A
         resolution = float(arrays["resolution"].reshape(())) * scale
         values = arrays[name] if kind is Voxels else _scaled(arrays[name], scale)
         return kind(values, resolution), X
+    return cloud_of(_points_in(arrays, path), radius=radius, scale=scale, what=str(path)), X
+
+
+def _points_in(arrays: Mapping[str, NDArray[Any]], path: Path) -> Points:
+    """The array ``points``, or the only one."""
     named = "points" if "points" in arrays or len(arrays) != 1 else next(iter(arrays))
     if named not in arrays:
-        raise InvalidInputError(
-            f"it holds the arrays {', '.join(arrays) or '(none)':.200}; expected points, or resolution with occupancy "
-            "or distances"
+        raise FileFormatError(
+            f"{path}: it holds the arrays {', '.join(arrays) or '(none)':.200}; expected points, or resolution with "
+            "occupancy or distances"
         )
     try:
-        points = points_of(arrays[named])
+        return points_of(arrays[named])
     except CloudError as error:
         raise FileFormatError(f"{path}: {named}: {error}") from None
-    return cloud_of(points, radius=radius, scale=scale, what=str(path)), X

@@ -24,6 +24,7 @@ from edmp.cli.mpinets import train_mpinets
 from edmp.cli.pick import pick
 from edmp.cli.plan import plan
 from edmp.cli.robot import app as robot_app
+from edmp.cli.sense import app as sense_app
 from edmp.cli.sim import app as sim_app
 from edmp.cli.view import view
 from edmp.errors import EdmpError, EdmpWarning
@@ -51,6 +52,7 @@ for command in (report, compare, baseline, ablate):
 app.add_typer(bench_app, name="bench")
 app.add_typer(robot_app, name="robot")
 app.add_typer(sim_app, name="sim")
+app.add_typer(sense_app, name="sense")
 app.add_typer(demo_app, name="demo")
 app.command()(execute)
 app.command()(replay)

@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edmp.cli.arguments import numbers, progress_console, report_console, scene_file
-from edmp.errors import InvalidInputError
+from edmp.cli.arguments import progress_console, report_console
+from edmp.cli.asked import constraints_asked, line_asked, one_or_two, read_problem
+from edmp.cli.clouds import CloudOptions
 from edmp.files.writing import check_writable
 
 if TYPE_CHECKING:
-    from edmp.constraints import Constraint
-    from edmp.goals import ToolGoal
-    from edmp.problem import Goal, Problem
+    from edmp.problem import Problem
     from edmp.result import PlanResult
     from edmp.trace import Trace
 
@@ -27,7 +26,9 @@ PICTURES = (".png", ".jpg", ".pdf", ".svg")
 
 
 def plan(
-    scene: Annotated[str, typer.Option(help="Scene file (edmp's YAML or MoveIt's), or the name of a shipped example.")],
+    scene: Annotated[
+        str | None, typer.Option(help="Scene file (edmp's YAML or MoveIt's), or the name of a shipped example.")
+    ] = None,
     request: Annotated[Path | None, typer.Option(help="MoveIt motion plan request with start and goal.")] = None,
     start: Annotated[
         str | None, typer.Option(help="Start configuration [rad], such as '0 -0.8 0 -2.4 0 1.6 0.8'.")
@@ -47,6 +48,20 @@ def plan(
     ] = None,
     blend: Annotated[
         float | None, typer.Option(help="Round the corners of a way (--line-to, repeated) within this radius [m].")
+    ] = None,
+    cloud: Annotated[
+        list[Path] | None,
+        typer.Option(help="What a sensor saw (.ply .pcd .npz .xyz .bt .ot), beside --scene or alone; may be repeated."),
+    ] = None,
+    camera_pose: Annotated[
+        list[str] | None,
+        typer.Option(help="Where the frame of a --cloud stands in the world, 'x y z qx qy qz qw' [m]; one for each."),
+    ] = None,
+    cloud_radius: Annotated[
+        float | None, typer.Option(help="Radius of each point [m]; default: from how far they are apart.")
+    ] = None,
+    cloud_scale: Annotated[
+        float | None, typer.Option(help="Length of the clouds' unit [m], 0.001 for millimetres.")
     ] = None,
     robot: Annotated[
         str | None, typer.Option(help="Robot name or description file; default: the file's own, else panda.")
@@ -121,16 +136,17 @@ def plan(
         "time_budget": time_budget, "num_seeds": num_seeds, "num_alternatives": alternatives, "ensemble": ensemble,
         "prior": prior,
     }  # fmt: skip
+    clouds = CloudOptions(cloud or (), camera_pose or (), cloud_radius, cloud_scale)
     with progress_console().status("reading the problem") as status, contextlib.redirect_stdout(sys.stderr):
-        line = _line(line_to or [], line_by, blend)
+        line = line_asked(line_to or [], line_by, blend)
         problem = read_problem(
-            scene, request=request, start=start, goals=goal, goal_poses=goal_pose, line=line, robot=robot
+            scene, request=request, start=start, goals=goal, goal_poses=goal_pose, line=line, robot=robot, clouds=clouds
         )
         scales: dict[str, Any] = {
             "velocity_scale": velocity_scale,
             "acceleration_scale": acceleration_scale,
-            "tool_speed": _one_or_two(tool_speed, "--tool-speed"),
-            "tool_acceleration": _one_or_two(tool_acceleration, "--tool-acceleration"),
+            "tool_speed": one_or_two(tool_speed, "--tool-speed"),
+            "tool_acceleration": one_or_two(tool_acceleration, "--tool-acceleration"),
         }
         problem = dataclasses.replace(problem, **{name: value for name, value in scales.items() if value is not None})
         if escape:
@@ -213,139 +229,6 @@ def record(problem: Problem, *, seed: int, fallback: bool, **options: Any) -> Tr
         name=problem.name,
         **budget,
     )
-
-
-def read_problem(
-    scene: str,
-    *,
-    request: Path | None = None,
-    start: str | None = None,
-    goals: list[str] | None = None,
-    goal_poses: list[str] | None = None,
-    line: ToolGoal | None = None,
-    robot: str | None = None,
-) -> Problem:
-    """The problem that the options of ``edmp plan`` describe.
-
-    Raises:
-        EdmpError: names the option or file at fault.
-    """
-    if request is not None and (start or goals or goal_poses):
-        raise InvalidInputError("--request gives start and goal already: leave out --start, --goal and --goal-pose")
-    if line is not None and (goals or goal_poses):
-        raise InvalidInputError("a line stands alone: leave out --goal and --goal-pose")
-    with scene_file(scene) as path:
-        return _problem_of(path, request, start, goals or [], goal_poses or [], line, robot)
-
-
-def _problem_of(
-    path: Path,
-    request: Path | None,
-    start: str | None,
-    goals: list[str],
-    goal_poses: list[str],
-    line: ToolGoal | None,
-    robot: str | None,
-) -> Problem:
-    from edmp.problem import Problem, load_problem, load_scene_constraints, load_setting
-
-    if start is None or not (goals or goal_poses or line):
-        problem = load_problem(path, request, robot=robot)
-    else:
-        arm, scene = load_setting(path, robot=robot)
-        kept = load_scene_constraints(path, arm)
-        problem = Problem(arm, scene, arm.home, arm.home, path.stem, constraints=kept)
-    dof = problem.robot.dof
-    if start is not None:
-        problem = dataclasses.replace(problem, start=_configuration(start, dof, "--start"))
-    if line is not None:
-        problem = dataclasses.replace(problem, goal=line)
-    elif goals or goal_poses:
-        problem = dataclasses.replace(problem, goal=_goals(goals, goal_poses, dof))
-    return problem
-
-
-def _one_or_two(text: str | None, what: str) -> float | tuple[float, ...] | None:
-    """A limit of the tool: of its origin, or of its rotation, too."""
-    if text is None:
-        return None
-    return tuple(numbers(text, 2, what)) if len(text.split()) > 1 else numbers(text, 1, what)[0]
-
-
-def _line(line_to: list[str], line_by: str | None, blend: float | None) -> ToolGoal | None:
-    """The line that the options describe, None if they describe none."""
-    from edmp.goals import Line, PoseGoal, Via
-
-    if line_by is not None and line_to:
-        raise InvalidInputError("give either --line-to or --line-by, not both")
-    if blend is not None and len(line_to) < 2:
-        raise InvalidInputError("--blend rounds corners: give --line-to at least twice")
-    if line_by is not None:
-        return Line.by(numbers(line_by, 3, "--line-by"))
-    rows = (numbers(text, 7, "--line-to") for text in line_to)
-    poses = [PoseGoal(values[:3], values[3:]) for values in rows]  # type: ignore[arg-type]
-    if len(poses) > 1:
-        return Via(tuple(poses), blend or 0.0)
-    return Line(poses[0]) if poses else None
-
-
-def constraints_asked(
-    problem: Problem, keep_upright: float | None, distances: list[str], ranges: list[str], regions: list[str]
-) -> list[Constraint]:
-    """What the options say that the motion must keep to.
-
-    Raises:
-        InvalidInputError: names the option at fault.
-    """
-    from edmp.constraints import InRegion, JointRange, KeepDistance
-
-    found: list[Constraint] = [] if keep_upright is None else [_upright(problem, keep_upright)]
-    for text in distances:
-        name, (distance,) = _named_numbers(text, 1, "--keep-distance")
-        found.append(KeepDistance(name, distance))
-    for text in ranges:
-        name, (lower, upper) = _named_numbers(text, 2, "--joint-range")
-        found.append(JointRange(name, lower, upper))
-    return found + [InRegion(name) for name in regions]
-
-
-def _upright(problem: Problem, tolerance: float) -> Constraint:
-    """The axis of the tool frame, x, y, z or minus one of them, that is nearest to up at the start stays up."""
-    import numpy as np
-    import torch
-
-    from edmp.constraints import Upright
-    from edmp.robots import tool_pose
-
-    R_WT = tool_pose(problem.robot, torch.as_tensor(np.array(problem.start))).numpy()[:3, :3]
-    axis = np.zeros(3)
-    k = int(np.abs(R_WT[2]).argmax())
-    axis[k] = np.sign(R_WT[2, k])
-    return Upright(tolerance, axis=axis)
-
-
-def _named_numbers(text: str, count: int, what: str) -> tuple[str, list[float]]:
-    """A name, which may have spaces, and numbers behind it."""
-    name, *rest = text.rsplit(maxsplit=count)
-    if len(rest) < count:
-        raise InvalidInputError(f"{what}: expected a name and {count} number{'s' * (count > 1)}, got {text!r}")
-    return name, numbers(" ".join(rest), count, what)
-
-
-def _configuration(text: str, dof: int, what: str) -> Any:
-    import numpy as np
-
-    return np.array(numbers(text, dof, what))
-
-
-def _goals(goals: list[str], poses: list[str], dof: int) -> Goal | tuple[Goal, ...]:
-    from edmp.problem import PoseGoal
-
-    chosen: list[Goal] = [_configuration(text, dof, "--goal") for text in goals]
-    for text in poses:
-        values = numbers(text, 7, "--goal-pose")
-        chosen.append(PoseGoal(values[:3], values[3:]))  # type: ignore[arg-type]
-    return chosen[0] if len(chosen) == 1 else tuple(chosen)
 
 
 def _json_report(problem: Problem, result: PlanResult) -> dict[str, Any]:

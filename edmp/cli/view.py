@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def view(
-    source: Annotated[str, typer.Argument(help="Plan file (.json), scene or problem file, or a shipped example.")],
+    source: Annotated[str, typer.Argument(help="Plan file (.json), scene, problem or cloud, or a shipped example.")],
     web: Annotated[bool, typer.Option("--web", help="Show it in a browser, from this machine.")] = False,
     html: Annotated[Path | None, typer.Option(help="Write a page (.html) that needs nothing else, and end.")] = None,
     port: Annotated[int | None, typer.Option(help="Port of the page; default: the first free one from 7000.")] = None,
