@@ -16,7 +16,8 @@ from pathlib import Path
 import edmp
 import edmp.viz
 from edmp.data.generate import GenerateSettings, generate
-from edmp.data.train import TrainSettings, train
+from edmp.data.train import train
+from edmp.learning.training import TrainSettings
 
 EXPERTS = GenerateSettings(robot="panda", count=40, families=("clutter",), scenes_per_shard=4, seed=3)
 TRAINING = TrainSettings(
@@ -32,7 +33,7 @@ def main(*, headless: bool = False) -> edmp.PlanResult:
         generate(data, EXPERTS, workers=1)
         report = train(data, run, robot=problem.robot, settings=TRAINING)
         print(f"trained: {report.metrics}")
-        planner = edmp.Planner(problem.robot, prior=str(report.prior))
+        planner = edmp.Planner(problem.robot, prior=str(report.file))
         result = planner.plan(problem.scene, problem.start, problem.goal)
     print(result.status, result.message)
     if not headless:

@@ -68,8 +68,8 @@ def train(
     resume: Annotated[bool, typer.Option(help="Go on from the checkpoint in the folder, if there is one.")] = True,
 ) -> None:
     """Train a prior. Stop with Ctrl-C; the same command goes on."""
-    from edmp.data.train import TrainSettings
     from edmp.data.train import train as run
+    from edmp.learning.training import TrainSettings
     from edmp.prior.checkpoint import architecture
     from edmp.robots import load_robot
 
@@ -106,7 +106,7 @@ def train(
     console = report_console()
     for name, value in report.metrics.items():
         console.print(f"  {name}: {value}")
-    console.print("stopped; the same command goes on" if report.interrupted else f"written: {report.prior}")
+    console.print("stopped; the same command goes on" if report.interrupted else f"written: {report.file}")
 
 
 def check_folder(path: Path) -> None:

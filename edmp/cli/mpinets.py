@@ -37,7 +37,7 @@ def train_mpinets(
     from edmp.baselines.mpinets.imitation_set import ImitationSettings
     from edmp.baselines.mpinets.train import train_mpinets as run
     from edmp.cli.learn import check_folder
-    from edmp.data.train import TrainSettings
+    from edmp.learning.training import TrainSettings
     from edmp.robots import load_robot
 
     if not data.is_dir():
@@ -66,4 +66,4 @@ def train_mpinets(
     console = report_console()
     for name, value in report.metrics.items():
         console.print(f"  {name}: {value}")
-    console.print("stopped; the same command goes on" if report.interrupted else f"written: {report.prior}")
+    console.print("stopped; the same command goes on" if report.interrupted else f"written: {report.file}")

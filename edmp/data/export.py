@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
-import datetime
 import json
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from edmp.errors import FileFormatError
-from edmp.files.writing import write_text
-from edmp.prior.checkpoint import Card, build_network, load_state, read_tensors, save_prior
-
-CHECKPOINT_NAME = "checkpoint.safetensors"
+from edmp.learning.card import Card
+from edmp.learning.training import export
+from edmp.prior.checkpoint import build_network
 
 
 def export_prior(run_dir: str | Path, path: str | Path, *, command: str | None = None, half: bool = True) -> Card:
@@ -26,23 +22,7 @@ def export_prior(run_dir: str | Path, path: str | Path, *, command: str | None =
         command: that made the prior, for the card; None keeps the one of the run.
         half: store weights as float16.
     """
-    checkpoint, path = Path(run_dir) / CHECKPOINT_NAME, Path(path)
-    tensors, header = read_tensors(checkpoint)
-    if (described := header.get("card")) is None:
-        raise FileFormatError(f"{checkpoint}: not a training checkpoint of edmp")
-    card = Card.of(described)
-    card = dataclasses.replace(
-        card,
-        date=datetime.datetime.now(datetime.UTC).date().isoformat(),
-        command=card.command if command is None else command,
-    )
-    network = build_network(card, checkpoint)
-    load_state(network, {k.removeprefix("ema."): v for k, v in tensors.items() if k.startswith("ema.")}, checkpoint)
-    save_prior(path, network, card, half=half)
-    num_parameters = sum(parameter.numel() for parameter in network.parameters())
-    text = model_card(card, num_parameters=num_parameters, size=path.stat().st_size)
-    write_text(path.with_suffix(".md"), text)
-    return card
+    return export(run_dir, path, build=build_network, describe=model_card, command=command, half=half)
 
 
 _NO_SCENE = "knowing nothing of the scene"

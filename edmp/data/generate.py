@@ -97,7 +97,7 @@ def generate(
         UnknownNameError: no such robot or scene family.
         EdmpError: `BARREN_SHARDS` shards in a row came out empty.
     """
-    from edmp.data.progress import trajectory_progress
+    from edmp.learning.progress import trajectory_progress
 
     _check(settings, workers)
     out = Path(out)

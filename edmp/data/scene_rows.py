@@ -22,7 +22,7 @@ from edmp.data.generate import GenerateSettings, scene_source, shard_files
 from edmp.data.training_set import is_validation, read_manifest, read_shard
 from edmp.errors import FileFormatError, InvalidInputError
 from edmp.files.writing import written_whole
-from edmp.prior.checkpoint import load_tensors
+from edmp.learning.tensors import load_tensors
 from edmp.prior.scene import SceneNetwork, SceneRows
 from edmp.robots.robot import Robot
 from edmp.scenes.generators import generate

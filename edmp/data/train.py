@@ -1,121 +1,24 @@
-"""Training a motion prior: resumable, time-boxed, with averaged weights, a progress bar and a loss plot.
+"""Training a motion prior on the motions of a data folder; `edmp.learning.training` has the run.
 
-A run lives in a folder: ``checkpoint.safetensors`` (everything needed to go on), ``loss.csv``, ``loss.png``, and at the
-end ``prior.safetensors`` with its model card ``prior.md``. With `TrainSettings.max_steps` alone, a run that was
-interrupted and resumed gives the same weights as one that was not.
+At the end the run's folder holds ``prior.safetensors`` with its model card ``prior.md``, too.
 """
 
 from __future__ import annotations
 
-import copy
-import csv
 import dataclasses
-import json
-import logging
-import math
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
-from torch import Tensor, nn
 
-from edmp.data.export import CHECKPOINT_NAME, export_prior
-from edmp.data.progress import TrainProgress, stop_on_interrupt
+from edmp.data.export import export_prior
 from edmp.data.training_set import TrainingSet
-from edmp.errors import EdmpError, FileFormatError, InvalidInputError
-from edmp.files.writing import written_whole
-from edmp.prior.checkpoint import Card, architecture, read_tensors, write_tensors
+from edmp.errors import InvalidInputError
+from edmp.learning.card import Card
+from edmp.learning.training import Examples, TrainingRun, TrainReport, TrainSettings, carry_out
+from edmp.prior.checkpoint import architecture
 from edmp.robots.robot import Robot
-
-log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class TrainSettings:
-    """Settings of `train`.
-
-    Attributes:
-        max_steps: stop after this many optimiser steps; None for no limit.
-        max_seconds: stop after this much training time, summed over resumed runs [s]; None for no limit. At least one
-            limit is needed: the learning rate anneals along whichever is nearer.
-        batch_size: trajectories a step.
-        learning_rate: peak, of AdamW.
-        final_learning_rate: at the end, as a fraction of the peak.
-        warmup_steps: steps of linear warm-up.
-        weight_decay: of AdamW.
-        grad_clip: largest norm of the gradient.
-        ema_decay: of the averaged weights, which are what ships; shorter memory during the first steps.
-        validation_fraction: share of scenes held out.
-        max_validation: validation trajectories used.
-        validate_every: steps between validations.
-        log_every: steps between lines of loss.csv.
-        checkpoint_seconds: time between checkpoints [s].
-        rescan_seconds: time between looks for new shards [s]; inf looks once.
-        seed: of initial weights, batches and noise.
-        device: ``"cpu"`` or ``"cuda"``.
-        num_threads: CPU threads; None leaves torch's choice.
-        config: values that replace defaults of the architecture's config.
-        progress: show a progress bar.
-    """
-
-    max_steps: int | None = None
-    max_seconds: float | None = None
-    batch_size: int = 512
-    learning_rate: float = 1e-3
-    final_learning_rate: float = 0.01
-    warmup_steps: int = 500
-    weight_decay: float = 0.01
-    grad_clip: float = 1.0
-    ema_decay: float = 0.999
-    validation_fraction: float = 0.02
-    max_validation: int = 4096
-    validate_every: int = 500
-    log_every: int = 50
-    checkpoint_seconds: float = 120.0
-    rescan_seconds: float = 120.0
-    seed: int = 0
-    device: str = "cpu"
-    num_threads: int | None = None
-    config: Mapping[str, Any] = field(default_factory=dict)
-    progress: bool = True
-
-    def __post_init__(self) -> None:
-        if self.max_steps is None and self.max_seconds is None:
-            raise InvalidInputError("give max_steps or max_seconds (or both): training needs an end")
-        for name in ("max_steps", "max_seconds", "batch_size", "learning_rate", "log_every", "validate_every"):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise InvalidInputError(f"{name} must be positive, got {value}")
-
-    def fraction_done(self, step: int, seconds: float) -> float:
-        """Progress in [0, 1], along whichever limit is nearer."""
-        by_step = step / self.max_steps if self.max_steps else 0.0
-        by_time = seconds / self.max_seconds if self.max_seconds else 0.0
-        return min(max(by_step, by_time), 1.0)
-
-    def learning_rate_at(self, step: int, fraction_done: float) -> float:
-        """Linear warm-up, then a cosine down to the final rate as the run ends."""
-        cosine = 0.5 * (1 + math.cos(math.pi * fraction_done))
-        annealed = self.final_learning_rate + (1 - self.final_learning_rate) * cosine
-        return self.learning_rate * min(1.0, (step + 1) / max(self.warmup_steps, 1)) * annealed
-
-
-@dataclass(frozen=True)
-class TrainReport:
-    """How a training ended.
-
-    Attributes:
-        prior: the shipping file, None if interrupted.
-        interrupted: True if Ctrl-C ended it; call `train` again to go on.
-        metrics: final numbers, as in the model card.
-    """
-
-    prior: Path | None
-    interrupted: bool
-    metrics: dict[str, Any]
 
 
 def train(
@@ -146,7 +49,7 @@ def train(
     if settings.num_threads is not None:
         torch.set_num_threads(settings.num_threads)
     data = TrainingSet(data_dir, validation_fraction=settings.validation_fraction, device=settings.device)
-    run = TrainingRun.fresh(data, robot, arch, settings, command)
+    run = _fresh(data, robot, arch, settings, command)
     return trained(run, data, out, settings, resume=resume, on_step=on_step)
 
 
@@ -161,9 +64,9 @@ def trained(
 ) -> TrainReport:
     """`carry_out`, and export what came of it if it was not interrupted."""
     if not carry_out(run, data, out, settings, resume=resume, on_step=on_step):
-        return TrainReport(prior=None, interrupted=True, metrics=run.metrics(data))
+        return TrainReport(file=None, interrupted=True, metrics=run.metrics(data))
     export_prior(out, out / "prior.safetensors")
-    return TrainReport(prior=out / "prior.safetensors", interrupted=False, metrics=run.metrics(data))
+    return TrainReport(file=out / "prior.safetensors", interrupted=False, metrics=run.metrics(data))
 
 
 def card_of(arch: str, config: Any, robot: Robot, settings: TrainSettings, command: str) -> Card:
@@ -180,254 +83,26 @@ def card_of(arch: str, config: Any, robot: Robot, settings: TrainSettings, comma
     )
 
 
-def carry_out(
-    run: TrainingRun,
-    data: Examples,
-    out: Path,
-    settings: TrainSettings,
-    *,
-    resume: bool,
-    on_step: Callable[[int, float], None] | None = None,
-) -> bool:
-    """Train until a limit is reached or the user interrupts, and save; False if interrupted."""
-    if resume and (out / CHECKPOINT_NAME).exists():
-        run.restore(out)
-        log.info("resumed at step %d after %.0f s", run.step, run.seconds)
-    with TrainProgress(enabled=settings.progress) as bar, stop_on_interrupt() as interrupted:
-        _loop(run, data, out, settings, bar, interrupted, on_step)
-    run.validate(data, settings)
-    run.save(out, data)
-    return settings.fraction_done(run.step, run.seconds) >= 1
-
-
-def _loop(
-    run: TrainingRun,
-    data: Examples,
-    out: Path,
-    settings: TrainSettings,
-    bar: TrainProgress,
-    interrupted: Callable[[], bool],
-    on_step: Callable[[int, float], None] | None,
-) -> None:
-    """Steps until a limit is reached or the user interrupts; the clock runs for training alone."""
-    base, began = run.seconds, time.monotonic()
-    last_save = last_scan = began
-    while (done := settings.fraction_done(run.step, run.seconds)) < 1 and not interrupted():
-        loss = run.advance(data, settings, done)
-        now = time.monotonic()
-        run.seconds = base + now - began
-        if on_step is not None:
-            on_step(run.step, float(loss))
-        if run.step % settings.log_every == 0:
-            run.record(settings)
-            bar.update(settings.fraction_done(run.step, run.seconds), run.step, run.history[-1], len(data))
-        if run.step % settings.validate_every == 0:
-            run.validate(data, settings)
-        if now - last_save > settings.checkpoint_seconds:
-            run.save(out, data)
-            last_save = time.monotonic()
-        if now - last_scan > settings.rescan_seconds:
-            if num_new := data.rescan():
-                log.info("picked up %d new shards: %d trajectories", num_new, len(data))
-            last_scan = time.monotonic()
-
-
-Loss = Callable[[nn.Module, Tensor, torch.Generator], Tensor]
-"""``loss(network, examples, generator) -> (n,)``."""
-
-
-def _own_loss(network: nn.Module, examples: Tensor, generator: torch.Generator) -> Tensor:
-    """What the network itself says, see `edmp.prior.checkpoint.Architecture`."""
-    return network.loss(examples, generator)  # type: ignore[operator]
-
-
-class Examples(Protocol):
-    """What is trained on; `edmp.data.training_set.TrainingSet` is one. Rows of ``train`` and ``validation`` count."""
-
-    train: Tensor
-    validation: Tensor
-
-    def __len__(self) -> int: ...
-    def batch(self, size: int, generator: torch.Generator) -> Tensor: ...
-    def rescan(self) -> int: ...
-    def description(self) -> dict[str, Any]: ...
-
-
-class TrainingRun:
-    """The state of a training run, all of which goes into its checkpoint."""
-
-    def __init__(self, network: nn.Module, card: Card, settings: TrainSettings, loss: Loss = _own_loss) -> None:
-        device = torch.device(settings.device)
-        self.card = card
-        self.loss = loss
-        self.network = network.to(device)
-        self.ema = copy.deepcopy(self.network).eval().requires_grad_(False)
-        self.optimiser = torch.optim.AdamW(
-            [parameter for parameter in self.network.parameters() if parameter.requires_grad],
-            lr=settings.learning_rate,
-            weight_decay=settings.weight_decay,
-            fused=True,
+def _fresh(data: TrainingSet, robot: Robot, arch: str, settings: TrainSettings, command: str) -> TrainingRun:
+    """A run at step 0, its normalisation taken from the data."""
+    row = architecture(arch)
+    _check_data(data, robot)
+    try:
+        config = row.config(**settings.config)
+    except TypeError as error:
+        valid = ", ".join(f.name for f in dataclasses.fields(row.config))
+        raise InvalidInputError(f"bad config for {arch}: {error}; it has {valid}") from None
+    if data.train.shape[1] != config.num_control_points:
+        raise InvalidInputError(
+            f"the data's splines have {data.train.shape[1]} control points, the {arch} config has "
+            f"{config.num_control_points}"
         )
-        self.batches = torch.Generator().manual_seed(settings.seed)
-        self.noise = torch.Generator(device).manual_seed(settings.seed + 1)
-        self.step = 0
-        self.seconds = 0.0
-        self.history: list[dict[str, float]] = []
-        self.validation_loss = math.nan
-        self._pending: list[Tensor] = []
-
-    @classmethod
-    def fresh(cls, data: TrainingSet, robot: Robot, arch: str, settings: TrainSettings, command: str) -> TrainingRun:
-        """A run at step 0, its normalisation taken from the data."""
-        row = architecture(arch)
-        _check_data(data, robot)
-        try:
-            config = row.config(**settings.config)
-        except TypeError as error:
-            valid = ", ".join(f.name for f in dataclasses.fields(row.config))
-            raise InvalidInputError(f"bad config for {arch}: {error}; it has {valid}") from None
-        if data.train.shape[1] != config.num_control_points:
-            raise InvalidInputError(
-                f"the data's splines have {data.train.shape[1]} control points, the {arch} config has "
-                f"{config.num_control_points}"
-            )
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(settings.seed)  # torch's initialisers take no generator
-            network = row.network(config, robot.dof)
-        lower, upper = (torch.tensor(a, dtype=torch.float32) for a in (robot.limits.lower, robot.limits.upper))
-        network.set_statistics(data.train.cpu(), lower, upper)  # type: ignore[operator]
-        return cls(network, card_of(arch, config, robot, settings, command), settings)
-
-    def advance(self, data: Examples, settings: TrainSettings, fraction_done: float) -> Tensor:
-        """One optimiser step; returns its loss."""
-        rate = settings.learning_rate_at(self.step, fraction_done)
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
-        loss = self.loss(self.network, data.batch(settings.batch_size, self.batches), self.noise).mean()
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.network.parameters(), settings.grad_clip)
-        self.optimiser.step()
-        self.step += 1
-        decay = min(settings.ema_decay, (1 + self.step) / (10 + self.step))
-        with torch.no_grad():
-            torch._foreach_lerp_(list(self.ema.parameters()), list(self.network.parameters()), 1 - decay)
-        self._pending.append(loss.detach())
-        return loss.detach()
-
-    def record(self, settings: TrainSettings) -> None:
-        """Add a line to the history: the mean loss since the last line."""
-        loss = float(torch.stack(self._pending).mean())
-        self._pending.clear()
-        if not math.isfinite(loss):
-            raise EdmpError(
-                f"the loss is {loss} at step {self.step}: training diverged; the last checkpoint is kept, lower the "
-                f"learning rate ({settings.learning_rate})"
-            )
-        rate = self.optimiser.param_groups[0]["lr"]
-        self.history.append(
-            {
-                "step": self.step,
-                "seconds": round(self.seconds, 2),
-                "learning_rate": rate,
-                "loss": loss,
-                "validation_loss": math.nan,
-            }
-        )
-
-    @torch.no_grad()
-    def validate(self, data: Examples, settings: TrainSettings) -> None:
-        """Loss of the averaged weights on the held-out scenes, with the same noise every time."""
-        held_out = data.validation[: settings.max_validation]
-        if len(held_out) == 0:
-            return
-        noise = torch.Generator(settings.device).manual_seed(12345)
-        losses = [self.loss(self.ema, chunk, noise) for chunk in held_out.split(settings.batch_size)]
-        self.validation_loss = float(torch.cat(losses).mean())
-        if self.history:
-            self.history[-1]["validation_loss"] = self.validation_loss
-
-    def metrics(self, data: Examples) -> dict[str, Any]:
-        recent = [row["loss"] for row in self.history[-20:]]
-        return {
-            "steps": self.step,
-            "training_seconds": round(self.seconds, 1),
-            "training_loss": sum(recent) / len(recent) if recent else None,
-            "validation_loss": self.validation_loss if math.isfinite(self.validation_loss) else None,
-            "num_training_trajectories": len(data.train),
-            "num_validation_trajectories": len(data.validation),
-        }
-
-    def save(self, out: Path, data: Examples) -> None:
-        """Checkpoint, loss.csv and loss.png, each atomically."""
-        self.card = dataclasses.replace(self.card, data=data.description(), metrics=self.metrics(data))
-        tensors: dict[str, Tensor] = {"rng.batches": self.batches.get_state(), "rng.noise": self.noise.get_state()}
-        still = self._still
-        tensors |= {f"network.{k}": v for k, v in self.network.state_dict().items() if k not in still}
-        tensors |= {f"ema.{k}": _least(v) if k in still else v for k, v in self.ema.state_dict().items()}
-        for i, parameter in enumerate(self.optimiser.param_groups[0]["params"]):
-            tensors |= {f"optimiser.{i}.{k}": v for k, v in self.optimiser.state.get(parameter, {}).items()}
-        if self._pending:
-            tensors["pending"] = torch.stack(self._pending)
-        state = {"step": self.step, "seconds": self.seconds, "history": self.history}
-        state["validation_loss"] = self.validation_loss
-        write_tensors(out / CHECKPOINT_NAME, tensors, {"card": dataclasses.asdict(self.card), **state})
-        if self.history:
-            with written_whole(out / "loss.csv") as file:
-                _write_csv(file, self.history)
-            with written_whole(out / "loss.png") as file:
-                _plot(file, self.history)
-
-    @property
-    def _still(self) -> set[str]:
-        """Parameters that are not trained; the averaged ones are the same."""
-        return {name for name, parameter in self.network.named_parameters() if not parameter.requires_grad}
-
-    def restore(self, out: Path) -> None:
-        """Take over the state of the checkpoint in ``out``."""
-        path = out / CHECKPOINT_NAME
-        tensors, header = read_tensors(path)
-        try:
-            card = Card.of(header["card"])
-            for what in ("architecture", "config", "robot", "dof"):
-                theirs, ours = json.dumps(getattr(card, what)), json.dumps(getattr(self.card, what))
-                if theirs != ours:
-                    raise InvalidInputError(
-                        f"{path} was trained with {what} {theirs}, not {ours}; choose another folder or resume=False"
-                    )
-            self.step, self.seconds = header["step"].integer(), header["seconds"].number(0)
-            self.history = header["history"].plain()
-            self.validation_loss = float(header["validation_loss"].plain())
-            groups: dict[str, dict[str, Tensor]] = {}
-            for name, tensor in tensors.items():
-                group, _, key = name.partition(".")
-                groups.setdefault(group, {})[key] = tensor
-            self.network.load_state_dict({**{name: groups["ema"][name] for name in self._still}, **groups["network"]})
-            self.ema.load_state_dict(groups["ema"])
-            self.batches.set_state(groups["rng"]["batches"])
-            self.noise.set_state(groups["rng"]["noise"])
-            self._restore_optimiser(groups.get("optimiser", {}))
-            self._pending = list(tensors["pending"].to(self.noise.device)) if "pending" in tensors else []
-        except (LookupError, TypeError, ValueError, RuntimeError) as error:
-            if isinstance(error, EdmpError):
-                raise
-            raise FileFormatError(f"{path}: not a checkpoint of this training: {error}") from None
-
-    def _restore_optimiser(self, tensors: dict[str, Tensor]) -> None:
-        parameters = self.optimiser.param_groups[0]["params"]
-        state: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in tensors.items():
-            index, _, key = name.partition(".")
-            state.setdefault(int(index), {})[key] = tensor
-        for number, entries in state.items():
-            parameter = parameters[number]
-            self.optimiser.state[parameter] = {k: v.to(parameter.device) for k, v in entries.items()}
-
-
-def _least(weights: Tensor) -> Tensor:
-    """In half precision where nothing is lost by it: what came from a file that ships is."""
-    half = weights.half()
-    return half if torch.equal(half.float(), weights) else weights
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)  # torch's initialisers take no generator
+        network = row.network(config, robot.dof)
+    lower, upper = (torch.tensor(a, dtype=torch.float32) for a in (robot.limits.lower, robot.limits.upper))
+    network.set_statistics(data.train.cpu(), lower, upper)  # type: ignore[operator]
+    return TrainingRun(network, card_of(arch, config, robot, settings, command), settings)
 
 
 def _check_data(data: TrainingSet, robot: Robot) -> None:
@@ -437,31 +112,3 @@ def _check_data(data: TrainingSet, robot: Robot) -> None:
         raise InvalidInputError(
             f"{data.data_dir} holds trajectories of {name!r} with {dof} joints, not of {robot.name!r} with {robot.dof}"
         )
-
-
-def _write_csv(path: Path, history: list[dict[str, float]]) -> None:
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(history[0]))
-        writer.writeheader()
-        writer.writerows(history)
-
-
-def _plot(path: Path, history: list[dict[str, float]]) -> None:
-    from matplotlib.figure import Figure
-
-    steps = [row["step"] for row in history]
-    validated = [row for row in history if math.isfinite(row["validation_loss"])]
-    figure = Figure(figsize=(7, 4), layout="constrained")
-    axes = figure.add_subplot()
-    axes.plot(steps, [row["loss"] for row in history], lw=1, label="training")
-    axes.plot(
-        [r["step"] for r in validated],
-        [r["validation_loss"] for r in validated],
-        "o-",
-        ms=3,
-        label="validation (averaged weights)",
-    )
-    axes.set(xlabel="step", ylabel="denoising loss [1]", yscale="log")
-    axes.legend()
-    axes.grid(alpha=0.3, which="both")
-    figure.savefig(path, dpi=120, format="png")

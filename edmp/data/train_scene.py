@@ -13,8 +13,9 @@ from pathlib import Path
 import torch
 
 from edmp.data.scene_rows import SceneExamples
-from edmp.data.train import TrainingRun, TrainReport, TrainSettings, card_of, trained
+from edmp.data.train import card_of, trained
 from edmp.errors import InvalidInputError
+from edmp.learning.training import TrainingRun, TrainReport, TrainSettings
 from edmp.prior.checkpoint import load_network, prior_path
 from edmp.prior.mlp import MlpNetwork
 from edmp.prior.scene import SceneConfig, SceneNetwork

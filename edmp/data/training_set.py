@@ -20,7 +20,7 @@ from edmp.data.generate import shard_files
 from edmp.errors import EdmpError, FileFormatError, InvalidInputError
 from edmp.files.json_nodes import read_json
 from edmp.files.reading import is_file
-from edmp.prior.checkpoint import load_tensors
+from edmp.learning.tensors import load_tensors
 
 log = logging.getLogger(__name__)
 

@@ -11,13 +11,13 @@ from torch import Tensor
 
 from edmp.descent import Descent
 from edmp.guidance import guided
+from edmp.learning.edm import karras_sigmas, sample_dpmpp_2m
 from edmp.planner.call import LANDING, Call
 from edmp.planner.candidates import Candidates
 from edmp.planner.goals import turned
 from edmp.planner.settings import PlannerSettings, Round
 from edmp.planner.watch import Watch
 from edmp.prior.base import Context
-from edmp.prior.edm import karras_sigmas, sample_dpmpp_2m
 from edmp.result import Stage
 from edmp.robots.parts import Array
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from edmp.descent import Descent
-from edmp.prior.edm import Step
+from edmp.learning.edm import Step
 from edmp.trace import Batch
 
 OnBatch = Callable[[Batch], None]

@@ -6,14 +6,13 @@ joint units (see `edmp.prior.spline`). At noise level sigma a sample is
     x_sigma = x + sigma * noise_scale * eps,   eps ~ N(0, I),
 
 with a fixed `noise_scale` per coordinate: about the standard deviation of x, so that sigma is dimensionless and means
-the same for every joint, revolute or prismatic, and for every prior. The deterministic samplers of `edmp.prior.edm` act
-on each coordinate alike and never need to know the scale: they see only ``denoise(x, sigma)``.
+the same for every joint, revolute or prismatic, and for every prior. The deterministic samplers of `edmp.learning.edm`
+act on each coordinate alike and never need to know the scale: they see only ``denoise(x, sigma)``.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -21,10 +20,8 @@ from torch import Tensor
 
 from edmp.collision.world import World
 from edmp.errors import InvalidInputError
+from edmp.learning.edm import Denoiser
 from edmp.prior.spline import Spline
-
-Denoiser = Callable[[Tensor, Tensor | float], Tensor]
-"""``denoise(x, sigma) -> E[x_0 | x]``; x (batch, dim) [rad or m], sigma a scalar or (batch,)."""
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ The whole trajectory is a vector of (K - 2) * dof numbers, so one matrix product
 level enter only through per-block shifts and scales: computed for one row when the whole batch shares them, so that
 conditioning is nearly free when planning.
 
-The preconditioning of `edmp.prior.edm.scalings` is applied to each principal mode of z = x / noise_scale, with the
+The preconditioning of `edmp.learning.edm.scalings` is applied to each principal mode of z = x / noise_scale, with the
 mode's own standard deviation as sigma_data. Noise, white in z, is white in the modes too, so this is still EDM; but an
 untrained network (F = 0) then is the best linear denoiser of the data, and training starts from there. F is an offset
 plus a gain times the input, mode by mode: how far to believe a mode depends on how rough the path is, which a gain says
@@ -15,15 +15,16 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from edmp.learning.edm import scalings
+from edmp.learning.networks.embeddings import Waves
+from edmp.learning.networks.film_mlp import FilmMlp
 from edmp.prior.base import Context, Denoiser, Prior
 from edmp.prior.checkpoint import Architecture
-from edmp.prior.edm import scalings
 from edmp.prior.spline import Spline
 from edmp.ranges import Range, check_fields
 
@@ -62,7 +63,7 @@ class MlpConfig:
         check_fields(self, {**dict.fromkeys(("sigma_min", "sigma_max", "p_std"), positive), "p_mean": Range(-100, 100)})
 
 
-class MlpNetwork(nn.Module):
+class MlpNetwork(FilmMlp):
     """The raw network F and its normalisation statistics (buffers).
 
     Attributes:
@@ -79,27 +80,21 @@ class MlpNetwork(nn.Module):
     mode_std: Tensor
     lower: Tensor
     upper: Tensor
-    frequencies: Tensor
 
     def __init__(self, config: MlpConfig, dof: int) -> None:
-        super().__init__()
-        self.config, self.dof = config, dof
-        self.spline = Spline(config.num_control_points)
-        dim, width, cond = self.spline.dim(dof), config.width, config.cond_width
+        spline = Spline(config.num_control_points)
+        dim, cond, hidden = spline.dim(dof), config.cond_width, config.expansion * config.width
+        super().__init__(dim, 2 * dim, width=config.width, depth=config.depth, hidden=hidden, cond=cond)
+        self.config, self.dof, self.spline = config, dof, spline
         self.register_buffer("noise_scale", torch.ones(dim))
         self.register_buffer("mean", torch.zeros(dim))
         self.register_buffer("modes", torch.eye(dim))
         self.register_buffer("mode_std", torch.ones(dim))
         self.register_buffer("lower", -torch.ones(dof))
         self.register_buffer("upper", torch.ones(dof))
-        self.register_buffer("frequencies", torch.exp(torch.linspace(0.0, math.log(64.0), 32)), persistent=False)
+        self.waves = Waves(32, lowest=1.0, highest=64.0)
         self.embed_problem = nn.Sequential(nn.Linear(5 * dof, cond), nn.SiLU(), nn.Linear(cond, cond))
         self.embed_sigma = nn.Sequential(nn.Linear(64, cond), nn.SiLU(), nn.Linear(cond, cond))
-        self.read = nn.Linear(dim, width)
-        self.blocks = nn.ModuleList(_Block(width, config.expansion * width, cond) for _ in range(config.depth))
-        self.write = nn.Linear(width, 2 * dim)
-        nn.init.zeros_(self.write.weight)
-        nn.init.zeros_(self.write.bias)
 
     def set_statistics(self, control_points: Tensor, lower: Tensor, upper: Tensor) -> None:
         """Take the normalisation from data: ``control_points`` (n, K, dof), joint limits (dof,) [rad or m]."""
@@ -124,16 +119,11 @@ class MlpNetwork(nn.Module):
 
     def sigma_embedding(self, c_noise: Tensor) -> Tensor:
         """(n, cond) embedding of the noise level ``c_noise`` (n, 1) = log(sigma) / 4."""
-        phase = c_noise * self.frequencies
-        return self.embed_sigma(torch.cat([phase.sin(), phase.cos()], dim=-1))
+        return self.embed_sigma(self.waves(c_noise))
 
     def forward(self, z: Tensor, cond: Tensor) -> Tensor:
         """(n, dim) raw output F for scaled input ``z`` (n, dim) and summed embeddings ``cond`` (n or 1, cond)."""
-        h = self.read(z)
-        cond = nn.functional.silu(cond)
-        for block in self.blocks:
-            h = block(h, cond)
-        offset, gain = self.write(nn.functional.layer_norm(h, h.shape[-1:])).chunk(2, dim=-1)
+        offset, gain = self.trunk(z, cond).chunk(2, dim=-1)
         return torch.addcmul(offset, gain, z)
 
     def denoise(self, x: Tensor, sigma: Tensor, problem: Tensor) -> Tensor:
@@ -157,23 +147,6 @@ class MlpNetwork(nn.Module):
         cond = self.problem_embedding(control_points[:, 0], control_points[:, -1]) + self.sigma_embedding(c_noise)
         error = c_skip * noisy + c_out * self(c_in * noisy, cond) - y
         return error.square().sum(dim=-1) / c_out.square().sum(dim=-1)
-
-
-class _Block(nn.Module):
-    """h + W2 silu(W1 (layer_norm(h) * (1 + scale) + shift)), with shift and scale linear in the condition."""
-
-    def __init__(self, width: int, hidden: int, cond: int) -> None:
-        super().__init__()
-        self.film = nn.Linear(cond, 2 * width)
-        self.up = nn.Linear(width, hidden)
-        self.down = nn.Linear(hidden, width)
-        nn.init.normal_(self.film.weight, std=0.02)
-        nn.init.zeros_(self.film.bias)
-
-    def forward(self, h: Tensor, cond: Tensor) -> Tensor:
-        shift, scale = self.film(cond).chunk(2, dim=-1)
-        y = torch.addcmul(shift, nn.functional.layer_norm(h, h.shape[-1:]), 1 + scale)
-        return h + self.down(nn.functional.silu(self.up(y)))
 
 
 @dataclass(frozen=True)

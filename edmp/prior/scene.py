@@ -12,15 +12,13 @@ without a second call; D may be taken for D0, so that the network looks again. S
 robot's kinematics, nothing has to be learned of where things are: base, gripper, held objects and any kind of obstacle
 are what the kernel makes of them.
 
-G is a mixer over the spline's tokens (Tolstikhin et al. 2021), one for each interior control point, with FiLM (Perez et
-al. 2018) by noise level and ends.
+G mixes the spline's tokens, one for each interior control point, in blocks modulated by noise level and ends.
 """
 
 from __future__ import annotations
 
 import copy
 import dataclasses
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,9 +28,11 @@ from torch import Tensor, nn
 
 from edmp.collision.world import World
 from edmp.costs.clearance import clearance_field
+from edmp.learning.edm import scalings
+from edmp.learning.networks.embeddings import Waves
+from edmp.learning.networks.tokens import token_blocks
 from edmp.prior.base import Context, Denoiser, Prior
 from edmp.prior.checkpoint import Architecture
-from edmp.prior.edm import scalings
 from edmp.prior.mlp import MlpConfig, MlpNetwork
 from edmp.ranges import Range, check_fields
 
@@ -47,7 +47,8 @@ class SceneConfig:
     Attributes:
         base: sizes of the denoiser that is corrected, as `edmp.prior.mlp.MlpConfig` takes them.
         width: width of a token.
-        depth: mixing blocks.
+        depth: number of blocks over the tokens.
+        blocks: their kind, ``"mixer"`` or ``"attention"``, see `edmp.learning.networks.tokens`.
         cond_width: width of the embedding of noise level, start and goal.
         clearances: distances within which the network feels obstacles, each by itself [m].
         num_waypoints: samples along the path at which they are felt.
@@ -58,6 +59,7 @@ class SceneConfig:
     base: Mapping[str, Any] = field(default_factory=dict)
     width: int = 128
     depth: int = 4
+    blocks: str = "mixer"
     cond_width: int = 96
     clearances: tuple[float, ...] = (0.02, 0.08)
     num_waypoints: int = 64
@@ -75,8 +77,6 @@ class SceneConfig:
 class SceneNetwork(nn.Module):
     """The denoiser of the ends, held still, and the network that corrects it."""
 
-    frequencies: Tensor
-
     def __init__(self, config: SceneConfig, dof: int) -> None:
         super().__init__()
         self.config, self.dof = config, dof
@@ -85,11 +85,11 @@ class SceneNetwork(nn.Module):
         self.spline = self.base.spline
         tokens, width, cond = self.spline.num_interior, config.width, config.cond_width
         told = len(config.clearances) * (dof + 1)
-        self.register_buffer("frequencies", torch.exp(torch.linspace(0.0, math.log(64.0), 16)), persistent=False)
+        self.waves = Waves(16, lowest=1.0, highest=64.0)
         self.embed = nn.Sequential(nn.Linear(32 + 2 * dof, cond), nn.SiLU(), nn.Linear(cond, cond))
         self.read = nn.Linear(2 * dof + told, width)
         self.place = nn.Parameter(torch.zeros(tokens, width))
-        self.blocks = nn.ModuleList(_MixingBlock(tokens, width, cond) for _ in range(config.depth))
+        self.blocks = token_blocks(config.blocks, config.depth, tokens=tokens, width=width, cond=cond)
         self.write = nn.Linear(width, dof)
         nn.init.zeros_(self.write.weight)
         nn.init.zeros_(self.write.bias)
@@ -108,9 +108,8 @@ class SceneNetwork(nn.Module):
         _, _, c_in, c_noise = scalings(sigma, torch.ones_like(sigma))
         _, c_out, _, _ = scalings(sigma, base.mode_std)
         middle, half = (base.upper + base.lower) / 2, (base.upper - base.lower) / 2
-        phase = c_noise * self.frequencies
         where = ((ends - middle) / half).flatten(1)
-        level = torch.cat([phase.sin(), phase.cos()], dim=-1).expand(len(where), -1)
+        level = self.waves(c_noise).expand(len(where), -1)
         cond = nn.functional.silu(self.embed(torch.cat([level, where], dim=-1)))
         scaled = torch.cat([(x / base.noise_scale).unflatten(1, (-1, self.dof)) for x in (noisy * c_in, estimate)], -1)
         h = self.read(torch.cat([scaled, touch], dim=-1)) + self.place
@@ -220,25 +219,6 @@ class SceneRows:
             estimate = estimate + network(noisy, estimate, touch, sigma, ends)
             touch = network.touch(world, network.spline.control_points(estimate, start, goal))
         return cls(clean, noisy, estimate, touch, sigma, ends)
-
-
-class _MixingBlock(nn.Module):
-    """Tokens mixed along the path, then channels within each, both shifted and scaled by the condition."""
-
-    def __init__(self, tokens: int, width: int, cond: int) -> None:
-        super().__init__()
-        self.film = nn.Linear(cond, 4 * width)
-        self.along_up, self.along_down = nn.Linear(tokens, 2 * tokens), nn.Linear(2 * tokens, tokens)
-        self.up, self.down = nn.Linear(width, 2 * width), nn.Linear(2 * width, width)
-        nn.init.zeros_(self.film.weight)
-        nn.init.zeros_(self.film.bias)
-
-    def forward(self, h: Tensor, cond: Tensor) -> Tensor:
-        shift_a, scale_a, shift_b, scale_b = self.film(cond)[:, None].chunk(4, dim=-1)
-        y = torch.addcmul(shift_a, nn.functional.layer_norm(h, h.shape[-1:]), 1 + scale_a)
-        h = h + self.along_down(nn.functional.silu(self.along_up(y.mT))).mT
-        y = torch.addcmul(shift_b, nn.functional.layer_norm(h, h.shape[-1:]), 1 + scale_b)
-        return h + self.down(nn.functional.silu(self.up(y)))
 
 
 def _squashed(x: Tensor) -> Tensor:

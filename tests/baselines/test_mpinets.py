@@ -28,7 +28,7 @@ from edmp.baselines.mpinets.weights import (
 from edmp.errors import FileFormatError, InvalidInputError
 from edmp.geometry.distance import signed_distance
 from edmp.geometry.kinds import sampler
-from edmp.prior.checkpoint import save_prior
+from edmp.learning.card import save_network
 from edmp.result import Status
 from edmp.robots import load_robot
 from edmp.robots.kinematics import body_poses, tool_pose
@@ -363,7 +363,7 @@ def print_nothing() -> None:
 def save_tiny(path, *, robot: str = "panda", seed: int = 0) -> MpinetsNetwork:
     net = network(seed=seed)
     card = replace(card_of(TINY, load_robot("panda"), seed=seed, command="test"), robot=robot)
-    save_prior(path, net, card)
+    save_network(path, net, card)
     return net
 
 

@@ -19,10 +19,9 @@ from edmp.baselines.mpinets.point_cloud import robot_points
 from edmp.baselines.mpinets.train import ImitationLoss, _config, export_mpinets, point_match, train_mpinets
 from edmp.baselines.mpinets.weights import card_of, load_policy, load_weights
 from edmp.cli import main
-from edmp.data.export import CHECKPOINT_NAME
 from edmp.data.generate import GenerateSettings, scene_source
-from edmp.data.train import TrainSettings
 from edmp.errors import EdmpError, InvalidInputError
+from edmp.learning.training import CHECKPOINT_NAME, TrainSettings
 from edmp.prior.spline import Spline
 from edmp.robots import load_robot
 from edmp.scenes import Box, Capsule, Cylinder, Scene, Sphere
@@ -193,13 +192,13 @@ def test_a_run_learns_and_ships(folder, tmp_path) -> None:
     rows = list(csv.DictReader((tmp_path / "loss.csv").open()))
     assert float(rows[-1]["loss"]) < 0.5 * float(rows[0]["loss"])
     assert report.metrics["validation_loss"] < 0.5 * float(rows[0]["loss"])
-    network, card = load_weights(report.prior)
+    network, card = load_weights(report.file)
     assert card.data["imitation"]["steps_per_path"] == 200
     assert card.command == "edmp x"
     text = (tmp_path / "mpinets.md").read_text()
     assert "retrained here, narrower" in text
     assert "| centers_1 | 12 | 512 |" in text
-    assert load_policy(robot, report.prior).config == network.config
+    assert load_policy(robot, report.file).config == network.config
 
 
 def test_a_resumed_run_gives_the_same_weights(folder, tmp_path) -> None:

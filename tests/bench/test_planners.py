@@ -21,8 +21,8 @@ from edmp.bench.records import ERROR, REFUTED
 from edmp.bench.worker import Job, Solver
 from edmp.constraints import JointRange
 from edmp.errors import InvalidInputError, MissingDependencyError, UnknownNameError
+from edmp.learning.card import Card, save_network
 from edmp.planner import PlannerSettings
-from edmp.prior.checkpoint import Card, save_prior
 from edmp.problem import load_example, save_problem
 from edmp.result import Status
 from edmp.robots import load_robot
@@ -130,7 +130,7 @@ def small_unet(folder: Path) -> str:
     config = UnetConfig(widths=(16, 32), num_timesteps=12, num_waypoints=20)
     limits = load_robot("panda").limits
     card = Card("unet", dataclasses.asdict(config), "panda", 7, tuple(limits.lower), tuple(limits.upper))
-    save_prior(folder / "unet.safetensors", UnetNetwork(config, 7), card)
+    save_network(folder / "unet.safetensors", UnetNetwork(config, 7), card)
     return f":seeds_per_guide=2:prior={folder}/unet.safetensors"
 
 
@@ -139,7 +139,7 @@ def small_policy(folder: Path) -> str:
     config = MpinetsConfig(num_obstacle_points=256, num_robot_points=256, fc_widths=(64, 32, 32), neighbors_1=8)
     robot = load_robot("panda")
     network = MpinetsNetwork(config, robot.limits.lower.tolist(), robot.limits.upper.tolist())
-    save_prior(folder / "policy.safetensors", network, card_of(config, robot, seed=0, command=""))
+    save_network(folder / "policy.safetensors", network, card_of(config, robot, seed=0, command=""))
     return f":max_steps=5:weights={folder}/policy.safetensors"
 
 

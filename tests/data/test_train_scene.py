@@ -13,16 +13,17 @@ from typer.testing import CliRunner
 import edmp
 from edmp.cli.main import app
 from edmp.collision.world import World
-from edmp.data.export import CHECKPOINT_NAME
 from edmp.data.generate import GenerateSettings, generate
-from edmp.data.train import TrainSettings
 from edmp.data.train_scene import train_scene
 from edmp.errors import InvalidInputError
+from edmp.learning.card import read_card
+from edmp.learning.tensors import read_tensors
+from edmp.learning.training import CHECKPOINT_NAME, TrainSettings
 from edmp.planner import rounds
 from edmp.planner.goals import Query, resolve
 from edmp.planner.settings import Round
 from edmp.prior.base import Context, Prior
-from edmp.prior.checkpoint import load_prior, read_card, read_tensors
+from edmp.prior.checkpoint import load_prior
 from edmp.prior.mlp import MlpPrior
 from edmp.prior.scene import SceneConfig, SceneNetwork, ScenePrior
 from edmp.robots import load_robot
@@ -149,8 +150,8 @@ def test_an_interrupted_training_goes_on_to_the_same_weights(data: Path, tmp_pat
 def test_going_on_from_one_that_sees_it_learns_to_look_twice(trained: Path, data: Path, tmp_path: Path) -> None:
     settings = dataclasses.replace(QUICK, max_steps=3)
     report = train_scene(data, tmp_path / "run", robot=PANDA, base=trained, settings=settings)
-    assert report.prior is not None
-    again = load_prior(report.prior, PANDA)
+    assert report.file is not None
+    again = load_prior(report.file, PANDA)
     assert isinstance(again, ScenePrior)
     assert again.looks == 2
     assert again.network.config.width == 32

@@ -492,7 +492,7 @@ def _write_weights(path: Path) -> None:
 
     import torch
 
-    from edmp.prior.checkpoint import Card, save_prior
+    from edmp.learning.card import Card, save_network
     from edmp.prior.mlp import MlpConfig, MlpNetwork
 
     torch.manual_seed(0)
@@ -500,14 +500,14 @@ def _write_weights(path: Path) -> None:
     card = Card(
         "mlp", dataclasses.asdict(config), "tiny", 3, (-2.0, -2.0, 0.0), (2.0, 2.0, 0.3), {"seed": 1}, 5, "edmp train"
     )
-    save_prior(path, MlpNetwork(config, 3), card)
+    save_network(path, MlpNetwork(config, 3), card)
 
 
 def _write_policy(path: Path) -> None:
     import dataclasses
 
     from edmp.baselines.mpinets.network import MpinetsConfig, MpinetsNetwork
-    from edmp.prior.checkpoint import Card, save_prior
+    from edmp.learning.card import Card, save_network
 
     config = MpinetsConfig(
         num_robot_points=32, num_obstacle_points=32, num_target_points=8, centers_1=8, centers_2=4, neighbors_1=4,
@@ -515,13 +515,13 @@ def _write_policy(path: Path) -> None:
         encoder_widths=(8,), decoder_widths=(8,),
     )  # fmt: skip
     card = Card("mpinets", dataclasses.asdict(config), "tiny", 3, (-2.0, -2.0, 0.0), (2.0, 2.0, 0.3))
-    save_prior(path, MpinetsNetwork(config, card.lower, card.upper), card)
+    save_network(path, MpinetsNetwork(config, card.lower, card.upper), card)
 
 
 def _write_shard(path: Path) -> None:
     import torch
 
-    from edmp.prior.checkpoint import write_tensors
+    from edmp.learning.tensors import write_tensors
 
     write_tensors(
         path, {"control_points": torch.rand(4, 6, 3), "scene": torch.arange(4, dtype=torch.int32)}, {"x": [1, 2]}

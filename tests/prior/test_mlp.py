@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from edmp.errors import InvalidInputError
+from edmp.learning.edm import karras_sigmas, sample_dpmpp_2m, scalings
 from edmp.prior.base import Context
-from edmp.prior.edm import karras_sigmas, sample_dpmpp_2m, scalings
 from edmp.prior.mlp import MlpConfig, MlpNetwork, MlpPrior
 
 SMALL = MlpConfig(width=32, depth=2, cond_width=16)

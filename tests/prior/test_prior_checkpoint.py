@@ -11,9 +11,10 @@ import torch
 from edmp.baselines.edmp_paper.ddpm import DdpmPrior
 from edmp.baselines.edmp_paper.unet import UnetConfig, UnetNetwork
 from edmp.errors import FileFormatError, InvalidInputError, UnknownNameError
+from edmp.learning.card import Card, read_card, save_network
 from edmp.prior import checkpoint
 from edmp.prior.base import Context
-from edmp.prior.checkpoint import Card, default_prior, load_network, load_prior, prior_info, read_card, save_prior
+from edmp.prior.checkpoint import default_prior, load_network, load_prior, prior_info
 from edmp.prior.mlp import MlpConfig, MlpNetwork, MlpPrior
 from edmp.prior.process import ProcessPrior
 
@@ -42,7 +43,7 @@ def weights(tmp_path, robot):
     torch.nn.init.normal_(network.write.weight)
     network.noise_scale.copy_(torch.rand(98) + 0.1)
     path = tmp_path / "weights.safetensors"
-    save_prior(path, network, make_card(robot), half=False)
+    save_network(path, network, make_card(robot), half=False)
     return path, network
 
 
@@ -60,7 +61,7 @@ def test_round_trip(weights, robot, generator):
 
 def test_half_precision_keeps_statistics_exact(weights, tmp_path, robot, generator):
     path, network = weights
-    save_prior(tmp_path / "half.safetensors", network, make_card(robot), half=True)
+    save_network(tmp_path / "half.safetensors", network, make_card(robot), half=True)
     half, full = load_prior(tmp_path / "half.safetensors", robot), load_prior(path, robot)
     assert torch.equal(half.noise_scale, full.noise_scale)
     assert (tmp_path / "half.safetensors").stat().st_size < 0.7 * path.stat().st_size
@@ -72,7 +73,7 @@ def test_half_precision_keeps_statistics_exact(weights, tmp_path, robot, generat
 def test_unet_round_trip(tmp_path, robot):
     config = UnetConfig(widths=(16, 32), num_timesteps=5, num_waypoints=20)
     path = tmp_path / "unet.safetensors"
-    save_prior(path, UnetNetwork(config, 7), make_card(robot, config, "unet"))
+    save_network(path, UnetNetwork(config, 7), make_card(robot, config, "unet"))
     prior = load_prior(path, robot)
     assert isinstance(prior, DdpmPrior)
     assert prior.network.config == config
@@ -137,20 +138,20 @@ def test_a_safetensors_file_of_others(tmp_path, robot):
 def test_card_and_tensors_must_agree(weights, tmp_path, robot):
     _, network = weights
     path = tmp_path / "wrong.safetensors"
-    save_prior(path, network, make_card(robot, dataclasses.replace(CONFIG, width=64)))
+    save_network(path, network, make_card(robot, dataclasses.replace(CONFIG, width=64)))
     with pytest.raises(FileFormatError, match="do not fit"):
         load_network(path)
-    save_prior(path, network, make_card(robot, architecture="transformer"))
+    save_network(path, network, make_card(robot, architecture="transformer"))
     with pytest.raises(FileFormatError, match="valid: mlp, scene, unet"):
         load_network(path)
-    save_prior(path, network, dataclasses.replace(make_card(robot), config={"wdith": 3}))
+    save_network(path, network, dataclasses.replace(make_card(robot), config={"wdith": 3}))
     with pytest.raises(FileFormatError, match="wdith"):
         load_network(path)
-    save_prior(path, network, dataclasses.replace(make_card(robot), version=99))
+    save_network(path, network, dataclasses.replace(make_card(robot), version=99))
     with pytest.raises(FileFormatError, match="upgrade edmp"):
         load_network(path)
     network.noise_scale[3] = np.nan
-    save_prior(path, network, make_card(robot))
+    save_network(path, network, make_card(robot))
     with pytest.raises(FileFormatError, match="not finite: noise_scale"):
         load_network(path)
 

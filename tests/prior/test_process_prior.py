@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from edmp.errors import InvalidInputError
+from edmp.learning.edm import karras_sigmas, sample_dpmpp_2m
 from edmp.prior import ProcessPrior, ProcessSettings
 from edmp.prior.base import Context
-from edmp.prior.edm import karras_sigmas, sample_dpmpp_2m
 
 
 def double(prior):

@@ -10,13 +10,16 @@ import pytest
 import safetensors.torch
 import torch
 
-from edmp.data.export import CHECKPOINT_NAME, export_prior
-from edmp.data.train import TrainSettings, train
+from edmp.data.export import export_prior
+from edmp.data.train import train
 from edmp.data.training_set import TrainingSet, is_validation
 from edmp.errors import EdmpError, FileFormatError, InvalidInputError, UnknownNameError
+from edmp.learning.card import read_card
+from edmp.learning.edm import karras_sigmas, sample_dpmpp_2m
+from edmp.learning.tensors import read_tensors
+from edmp.learning.training import CHECKPOINT_NAME, TrainSettings
 from edmp.prior.base import Context
-from edmp.prior.checkpoint import load_prior, read_card, read_tensors
-from edmp.prior.edm import karras_sigmas, sample_dpmpp_2m
+from edmp.prior.checkpoint import load_prior
 
 TINY = {"width": 64, "depth": 2, "cond_width": 32}
 
@@ -49,10 +52,10 @@ def test_learns_and_ships(data_dir, tmp_path, robot, generator):
     text = (tmp_path / "run" / "prior.md").read_text()
     assert "edmp train x" in text
     assert "validation_loss" in text
-    card = read_card(report.prior)
+    card = read_card(report.file)
     assert card.data["shards_read"] == 2
     assert card.metrics["steps"] == 400
-    prior = load_prior(report.prior, robot)
+    prior = load_prior(report.file, robot)
     sigmas = karras_sigmas(8, sigma_min=prior.sigma_min, sigma_max=prior.sigma_max)
     middle = torch.tensor((robot.limits.lower + robot.limits.upper) / 2).float()
     half = torch.tensor((robot.limits.upper - robot.limits.lower) / 2).float()
@@ -77,7 +80,7 @@ def test_resuming_after_an_interrupt_gives_the_same_weights(data_dir, tmp_path, 
     train(data_dir, tmp_path / "once", robot=robot, settings=settings())
     first = train(data_dir, tmp_path / "twice", robot=robot, settings=settings(), on_step=interrupt)
     assert first.interrupted
-    assert first.prior is None
+    assert first.file is None
     assert first.metrics["steps"] == 17
     second = train(data_dir, tmp_path / "twice", robot=robot, settings=settings())
     assert not second.interrupted
@@ -115,7 +118,7 @@ def test_new_shards_are_picked_up_while_training(data_dir, tmp_path, robot, add_
 def test_unet_trains_from_the_same_data(data_dir, tmp_path, robot):
     config = {"widths": (16, 32), "num_timesteps": 10, "num_waypoints": 20}
     report = train(data_dir, tmp_path / "run", robot=robot, arch="unet", settings=settings(max_steps=12, config=config))
-    prior = load_prior(report.prior, robot)
+    prior = load_prior(report.file, robot)
     paths = prior.sample(2, torch.zeros(7), torch.ones(7), generator=torch.Generator().manual_seed(0))
     assert paths.shape == (2, 20, 7)
     resumed = train(

@@ -10,91 +10,21 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Callable
+import functools
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from edmp.baselines.edmp_paper.unet import UnetConfig, UnetNetwork, linear_betas
+from edmp.baselines.edmp_paper.unet import UnetConfig, UnetNetwork
 from edmp.errors import InvalidInputError
+from edmp.learning.ddpm import Guide, NoiseSchedule, sample_ddpm
 from edmp.prior.checkpoint import Architecture
 from edmp.prior.spline import Spline
 
-Guide = Callable[[Tensor, int], Tensor]
-"""``guide(x, t) -> x``: x (batch, dof, n) is x_{t-1}, just drawn at step t in T .. 1, with start and goal in place."""
 
-Epsilon = Callable[[Tensor, Tensor], Tensor]
-"""``epsilon(x, t)``: noise estimate of x (batch, dof, n) at step t (batch,)."""
-
-
-@dataclass(frozen=True)
-class NoiseSchedule:
-    """The variance schedule and its posterior, each (T,), entry t - 1 belongs to step t; float64 on the CPU.
-
-    Attributes:
-        beta: noise added at step t.
-        alpha: 1 - beta.
-        alpha_bar: cumulative product of alpha.
-    """
-
-    beta: Tensor
-    alpha: Tensor
-    alpha_bar: Tensor
-
-    @classmethod
-    def linear(cls, num_timesteps: int = 255, beta_end: float = 0.02) -> NoiseSchedule:
-        """beta linear from 0 to ``beta_end``; step 0 is the data and adds none."""
-        beta = linear_betas(num_timesteps, beta_end)
-        return cls(beta=beta, alpha=1 - beta, alpha_bar=torch.cumprod(1 - beta, 0))
-
-    @property
-    def num_timesteps(self) -> int:
-        return len(self.beta)
-
-
-def sample_ddpm(
-    epsilon: Epsilon,
-    x: Tensor,
-    schedule: NoiseSchedule,
-    *,
-    start: Tensor,
-    goal: Tensor,
-    generator: torch.Generator,
-    guide: Guide | None = None,
-    as_published: bool = False,
-) -> Tensor:
-    """Ancestral sampling (Ho et al. 2020, algorithm 2) with start and goal in place at every step.
-
-    Args:
-        epsilon: the noise estimator.
-        x: (batch, dof, n) standard normal noise.
-        schedule: T steps.
-        start: (batch or 1, dof) [rad].
-        goal: as ``start``.
-        generator: of the noise added at each step.
-        guide: applied to x_{t-1} after each posterior step.
-        as_published: add noise beta_t z, as EDMP's published code does, in place of sqrt(beta_t) z.
-
-    Returns:
-        (batch, dof, n) trajectories [rad].
-    """
-    x = _with_ends(x, start, goal)
-    for t in range(schedule.num_timesteps, 0, -1):
-        beta, alpha, alpha_bar = (float(a[t - 1]) for a in (schedule.beta, schedule.alpha, schedule.alpha_bar))
-        eps = epsilon(x, torch.full((len(x),), t, device=x.device))
-        x = (x - beta / (1 - alpha_bar) ** 0.5 * eps) / alpha**0.5
-        if t > 1:
-            z = torch.randn(x.shape, generator=generator, device=generator.device).to(x)
-            x = x + (beta if as_published else beta**0.5) * z
-        x = _with_ends(x, start, goal)
-        if guide is not None:
-            x = _with_ends(guide(x, t), start, goal)
-    return x
-
-
-def _with_ends(x: Tensor, start: Tensor, goal: Tensor) -> Tensor:
-    """A copy of ``x`` with its first and last waypoint overwritten."""
+def with_ends(x: Tensor, start: Tensor, goal: Tensor) -> Tensor:
+    """A copy of waypoints ``x`` (batch, dof, n), its first and last overwritten by ends (batch or 1, dof)."""
     x = x.clone()
     x[..., 0], x[..., -1] = start, goal
     return x
@@ -174,8 +104,7 @@ class DdpmPrior:
             self.network,
             x,
             self.schedule,
-            start=start,
-            goal=goal,
+            hold=functools.partial(with_ends, start=start, goal=goal),
             generator=generator,
             guide=guide,
             as_published=as_published,

@@ -13,7 +13,6 @@ A run lives in a folder as that of `edmp.data.train`; at its end ``mpinets.safet
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,11 +25,9 @@ from edmp.baselines.mpinets.imitation_set import ImitationSet, ImitationSettings
 from edmp.baselines.mpinets.network import MpinetsConfig, MpinetsNetwork
 from edmp.baselines.mpinets.point_cloud import labelled, robot_points, target_points
 from edmp.baselines.mpinets.weights import card_of, network_of
-from edmp.data.export import CHECKPOINT_NAME
-from edmp.data.train import TrainingRun, TrainReport, TrainSettings, carry_out
-from edmp.errors import FileFormatError, InvalidInputError
-from edmp.files.writing import write_text
-from edmp.prior.checkpoint import Card, load_state, read_tensors, save_prior
+from edmp.errors import InvalidInputError
+from edmp.learning.card import Card
+from edmp.learning.training import TrainingRun, TrainReport, TrainSettings, carry_out, export
 from edmp.robots.kinematics import tool_pose
 from edmp.robots.robot import Robot
 
@@ -83,9 +80,9 @@ def train_mpinets(
         data.loss_standing_still = float(loss.standing_still(data.validation, generator).mean())
     run = TrainingRun(network, card, settings, loss)
     if not carry_out(run, data, out, settings, resume=resume):
-        return TrainReport(prior=None, interrupted=True, metrics=run.metrics(data))
+        return TrainReport(file=None, interrupted=True, metrics=run.metrics(data))
     export_mpinets(out, out / SHIPPED)
-    return TrainReport(prior=out / SHIPPED, interrupted=False, metrics=run.metrics(data))
+    return TrainReport(file=out / SHIPPED, interrupted=False, metrics=run.metrics(data))
 
 
 def _config(settings: TrainSettings) -> MpinetsConfig:
@@ -155,19 +152,7 @@ def export_mpinets(run_dir: str | Path, path: str | Path, *, half: bool = True) 
         path: of the weights file.
         half: store weights as float16.
     """
-    checkpoint, path = Path(run_dir) / CHECKPOINT_NAME, Path(path)
-    tensors, header = read_tensors(checkpoint)
-    if (described := header.get("card")) is None:
-        raise FileFormatError(f"{checkpoint}: not a training checkpoint of edmp")
-    card = Card.of(described)
-    card = dataclasses.replace(card, date=datetime.datetime.now(datetime.UTC).date().isoformat())
-    network = network_of(card, checkpoint)
-    load_state(network, {k.removeprefix("ema."): v for k, v in tensors.items() if k.startswith("ema.")}, checkpoint)
-    save_prior(path, network, card, half=half)
-    num_parameters = sum(parameter.numel() for parameter in network.parameters())
-    text = model_card(card, num_parameters=num_parameters, size=path.stat().st_size)
-    write_text(path.with_suffix(".md"), text)
-    return card
+    return export(run_dir, path, build=network_of, describe=model_card, half=half)
 
 
 def model_card(card: Card, *, num_parameters: int, size: int) -> str:

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from edmp.baselines.mpinets.network import MpinetsConfig, MpinetsNetwork
 from edmp.errors import FileFormatError, InvalidInputError
-from edmp.prior.checkpoint import Card, built, load_state, load_tensors, read_card
+from edmp.learning.card import Card, built, read_card
+from edmp.learning.tensors import load_state, load_tensors
 from edmp.robots.robot import Robot
 
 ARCHITECTURE = "mpinets"

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from edmp.errors import InvalidInputError, UnknownNameError
-from edmp.prior.edm import SAMPLERS, Churn, karras_sigmas, sample_heun, sampler, scalings
+from edmp.learning.edm import SAMPLERS, Churn, karras_sigmas, sample_heun, sampler, scalings
 
 
 def test_preconditioning_identities():

@@ -16,7 +16,9 @@ import torch
 from torch import Tensor
 
 from edmp.errors import InvalidInputError, unknown_name
-from edmp.prior.base import Denoiser
+
+Denoiser = Callable[[Tensor, Tensor | float], Tensor]
+"""``denoise(x, sigma) -> E[x_0 | x]``; x (batch, dim), sigma a scalar or (batch,)."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,121 @@
+"""What is known of a trained network, and its weights with it in one file."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch import nn
+
+from edmp.errors import FileFormatError
+from edmp.files.json_nodes import JsonNode
+from edmp.learning.tensors import read_header, write_tensors
+
+FORMAT_VERSION = 1
+MAX_JOINTS = 1000
+MAX_PARAMETERS = 1 << 28
+"""Cards that ask for a larger network are refused before memory is taken."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """What is known of a trained network; the JSON in a weights file.
+
+    Attributes:
+        architecture: what kind of network it is.
+        config: the architecture's config as a dict.
+        robot: name of the robot it was trained for.
+        dof: number of joints.
+        lower, upper: joint limits used for the normalisation [rad or m].
+        data: manifest of the data set.
+        seed: of the training.
+        command: that produced it.
+        date: ISO date of the export.
+        metrics: final numbers of the training.
+        version: of this format.
+    """
+
+    architecture: str
+    config: dict[str, Any]
+    robot: str
+    dof: int
+    lower: tuple[float, ...]
+    upper: tuple[float, ...]
+    data: dict[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    command: str = ""
+    date: str = ""
+    metrics: dict[str, Any] = field(default_factory=dict)
+    version: int = FORMAT_VERSION
+
+    @classmethod
+    def of(cls, node: JsonNode) -> Card:
+        """The card in a JSON object; keys that this edmp does not know are left out.
+
+        Raises:
+            FileFormatError: names the place.
+        """
+        version = node.get("version")
+        if version is not None and version.integer() > FORMAT_VERSION:
+            node.fail(f"format version {version.value}, but this edmp reads up to {FORMAT_VERSION}: upgrade edmp")
+        dof = node["dof"].integer(1, MAX_JOINTS)
+        seed, command, date = (node.get(key) for key in ("seed", "command", "date"))
+        data, metrics = (node.get(key) for key in ("data", "metrics"))
+        return cls(
+            architecture=node["architecture"].text(),
+            config=node["config"].keys_plain(),
+            robot=node["robot"].text(),
+            dof=dof,
+            lower=tuple(node["lower"].array(dof).tolist()),
+            upper=tuple(node["upper"].array(dof).tolist()),
+            data={} if data is None else data.keys_plain(),
+            seed=0 if seed is None else seed.integer(0, 2**64),
+            command="" if command is None else command.text(),
+            date="" if date is None else date.text(),
+            metrics={} if metrics is None else metrics.keys_plain(),
+        )
+
+
+def save_network(path: str | Path, network: nn.Module, card: Card, *, half: bool = True) -> None:
+    """Write a network's weights with its card. ``half`` stores weights as float16 (buffers stay float32)."""
+    buffers = {name for name, _ in network.named_buffers()}
+    tensors = {
+        name: tensor.half() if half and name not in buffers and tensor.is_floating_point() else tensor
+        for name, tensor in network.state_dict().items()
+    }
+    write_tensors(Path(path), tensors, dataclasses.asdict(card))
+
+
+def read_card(path: str | Path) -> Card:
+    """The card of a weights file; reads the header only."""
+    return Card.of(read_header(Path(path)))
+
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+def built(
+    card: Card, config: type, network: Callable[[Any], Network], path: Path | str, *, trusted: bool = False
+) -> Network:
+    """The network of a card's config, once it is known that it is no larger than `MAX_PARAMETERS`; or ``trusted``.
+
+    Raises:
+        FileFormatError: the config makes no sense, or the network is too large.
+    """
+    try:
+        sizes = config(**{k: tuple(v) if isinstance(v, list) else v for k, v in card.config.items()})
+        if not trusted:  # a default device costs a second of imports: none is set where nothing is to be feared
+            with torch.device("meta"):  # shapes alone: no memory is taken
+                count = sum(tensor.numel() for tensor in network(sizes).state_dict().values())
+            if count > MAX_PARAMETERS:
+                raise ValueError(f"{count} parameters, at most {MAX_PARAMETERS}")
+        if torch.get_default_device().type == "cpu":
+            return network(sizes)
+        with torch.device("cpu"):
+            return network(sizes)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise FileFormatError(f"{path}: bad {card.architecture} config {card.config!s:.300}: {error}") from None

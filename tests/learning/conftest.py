@@ -1,0 +1,9 @@
+"""Numbers drawn the same every time."""
+
+import pytest
+import torch
+
+
+@pytest.fixture
+def generator() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
