@@ -1,17 +1,22 @@
-"""``edmp generate``, ``edmp train``, ``edmp prior``: from expert data to a prior."""
+"""``edmp generate``, ``edmp train``, ``edmp prior``: from expert data to trained networks."""
 
 from __future__ import annotations
 
 import dataclasses
 import shlex
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from edmp.cli.arguments import key_values, names, report_console
 from edmp.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from edmp.learning.training import TrainReport, TrainSettings
+    from edmp.robots import Robot
 
 prior_app = typer.Typer(help="Trained priors.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -50,63 +55,101 @@ def generate(
 def train(
     data: Annotated[Path, typer.Option(help="Folder that edmp generate filled, or is still filling.")],
     out: Annotated[Path, typer.Option(help="Folder of the run; an earlier run there goes on.")],
+    kind: Annotated[str, typer.Option(help="What is trained: prior, or mpinets, a baseline.")] = "prior",
     robot: Annotated[str, typer.Option(help="Robot name or description file.")] = "panda",
-    arch: Annotated[str, typer.Option(help="Architecture: mlp, scene or unet.")] = "mlp",
+    arch: Annotated[str | None, typer.Option(help="Of a prior: mlp, scene or unet.  [default: mlp]")] = None,
     base: Annotated[
         str | None, typer.Option(help="With --arch scene: the prior to be corrected, by name or file; default: ROBOT.")
     ] = None,
     max_steps: Annotated[int | None, typer.Option(min=1, help="Stop after this many steps.")] = None,
     max_seconds: Annotated[float | None, typer.Option(min=1, help="Stop after this time [s].")] = None,
-    batch_size: Annotated[int | None, typer.Option(min=1, help="Trajectories a step.")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Examples a step; default: 512, of mpinets 32.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Peak of the learning rate; default: 1e-3.")] = None,
     config: Annotated[
-        list[str] | None, typer.Option(help="A size of the architecture, KEY=JSON, such as widths=[32,64]; repeatable.")
+        list[str] | None, typer.Option(help="A size of the network, KEY=JSON, such as widths=[32,64]; repeatable.")
+    ] = None,
+    imitation: Annotated[
+        list[str] | None, typer.Option(help="Of mpinets: how examples are made, KEY=JSON, such as noise=0.02.")
     ] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; default: torch's choice.")] = None,
-    seed: Annotated[int, typer.Option(help="Of weights, batches and noise.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of weights, examples and noise.")] = 0,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    compact: Annotated[bool, typer.Option(help="Leave a checkpoint of a quarter of the size at the end.")] = False,
     resume: Annotated[bool, typer.Option(help="Go on from the checkpoint in the folder, if there is one.")] = True,
 ) -> None:
-    """Train a prior. Stop with Ctrl-C; the same command goes on."""
-    from edmp.data.train import train as run
+    """Train a network. Stop with Ctrl-C; the same command goes on."""
+    from edmp.errors import unknown_name
     from edmp.learning.training import TrainSettings
-    from edmp.prior.checkpoint import architecture
     from edmp.robots import load_robot
 
+    if kind not in _TRAINED:
+        raise unknown_name("kind", kind, _TRAINED)
     if not data.is_dir():
         raise InvalidInputError(f"--data: no such folder: {data}")
     if max_steps is None and max_seconds is None:
         raise InvalidInputError("give --max-steps or --max-seconds (or both): training needs an end")
-    architecture(arch)
-    if base is not None and arch != "scene":
-        raise InvalidInputError(f"--base is what --arch scene corrects; the {arch} starts from nothing")
-    arm = load_robot(robot)
-    check_folder(out)
+    own = {"--arch": (arch, "prior"), "--base": (base, "prior"), "--imitation": (imitation, "mpinets")}
+    for option, (value, of) in own.items():
+        if value and kind != of:
+            raise InvalidInputError(f"{option} is for --kind {of}, not for {kind}")
     settings = TrainSettings(
         max_steps=max_steps,
         max_seconds=max_seconds,
         seed=seed,
         device=device,
         num_threads=threads,
+        compact=compact,
         config=key_values(config or (), "--config"),
     )
-    if batch_size is not None:
-        settings = dataclasses.replace(settings, batch_size=batch_size)
-    if learning_rate is not None:
-        settings = dataclasses.replace(settings, learning_rate=learning_rate)
+    given = {"batch_size": batch_size, "learning_rate": learning_rate}
+    changed = {key: value for key, value in given.items() if value is not None}
+    settings = dataclasses.replace(settings, **_TRAINED[kind] | changed)
+    arm = load_robot(robot)
     command = shlex.join(["edmp", *sys.argv[1:]])
-    if arch == "scene":
-        from edmp.data.train_scene import train_scene
-
-        report = train_scene(
-            data, out, robot=arm, base=base or arm.name, settings=settings, resume=resume, command=command
-        )
+    if kind == "mpinets":
+        report = _train_mpinets(data, out, arm, settings, imitation or (), resume, command)
     else:
-        report = run(data, out, robot=arm, arch=arch, settings=settings, resume=resume, command=command)
+        report = _train_prior(data, out, arm, arch or "mlp", base, settings, resume, command)
     console = report_console()
     for name, value in report.metrics.items():
         console.print(f"  {name}: {value}")
     console.print("stopped; the same command goes on" if report.interrupted else f"written: {report.file}")
+
+
+_TRAINED: Mapping[str, Mapping[str, Any]] = {"prior": {}, "mpinets": {"batch_size": 32, "max_validation": 1024}}
+"""What can be trained, and the settings that differ from `TrainSettings`."""
+
+
+def _train_prior(
+    data: Path, out: Path, arm: Robot, arch: str, base: str | None, settings: TrainSettings, resume: bool, command: str
+) -> TrainReport:
+    from edmp.data.train import train as run
+    from edmp.data.train_scene import train_scene
+    from edmp.prior.checkpoint import architecture
+
+    architecture(arch)
+    if base is not None and arch != "scene":
+        raise InvalidInputError(f"--base is what --arch scene corrects; the {arch} starts from nothing")
+    check_folder(out)
+    if arch == "scene":
+        return train_scene(
+            data, out, robot=arm, base=base or arm.name, settings=settings, resume=resume, command=command
+        )
+    return run(data, out, robot=arm, arch=arch, settings=settings, resume=resume, command=command)
+
+
+def _train_mpinets(
+    data: Path, out: Path, arm: Robot, settings: TrainSettings, imitation: Sequence[str], resume: bool, command: str
+) -> TrainReport:
+    from edmp.baselines.mpinets.imitation_set import ImitationSettings
+    from edmp.baselines.mpinets.train import train_mpinets
+
+    try:
+        examples = ImitationSettings(**key_values(imitation, "--imitation"))
+    except TypeError as error:
+        raise InvalidInputError(f"--imitation: {error}; see ImitationSettings") from None
+    check_folder(out)
+    return train_mpinets(data, out, robot=arm, settings=settings, imitation=examples, resume=resume, command=command)
 
 
 def check_folder(path: Path) -> None:

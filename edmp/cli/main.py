@@ -20,7 +20,6 @@ from edmp.cli.bench_report import ablate, baseline, compare, report
 from edmp.cli.demo import app as demo_app
 from edmp.cli.execute import execute, replay
 from edmp.cli.learn import generate, prior_app, train
-from edmp.cli.mpinets import train_mpinets
 from edmp.cli.pick import pick
 from edmp.cli.plan import plan
 from edmp.cli.robot import app as robot_app
@@ -58,7 +57,6 @@ app.command()(execute)
 app.command()(replay)
 app.command()(generate)
 app.command()(train)
-app.command("train-mpinets")(train_mpinets)
 app.add_typer(prior_app, name="prior")
 
 

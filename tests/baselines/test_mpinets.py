@@ -382,7 +382,7 @@ def test_weights_come_back_as_they_were_within_half_precision(tmp_path) -> None:
 
 def test_missing_weights_say_how_to_make_some(tmp_path) -> None:
     ur5 = load_robot("ur5")
-    with pytest.raises(MissingWeightsError, match="edmp train-mpinets --robot ur5"):
+    with pytest.raises(MissingWeightsError, match="edmp train --kind mpinets --robot ur5"):
         load_policy(ur5)
     save_tiny(tmp_path / "panda.safetensors")
     with pytest.raises(InvalidInputError, match="policy for 'panda' with 7 joints, not for 'ur5'"):

@@ -237,7 +237,17 @@ def test_misuse_is_named(folder, tmp_path) -> None:
 
 def test_command_line(folder, tmp_path, capsys) -> None:
     sizes = [word for key, value in TINY.items() for word in ("--config", f"{key}={json.dumps(value)}")]
-    arguments = ["train-mpinets", "--data", str(folder), "--out", str(tmp_path / "run"), "--max-steps", "2"]
+    arguments = [
+        "train",
+        "--kind",
+        "mpinets",
+        "--data",
+        str(folder),
+        "--out",
+        str(tmp_path / "run"),
+        "--max-steps",
+        "2",
+    ]
     few = ["--imitation", "cloud_points=64", "--imitation", "num_loss_points=8", "--batch-size", "4"]
     with pytest.raises(SystemExit) as ended:
         main([*arguments, *few, *sizes])
@@ -248,4 +258,8 @@ def test_command_line(folder, tmp_path, capsys) -> None:
         main([*arguments, "--imitation", "speed=3"])
     assert ended.value.code == 2
     assert "--imitation" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as ended:
+        main([*arguments, "--arch", "mlp"])
+    assert ended.value.code == 2
+    assert "--arch is for --kind prior, not for mpinets" in capsys.readouterr().err
     assert card_of(_config(settings()), load_robot("panda"), seed=0, command="").architecture == "mpinets"

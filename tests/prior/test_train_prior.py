@@ -91,6 +91,20 @@ def test_resuming_after_an_interrupt_gives_the_same_weights(data_dir, tmp_path, 
     assert [row["loss"] for row in rows[0]] == [row["loss"] for row in rows[1]]
 
 
+def test_a_finished_run_may_leave_a_small_checkpoint_and_go_on_from_it(data_dir, tmp_path, robot):
+    train(data_dir, tmp_path / "whole", robot=robot, settings=settings(max_steps=20))
+    report = train(data_dir, tmp_path / "small", robot=robot, settings=settings(max_steps=20, compact=True))
+    whole, small = (tmp_path / name / CHECKPOINT_NAME for name in ("whole", "small"))
+    assert small.stat().st_size < 0.5 * whole.stat().st_size
+    ships = [read_tensors(tmp_path / name / "prior.safetensors")[0] for name in ("whole", "small")]
+    differences = [(ships[0][name].float() - ships[1][name].float()).abs().max() for name in ships[0]]
+    assert max(differences) < 1e-2
+    longer = train(data_dir, tmp_path / "small", robot=robot, settings=settings(max_steps=60))
+    assert longer.metrics["steps"] == 60
+    assert longer.metrics["validation_loss"] < report.metrics["validation_loss"]
+    assert read_tensors(small)[1]["began"].integer() == 20  # it warmed up again: Adam knew nothing
+
+
 def test_a_time_box_ends_annealed(data_dir, tmp_path, robot):
     box = settings(max_steps=None, max_seconds=1.5, checkpoint_seconds=0.3)
     report = train(data_dir, tmp_path / "run", robot=robot, settings=box)

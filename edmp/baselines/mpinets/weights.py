@@ -43,7 +43,7 @@ def load_policy(robot: Robot, path: str | Path = "") -> MpinetsNetwork:
 
     Args:
         robot: whose policy.
-        path: a file that `edmp train-mpinets` wrote, or the checkpoint of the paper (.ckpt); empty for what ships.
+        path: a file that `edmp train --kind mpinets` wrote, or the paper's checkpoint (.ckpt); empty for what ships.
 
     Raises:
         MissingWeightsError: no path, and none ship for this robot.
@@ -55,8 +55,8 @@ def load_policy(robot: Robot, path: str | Path = "") -> MpinetsNetwork:
             raise MissingWeightsError(
                 f"Motion Policy Networks: no weights for robot {robot.name!r} (there are: "
                 f"{', '.join(bundled_weights()) or 'none'}); make some with `edmp generate --robot {robot.name} --out "
-                f"DATA` and `edmp train-mpinets --robot {robot.name} --data DATA --out RUN --max-seconds 4000`, and "
-                "pass weights=RUN/mpinets.safetensors"
+                f"DATA` and `edmp train --kind mpinets --robot {robot.name} --data DATA --out RUN --max-seconds 4000`, "
+                "and pass weights=RUN/mpinets.safetensors"
             )
         path = bundled_weights()[robot.name]
     path = Path(path).expanduser()
@@ -73,7 +73,7 @@ def load_policy(robot: Robot, path: str | Path = "") -> MpinetsNetwork:
 
 
 def load_weights(path: str | Path) -> tuple[MpinetsNetwork, Card]:
-    """The policy of a file that `edmp train-mpinets` wrote, float32 on the CPU, and its card."""
+    """The policy of a file that `edmp train --kind mpinets` wrote, float32 on the CPU, and its card."""
     path = Path(path)
     card = read_card(path)
     if card.architecture != ARCHITECTURE:
