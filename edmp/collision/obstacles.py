@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edmp.collision import grids
+from edmp.collision import clouds, grids
 from edmp.collision.kernels import obstacles as k
 from edmp.collision.kernels.chain import Lanes
 from edmp.errors import InvalidInputError, unknown_name
 from edmp.geometry.kinds import as_mesh, bounds
 from edmp.geometry.mesh_cache import MeshCache
-from edmp.geometry.sensed import DistanceField, Voxels
+from edmp.geometry.sensed import DistanceField, PointCloud, Voxels
 from edmp.geometry.shapes import Box, Capsule, Cylinder, Mesh, Shape, Sphere
 from edmp.ranges import Range
 from edmp.scenes.scene import Obstacle, Scene
@@ -73,6 +73,7 @@ _PACK: Mapping[str, Callable[[Sequence[Any], str], tuple[Any, Kept]]] = {
     "meshes": _meshes,
     "voxels": grids.pack_voxels,
     "fields": grids.pack_fields,
+    "clouds": clouds.pack_clouds,
 }
 """Fills a table of `k.Obstacles` from its shapes, each about the centre of its box."""
 
@@ -84,6 +85,7 @@ _NATIVE: Mapping[type[Shape], tuple[int, str | None]] = {
     Mesh: (int(k.MESH), "meshes"),
     Voxels: (int(k.VOXELS), "voxels"),
     DistanceField: (int(k.FIELD), "fields"),
+    PointCloud: (int(k.CLOUD), "clouds"),
 }
 """Kinds that the kernels have a distance for: its number there, and the table that it reads besides the box."""
 

@@ -20,7 +20,7 @@ def signed_distance(shape: Shape, p_O: Tensor) -> Tensor:
     """Signed distance of points from a shape.
 
     Args:
-        shape: of any kind; of one without a formula the mesh that stands for it is taken.
+        shape: of any kind; of one without a formula, or a measure of its own, the mesh that stands for it is taken.
         p_O: (..., 3) points in the frame of the shape [m].
 
     Returns:
@@ -28,6 +28,8 @@ def signed_distance(shape: Shape, p_O: Tensor) -> Tensor:
         differentiated once.
     """
     kind = kind_of(shape)
+    if kind.measured is not None:
+        return kind.measured(shape, p_O)
     if kind.distance is None or kind.numbers is None:
         from edmp.geometry.mesh_distance import mesh_signed_distance  # starts Warp, which formulas need not
 

@@ -63,6 +63,8 @@ class Kind:
         grown: the shape made larger by a distance on all sides, or left as it is, if left out.
         numbers: the few numbers that ``distance`` reads; None without a formula: distances are those of ``triangles``.
         distance: signed distances of points (..., 3), given ``numbers`` (..., k), broadcast and differentiable.
+        measured: signed distances from a shape of points (..., 3), differentiable, for a kind that is more than a few
+            numbers and whose ``triangles`` are not its surface.
     """
 
     name: str
@@ -77,6 +79,7 @@ class Kind:
     grown: Callable[[Any, float], Shape] = lambda shape, by: shape
     numbers: Callable[[Any], list[float]] | None = None
     distance: Callable[[Tensor, Tensor], Tensor] | None = None
+    measured: Callable[[Any, Tensor], Tensor] | None = None
 
 
 def _centred(*half: float) -> tuple[Array, Array]:
@@ -92,6 +95,23 @@ def _cloud_triangles(shape: PointCloud) -> Triangles:
     occupancy, edge, corner = cells.of_cloud(shape.points, shape.radius)
     vertices, faces = cells.surface(occupancy, edge)
     return vertices + corner, faces
+
+
+def _cloud_bounds(shape: PointCloud) -> tuple[Array, Array]:
+    lower, upper = (np.asarray(side, dtype=np.float64) for side in shape.extent)
+    return lower - shape.radius, upper + shape.radius
+
+
+def _cloud_distance(shape: PointCloud, p: Tensor) -> Tensor:
+    from edmp.geometry.cloud_distance import cloud_signed_distance
+
+    return cloud_signed_distance(shape, p)
+
+
+def _cloud_sampler(shape: PointCloud) -> Sampler:
+    from edmp.geometry.cloud_distance import cloud_sampler
+
+    return cloud_sampler(shape)
 
 
 def _voxel_bounds(shape: Voxels) -> tuple[Array, Array]:
@@ -174,6 +194,9 @@ KINDS: dict[type[Shape], Kind] = {
             PointCloud,
             (Field("points", (None, 3), array="float32"), RADIUS),
             _cloud_triangles,
+            bounds=_cloud_bounds,
+            sampler=_cloud_sampler,
+            measured=_cloud_distance,
             grown=lambda s, by: PointCloud(s.points, s.radius + by),
         ),
         Kind(

@@ -6,6 +6,7 @@ not know of it.
 """
 
 from edmp.collision.kernels.chain import Lanes
+from edmp.collision.kernels.clouds import Clouds, cloud_distance
 from edmp.collision.kernels.grids import Fields, Voxels, field_distance, voxel_distance
 from edmp.warp_start import wp
 
@@ -17,6 +18,7 @@ CAPSULE = wp.constant(2)
 MESH = wp.constant(3)
 VOXELS = wp.constant(4)
 FIELD = wp.constant(5)
+CLOUD = wp.constant(6)
 
 
 @wp.struct
@@ -51,7 +53,8 @@ class Obstacles:
     rounds: Rounds
     meshes: Meshes
     voxels: Voxels
-    fields: Fields  # a box needs no table: it is its box
+    fields: Fields
+    clouds: Clouds  # a box needs no table: it is its box
 
 
 @wp.func
@@ -127,6 +130,8 @@ def shape_distance(obstacles: Obstacles, o: int, p_O: wp.vec3, reach: float) -> 
         return voxel_distance(obstacles.voxels.grid[row], p_O, reach)
     if kind == FIELD:
         return field_distance(obstacles.fields.grid[row], p_O)
+    if kind == CLOUD:
+        return cloud_distance(obstacles.clouds.each[row], p_O, reach)
     size = obstacles.rounds.size[row]
     if kind == CYLINDER:
         return cylinder_distance(p_O, size[0], size[1])
@@ -137,7 +142,7 @@ def shape_distance(obstacles: Obstacles, o: int, p_O: wp.vec3, reach: float) -> 
 def obstacle_distance(obstacles: Obstacles, o: int, p_O: wp.vec3, reach: float) -> wp.vec4:
     """Signed distance d to obstacle o with its margin, and its gradient n, of and in the obstacle's frame: (n_O, d).
 
-    Meshes and cells may answer ``reach`` with a zero gradient for anything farther away.
+    Meshes, cells and clouds may answer ``reach`` with a zero gradient for anything farther away.
     """
     margin = obstacles.margin[o]
     nd = shape_distance(obstacles, o, p_O, reach + margin)

@@ -1,0 +1,110 @@
+"""Clouds of points in the collision engine: distances against a k-d tree, costs, and plans through the front door."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from cost_cases import random_motion, random_scene
+from scipy.spatial import cKDTree
+
+import edmp
+from edmp.collision import World
+from edmp.collision.kernels.obstacles import Obstacles, obstacle_distance
+from edmp.costs import IntersectionVolume, Margins, SphereClearance
+from edmp.scenes import as_clouds
+from edmp.validate.dense import dense_collisions
+from edmp.warp_start import wp
+
+
+@wp.kernel
+def distances(obstacles: Obstacles, p_W: wp.array(dtype=wp.vec3), reach: float, out: wp.array(dtype=wp.vec4)):
+    i = wp.tid()
+    nd = obstacle_distance(obstacles, 0, (p_W[i] - obstacles.p_WO[0]) * obstacles.R_WO[0], reach)
+    n = obstacles.R_WO[0] * wp.vec3(nd[0], nd[1], nd[2])
+    out[i] = wp.vec4(n[0], n[1], n[2], nd[3])
+
+
+@pytest.fixture(scope="module")
+def panda() -> edmp.Robot:
+    return edmp.load_robot("panda")
+
+
+def walls(count: int, rng: np.random.Generator) -> np.ndarray:
+    """Points on two walls and a ball."""
+    u, v = rng.uniform(-0.8, 0.8, (2, count))
+    kind = rng.integers(3, size=count)
+    ball = rng.normal(size=(count, 3))
+    ball *= 0.2 / np.linalg.norm(ball, axis=1, keepdims=True)
+    wall = np.stack([u, v, 0.2 * u], axis=1)
+    other = np.stack([np.full(count, 0.4), u, v], axis=1)
+    return np.where((kind == 0)[:, None], wall, np.where((kind == 1)[:, None], other, ball)).astype(np.float32)
+
+
+@pytest.mark.parametrize("count", [1, 7, 65, 700, 30_000])
+def test_the_nearest_point_is_found_wherever_it_is(count: int, panda: edmp.Robot) -> None:
+    rng = np.random.default_rng(count)
+    points, reach, margin = walls(count, rng), 0.15, 0.01
+    scene = edmp.Scene.of({"it": (edmp.PointCloud(points, 0.004), (0.3, -0.2, 0.5), (0.5, 0.5, 0.5, 0.5))})
+    world = World.of(panda, scene, margins={"it": margin})
+    p_W = np.concatenate(
+        [rng.uniform(-1.5, 1.5, (20_000, 3)), [[50.0, 0, 0]], points[:50] + np.array([0.3, -0.2, 0.5])]
+    )
+    given = wp.array(p_W.astype(np.float32), dtype=wp.vec3)
+    out = wp.zeros(len(p_W), dtype=wp.vec4)
+    wp.launch(distances, dim=len(p_W), inputs=[world.obstacles, given, reach], outputs=[out])
+    gradient, d = out.numpy()[:, :3], out.numpy()[:, 3]
+    X_WO = scene["it"].X_WO
+    posed = points @ X_WO[:3, :3].T + X_WO[:3, 3]
+    away, nearest = cKDTree(posed).query(given.numpy())
+    expected = away - 0.004 - margin
+    near = expected < reach - 1e-5
+    assert near.sum() > 10
+    np.testing.assert_allclose(d[near], expected[near], atol=2e-6)
+    far = expected > reach + 1e-5
+    assert (d[far] <= expected[far] + 2e-6).all()  # a lower bound
+    assert (np.abs(gradient[far]).max(axis=1) == 0).all()
+    clear = near & (away > 1e-3)
+    direction = (p_W - posed[nearest]) / np.maximum(away, 1e-9)[:, None]
+    share = (np.einsum("ni,ni->n", direction, gradient) > 0.999)[clear].mean()
+    assert share > 0.99  # where two points are as near, it may be the other
+
+
+@pytest.mark.parametrize("cost", [SphereClearance(), IntersectionVolume()], ids=lambda cost: cost.name)
+def test_costs_agree_with_their_definitions(cost, panda: edmp.Robot) -> None:
+    rng = np.random.default_rng(1)
+    shapes = random_scene(rng, count=6, with_mesh=False)
+    scene = edmp.Scene((*as_clouds(edmp.Scene(shapes.obstacles[:4]), spacing=0.02), *shapes.obstacles[4:]))
+    margins = {scene.names[0]: 0.03, scene.names[5]: 0.01}
+    q = random_motion(panda, rng, batch=12, waypoints=16)
+    wanted = Margins.of(q, clearance=0.05)
+    world = World.of(panda, scene, margins=margins)
+    value, gradient = cost.value_and_gradient(world, q, wanted)
+    expected, by_definition = super(type(cost), cost).value_and_gradient(world, q, wanted)
+    assert (expected > 0).any()
+    torch.testing.assert_close(value, expected, rtol=2e-4, atol=2e-5)
+    error = (gradient - by_definition).abs().max(dim=-1).values / by_definition.abs().max()
+    assert error.quantile(0.99) < 1e-4  # where two points are as near, the push may come from the other
+
+
+def test_a_packed_cloud_is_kept(panda: edmp.Robot, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Planning in it again, or in the same points read again, costs nothing."""
+    from edmp.collision import clouds
+
+    points = walls(500, np.random.default_rng(0))
+    World.of(panda, edmp.Scene.of({"it": (edmp.PointCloud(points, 0.004), (0, 0, 0))}))
+    monkeypatch.setattr(clouds, "_cloud", None)
+    World.of(panda, edmp.Scene.of({"other": (edmp.PointCloud(points.copy(), 0.004), (0, 0, 1))}))
+
+
+def test_a_motion_through_clouds_is_certified() -> None:
+    problem = edmp.load_example("bookshelf")
+    clouds = as_clouds(problem.scene)
+    result = edmp.plan(clouds, problem.start, problem.goal, robot=problem.robot)
+    assert result.solved, result.message
+    assert edmp.Judge(problem.robot, clouds).check_path(result.path).valid
+    assert not dense_collisions(problem.robot, problem.scene, result.path)  # what the points were taken from
+    again = dataclasses.replace(problem, scene=clouds)
+    assert again.scene.names == problem.scene.names
