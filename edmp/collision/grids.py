@@ -20,6 +20,10 @@ KEPT = 1 << 25
 """Nodes of grids that are kept though nobody else holds them, all together."""
 
 
+MOST_CELLS = 1 << 26
+"""Of a grid; of a larger one the cells are made wider."""
+
+
 def pack_voxels(shapes: Sequence[Voxels], device: str) -> tuple[k.Voxels, tuple[Any, ...]]:
     """The table of `k.Obstacles`, and what must live as long as it."""
     made = tuple(_voxels_on_device(device)(shape) for shape in shapes)
@@ -47,28 +51,41 @@ def _field_on_device(device: str) -> ShapeCache[DistanceField, k.FieldGrid]:
 
 
 def _voxel_grid(shape: Voxels, device: str) -> k.VoxelGrid:
-    """The occupied part of the cells, with one free cell on all sides, about the centre of its box."""
-    occupancy, edge = shape.occupancy, shape.resolution
+    """The occupied part of the cells, with one free cell on all sides, about the centre of its box.
+
+    Of a grid that is too large, cells are as wide as two, or four, and occupied if a part of them is.
+    """
+    edge = shape.resolution
     lower, upper = np.rint(np.array(bounds(shape)) / edge).astype(np.int64)
-    part = np.ascontiguousarray(occupancy[tuple(slice(a, b) for a, b in zip(lower, upper, strict=True))])
+    part = shape.occupancy[tuple(slice(a, b) for a, b in zip(lower, upper, strict=True))]
+    about = -(upper - lower) / 2 * edge
+    while part.size > MOST_CELLS or max(part.shape) + 3 > k.MAX_NODES:
+        part, edge = _halved(part), 2 * edge
     grid = k.VoxelGrid()
-    grid.nodes = _features(part, device)
-    grid.corner = wp.vec3(*(-(upper - lower) / 2 - 1) * edge)
+    grid.features, grid.octants = _features(part, device)
+    grid.corner = wp.vec3(*(about - edge))
     grid.edge = edge
     return grid
 
 
-def _features(occupancy: NDArray[np.bool_], device: str) -> Any:
-    """(nx + 3, ny + 3, nz + 3) features of the nodes of cells (nx, ny, nz) with one free cell on all sides."""
-    nx, ny, nz = shape = tuple(extent + 3 for extent in occupancy.shape)
-    taken: wp.array = wp.array(occupancy.view(np.uint8), dtype=wp.uint8, device=device)
-    octants, nearest = (wp.empty(shape, dtype=wp.int16, device=device) for _ in range(2))
-    found: wp.array = wp.empty(shape, dtype=int, device=device)
-    nodes: wp.array = wp.empty(shape, dtype=k.Feature, device=device)
-    launch_rows(k.feature_z, nx, (ny,), [taken], [octants, nearest], device)
-    launch_rows(k.feature_y, nx, (nz,), [nearest], [found], device)
-    launch_rows(k.feature_x, ny, (nz,), [octants, found], [nodes], device)
-    return nodes
+def _halved(occupancy: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Cells of twice the edge, occupied where one of their eight is."""
+    even = np.pad(occupancy, [(0, extent % 2) for extent in occupancy.shape])
+    x, y, z = (extent // 2 for extent in even.shape)
+    return np.asarray(even.reshape(x, 2, y, 2, z, 2).any(axis=(1, 3, 5)))
+
+
+def _features(occupancy: NDArray[np.bool_], device: str) -> tuple[wp.array, wp.array]:
+    """(nx + 3, ny + 3, nz + 3) features and octants of the nodes of cells (nx, ny, nz) with one free cell all round."""
+    shape = tuple(extent + 3 for extent in occupancy.shape)
+    cells: wp.array = wp.array(np.pad(occupancy, 2).view(np.uint8), dtype=wp.uint8, device=device)
+    octants: wp.array = wp.empty(shape, dtype=wp.uint8, device=device)
+    nearest: wp.array = wp.empty(shape, dtype=wp.int16, device=device)
+    features: wp.array = wp.empty(shape, dtype=int, device=device)
+    launch_rows(k.feature_z, shape[0], (shape[1],), [cells], [octants, nearest], device)
+    launch_rows(k.feature_y, shape[0], (), [nearest], [features], device)
+    launch_rows(k.feature_x, shape[1], (), [octants], [features], device)
+    return features, octants
 
 
 def _field_grid(shape: DistanceField, device: str) -> k.FieldGrid:

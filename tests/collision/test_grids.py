@@ -63,6 +63,19 @@ def test_cells_against_brute_force(density: float) -> None:
     np.testing.assert_array_equal(np.minimum(cut, 0.1), np.minimum(distance, 0.1))
 
 
+def test_a_long_grid_counts_as_wider_cells() -> None:
+    """Never more distance than there is, and less by no more than the wider cells stick out."""
+    cells = np.zeros((2100, 3, 5), dtype=bool)
+    cells[::7, 1, 2] = cells[-1] = True
+    shape, rng = edmp.Voxels(cells, 0.01), np.random.default_rng(0)
+    p_O = rng.uniform([9.0, -0.05, -0.05], [12.0, 0.1, 0.1], (300, 3))
+    exact = brute_force(shape, p_O)
+    distance, _ = query(shape, p_O)
+    assert (distance - exact).max() < 1e-5
+    outside = exact > 0.05
+    assert (distance - exact)[outside].min() > -0.05
+
+
 @pytest.fixture(scope="module")
 def wall() -> dict[str, edmp.Scene]:
     """A post between `HOME` and `ASIDE`, as occupied cells and as a field."""

@@ -12,20 +12,16 @@ from edmp.warp_start import wp
 
 wp.set_module_options({"enable_backward": False, "fast_math": True})
 
-Feature = wp.types.vector(length=4, dtype=wp.int16)
-"""Indices (3) of the nearest node of the surface, and a byte of its octants; `OCCUPIED` is of the node itself."""
-
-MAX_NODES = wp.constant(2048)
-"""Along an axis."""
-OCCUPIED = wp.constant(256)
-"""Set where the cell beyond a node, along all axes, is occupied."""
+MAX_NODES = wp.constant(1024)
+"""Along an axis: a feature is three indices of ten bits, above one that tells whether the node's own cell is occupied."""
 
 
 @wp.struct
 class VoxelGrid:
     """Cells with one that is free on all sides; node (i, j, k) is the lower corner of cell (i, j, k)."""
 
-    nodes: wp.array(dtype=Feature, ndim=3)
+    features: wp.array(dtype=int, ndim=3)  # of the nodes
+    octants: wp.array(dtype=wp.uint8, ndim=3)  # which of the eight cells round a node are occupied
     corner: wp.vec3  # of node (0, 0, 0), from the centre of the obstacle's box [m]
     edge: float  # of a cell [m]
 
@@ -113,6 +109,11 @@ def nearest_octant(w: wp.vec3, octants: int) -> wp.vec4:
 
 
 @wp.func
+def packed(x: int, y: int, z: int, occupied: int) -> int:
+    return (x << 21) | (y << 11) | (z << 1) | occupied
+
+
+@wp.func
 def voxel_distance(grid: VoxelGrid, p: wp.vec3, reach: float) -> wp.vec4:
     """Signed distance to the occupied cells, and its gradient; may answer ``reach`` for anything farther away.
 
@@ -121,27 +122,31 @@ def voxel_distance(grid: VoxelGrid, p: wp.vec3, reach: float) -> wp.vec4:
     interpolated, are less than that: then these are taken.
     """
     u = (p - grid.corner) / grid.edge
-    q = clamped(u, grid.nodes.shape[0], grid.nodes.shape[1], grid.nodes.shape[2])
-    i = wp.min(int(q[0]), grid.nodes.shape[0] - 2)
-    j = wp.min(int(q[1]), grid.nodes.shape[1] - 2)
-    k = wp.min(int(q[2]), grid.nodes.shape[2] - 2)
+    q = clamped(u, grid.octants.shape[0], grid.octants.shape[1], grid.octants.shape[2])
+    i = wp.min(int(q[0]), grid.octants.shape[0] - 2)
+    j = wp.min(int(q[1]), grid.octants.shape[1] - 2)
+    k = wp.min(int(q[2]), grid.octants.shape[2] - 2)
     node = wp.vec3(float(i), float(j), float(k))
     off = u - q
-    first = grid.nodes[i, j, k]
-    inside = (int(first[3]) & OCCUPIED) != 0
+    first = grid.features[i, j, k]
+    inside = (first & 1) != 0
     if not inside:
-        away = wp.length(node - wp.vec3(float(first[0]), float(first[1]), float(first[2]))) - wp.length(q - node)
+        s = wp.vec3(float(first >> 21), float((first >> 11) & 1023), float((first >> 1) & 1023))
+        away = wp.length(node - s) - wp.length(q - node)
         away = wp.max(away, 0.0)
         if wp.dot(off, off) + away * away > (reach / grid.edge) * (reach / grid.edge):
             return wp.vec4(0.0, 0.0, 0.0, reach)
     best = wp.vec4(0.0, 0.0, 0.0, 1.0e12)
     at_nodes = Lanes()
     for c in range(8):
-        feature = grid.nodes[i + (c >> 2), j + ((c >> 1) & 1), k + (c & 1)]
-        octants = int(feature[3]) & 255
+        feature = grid.features[i + (c >> 2), j + ((c >> 1) & 1), k + (c & 1)]
+        x = feature >> 21
+        y = (feature >> 11) & 1023
+        z = (feature >> 1) & 1023
+        octants = int(grid.octants[x, y, z])
         if inside:
             octants = 255 - octants
-        s = wp.vec3(float(feature[0]), float(feature[1]), float(feature[2]))
+        s = wp.vec3(float(x), float(y), float(z))
         at_nodes[c] = wp.length(node + wp.vec3(float(c >> 2), float((c >> 1) & 1), float(c & 1)) - s)
         way = nearest_octant(q - s, octants)
         if way[3] < best[3]:
@@ -184,38 +189,33 @@ def field_distance(grid: FieldGrid, p: wp.vec3) -> wp.vec4:
 
 
 @wp.func
-def occupied(cells: wp.array(dtype=wp.uint8, ndim=3), x: int, y: int, z: int) -> int:
-    """1 where there is an occupied cell, 0 elsewhere, also outside."""
-    if x < 0 or y < 0 or z < 0 or x >= cells.shape[0] or y >= cells.shape[1] or z >= cells.shape[2]:
-        return 0
-    return wp.where(cells[x, y, z] != wp.uint8(0), 1, 0)
-
-
-@wp.func
 def quadrants(cells: wp.array(dtype=wp.uint8, ndim=3), x: int, y: int, z: int) -> int:
-    """Which of the four cells at height ``z`` that meet in the edge below (x, y) are occupied, as octants of a node."""
-    lower = occupied(cells, x - 1, y - 1, z) + 4 * occupied(cells, x - 1, y, z)
-    return lower + 16 * occupied(cells, x, y - 1, z) + 64 * occupied(cells, x, y, z)
+    """Which of the four cells at height ``z`` that meet in the edge above (x, y) are occupied, as octants of a node."""
+    lower = int(cells[x, y, z]) + 4 * int(cells[x, y + 1, z])
+    return lower + 16 * int(cells[x + 1, y, z]) + 64 * int(cells[x + 1, y + 1, z])
 
 
 @wp.kernel
 def feature_z(
     cells: wp.array(dtype=wp.uint8, ndim=3),
     first: int,
-    octants: wp.array(dtype=wp.int16, ndim=3),
+    octants: wp.array(dtype=wp.uint8, ndim=3),
     nearest: wp.array(dtype=wp.int16, ndim=3),
 ):
-    """Octants of every node, and the nearest node of the surface along z, -1 if there is none."""
+    """Octants of every node, and the nearest node of the surface along z, -1 if there is none.
+
+    ``cells`` are 0 or 1; node (i, j, k) is the upper corner of cell (i, j, k): there is one cell more along each axis.
+    """
     row, j = wp.tid()
     i = row + first
     n = nearest.shape[2]
-    below = int(0)
+    below = quadrants(cells, i, j, 0)
     last = int(-1)
     for k in range(n):
-        above = quadrants(cells, i - 1, j - 1, k - 1)  # node 0 is one cell before the first
+        above = quadrants(cells, i, j, k + 1)
         mask = below + 2 * above
         below = above
-        octants[i, j, k] = wp.int16(mask + OCCUPIED * (mask >> 7))
+        octants[i, j, k] = wp.uint8(mask)
         if mask != 0 and mask != 255:
             last = k
         nearest[i, j, k] = wp.int16(last)
@@ -230,15 +230,13 @@ def feature_z(
 
 
 @wp.func
-def envelope(
-    place: wp.array(dtype=int),
-    height: wp.array(dtype=float),
-    begin: wp.array(dtype=float),
-    count: int,
-    q: int,
-    f: float,
+def lowered(
+    place: wp.array(dtype=int), height: wp.array(dtype=float), begin: wp.array(dtype=float), count: int, q: int, f: float
 ) -> int:
-    """Add the parabola f + (x - q)^2 to the lower envelope of ``count`` earlier ones; how many it then has."""
+    """Add the parabola f + (x - q)^2 to the lower envelope of ``count`` earlier ones; how many it then has.
+
+    ``begin`` is where each begins to be the lowest.
+    """
     top = count
     start = float(-1.0e9)
     while top > 0:
@@ -257,56 +255,48 @@ def envelope(
 
 @wp.kernel
 def feature_y(nearest: wp.array(dtype=wp.int16, ndim=3), first: int, found: wp.array(dtype=int, ndim=3)):
-    """The nearest node of the surface in the plane of x: 65536 y + z, or -1."""
-    row, k = wp.tid()
-    i = row + first
+    """The features, all indices but the first, of the nodes of the surface in the plane of x; -1 if there is none."""
+    i = wp.tid() + first
     n = nearest.shape[1]
     place = wp.zeros(shape=(MAX_NODES,), dtype=int)
     height = wp.zeros(shape=(MAX_NODES,), dtype=float)
     begin = wp.zeros(shape=(MAX_NODES,), dtype=float)
-    count = int(0)
-    for j in range(n):
-        z = int(nearest[i, j, k])
-        if z >= 0:
-            count = envelope(place, height, begin, count, j, float((z - k) * (z - k)))
-    at = int(0)
-    for j in range(n):
-        if count == 0:
-            found[i, j, k] = -1
-        else:
-            while at + 1 < count and begin[at + 1] < float(j):
-                at += 1
-            found[i, j, k] = 65536 * place[at] + int(nearest[i, place[at], k])
+    for k in range(nearest.shape[2]):
+        count = int(0)
+        for j in range(n):
+            z = int(nearest[i, j, k])
+            if z >= 0:
+                count = lowered(place, height, begin, count, j, float((z - k) * (z - k)))
+        at = int(0)
+        for j in range(n):
+            if count == 0:
+                found[i, j, k] = -1
+            else:
+                while at + 1 < count and begin[at + 1] < float(j):
+                    at += 1
+                found[i, j, k] = packed(0, place[at], int(nearest[i, place[at], k]), 0)
 
 
 @wp.kernel
-def feature_x(
-    octants: wp.array(dtype=wp.int16, ndim=3),
-    found: wp.array(dtype=int, ndim=3),
-    first: int,
-    nodes: wp.array(dtype=Feature, ndim=3),
-):
-    """The features."""
-    row, k = wp.tid()
-    j = row + first
-    n = found.shape[0]
+def feature_x(octants: wp.array(dtype=wp.uint8, ndim=3), first: int, features: wp.array(dtype=int, ndim=3)):
+    """The features, in place of those of `feature_y`."""
+    j = wp.tid() + first
+    n = features.shape[0]
     place = wp.zeros(shape=(MAX_NODES,), dtype=int)
     height = wp.zeros(shape=(MAX_NODES,), dtype=float)
     begin = wp.zeros(shape=(MAX_NODES,), dtype=float)
-    count = int(0)
-    for i in range(n):
-        yz = found[i, j, k]
-        if yz >= 0:
-            y = (yz >> 16) - j
-            z = (yz & 65535) - k
-            count = envelope(place, height, begin, count, i, float(y * y + z * z))
-    at = int(0)
-    for i in range(n):
-        while at + 1 < count and begin[at + 1] < float(i):
-            at += 1
-        x = place[at]
-        yz = found[x, j, k]
-        y = yz >> 16
-        z = yz & 65535
-        mask = (int(octants[x, y, z]) & 255) + (int(octants[i, j, k]) & OCCUPIED)
-        nodes[i, j, k] = Feature(wp.int16(x), wp.int16(y), wp.int16(z), wp.int16(mask))
+    in_plane = wp.zeros(shape=(MAX_NODES,), dtype=int)
+    for k in range(features.shape[2]):
+        count = int(0)
+        for i in range(n):
+            yz = features[i, j, k]
+            in_plane[i] = yz
+            if yz >= 0:
+                y = (yz >> 11) - j
+                z = ((yz >> 1) & 1023) - k
+                count = lowered(place, height, begin, count, i, float(y * y + z * z))
+        at = int(0)
+        for i in range(n):
+            while at + 1 < count and begin[at + 1] < float(i):
+                at += 1
+            features[i, j, k] = packed(place[at], 0, 0, int(octants[i, j, k]) >> 7) | in_plane[place[at]]
