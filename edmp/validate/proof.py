@@ -162,7 +162,7 @@ class Proof(PathTable):
         """(n,) at which waypoints nothing touches and every distance is kept; each is looked at for itself."""
         at = self.add(self.path)
         intervals = self._make(at, at, at, at, at)
-        motion, n = self._motion(intervals), len(at)
+        motion, n = self.motion(intervals), len(at)
         boxes, spheres = self._boxes(intervals, motion), self._spheres(intervals, motion)
         score = np.concatenate([boxes.reshape(n, -1), spheres], axis=1)
         row, pair = np.nonzero(score <= np.maximum(self._kept_distance, CONTACT_TOLERANCE))
