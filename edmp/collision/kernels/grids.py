@@ -13,7 +13,7 @@ from edmp.warp_start import wp
 wp.set_module_options({"enable_backward": False, "fast_math": True})
 
 MAX_NODES = wp.constant(1024)
-"""Along an axis: a feature is three indices of ten bits, above one that tells whether the node's own cell is occupied."""
+"""Along an axis: a feature is three indices of ten bits, above one that tells whether the cell beyond is occupied."""
 
 
 @wp.struct
@@ -231,7 +231,12 @@ def feature_z(
 
 @wp.func
 def lowered(
-    place: wp.array(dtype=int), height: wp.array(dtype=float), begin: wp.array(dtype=float), count: int, q: int, f: float
+    place: wp.array(dtype=int),
+    height: wp.array(dtype=float),
+    begin: wp.array(dtype=float),
+    count: int,
+    q: int,
+    f: float,
 ) -> int:
     """Add the parabola f + (x - q)^2 to the lower envelope of ``count`` earlier ones; how many it then has.
 
