@@ -264,6 +264,8 @@ def _from_pose(robot: Robot, judge: Judge, goal: PoseGoal, start: Array, name: s
     blocked: list[Verdict] = []
     for effort in (1, 10) if bands_of(robot, judge.constraints) else ():
         kept = configurations_at(robot, goal.X_WT, judge.constraints, near=start, seed=seed, effort=effort)
+        if free := _clear(judge, kept):
+            return free
         free, blocked = _judged(judge, kept)
         if free:
             return free
@@ -281,6 +283,17 @@ def _from_pose(robot: Robot, judge: Judge, goal: PoseGoal, start: Array, name: s
     fault = faults[all(v.broken for v in blocked) + 2 * (0 < sum(bool(v.broken) for v in blocked) < len(blocked))]
     message = f"{name}: all {len(blocked)} configurations found for the pose {fault}; the best: {least.message()}"
     return Refusal(_STATUS["goal", least.cause], message)
+
+
+def _clear(judge: Judge, rows: Array) -> list[Array]:
+    """The first few of ``rows`` (n, dof) that are valid and touch nothing; of the others no reasons are asked for."""
+    free: list[Array] = []
+    for begin in range(0, len(rows), _AT_ONCE):
+        some = rows[begin : begin + _AT_ONCE]
+        free.extend(some[judge.clear(some)])
+        if len(free) >= MAX_SOLUTIONS_PER_POSE:
+            break
+    return free[:MAX_SOLUTIONS_PER_POSE]
 
 
 def _judged(judge: Judge, rows: Array) -> tuple[list[Array], list[Verdict]]:

@@ -21,7 +21,7 @@ POSITION, ROTATION = 5e-5, 5e-4
 NUM_NEAR, NUM_UNIFORM = 24, 72
 """Seeds about the start, ever farther, and anywhere within the limits."""
 DRAWN = 2
-"""So many times solutions are drawn half the way to the start, and led back."""
+"""So many times solutions are drawn half the way to the start, and led back; they count beside what they were."""
 ITERATIONS = 20
 """What has not arrived by then mostly never does."""
 DISTINCT = 0.1
@@ -50,10 +50,12 @@ def configurations_at(
     anywhere = rng.uniform(limits.lower, limits.upper, (effort * NUM_UNIFORM, robot.dof))
     seeds = np.vstack([about.clip(limits.lower, limits.upper), anywhere])
     found, holds = bands.projected(seeds, max_iterations=ITERATIONS)
-    q = found[holds]
+    q = drawn = found[holds]
     for _ in range(DRAWN):
-        found, holds = bands.projected(0.5 * (q + near), max_iterations=ITERATIONS)
-        q = np.where(holds[:, None], found, q)
+        found, holds = bands.projected(0.5 * (drawn + near), max_iterations=ITERATIONS)
+        drawn = np.where(holds[:, None], found, drawn)
+    # Drawn to the start they gather in a few places; something may be in the way in all of these.
+    q = np.vstack([drawn, q])
     turned, holds = bands.projected(unwound(robot, q, near))
     q = np.where(holds[:, None], turned, q)
     q = q[np.argsort(np.linalg.norm(q - near, axis=1), kind="stable")]

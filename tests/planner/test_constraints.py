@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from edmp.constraints import (
     Upright,
 )
 from edmp.planner import Round
+from edmp.planner.posed import configurations_at
 from edmp.robots.ik import solve_ik
 from edmp.robots.kinematics import tool_pose
 from edmp.validate.dense_constraints import dense_breaches
@@ -147,3 +149,19 @@ def test_what_cannot_be_is_a_value_with_a_reason():
     result = edmp.plan(across, start, goal, constraints=tight, time_budget=3.0)
     assert result.status in (edmp.Status.TIMEOUT, edmp.Status.NO_PATH_FOUND)
     assert "wall" in result.message or "line" in result.message
+
+
+def test_a_goal_at_a_pose_whose_configurations_near_the_start_all_collide():
+    """In the cage the elbow is in a bar wherever it is near the start: others of the self-motion are free."""
+    problem = edmp.load_problem(Path(__file__).parent / "upright_in_cage.yaml")
+    robot, constraints = problem.robot, problem.constraints
+    judge = edmp.Judge(robot, problem.scene, constraints=constraints)
+    found = configurations_at(robot, problem.goal.X_WT, constraints, near=problem.start, seed=0)
+    clear = judge.clear(found)
+    assert not clear[:3].any()
+    assert clear.any()
+    result = edmp.plan(
+        problem.scene, problem.start, problem.goal, robot=robot, constraints=constraints, time_budget=60.0
+    )
+    assert result.solved, result.message
+    assert judge.check_path(result.path).valid
