@@ -163,7 +163,7 @@ def _led_out(query: Query, judge: Judge) -> Query | Refusal:
         return _refused_start(judge, verdict)
     way = retreat(judge, query.start, query.outside)
     if isinstance(way, str):
-        return Refusal(_STATUS["start", verdict.cause], f"start: {verdict.message()}; {way}")
+        return Refusal(STATUS_OF["start", verdict.cause], f"start: {verdict.message()}; {way}")
     return replace(query, start=way[-1], departure=way)
 
 
@@ -184,7 +184,7 @@ def _refused_start(judge: Judge, verdict: Verdict) -> Refusal:
         hint = f"; escape=True (--escape) leads out of contacts up to {1e3 * ESCAPE_DEPTH:g} mm deep first"
     elif too_much(judge, verdict, DEEPEST_ESCAPE) is None:
         hint = f"; deeper than the {1e3 * ESCAPE_DEPTH:g} mm that escape=True leads out of: escape= takes a depth [m]"
-    return Refusal(_STATUS["start", verdict.cause], f"start: {verdict.message()}{hint}")
+    return Refusal(STATUS_OF["start", verdict.cause], f"start: {verdict.message()}{hint}")
 
 
 def unjudged(robot: Robot, start: StartLike, goal: GoalLike | Sequence[GoalLike]) -> Query | None:
@@ -231,7 +231,7 @@ def _nearest(robot: Robot, q: Array, start: Array) -> Array:
     return robot.clipped(q) if float(robot.beyond_limits(q[None]).max()) <= GOAL_TOLERANCE else q
 
 
-_STATUS = {
+STATUS_OF = {
     ("start", Cause.OUT_OF_LIMITS): Status.START_OUT_OF_LIMITS,
     ("start", Cause.COLLISION): Status.START_IN_COLLISION,
     ("start", Cause.SELF_COLLISION): Status.START_IN_SELF_COLLISION,
@@ -241,13 +241,14 @@ _STATUS = {
     ("goal", Cause.SELF_COLLISION): Status.GOAL_IN_SELF_COLLISION,
     ("goal", Cause.CONSTRAINT): Status.GOAL_BREAKS_CONSTRAINT,
 }
+"""What is said of a start, or a goal, that the judge refuses."""
 
 
 def _checked(judge: Judge, q: Array, name: str) -> list[Array] | Refusal:
     if judge.clear(q[None])[0]:
         return [q]
     verdict = judge.check(q)
-    return [q] if verdict.valid else Refusal(_STATUS["goal", verdict.cause], f"{name}: {verdict.message()}")
+    return [q] if verdict.valid else Refusal(STATUS_OF["goal", verdict.cause], f"{name}: {verdict.message()}")
 
 
 def _from_pose(robot: Robot, judge: Judge, goal: PoseGoal, start: Array, name: str, seed: int) -> list[Array] | Refusal:
@@ -282,7 +283,7 @@ def _from_pose(robot: Robot, judge: Judge, goal: PoseGoal, start: Array, name: s
     faults = ("collide", "break a constraint", "collide or break a constraint")
     fault = faults[all(v.broken for v in blocked) + 2 * (0 < sum(bool(v.broken) for v in blocked) < len(blocked))]
     message = f"{name}: all {len(blocked)} configurations found for the pose {fault}; the best: {least.message()}"
-    return Refusal(_STATUS["goal", least.cause], message)
+    return Refusal(STATUS_OF["goal", least.cause], message)
 
 
 def _clear(judge: Judge, rows: Array) -> list[Array]:

@@ -17,7 +17,7 @@ from edmp.geometry.poses import quaternion_of
 from edmp.goals import Line, PoseGoal
 from edmp.planner.certify import Docket
 from edmp.planner.contacts import check_names, leave_contacts
-from edmp.planner.goals import Query, Refusal, resolve
+from edmp.planner.goals import STATUS_OF, Query, Refusal, resolve
 from edmp.planner.outcome import no_path, success
 from edmp.planner.planner import Planner
 from edmp.planner.search import search
@@ -76,7 +76,7 @@ def travel(
     judge = Judge(robot, scene, constraints=trip.constraints)
     here = judge.check(q)
     if not here.valid:
-        return Travelled(Status.START_IN_COLLISION, f"start: {here.message()}")
+        return Travelled(STATUS_OF["start", here.cause], f"start: {here.message()}")
     if trip.goal is None:
         return _only_straight(judge, q, trip, limits, begin + budget)
     departure = straight(chain, q, trip.depart)

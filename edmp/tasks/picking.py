@@ -13,6 +13,7 @@ from edmp.arguments import checked_but, numbers, shown
 from edmp.constraints import Constraint
 from edmp.errors import InvalidInputError
 from edmp.geometry.poses import rigid
+from edmp.planner.goals import STATUS_OF
 from edmp.problem import PoseGoal, StartLike
 from edmp.ranges import Range, check_fields
 from edmp.result import Status
@@ -258,8 +259,7 @@ def _refused(robot: Robot, scene: Scene, q: Array, object: str, grasps: Grasps) 
     obstacle = scene[object]
     verdict = Judge(robot, scene).check(q)
     if not verdict.valid:
-        status = Status.START_OUT_OF_LIMITS if verdict.limits else Status.START_IN_COLLISION
-        return Failure("reach", status, f"start: {verdict.message()}")
+        return Failure("reach", STATUS_OF["start", verdict.cause], f"start: {verdict.message()}")
     if not len(grasps):
         return Failure(
             "reach",

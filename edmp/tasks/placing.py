@@ -11,6 +11,7 @@ from edmp.collision.world import World
 from edmp.constraints import Constraint
 from edmp.errors import InvalidInputError, unknown_name
 from edmp.geometry.poses import inverse
+from edmp.planner.goals import STATUS_OF
 from edmp.problem import StartLike
 from edmp.result import Status
 from edmp.robots.configuration import configuration
@@ -71,7 +72,7 @@ def placed(
     carrying = Judge(robot, scene, constraints=constraints)
     verdict = carrying.check(q)
     if not verdict.valid:
-        refused = Failure("carry", Status.START_IN_COLLISION, f"start: {verdict.message()}")
+        refused = Failure("carry", STATUS_OF["start", verdict.cause], f"start: {verdict.message()}")
         return outcome(robot, scene, q, [], refused, run, begin)
     obstacle = Obstacle(name, held.shape, np.eye(4))
     settled = [grip.set_down(robot.without_attachment(name), scene, obstacle, X) for X in places]

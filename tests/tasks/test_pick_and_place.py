@@ -278,6 +278,30 @@ def test_picked_now_placed_later() -> None:
     np.testing.assert_allclose(placed.scene_after["block"].X_WO, THERE, atol=1e-4)
 
 
+def test_picking_and_placing_call_a_start_that_is_refused_by_the_same_name() -> None:
+    """As planning does: beyond a limit, in an obstacle, in oneself, against a constraint."""
+    from edmp.constraints import Upright
+
+    robot = edmp.load_robot("panda").with_gripper(0.06)
+    holding = robot.with_attachment("block", BLOCK, pose((0.0, 0.0, 0.11)), link="panda_hand")
+    scene = table_with_block().with_obstacle("pillar", edmp.Box((0.2, 0.2, 0.4)), (0.1, 0.45, 0.9))
+    beyond, lying = np.array(START), np.array(START)
+    beyond[0], lying[5] = 3.0, 3.0
+    inside, folded = np.array([1.4, -0.3, 0.0, -1.6, 0.0, 1.4, 0.785]), np.array([0.0, -1.0, 0.0, -1.5, 0.0, 0.0, 0.0])
+    for start, status in (
+        (beyond, Status.START_OUT_OF_LIMITS),
+        (inside, Status.START_IN_COLLISION),
+        (folded, Status.START_IN_SELF_COLLISION),
+    ):
+        plain = edmp.plan(scene, start, START, robot=robot)
+        picked = edmp.pick(scene, start, "block", robot=robot)
+        placed = edmp.place(scene.without("block"), start, "block", THERE, robot=holding)
+        assert [plain.status, picked.status, placed.status] == [status] * 3, (picked.message, placed.message)
+    kept = [Upright(0.1, frame="block", axis=(0, 0, -1))]
+    placed = edmp.place(scene.without("block"), lying, "block", THERE, robot=holding, constraints=kept)
+    assert placed.status is Status.START_BREAKS_CONSTRAINT
+
+
 def test_nothing_is_taken_that_the_fingers_do_not_hold() -> None:
     """A sequence of one's own that attaches the block from afar plans every motion, and the judge refuses it."""
     from edmp.tasks import Attach, Move
