@@ -21,6 +21,8 @@ from edmp.constraints import (
     Oriented,
     Upright,
 )
+from edmp.geometry.kinds import as_mesh
+from edmp.geometry.poses import apply, pose
 from edmp.planner import Round
 from edmp.planner.posed import configurations_at
 from edmp.robots.ik import solve_ik
@@ -86,6 +88,31 @@ KINDS = {
 def test_every_kind_and_sums(kind):
     result = edmp.plan(SCENE, reach("panda", LEFT), reach("panda", RIGHT), constraints=KINDS[kind])
     check("panda", KINDS[kind], result)
+
+
+def test_a_distance_is_kept_from_a_mesh_that_is_not_convex():
+    """A doorway on the way: between its posts and under its lintel there is room, in its hull there is none."""
+    solids = [edmp.Box((0.06, 0.06, 0.6)), edmp.Box((0.06, 0.06, 0.6)), edmp.Box((0.06, 0.86, 0.06))]
+    places = [pose((0.55, 0.4, 0.3)), pose((0.55, -0.4, 0.3)), pose((0.55, 0.0, 0.7))]
+    scene = SCENE.without("wall").with_obstacle("doorway", mesh_of(solids, places))
+    start, goal = reach("panda", (0.35, 0.2, 0.35)), reach("panda", (0.68, -0.2, 0.3))
+    keep = KeepDistance("doorway", 0.05)
+    free = edmp.plan(scene, start, goal)
+    assert dense_breaches(edmp.load_robot("panda"), scene, [keep], free.path)
+    result = edmp.plan(scene, start, goal, constraints=[keep])
+    assert result.solved, result.message
+    assert result.kept[0].worst >= 0.05
+    for q in (result.path, result.trajectory.positions):
+        assert dense_breaches(edmp.load_robot("panda"), scene, [keep], q, step=5e-3) == []
+
+
+def mesh_of(solids, places):
+    """One mesh of several solids that stand apart."""
+    meshes = [as_mesh(solid) for solid in solids]
+    before = np.cumsum([0, *(len(mesh.vertices) for mesh in meshes)])
+    vertices = [apply(X, mesh.vertices) for X, mesh in zip(places, meshes, strict=True)]
+    faces = [mesh.faces + count for mesh, count in zip(meshes, before, strict=False)]
+    return edmp.Mesh(np.concatenate(vertices), np.concatenate(faces))
 
 
 def test_along_a_line():

@@ -1,8 +1,8 @@
 """Kernel of inverse kinematics: many poses, several seeds each, one a thread.
 
 The method of `edmp.robots.damped_least_squares`, with its weight of a rotation and its longest step, on the kernels'
-own chain and in single precision: for grasps and lines of a task, which are batches of poses with seeds of their own,
-spread over the cores. Double precision, self-motion and an end as soon as enough have arrived are what that module has.
+own chain and in single precision: for the grasps of a task, which are a batch of poses with seeds of their own, spread
+over the cores. Double precision, self-motion and an end as soon as enough have arrived are what that module has.
 """
 
 # ruff: noqa: UP018, SIM108 -- float(0.0) is how a Warp kernel declares a variable
