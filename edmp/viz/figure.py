@@ -25,6 +25,7 @@ from edmp.viz.staging import (
     FAULT,
     GOAL,
     PATH,
+    REGION,
     SPHERES,
     SWEPT,
     Staging,
@@ -158,6 +159,8 @@ def _draw_legend(axes: Axes, stage: Staging, ghosts: int) -> None:
         if ghosts and tinted:
             entries.append(Patch(color=blend(0.5), alpha=0.6, label="on the way"))
         entries.append(Line2D([], [], color=PATH, lw=2.8, label="tool path"))
+    if subject.scene.regions:
+        entries.append(Patch(color=REGION, alpha=0.6, label="region"))
     if subject.faults:
         entries.append(Patch(color=FAULT, label="at fault"))
     for name, color, label in (

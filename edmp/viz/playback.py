@@ -43,6 +43,7 @@ OVERLAYS: tuple[Overlay, ...] = (
     Overlay("goal pose", "f", shown=True),
     Overlay("tool path", "t", shown=True, moving=True),
     Overlay("obstacles", "o", shown=True),
+    Overlay("regions", "z", shown=True),
     Overlay("spheres", "s", shown=False),
     Overlay("boxes", "b", shown=False),
     Overlay("swept volume", "w", shown=False, moving=True),
@@ -210,6 +211,8 @@ def _has(subject: Subject, overlay: Overlay) -> bool:
         return False
     if overlay.name in ("obstacles", "clearance"):
         return len(subject.scene) > 0
+    if overlay.name == "regions":
+        return len(subject.scene.regions) > 0
     if overlay.name == "start":  # a robot that stands at the start needs no ghost there
         return bool(subject.motions)
     if overlay.name == "goal pose":

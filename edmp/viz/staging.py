@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from edmp.errors import unknown_name
 from edmp.geometry.shapes import Box
 from edmp.robots.robot import Robot
-from edmp.scenes.scene import Scene
+from edmp.scenes.scene import Obstacle, Scene
 from edmp.viz.camera import Box3, Camera, best_direction, direction, fitted
 from edmp.viz.models import CARRIED, DrawnPart, placed, robot_parts
 from edmp.viz.shot import Body, Layer, Shot
 from edmp.viz.subject import Subject
-from edmp.viz.surfaces import Color, Surface, body_poses, moved, scene_surfaces, tool_positions, tube
+from edmp.viz.surfaces import Color, Surface, body_poses, moved, obstacle_surface, scene_surfaces, tool_positions, tube
 
 Array = NDArray[np.float64]
 
@@ -30,6 +30,7 @@ PATH: Color = (0.70, 0.07, 0.42)
 SWEPT: Color = (0.45, 0.62, 0.86)
 SPHERES: Color = (0.98, 0.80, 0.25)
 BOXES: Color = (0.35, 0.75, 0.70)
+REGION: Color = (0.20, 0.62, 0.45)
 BASE: Color = (0.78, 0.80, 0.83)
 FURNITURE: Color = (0.80, 0.74, 0.64)
 THINGS: tuple[Color, ...] = ((0.55, 0.72, 0.60), (0.64, 0.62, 0.78), (0.80, 0.62, 0.58), (0.56, 0.70, 0.77))
@@ -39,6 +40,7 @@ END_OPACITY = 0.35
 GOAL_OPACITY = 0.6
 VEIL_OPACITY = 0.35
 SWEPT_OPACITY = 0.4
+REGION_OPACITY = 0.25
 COINCIDING = 1.5e-3
 """How much farther the arm at the goal is taken to be, where it coincides with the arm at the start."""
 TUBE_RADIUS = 0.005
@@ -133,6 +135,11 @@ class Staging:
         """Every obstacle; red if at fault."""
         scene, faults = self.subject.scene, self.subject.faults
         return scene_surfaces(scene, [obstacle_color(obstacle.name, obstacle.shape, faults) for obstacle in scene])
+
+    def regions(self) -> list[Layer]:
+        """Every named region of the scene, as a translucent box."""
+        boxes = [Obstacle(one.name, Box(tuple(one.size)), one.X_WR) for one in self.subject.scene.regions]
+        return [Layer([obstacle_surface(box, REGION)], REGION_OPACITY) for box in boxes]
 
     def robot_at(self, q: Array, color: Color | None, *, end: str = "", fixed: bool = True) -> list[Surface]:
         """The links at ``q`` (dof,).
@@ -258,7 +265,7 @@ class Staging:
         """The arm at start and goal, pale on its way between."""
         shown = np.concatenate([np.stack([q for _, q, _ in self.ends]), self.between(ghosts)])
         still = self.scene_surfaces()
-        layers = [*self.swept(), *self.ghosts(ghosts)]
+        layers = [*self.regions(), *self.swept(), *self.ghosts(ghosts)]
         alone = len(self.ends) == 1 and self.subject.result is None
         for k, (name, q, color) in enumerate(self.ends):
             surfaces = self.robot_at(q, None if alone else color, end=name, fixed=k == 0)
@@ -283,7 +290,7 @@ class Staging:
         moving = tuple(part for part in self.parts if part.body > 0)
         tints = [(q, dict.fromkeys(self.robot.link_names, color)) for _, q, color in self.ends]
         ends = [Layer(placed(moving, self.robot, q, colors), END_OPACITY) for q, colors in tints]
-        return Shot(self.camera(shown), still, [*self.swept(), *ends], (), _floor(still))
+        return Shot(self.camera(shown), still, [*self.regions(), *self.swept(), *ends], (), _floor(still))
 
 
 def obstacle_color(name: str, shape: Any, faults: Collection[str] = ()) -> Color:

@@ -38,7 +38,7 @@ const edmp = (() => {
   const veils = {
     start: plain(scene.colors.start, 0.35), goal: plain(scene.colors.goal, 0.35),
     spheres: plain(scene.colors.spheres, 0.4), boxes: plain(scene.colors.boxes, 0.4),
-    swept: plain(scene.colors.swept, 0.12),
+    swept: plain(scene.colors.swept, 0.12), region: plain(scene.colors.region, 0.25),
   };
   veils.swept.depthWrite = false;  // its many copies of the arm add up instead of hiding each other
 
@@ -217,6 +217,7 @@ const edmp = (() => {
     for (const { name, mesh, fault: at_fault } of scene.obstacles) {
       put(["obstacles", name], geometries[mesh], at_fault ? fault : own_colors);
     }
+    for (const { name, mesh } of scene.regions) put(["regions", name], geometries[mesh], veils.region);
     build_robot();
     toggle("robot", true, whole("robot"));
     for (const name of ["start", "goal"]) {
@@ -234,6 +235,7 @@ const edmp = (() => {
       toggle("tool path", true, whole("tool path"));
     }
     if (scene.obstacles.length) toggle("obstacles", true, whole("obstacles"));
+    if (scene.regions.length) toggle("regions", true, whole("regions"));
     toggle("spheres", false, of_links("spheres"), build_spheres);
     toggle("boxes", false, of_links("box"), build_boxes);
     if (scene.motions.length) toggle("swept volume", false, whole("swept"), build_swept);

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from edmp.robots.parts import Link
 from edmp.trajectory import Trajectory
 from edmp.viz.models import robot_parts
-from edmp.viz.staging import BOXES, FAULT, FIELD_OF_VIEW, GOAL, PATH, SPHERES, START, SWEPT, Staging
+from edmp.viz.staging import BOXES, FAULT, FIELD_OF_VIEW, GOAL, PATH, REGION, SPHERES, START, SWEPT, Staging
 from edmp.viz.surfaces import Surface, corner_normals, tool_positions, tube
 
 Array = NDArray[np.float64]
@@ -42,6 +42,10 @@ def scene_document(stage: Staging) -> Document:
         "name": subject.name,
         "robot": _robot_document(stage, meshes),
         "obstacles": obstacles,
+        "regions": [
+            {"name": region.name, "mesh": _add(meshes, layer.surfaces[0])}
+            for region, layer in zip(subject.scene.regions, stage.regions(), strict=True)
+        ],
         "start": _numbers(subject.start),
         "goal": _numbers(subject.goal),
         "goal_pose": {
@@ -60,6 +64,7 @@ def scene_document(stage: Staging) -> Document:
         "message": subject.message,
         "colors": {
             "start": START, "goal": GOAL, "fault": FAULT, "spheres": SPHERES, "boxes": BOXES, "swept": SWEPT,
+            "region": REGION,
         },
         "swept_poses": SWEPT_POSES,
         "camera": {"eye": eye.tolist(), "target": target.tolist(), "field_of_view": FIELD_OF_VIEW},

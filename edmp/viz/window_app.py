@@ -26,6 +26,7 @@ from edmp.viz.staging import (
     FIELD_OF_VIEW,
     GOAL,
     PATH,
+    REGION_OPACITY,
     SPHERES,
     START,
     SWEPT_OPACITY,
@@ -151,6 +152,9 @@ class SceneModel:
         stage, subject = self.stage, self.playback.subject
         if name == "obstacles":
             return Group.of([(0, surface.at(self._X_0W)) for surface in stage.scene_surfaces()])
+        if name == "regions":
+            surfaces = [surface.at(self._X_0W) for layer in stage.regions() for surface in layer.surfaces]
+            return Group.of([(0, surface) for surface in surfaces], REGION_OPACITY)
         if name == "goal pose":
             marks = (*stage.goal_frame(), *stage.goal_ghost())
             return Group.of([(0, surface.at(self._X_0W)) for surface in marks])

@@ -24,7 +24,7 @@ from edmp.viz.models import placed, robot_parts
 from edmp.viz.raster import Buffer, NumpyRenderer, draw
 from edmp.viz.renderers import advice, renderer_by_name, trouble_with
 from edmp.viz.shot import Body, Layer, Shot
-from edmp.viz.staging import CLEARANCE_SCALE, Staging, clearance_color, clearance_colored
+from edmp.viz.staging import CLEARANCE_SCALE, REGION_OPACITY, Staging, clearance_color, clearance_colored
 from edmp.viz.subject import subject_of
 from edmp.viz.surfaces import Surface, scene_surfaces, tool_positions, tube
 
@@ -41,6 +41,23 @@ def colored(image: np.ndarray, color: tuple[float, float, float]) -> np.ndarray:
     strongest = int(np.argmax(color))
     others = [k for k in range(3) if k != strongest]
     return image[..., strongest] > 1.8 * image[..., others].max(axis=-1)
+
+
+def test_regions_tint_what_is_behind_them_and_hide_nothing() -> None:
+    scene = Scene.of({"wall": (Box((0.05, 1.0, 1.0)), (0.4, 0.0, 0.5))})
+    marked = scene.with_region("tray", (0.2, 0.3, 0.3), (0.7, 0.1, 0.5))
+    plain, tinted = (
+        Staging(subject_of(one), "hulls", azimuth=0.0, elevation=0.2, size=(240, 200)).picture(0)
+        for one in (scene, marked)
+    )
+    assert [layer.opacity for layer in tinted.layers[:1]] == [REGION_OPACITY]
+    before, after = (picture(plain.camera, list(shot.still), list(shot.layers)) for shot in (plain, tinted))
+    (column, row), _ = plain.camera.project(np.array([0.8, 0.1, 0.5]))
+    ahead, behind = after[round(row), round(column)].astype(float), before[round(row), round(column)].astype(float)
+    assert ahead[1] / ahead.sum() > behind[1] / behind.sum() + 0.02  # greener, and what is behind shines through
+    assert np.abs(ahead - behind).max() < 0.5 * behind.max()
+    (column, row), _ = plain.camera.project(np.array([0.425, -0.4, 0.5]))
+    np.testing.assert_array_equal(before[round(row), round(column)], after[round(row), round(column)])
 
 
 def test_nearer_things_hide_farther_ones_whatever_the_order() -> None:

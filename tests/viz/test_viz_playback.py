@@ -96,8 +96,9 @@ def test_alternatives_are_chosen_by_key(subject: Subject) -> None:
 
 
 def test_every_overlay_has_its_key_and_every_key_its_help(subject: Subject) -> None:
-    assert set(Playback(subject).visible) == set(KEY_OF) - {"goal pose"}  # nobody asked for one
+    assert set(Playback(subject).visible) == set(KEY_OF) - {"goal pose", "regions"}  # nobody asked for them
     asked = dataclasses.replace(subject, pose_goal=PoseGoal((0.4, 0.0, 0.5), (1.0, 0.0, 0.0, 0.0)))
+    asked = dataclasses.replace(asked, scene=asked.scene.with_region("tray", (0.2, 0.2, 0.1)))
     playback = Playback(asked)
     assert set(playback.visible) == set(KEY_OF)
     assert len(set(KEY_OF.values())) == len(KEY_OF)

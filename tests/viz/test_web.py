@@ -27,6 +27,7 @@ from edmp.errors import InvalidInputError, UnknownNameError
 from edmp.planfile import PlanFile, save_plan
 from edmp.problem import Problem, load_example
 from edmp.result import Status
+from edmp.scenes import Box, Scene
 from edmp.viz.staging import Staging
 from edmp.viz.subject import subject_of
 from edmp.viz.surfaces import body_poses, scene_surfaces
@@ -89,6 +90,21 @@ def test_the_document_says_what_the_plan_says() -> None:
     assert other["label"].startswith("alternative 1: ")
     np.testing.assert_allclose(best["positions"][-1], made.problem.goal, atol=1e-6)
     json.dumps(document, allow_nan=False)
+
+
+def test_the_document_has_the_regions_where_they_are() -> None:
+    scene = Scene.of({"box": (Box((0.1, 0.1, 0.1)), (0.6, 0.0, 0.1))}).with_region(
+        "tray", (0.2, 0.4, 0.1), (0.5, 0.1, 0.3)
+    )
+    document = scene_document(Staging(subject_of(scene), "hulls"))
+    (region,) = document["regions"]
+    assert region["name"] == "tray"
+    mesh = document["meshes"][region["mesh"]]
+    corners = np.frombuffer(base64.b64decode(mesh["positions"]), "<f4").reshape(-1, 3)
+    np.testing.assert_allclose(
+        [corners.min(axis=0), corners.max(axis=0)], [[0.4, -0.1, 0.25], [0.6, 0.3, 0.35]], atol=1e-6
+    )
+    assert [obstacle["name"] for obstacle in document["obstacles"]] == ["box"]
 
 
 def test_a_robot_alone_and_a_scene_have_no_motions() -> None:
