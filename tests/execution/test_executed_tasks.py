@@ -16,6 +16,7 @@ from edmp.cli.main import app
 from edmp.execution import ExecutionSettings, Fault, Outcome, execute, prepare_task
 from edmp.execution.drivers.drake_sim import DrakeArm
 from edmp.execution.gripper import BlockingGripper
+from edmp.geometry.poses import pose
 from edmp.taskplan import TaskPlan
 
 HOME = np.array([0.0, -0.785, 0.0, -2.356, 0.0, 1.571, 0.785])
@@ -64,6 +65,17 @@ def test_fingers_that_close_on_nothing_stop_the_task():
     assert "close: the fingers closed to 0." in done.message
     assert "what they should hold is 40.3 mm wide" in done.message
     assert np.allclose(done.objects[0].X_WO[:3, 3], (0.75, 0.3, 0.24), atol=1e-3)
+
+
+def test_a_thin_can_is_round():
+    """Made of large triangles it is a hexagon, and fingers that meet two of its flats close 5 mm further."""
+    can = (edmp.Cylinder(0.0184, 0.12), (0.5, 0.05, 0.26))
+    standing = edmp.Scene.of({"table": (edmp.Box((0.6, 1.0, 0.2)), (0.55, 0.0, 0.1)), "can": can})
+    above = edmp.Grasps(pose((0.0, 0.0, 0.03), np.diag([1.0, -1.0, -1.0])), 0.06)
+    plan = edmp.pick(standing, HOME, "can", above, lift=0.02)
+    assert plan.solved, plan.message
+    done = execute(plan)
+    assert done.outcome is Outcome.REACHED, done.message
 
 
 def test_what_is_pressed_too_little_is_dropped_and_told():

@@ -56,7 +56,11 @@ _SKIN = 1e-3
 _PAYLOAD_RADIUS = 0.03
 """Of the ball that a payload is [m]."""
 _DISSIPATION, _MODULUS, _RESOLUTION = 1.0, 1e7, 0.02
-"""Of contact over areas: dissipation of Hunt and Crossley [s/m], pressure at full depth [Pa], size of triangles [m]."""
+"""Of contact over areas: dissipation of Hunt and Crossley [s/m], pressure at full depth [Pa], size of triangles at most
+[m]."""
+_SAGITTA = 2e-4
+"""What is round is made of triangles so small that they leave it by no more than about this [m]: of 2 cm, a can as thin
+as a thumb is a hexagon, and fingers close 5 mm further on it than on a can."""
 _LEAST_FINGER = 1e-2
 """A finger weighs no less, or Drake could not move it [kg]."""
 FINGER_INERTIA = 0.2
@@ -146,7 +150,8 @@ def make_diagram(
         if free:
             objects[obstacle.name] = _free_body(plant, obstacle, density)
         pieces = [(_whole(obstacle), RigidTransform())] if free else _pieces(obstacle)
-        properties = _properties("compliant" if free else "rigid" if movable and len(pieces) == 1 else "")
+        size = _triangle_size(obstacle.shape)
+        properties = _properties("compliant" if free else "rigid" if movable and len(pieces) == 1 else "", size)
         for k, (shape, X_OG) in enumerate(pieces):
             body = objects[obstacle.name] if free else plant.world_body()
             X_BG = X_OG if free else _pose(obstacle.X_WO) @ X_OG
@@ -163,14 +168,21 @@ def make_diagram(
     return ArmDiagram(builder.Build(), plant, arm, names, fingers, objects)
 
 
-def _properties(pressure: str) -> ProximityProperties:
-    """Of a collision geometry: friction, and whether it can press over an area, ``rigid`` or ``compliant``."""
+def _triangle_size(shape: shapes.Shape) -> float:
+    """Of what a shape is made of where it presses over an area: the chord of an arc that is `_SAGITTA` high [m]."""
+    radius = getattr(shape, "radius", np.inf)
+    return float(min(_RESOLUTION, np.sqrt(8.0 * radius * _SAGITTA)))
+
+
+def _properties(pressure: str, size: float = _RESOLUTION) -> ProximityProperties:
+    """Of a collision geometry: friction, and whether it can press over an area, ``rigid`` or ``compliant``, made of
+    triangles of a ``size`` [m]."""
     properties = ProximityProperties()
     AddContactMaterial(_DISSIPATION, None, _FRICTION, properties)
     if pressure == "rigid":
-        AddRigidHydroelasticProperties(_RESOLUTION, properties)
+        AddRigidHydroelasticProperties(size, properties)
     elif pressure == "compliant":
-        AddCompliantHydroelasticProperties(_RESOLUTION, _MODULUS, properties)
+        AddCompliantHydroelasticProperties(size, _MODULUS, properties)
     return properties
 
 
