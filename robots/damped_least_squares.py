@@ -3,12 +3,12 @@
 What inverse kinematics solves with: `edmp.robots.solve_ik` starts it from many seeds towards one pose, generated tasks
 from a few seeds towards each of many.
 
-Beside it stand two solvers for what it is not made for. `edmp.collision.reach` follows a thousand and more seeds towards
-hundreds of grasps, compiled and in single precision, to a micrometre or so: 5 seeds of each of 300 poses in a fifth of the
-time that this takes for them. `edmp.cartesian.chain` carries an arm along a line, by the shortest moves of the joints
-that move the tool, within bounds of its own, to a tenth of a micrometre: 32 poses of a line in a ninth of the time.
-Neither does the other's work, nor this one's: single precision does not reach a tenth of a micrometre, and least moves
-do not come far.
+Beside it stand two solvers for what it is not made for. `edmp.collision.reach` follows a thousand and more seeds
+towards hundreds of grasps, compiled and in single precision, to a micrometre or so: 5 seeds of each of 300 poses in a
+fifth of the time that this takes for them. `edmp.cartesian.chain` carries an arm along a line, by the shortest moves of
+the joints that move the tool, within bounds of its own, to a tenth of a micrometre: 32 poses of a line in a ninth of
+the time. Neither does the other's work, nor this one's: single precision does not reach a tenth of a micrometre, and
+least moves do not come far.
 """
 
 from __future__ import annotations
