@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from edmp.geometry.kinds import triangles
 from edmp.scenes.scene import Obstacle, Scene
+from edmp.viz.sensed import blockers, is_sensed
 
 Array = NDArray[np.float64]
 
@@ -96,7 +97,7 @@ def best_direction(points: Array, scene: Scene, tool_path: Array, links: Sequenc
     """
     elevations = np.radians([18, 30, 42])
     candidates = [direction(a, e) for e in elevations for a in np.radians(np.arange(0, 360, 20))]
-    obstacles = [_box_of(obstacle) for obstacle in scene]
+    obstacles = [box for obstacle in scene for box in _boxes_of(obstacle)]
     scores = []
     for k, towards in enumerate(candidates):
         hidden = _any_blocks(points, towards, obstacles).mean()
@@ -115,11 +116,13 @@ def _any_blocks(points: Array, towards: Array, boxes: Sequence[Box3]) -> NDArray
     return hidden
 
 
-def _box_of(obstacle: Obstacle) -> Box3:
-    """The box round an obstacle, in its own frame."""
-    points, _ = triangles(obstacle.shape)
+def _boxes_of(obstacle: Obstacle) -> list[Box3]:
+    """The box round an obstacle, in its own frame; of what a sensor saw, which may be all round, a few."""
     X_OW = np.linalg.inv(obstacle.X_WO).astype(np.float64)
-    return X_OW, points.min(axis=0), points.max(axis=0)
+    if is_sensed(obstacle.shape):
+        return [(X_OW, low, high) for low, high in blockers(obstacle.shape)]
+    points, _ = triangles(obstacle.shape)
+    return [(X_OW, points.min(axis=0), points.max(axis=0))]
 
 
 def _blocked(points: Array, towards: Array, X_OW: Array, low: Array, high: Array) -> NDArray[np.bool_]:

@@ -21,6 +21,7 @@ from edmp.robots.robot import Robot
 from edmp.scenes.scene import Obstacle, Scene
 from edmp.trace import Batch, Trace, load_trace
 from edmp.trajectory import Trajectory
+from edmp.viz.sensed import distances, is_sensed
 from edmp.viz.setting import takes_setting
 from edmp.viz.subject import Subject, Viewable, subject_of
 from edmp.viz.surfaces import body_poses
@@ -94,7 +95,8 @@ def _draw_speeds(axes: Axes, robot: Robot, solution: Solution) -> None:
 
 def _draw_clearance(axes: Axes, robot: Robot, scene: Scene, solution: Solution) -> None:
     axes.set_title("distance to the nearest obstacle", loc="left", fontsize=11.5, color=INK)
-    meshes = [obstacle.shape for obstacle in scene if kind_of(obstacle.shape).distance is None]
+    shapes = [obstacle.shape for obstacle in scene]
+    meshes = [shape for shape in shapes if kind_of(shape).distance is None and not is_sensed(shape)]
     if not len(scene) or any(len(triangles(mesh)[1]) > MAX_MESH_FACES for mesh in meshes):
         axes.text(0.5, 0.5, "no obstacles" if not len(scene) else "not drawn for large meshes", color=INK, ha="center",
                   transform=axes.transAxes)  # fmt: skip
@@ -139,6 +141,9 @@ def _distance(obstacle: Obstacle, p_W: Tensor) -> Tensor:
     from edmp.geometry.distance import signed_distance
 
     X_OW = torch.as_tensor(np.linalg.inv(obstacle.X_WO)).to(p_W)
+    if is_sensed(obstacle.shape):
+        p_O = (p_W @ X_OW[:3, :3].T + X_OW[:3, 3]).numpy()
+        return torch.as_tensor(distances(obstacle.shape, p_O.reshape(-1, 3)).reshape(p_O.shape[:-1])).to(p_W)
     return signed_distance(obstacle.shape, p_W @ X_OW[:3, :3].T + X_OW[:3, 3])
 
 

@@ -17,6 +17,7 @@ from edmp.robots.robot import Robot
 from edmp.scenes.scene import Obstacle, Scene
 from edmp.viz.camera import Box3, Camera, best_direction, direction, fitted
 from edmp.viz.models import CARRIED, DrawnPart, placed, robot_parts
+from edmp.viz.sensed import distances, is_sensed
 from edmp.viz.shot import Body, Layer, Shot
 from edmp.viz.subject import Subject
 from edmp.viz.surfaces import Color, Surface, body_poses, moved, obstacle_surface, scene_surfaces, tool_positions, tube
@@ -344,11 +345,16 @@ def clearance_colored(surfaces: Sequence[Surface], scene: Scene) -> list[Surface
 
     from edmp.scenes.distance import scene_distance
 
+    plain = scene.without(*(obstacle.name for obstacle in scene if is_sensed(obstacle.shape)))
+    seen = [obstacle for obstacle in scene if is_sensed(obstacle.shape)]
     colored = []
     for surface in surfaces:
         p_W = torch.as_tensor(surface.vertices, dtype=torch.float32)
         with torch.no_grad():
-            distance = torch.cat([scene_distance(scene, some)[0] for some in p_W.split(4096)]).numpy()
+            distance = torch.cat([scene_distance(plain, some)[0] for some in p_W.split(4096)]).numpy()
+        for obstacle in seen:
+            X_OW = np.linalg.inv(obstacle.X_WO)
+            distance = np.minimum(distance, distances(obstacle.shape, moved(surface.vertices, X_OW)))
         color = clearance_color(distance[surface.faces].mean(axis=1).astype(np.float64))
         colored.append(surface.colored(surface.color, color))
     return colored

@@ -22,7 +22,8 @@ from edmp.problem import PoseGoal, Problem, load_example, load_problem, load_set
 from edmp.result import PlanResult, Solution, Status
 from edmp.robots import load_robot
 from edmp.robots.robot import Robot
-from edmp.scenes.files import open_scene
+from edmp.scenes.clouds import is_sensed
+from edmp.scenes.files import load_scene, open_scene
 from edmp.scenes.native import is_native, parse_scene_file
 from edmp.scenes.scene import Scene
 from edmp.taskfile import load_plan_or_task
@@ -291,6 +292,10 @@ def _read(
     if not file.is_file():
         raise FileFormatError(f"{file}: no such file")
     arm = str(robot) if isinstance(robot, Path) else robot
+    if is_sensed(file):
+        return _of_scene(
+            load_scene(file), load_robot(arm or "panda") if not isinstance(arm, Robot) else arm, None, None
+        )
     source = open_scene(file)
     content = parse_scene_file(source) if isinstance(source, YamlNode) and is_native(source) else None
     if request is not None or (content is not None and content.start is not None and content.goals):

@@ -11,9 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edmp.geometry.kinds import triangles
+from edmp.geometry.sensed import PointCloud
 from edmp.geometry.shapes import Shape, Sphere
 from edmp.robots.robot import Robot
-from edmp.scenes.scene import Obstacle, Scene
+from edmp.scenes.scene import Scene
+from edmp.viz.sensed import drawn, is_sensed, points_drawn
 
 Array = NDArray[np.float64]
 Color = tuple[float, float, float]
@@ -85,14 +87,24 @@ def _shape_surface(shape: Shape) -> Surface:
     return Surface(vertices, faces, (1.0, 1.0, 1.0), normals=corner_normals(vertices, faces))
 
 
-def obstacle_surface(obstacle: Obstacle, color: Color) -> Surface:
-    """An obstacle where it stands."""
-    return _shape_surface(obstacle.shape).colored(color).at(obstacle.X_WO)
+@lru_cache(maxsize=64)
+def _sensed_surface(shape: Shape, name: str, most: int) -> Surface:
+    """What a sensor saw, uncoloured."""
+    vertices, faces, normals = drawn(shape, name, most)
+    return Surface(vertices, faces, (1.0, 1.0, 1.0), normals=normals, outlined=not isinstance(shape, PointCloud))
 
 
 def scene_surfaces(scene: Scene, colors: Sequence[Color]) -> list[Surface]:
-    """Every obstacle, each with its colour."""
-    return [obstacle_surface(obstacle, color) for obstacle, color in zip(scene, colors, strict=True)]
+    """Every obstacle where it stands, each with its colour."""
+    most = points_drawn([obstacle.shape for obstacle in scene])
+    surfaces = [
+        _sensed_surface(one.shape, one.name, count) if is_sensed(one.shape) else _shape_surface(one.shape)
+        for one, count in zip(scene, most, strict=True)
+    ]
+    return [
+        surface.colored(color).at(obstacle.X_WO)
+        for obstacle, surface, color in zip(scene, surfaces, colors, strict=True)
+    ]
 
 
 def tube(points: Array, radius: float, color: Color, *, sides: int = 8) -> Surface:
