@@ -14,8 +14,8 @@ from edmp.geometry.kinds import triangles
 from edmp.geometry.sensed import PointCloud
 from edmp.geometry.shapes import Shape, Sphere
 from edmp.robots.robot import Robot
-from edmp.scenes.scene import Scene
-from edmp.viz.sensed import drawn, is_sensed, points_drawn
+from edmp.scenes.scene import Obstacle, Scene
+from edmp.viz.sensed import MOST_POINTS, drawn, is_sensed, points_drawn
 
 Array = NDArray[np.float64]
 Color = tuple[float, float, float]
@@ -94,16 +94,19 @@ def _sensed_surface(shape: Shape, name: str, most: int) -> Surface:
     return Surface(vertices, faces, (1.0, 1.0, 1.0), normals=normals, outlined=not isinstance(shape, PointCloud))
 
 
+def obstacle_surface(obstacle: Obstacle, color: Color, *, most: int = MOST_POINTS) -> Surface:
+    """An obstacle where it stands; of a cloud so many points at most."""
+    shape = obstacle.shape
+    surface = _sensed_surface(shape, obstacle.name, most) if is_sensed(shape) else _shape_surface(shape)
+    return surface.colored(color).at(obstacle.X_WO)
+
+
 def scene_surfaces(scene: Scene, colors: Sequence[Color]) -> list[Surface]:
-    """Every obstacle where it stands, each with its colour."""
+    """Every obstacle, each with its colour."""
     most = points_drawn([obstacle.shape for obstacle in scene])
-    surfaces = [
-        _sensed_surface(one.shape, one.name, count) if is_sensed(one.shape) else _shape_surface(one.shape)
-        for one, count in zip(scene, most, strict=True)
-    ]
     return [
-        surface.colored(color).at(obstacle.X_WO)
-        for obstacle, surface, color in zip(scene, surfaces, colors, strict=True)
+        obstacle_surface(obstacle, color, most=count)
+        for obstacle, color, count in zip(scene, colors, most, strict=True)
     ]
 
 
