@@ -17,7 +17,7 @@ from edmp.files.writing import check_writable
 
 if TYPE_CHECKING:
     from edmp.bench.replanned import CrossingRun
-    from edmp.execution import ArmState, Command, TaskExecution
+    from edmp.execution import TaskExecution
     from edmp.taskplan import TaskPlan
     from edmp.viz.subject import Subject
 
@@ -92,7 +92,6 @@ def pick(
             check_writable(path, name, suffixes=suffixes)
     from edmp.execution import prepare_task
     from edmp.execution.prepared import driver_for
-    from edmp.viz.tasks import Seen
 
     with progress_console().status("planning") as status, contextlib.redirect_stdout(sys.stderr):
         plan = _pick_plan(seed)
@@ -104,26 +103,13 @@ def pick(
         status.update("the arm moves")
         ready = prepare_task(plan)
         arm = driver_for(ready, driver, driver_options(option or []))
-        seen: list[Seen] = []
-
-        def look(state: ArmState, _: Command) -> None:
-            if not seen or state.time - seen[-1].time >= 0.02:
-                width = arm.gripper.state().width if arm.gripper else None
-                seen.append(Seen(state.time, state.positions, width, arm.objects()))
-
-        done = ready.run(arm, on_tick=look)
+        done = ready.run(arm)
     good = _report_pick(plan, done)
-    if not headless and len(seen) > 2:
+    if not headless and len(done.recording.times) > 2:
+        from edmp.cli.execute import task_subject
         from edmp.cli.view import present
-        from edmp.viz.subject import Subject
-        from edmp.viz.tasks import measured_task
 
-        shown = measured_task(plan, seen)
-        q = shown.motion.positions
-        subject = Subject(
-            shown.robot, shown.scene, q[0], q[-1], motions=(shown.motion,), name="pick and place, measured"
-        )
-        present(subject, html=html, movie=movie)
+        present(task_subject(done.recording, plan, "pick and place"), html=html, movie=movie)
     raise typer.Exit(0 if good else 1)
 
 

@@ -21,7 +21,7 @@ from edmp.errors import InvalidInputError
 from edmp.files.writing import check_writable
 
 if TYPE_CHECKING:
-    from edmp.execution import ArmDriver, Execution, ExecutionSettings, Prepared, Recording, Summary, TaskExecution
+    from edmp.execution import ArmDriver, Execution, Prepared, Recording, Summary, TaskExecution
     from edmp.execution.recording import Recorder
     from edmp.planfile import PlanFile
     from edmp.robots.robot import Robot
@@ -91,10 +91,10 @@ def execute(
     except BaseException as error:
         recording = recorder.recording()
         if record is not None and len(recording.seen):
-            _record(record, recording, f"ended by {type(error).__name__}: {error}", file, arm, ready.settings)
+            _record(record, recording, f"ended by {type(error).__name__}: {error}", file, arm, ready.settings.speed)
         raise
     if record is not None:
-        _record(record, done.recording, done, file, arm, ready.settings)
+        _record(record, done.recording, done, file, arm, ready.settings.speed)
     _report(done, robot, scene, as_json)
     outcomes = {"REACHED": REACHED, "INTERRUPTED": INTERRUPTED}
     raise typer.Exit(outcomes.get(done.outcome.value, NOT_REACHED))
@@ -114,12 +114,11 @@ def _execute_task(
     as_json: bool,
 ) -> None:
     """As `execute`, of a task; ends the program."""
-    if record is not None:
-        raise InvalidInputError("--record keeps single motions: a task is not recorded in a file; leave it out")
     if motion:
         raise InvalidInputError(f"--motion {motion}: a task has no alternatives")
     from edmp.execution import TubeSettings, prepare_task
     from edmp.execution.prepared import driver_for
+    from edmp.execution.recording import Recorder
 
     with progress_console().status("checking the task"):
         ready = prepare_task(plan, speed=speed, effort=effort, tube=TubeSettings() if tube else None)
@@ -140,8 +139,17 @@ def _execute_task(
         raise typer.Exit(REACHED)
     if arm.hardware and not yes:
         _confirm(arm)
-    with controlled_stop() as interrupt:
-        done = ready.run(arm, interrupt=interrupt)
+    recorder = Recorder(ready.robot)
+    try:
+        with controlled_stop() as interrupt:
+            done = ready.run(arm, interrupt=interrupt, recorder=recorder)
+    except BaseException as error:
+        recording = recorder.recording()
+        if record is not None and len(recording.seen):
+            _record(record, recording, f"ended by {type(error).__name__}: {error}", plan, arm, speed)
+        raise
+    if record is not None:
+        _record(record, done.recording, done, plan, arm, speed)
     _report_task(done, as_json)
     outcomes = {"REACHED": REACHED, "INTERRUPTED": INTERRUPTED}
     raise typer.Exit(outcomes.get(done.outcome.value, NOT_REACHED))
@@ -189,14 +197,20 @@ def replay(
 
     with progress_console().status(f"reading {recording}"):
         file = load_recording(recording)
-        if file.plan is None:
+        if file.task is not None:
+            numbers = _summary(file.recording, file.task.robot, None)
+        elif file.plan is not None:
+            numbers = _summary(file.recording, file.plan.problem.robot, file.plan.problem.scene)
+        else:
             raise InvalidInputError(f"{recording}: no plan is attached, so robot and scene are not known")
-        problem = file.plan.problem
-        numbers = _summary(file.recording, problem.robot, problem.scene)
-    _print_summary(numbers, file.about, as_json)
+    _print_summary(numbers, file.about, as_json, task=file.task is not None)
     if summary:
         return
-    subject = _subject(file.recording, file.plan, recording.stem)
+    if file.task is not None:
+        subject = task_subject(file.recording, file.task, recording.stem)
+    else:
+        assert file.plan is not None
+        subject = _subject(file.recording, file.plan, recording.stem)
     if web or html is not None or movie is not None:
         from edmp.cli.view import present
 
@@ -286,29 +300,33 @@ def controlled_stop() -> Iterator[threading.Event]:
 
 
 def _record(
-    path: Path, recording: Recording, done: Execution | str, file: PlanFile, arm: ArmDriver, settings: ExecutionSettings
+    path: Path, recording: Recording, done: Execution | str, run: PlanFile | TaskPlan, arm: ArmDriver, speed: float
 ) -> None:
-    """``done`` is how it ended: an outcome, or what cut it short."""
+    """``done`` is how it ended: an outcome, or what cut it short; ``speed`` of a task is what was asked for."""
     from edmp.execution.recording_file import RecordingFile, save_recording
+    from edmp.planfile import PlanFile
 
     about = {
         "driver": arm.name,
         "evidence": arm.evidence,
         "outcome": "CUT_SHORT" if isinstance(done, str) else done.outcome.value,
         "message": done if isinstance(done, str) else done.message,
-        "speed": f"{settings.speed:g}",
+        "speed": f"{speed:g}",
         "command": shlex.join(["edmp", *sys.argv[1:]]),
     }
     if not isinstance(done, str) and done.violation is not None:
         about["fault"] = done.violation.fault.value
-    save_recording(path, RecordingFile(recording, file, about))
+    if isinstance(run, PlanFile):
+        save_recording(path, RecordingFile(recording, run, about))
+    else:
+        save_recording(path, RecordingFile(recording, None, about, run))
     typer.echo(f"written {path}", err=True)
 
 
 # -- reports ----------------------------------------------------------------------------------------------------------
 
 
-def _summary(recording: Recording, robot: Robot, scene: Scene) -> Summary:
+def _summary(recording: Recording, robot: Robot, scene: Scene | None) -> Summary:
     from edmp.execution import summarise
 
     return summarise(recording, robot=robot, scene=scene)
@@ -328,7 +346,7 @@ def _say(outcome: str, message: str, as_json: bool) -> None:
         report_console().print(f"{outcome} {message}", soft_wrap=True)
 
 
-def _print_summary(numbers: Summary, about: Any, as_json: bool) -> None:
+def _print_summary(numbers: Summary, about: Any, as_json: bool, *, task: bool = False) -> None:
     from edmp.planfile import finite_or_none
 
     clearance = numbers.min_clearance
@@ -349,6 +367,8 @@ def _print_summary(numbers: Summary, about: Any, as_json: bool) -> None:
     near = (
         "no obstacle" if clearance is None or clearance > 10 else f"{clearance * 1e3:.1f} mm, measured motion, proved"
     )
+    if task:
+        near = "not measured: robot and scene change from phase to phase"
     console = report_console()
     console.print(f"{about.get('outcome', '-')} {about.get('message', '')}", soft_wrap=True)
     for name, value in (
@@ -362,6 +382,36 @@ def _print_summary(numbers: Summary, about: Any, as_json: bool) -> None:
     ):
         if value is not None:
             console.print(f"  {name:<11}{value}", soft_wrap=True)
+
+
+def task_subject(recording: Recording, plan: TaskPlan, name: str) -> Subject:
+    """The measured motion of arm, fingers and objects.
+
+    Raises:
+        InvalidInputError: the driver did not tell where the objects were.
+    """
+    from edmp.viz.subject import Subject
+    from edmp.viz.tasks import Seen, measured_task
+
+    handled = recording.handled
+    names = {phase.held.name for phase in plan.phases if phase.held is not None}
+    if handled is None or len(handled.ticks) < 2 or not names <= set(handled.objects):
+        raise InvalidInputError(
+            f"{name}: nobody recorded where {', '.join(sorted(names)) or 'the fingers'} went, which only a simulation "
+            "knows: it cannot be shown; --summary says the rest"
+        )
+    seen = [
+        Seen(
+            float(recording.times[tick]),
+            recording.measured[tick],
+            None if math.isnan(width) else width,
+            {thing: X_WO[k] for thing, X_WO in handled.objects.items()},
+        )
+        for k, (tick, width) in enumerate(zip(handled.ticks.tolist(), handled.widths.tolist(), strict=True))
+    ]
+    shown = measured_task(plan, seen)
+    q = shown.motion.positions
+    return Subject(shown.robot, shown.scene, q[0], q[-1], motions=(shown.motion,), name=f"{name}, measured")
 
 
 def _subject(recording: Recording, plan: PlanFile, name: str) -> Subject:

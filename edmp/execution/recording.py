@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,24 @@ from edmp.validate import Judge
 
 Array = NDArray[np.float64]
 
+LOOK_PERIOD = 0.01
+"""Gripper and objects are looked at so often [s]."""
+
+
+@dataclass(frozen=True, eq=False)
+class Handled:
+    """What a task did with its gripper, at some of the ticks.
+
+    Attributes:
+        ticks: (m,) their numbers, in order.
+        widths: (m,) gap between the fingers [m]; not a number where the driver does not know.
+        objects: (m, 4, 4) poses X_WO of what can be moved, by its name, as far as the driver knows (a simulation).
+    """
+
+    ticks: NDArray[np.int64]
+    widths: Array
+    objects: Mapping[str, Array]
+
 
 @dataclass(frozen=True, eq=False)
 class Recording:
@@ -31,6 +50,7 @@ class Recording:
         commanded_velocities, measured_velocities: (n, dof) [rad/s or m/s].
         torques, external_torques: (n, dof) [Nm or N].
         contacts: (tick, one thing, the other) for each tick at which something touched.
+        handled: gripper and objects, of a task; None of a single motion.
     """
 
     joint_names: tuple[str, ...]
@@ -43,17 +63,30 @@ class Recording:
     torques: Array
     external_torques: Array
     contacts: tuple[tuple[int, str, str], ...] = ()
+    handled: Handled | None = None
 
 
 class Recorder:
-    """Collects ticks."""
+    """Collects ticks.
+
+    Attributes:
+        look: asked every `LOOK_PERIOD` for the gap between the fingers [m], None if it is not known, and the poses
+            X_WO (4, 4) of what can be moved; None asks for nothing.
+    """
 
     def __init__(self, robot: Robot) -> None:
+        self.look: Callable[[], tuple[float | None, Mapping[str, Array]]] | None = None
         self._robot = robot
         self._rows: list[tuple[float, float, Command, ArmState]] = []
+        self._looks: list[tuple[int, float, Mapping[str, Array]]] = []
+        self._looked = -np.inf
 
     def add(self, state: ArmState, command: Command, seen: float) -> None:
         self._rows.append((state.time, seen, command, state))
+        if self.look is not None and state.time - self._looked >= LOOK_PERIOD:
+            width, objects = self.look()
+            self._looks.append((len(self._rows) - 1, np.nan if width is None else width, objects))
+            self._looked = state.time
 
     def recording(self) -> Recording:
         """All ticks so far."""
@@ -74,7 +107,15 @@ class Recorder:
             table([s.torques for s in states]),
             table([s.external_torques for s in states]),
             tuple((k, *state.contact) for k, state in enumerate(states) if state.contact),
+            self._handled(),
         )
+
+    def _handled(self) -> Handled | None:
+        if not self._looks:
+            return None
+        ticks, widths, objects = zip(*self._looks, strict=True)
+        poses = {name: np.array([one[name] for one in objects]) for name in objects[0]}
+        return Handled(np.array(ticks, dtype=np.int64), np.array(widths, dtype=np.float64), poses)
 
 
 @dataclass(frozen=True)

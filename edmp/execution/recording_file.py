@@ -1,9 +1,10 @@
 """Recordings on disk: MCAP, the container of ROS 2 and Foxglove, with JSON messages that any of its readers takes.
 
 Topics ``/commanded`` and ``/measured`` hold a message a tick, in the manner of ROS' JointState; ``/contact`` one for
-each tick with a contact. The plan that was run is attached as ``plan.json``, a plan file with robot, scene and result
-(its arrays as ``plan.npz``), so that a recording can be shown and summarised alone; what else there is to say is
-metadata of name ``edmp``.
+each tick with a contact, ``/handled`` one for each look at gripper and objects while a task is run. The plan that was
+run is attached as ``plan.json``, a plan file with robot, scene and result (its arrays as ``plan.npz``), or the task as
+``task.json``, so that a recording can be shown and summarised alone; what else there is to say is metadata of name
+``edmp``.
 """
 
 from __future__ import annotations
@@ -21,18 +22,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edmp.errors import FileFormatError, MissingDependencyError
-from edmp.execution.recording import Recording
+from edmp.execution.recording import Handled, Recording
 from edmp.files.beside import Arrays, set_aside
 from edmp.files.json_nodes import JsonNode, parse_json
 from edmp.files.npz import npz_arrays, npz_bytes
 from edmp.files.reading import MAX_BYTES, read_bytes
 from edmp.files.writing import written_whole
+from edmp.geometry.poses import FARTHEST, rigid
 from edmp.planfile import PlanFile, plan_document, plan_of
+from edmp.taskfile import task_document, task_of
+from edmp.taskplan import TaskPlan
 
 Array = NDArray[np.float64]
 
 VERSION = 1
-COMMANDED, MEASURED, CONTACT = "/commanded", "/measured", "/contact"
+COMMANDED, MEASURED, CONTACT, HANDLED = "/commanded", "/measured", "/contact", "/handled"
 
 _NUMBERS = {"type": "array", "items": {"type": ["number", "string"]}}
 _SCHEMAS: Mapping[str, tuple[str, dict[str, Any]]] = {
@@ -52,6 +56,14 @@ _SCHEMAS: Mapping[str, tuple[str, dict[str, Any]]] = {
         "edmp.Contact",
         {"tick": {"type": "integer"}, "one": {"type": "string"}, "other": {"type": "string"}},
     ),
+    HANDLED: (
+        "edmp.Handled",
+        {
+            "tick": {"type": "integer"},
+            "width": {"type": ["number", "string"]},
+            "objects": {"type": "object", "additionalProperties": {"type": "array"}},
+        },
+    ),
 }
 _NOT_FINITE = ("Infinity", "-Infinity", "NaN")
 _WORDS = {math.inf: "Infinity", -math.inf: "-Infinity"}
@@ -66,11 +78,13 @@ class RecordingFile:
         recording: every tick.
         plan: the plan that was run; None if there was none.
         about: driver, outcome, message, speed and the like, as text.
+        task: the task that was run, if it was one.
     """
 
     recording: Recording
     plan: PlanFile | None = None
     about: Mapping[str, str] = field(default_factory=dict)
+    task: TaskPlan | None = None
 
 
 def save_recording(path: str | Path, file: RecordingFile) -> None:
@@ -88,11 +102,9 @@ def save_recording(path: str | Path, file: RecordingFile) -> None:
         about = {**file.about, "version": str(VERSION), "joint_names": json.dumps(recording.joint_names)}
         writer.add_metadata("edmp", about)
         if file.plan is not None:
-            document, arrays = set_aside(plan_document(file.plan.problem, file.plan.result))
-            text = json.dumps(document, allow_nan=False)
-            writer.add_attachment(0, 0, "plan.json", "application/json", text.encode())
-            if arrays:
-                writer.add_attachment(0, 0, "plan.npz", "application/octet-stream", npz_bytes(arrays))
+            _attach(writer, "plan", plan_document(file.plan.problem, file.plan.result))
+        if file.task is not None:
+            _attach(writer, "task", task_document(file.task))
         channels = {topic: _channel(writer, topic) for topic in _SCHEMAS}
         stamps = _nanoseconds(recording.times)
         for topic, rows in _messages(recording).items():
@@ -101,6 +113,14 @@ def save_recording(path: str | Path, file: RecordingFile) -> None:
                     channels[topic], stamps[tick], json.dumps(row, allow_nan=False).encode(), stamps[tick], sequence
                 )
         writer.finish()
+
+
+def _attach(writer: Any, name: str, whole: Any) -> None:
+    document, arrays = set_aside(whole)
+    text = json.dumps(document, allow_nan=False)
+    writer.add_attachment(0, 0, f"{name}.json", "application/json", text.encode())
+    if arrays:
+        writer.add_attachment(0, 0, f"{name}.npz", "application/octet-stream", npz_bytes(arrays))
 
 
 def load_recording(path: str | Path) -> RecordingFile:
@@ -130,11 +150,16 @@ def load_recording(path: str | Path) -> RecordingFile:
     if about.pop("version", None) != str(VERSION):
         raise FileFormatError(f"{path}: not a recording of edmp, or of another version")
     names = parse_json(about.pop("joint_names", "[]"), f"{path}: joint_names")
-    plan = None
-    if "plan.json" in attached:
-        inside = npz_arrays(data, f"{path}: plan.npz", "recording") if (data := attached.get("plan.npz")) else None
-        plan = plan_of(parse_json(attached["plan.json"], f"{path}: plan.json", arrays=Arrays(inside=inside)))
-    return RecordingFile(_recording(names, rows, str(path)), plan, about)
+    nodes = {name: _attached(path, name, attached) for name in ("plan", "task") if f"{name}.json" in attached}
+    plan = plan_of(nodes["plan"]) if "plan" in nodes else None
+    task = task_of(nodes["task"]) if "task" in nodes else None
+    return RecordingFile(_recording(names, rows, str(path)), plan, about, task)
+
+
+def _attached(path: str | Path, name: str, attached: Mapping[str, bytes]) -> JsonNode:
+    data = attached.get(f"{name}.npz")
+    inside = npz_arrays(data, f"{path}: {name}.npz", "recording") if data else None
+    return parse_json(attached[f"{name}.json"], f"{path}: {name}.json", arrays=Arrays(inside=inside))
 
 
 def _records(path: Path) -> Iterator[Any]:
@@ -211,7 +236,14 @@ def _messages(recording: Recording) -> dict[str, Iterable[tuple[int, dict[str, A
             for k, state in enumerate(states)
         ),
         CONTACT: ((tick, {"tick": tick, "one": a, "other": b}) for tick, a, b in recording.contacts),
+        HANDLED: () if recording.handled is None else _looks(recording.handled),
     }
+
+
+def _looks(handled: Handled) -> Iterator[tuple[int, dict[str, Any]]]:
+    for k, (tick, width) in enumerate(zip(handled.ticks.tolist(), handled.widths.tolist(), strict=True)):
+        objects = {name: X_WO[k].tolist() for name, X_WO in handled.objects.items()}
+        yield tick, {"tick": tick, "width": _words(width), "objects": objects}
 
 
 def _words(value: Any) -> Any:
@@ -249,7 +281,28 @@ def _recording(names: JsonNode, rows: Mapping[str, list[JsonNode]], path: str) -
             (row["tick"].integer(0, max(0, states - 1)), row["one"].text(), row["other"].text())
             for row in rows[CONTACT]
         ),
+        _handled(rows[HANDLED], states),
     )
+
+
+def _handled(rows: list[JsonNode], states: int) -> Handled | None:
+    """The looks at gripper and objects, all of the same objects."""
+    if not rows:
+        return None
+    ticks = [row["tick"].integer(0, max(0, states - 1)) for row in rows]
+    for row, before, tick in zip(rows[1:], ticks, ticks[1:], strict=False):
+        if tick <= before:
+            row["tick"].fail(f"expected a tick after {before}, that of the look before")
+    poses = {}
+    for name, _ in rows[0]["objects"].items():
+        found = []
+        for row in rows:
+            node = row["objects"][name]
+            with node.blamed():
+                found.append(rigid(node.array(4, 4, limit=FARTHEST), f"pose of {name}"))
+        poses[name] = np.array(found)
+    widths = np.array([_from_word(row["width"]) for row in rows], dtype=np.float64)
+    return Handled(np.array(ticks, dtype=np.int64), widths, poses)
 
 
 def _from_words(node: JsonNode, count: int) -> list[float]:

@@ -10,7 +10,7 @@ stands on.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -193,6 +193,8 @@ class PreparedTask:
         for k, one in enumerate(self.phases):
             name, follows = one.phase.name, self.phases[k + 1].phase if k + 1 < len(self.phases) else None
             arm.expected = one.expected
+            # A real hand takes its time to answer: it is asked while the arm stands, not in the middle of a motion.
+            recorder.look = _look_at(arm) if not arm.hardware or one.phase.solution is None else None
             if one.phase.solution is not None:
                 done = run(
                     one.phase.trajectory,
@@ -369,6 +371,10 @@ def _still_held(arm: ArmDriver, phase: Phase, done: Execution) -> Execution:
         return done
     apart = f"which are {1e3 * state.width:.1f} mm apart"
     return _failed(done, f"{phase.held.name!r} is not between the fingers any more, {apart}")
+
+
+def _look_at(arm: ArmDriver) -> Callable[[], tuple[float | None, Mapping[str, Array]]]:
+    return lambda: (arm.gripper.state().width if arm.gripper is not None else None, arm.objects())
 
 
 def _failed(done: Execution, message: str) -> Execution:

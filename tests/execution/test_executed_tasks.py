@@ -16,6 +16,7 @@ from edmp.cli.main import app
 from edmp.execution import ExecutionSettings, Fault, Outcome, execute, prepare_task
 from edmp.execution.drivers.drake_sim import DrakeArm
 from edmp.execution.gripper import BlockingGripper
+from edmp.execution.recording_file import load_recording
 from edmp.geometry.poses import pose
 from edmp.taskplan import TaskPlan
 
@@ -51,6 +52,31 @@ def test_the_object_ends_at_its_place():
     assert np.allclose(block.X_WO[:3, 3], PLACE[:3, 3], atol=5e-3)  # as it was asked for, not only as it was planned
     assert not done.recording.contacts
     assert done.phase == "retreat"
+
+
+def test_a_task_is_recorded_with_gripper_and_object(tmp_path: Path):
+    task().save(tmp_path / "task.json")
+    record, page = tmp_path / "run.mcap", tmp_path / "run.html"
+    done = CliRunner().invoke(app, ["execute", str(tmp_path / "task.json"), "--record", str(record)])
+    assert done.exit_code == 0, done.output
+    file = load_recording(record)
+    assert file.task is not None
+    assert file.plan is None
+    assert [phase.name for phase in file.task.phases] == [phase.name for phase in task().phases]
+    assert file.about["outcome"] == "REACHED"
+    handled = file.recording.handled
+    assert handled is not None
+    assert np.diff(file.recording.times[handled.ticks]).max() < 0.02
+    assert handled.widths[0] == pytest.approx(0.08, abs=1e-3)
+    assert handled.widths.min() == pytest.approx(0.04, abs=1e-3)
+    block = handled.objects["block"]
+    assert np.allclose(block[0, :3, 3], (0.5, 0.05, 0.24), atol=1e-3)
+    assert np.allclose(block[-1, :3, 3], PLACE[:3, 3], atol=5e-3)
+    assert block[:, 2, 3].max() > 0.28  # it was lifted
+    told = CliRunner().invoke(app, ["replay", str(record), "--html", str(page)])
+    assert told.exit_code == 0, told.output
+    assert "not measured: robot and scene change from phase to phase" in told.output
+    assert page.stat().st_size > 100_000
 
 
 def test_fingers_that_close_on_nothing_stop_the_task():

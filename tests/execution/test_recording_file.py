@@ -8,8 +8,9 @@ import pytest
 
 from edmp.errors import FileFormatError, InvalidInputError
 from edmp.execution import Recording, summarise
-from edmp.execution.recording import measured_motion
+from edmp.execution.recording import Handled, measured_motion
 from edmp.execution.recording_file import RecordingFile, load_recording, save_recording
+from edmp.geometry.poses import pose
 
 NAMES = ("one", "two")
 
@@ -35,9 +36,18 @@ def test_every_bit_survives_numbers_that_are_none_included(tmp_path):
     given = recording()
     given.measured[5] = np.nan, np.inf
     given.torques[6, 1] = -np.inf
+    X_WO = np.stack([pose((0.1 * k, 0.0, 0.3), (0.0, 0.0, 0.6, 0.8)) for k in range(3)])
+    looks = Handled(np.array([0, 4, 39]), np.array([0.08, np.nan, 0.03]), {"can": X_WO, "naïve “name”": X_WO[::-1]})
+    given = dataclasses.replace(given, handled=looks)
     save_recording(tmp_path / "run.mcap", RecordingFile(given, about={"driver": "kinematic"}))
     again = load_recording(tmp_path / "run.mcap")
-    same(given, again.recording)
+    same(dataclasses.replace(given, handled=None), dataclasses.replace(again.recording, handled=None))
+    assert again.recording.handled is not None
+    np.testing.assert_array_equal(again.recording.handled.ticks, looks.ticks)
+    np.testing.assert_array_equal(again.recording.handled.widths, looks.widths)
+    assert list(again.recording.handled.objects) == list(looks.objects)
+    for name, poses in looks.objects.items():
+        np.testing.assert_array_equal(again.recording.handled.objects[name], poses)
     assert again.about == {"driver": "kinematic"}
     assert again.plan is None
     assert [p.name for p in tmp_path.iterdir()] == ["run.mcap"]

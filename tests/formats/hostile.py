@@ -315,12 +315,14 @@ def _write_recording(path: Path) -> None:
     import numpy as np
 
     from edmp.execution import Recording
+    from edmp.execution.recording import Handled
     from edmp.execution.recording_file import RecordingFile, save_recording
 
     rng, n = np.random.default_rng(0), 12
     tables, times = [rng.normal(size=(n, 3)) for _ in range(6)], 1e-3 * np.arange(n)
     tables[1][3] = np.nan
-    recording = Recording(("j1", "j2", "j3"), times, times + 1e-4, *tables, ((3, "f1", "can"),))
+    looks = Handled(np.array([0, 5]), np.array([0.02, np.nan]), {"cup": np.stack([np.eye(4)] * 2)})
+    recording = Recording(("j1", "j2", "j3"), times, times + 1e-4, *tables, ((3, "f1", "can"),), looks)
     save_recording(path, RecordingFile(recording, _plan(), {"driver": "kinematic"}))
 
 
