@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,14 +10,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edmp.errors import InvalidInputError
+from edmp.errors import EdmpWarning, InvalidInputError
 from edmp.files.yaml_writing import write_yaml
+from edmp.geometry.boxed import boxes_round
 from edmp.geometry.kinds import as_mesh
-from edmp.geometry.poses import quaternion_of
+from edmp.geometry.poses import pose, quaternion_of
+from edmp.geometry.sensed import DistanceField, PointCloud, Voxels
 from edmp.geometry.shapes import Box, Capsule, Cylinder, Mesh, Shape, Sphere
 from edmp.scenes.moveit import MoveItScene
 from edmp.scenes.moveit_request import LinkPose, MoveItRequest
 from edmp.scenes.scene import Obstacle, Scene
+
+MOST_BOXES = 10_000
+"""Of one object: MoveIt looks at each."""
 
 Array = NDArray[np.float64]
 Piece = tuple[dict[str, Any], Array]
@@ -25,10 +31,11 @@ Piece = tuple[dict[str, Any], Array]
 def save_moveit_scene(path: str | Path, scene: Scene | MoveItScene) -> None:
     """Write a planning scene file.
 
-    MoveIt has no capsules: one is written as a cylinder and two spheres; other kinds that it has not as meshes.
+    MoveIt has no capsules: one is written as a cylinder and two spheres; other kinds that it has not as meshes. Voxels
+    are boxes, exactly; clouds and fields are boxes that contain them, which is told.
 
     Raises:
-        InvalidInputError: if the file cannot be written.
+        InvalidInputError: if the file cannot be written, or voxels, a cloud or a field come to too many boxes.
     """
     if isinstance(scene, Scene):
         scene = MoveItScene(scene)
@@ -77,12 +84,35 @@ def _robot_state(joints: Mapping[str, float], X_WR: Array | None) -> dict[str, A
 
 def _collision_object(obstacle: Obstacle) -> dict[str, Any]:
     entry: dict[str, Any] = {"id": obstacle.name}
+    if isinstance(obstacle.shape, PointCloud | Voxels | DistanceField):
+        pieces, poses = _boxes(obstacle)
+        return entry | {"primitives": pieces, "primitive_poses": poses}
     write = _PRIMITIVES.get(type(obstacle.shape))
     if write is None:
         return entry | {"meshes": [_mesh(as_mesh(obstacle.shape))], "mesh_poses": [_pose(obstacle.X_WO)]}
     pieces = write(obstacle.shape)
     poses = [_pose(obstacle.X_WO @ X_OP) for _, X_OP in pieces]
     return entry | {"primitives": [piece for piece, _ in pieces], "primitive_poses": poses}
+
+
+def _boxes(obstacle: Obstacle) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The boxes, and their poses in the world, that contain what a sensor saw."""
+    middles, sizes, beyond = boxes_round(obstacle.shape)
+    name = type(obstacle.shape).__name__
+    if len(middles) > MOST_BOXES:
+        raise InvalidInputError(
+            f"obstacle {obstacle.name!r}: a {name} that comes to {len(middles)} boxes is not written for MoveIt; "
+            f"at most {MOST_BOXES}; edmp.save_scene keeps it as it is"
+        )
+    if beyond:
+        warnings.warn(
+            f"obstacle {obstacle.name!r}: MoveIt has no {name}: written as {len(middles)} boxes that contain it and "
+            f"leave it by up to {1e3 * beyond:.3g} mm",
+            EdmpWarning,
+            stacklevel=4,
+        )
+    pieces = [_primitive("box", *size)[0] for size in sizes.tolist()]
+    return pieces, [_pose(obstacle.X_WO @ pose(middle)) for middle in middles]
 
 
 def _pose(X: Array) -> dict[str, Any]:

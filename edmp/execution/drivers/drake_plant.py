@@ -40,7 +40,9 @@ from pydrake.systems.framework import Diagram, DiagramBuilder
 
 from edmp.errors import EdmpWarning
 from edmp.geometry import shapes
+from edmp.geometry.boxed import boxes_round
 from edmp.geometry.kinds import as_mesh
+from edmp.geometry.sensed import DistanceField, PointCloud, Voxels
 from edmp.robots.inertia import link_inertia
 from edmp.robots.robot import Robot
 from edmp.scenes.scene import Obstacle, Scene
@@ -53,6 +55,8 @@ UNKNOWN_EFFORT = 100.0
 """In place of an effort limit that nobody knows, for what is scaled by it [Nm or N]."""
 _SKIN = 1e-3
 """Thickness of the slabs that the surface of a mesh is made of where it is not convex [m]."""
+_MOST_BALLS = 20_000
+"""Points of a cloud that are simulated as they are."""
 _PAYLOAD_RADIUS = 0.03
 """Of the ball that a payload is [m]."""
 _DISSIPATION, _MODULUS, _RESOLUTION = 1.0, 1e7, 0.02
@@ -104,7 +108,7 @@ def make_diagram(
 
     The pieces are ``link.hulls_B``, those that the judge uses; pairs of links that are not in ``collision_pairs``
     pass through each other. A mesh that is not convex is a surface of thin slabs: Drake's point contact would take its
-    convex hull.
+    convex hull. What sensors saw is balls, and boxes made of cells.
 
     Args:
         robot: the arm; a gripper stays as it is, unless something can be moved.
@@ -320,10 +324,29 @@ def _pieces(obstacle: Obstacle) -> list[tuple[Any, RigidTransform]]:
     here = RigidTransform()
     if primitive := _PRIMITIVES.get(type(obstacle.shape)):
         return [(primitive(obstacle.shape), here)]
+    if isinstance(obstacle.shape, PointCloud | Voxels | DistanceField):
+        return _sensed_pieces(obstacle)
     mesh = as_mesh(obstacle.shape)
     if prepared(mesh).is_convex:
         return [(_convex(mesh.vertices, obstacle.name), here)]
     return [(_convex(slab, obstacle.name), here) for slab in _slabs(mesh)]
+
+
+def _sensed_pieces(obstacle: Obstacle) -> list[tuple[Any, RigidTransform]]:
+    """Voxels as boxes that are joined cells; points as balls, or many as boxes that contain them, like fields."""
+    shape = obstacle.shape
+    if isinstance(shape, PointCloud) and len(shape.points) <= _MOST_BALLS:
+        ball = Sphere(shape.radius)
+        return [(ball, RigidTransform(point)) for point in shape.points.astype(np.float64)]
+    middles, sizes, beyond = boxes_round(shape)
+    if beyond:
+        warnings.warn(
+            f"{obstacle.name!r} is simulated as {len(middles)} boxes that contain it and leave it by up to "
+            f"{1e3 * beyond:.3g} mm: contacts there are the boxes', not its own",
+            EdmpWarning,
+            stacklevel=4,
+        )
+    return [(Box(*size), RigidTransform(middle)) for middle, size in zip(middles, sizes, strict=True)]
 
 
 _PRIMITIVES: Mapping[type[shapes.Shape], Callable[[Any], Any]] = {
