@@ -113,6 +113,22 @@ class CrowdView:
             bound[rows] = np.minimum(*ends) - items.stray[i]
         return bound - _support(n, self.tree.lower[node], self.tree.upper[node]) - self.tree.radius
 
+    def fixed_bounds(self, box: Items, k: int, node: Index) -> tuple[Array, Array]:
+        """Of a piece at configuration 0: bounds (m,) along its faces and the obstacle's axes, and those (m, 3).
+
+        ``box`` is that one item [m].
+        """
+        piece, tree = self.arm.pieces[k], self.tree
+        lower, upper = tree.lower[node], tree.upper[node]
+        N = piece.polytope.planes[:, :3] @ self._R[0, piece.body].T
+        offset = piece.polytope.planes[:, 3] - N @ self._p[0, piece.body]
+        gaps = 0.5 * (lower + upper) @ N.T + offset - 0.5 * (upper - lower) @ np.abs(N).T
+        gaps = np.concatenate([gaps, lower - box.high[0], box.low[0] - upper], axis=1)
+        along = np.concatenate([-N, -np.eye(3), np.eye(3)])
+        which = gaps.argmax(axis=1)
+        bound = gaps[np.arange(len(node)), which] - tree.radius
+        return np.maximum(bound, self.box_bounds(box, np.zeros_like(node), node)), along[which]
+
     def _proposed(self, k: int, R: Array, p: Array, low: Array, high: Array) -> Array:
         """(m, 3) for boxes the outward face of a piece that the box's point nearest to it is farthest out of, turned
         round."""

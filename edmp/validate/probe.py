@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from edmp.validate.bodies import Arm, Environment, Thing
 from edmp.validate.crowds import CrowdView
 from edmp.validate.kinematic_tree import Poses
-from edmp.validate.part_tree import CELL, GROUP
+from edmp.validate.nearest_part import nearest_part
 from edmp.validate.pieces import Convex, shrunk
 from edmp.validate.separation import best_direction
 
@@ -27,11 +27,6 @@ DISTANCE_TOLERANCE = 1e-5
 
 _FIRST_GUESS = 1e-4
 """Depths are looked for from here on, doubled each time: much smaller, a thin piece would vanish [m]."""
-
-_BATCH = 64
-"""Of the parts of a crowd so many groups are opened at once at most."""
-_SAME = 1e-7
-"""Parts that are nearer than the nearest by less than this are not asked for [m]."""
 
 _DISTANCE = fcl.DistanceRequest(enable_nearest_points=True)
 _SURFACE = fcl.DistanceRequest()
@@ -177,43 +172,19 @@ class Prober:
         return Direction(n_f, h, config, gap)
 
     def _separate_crowd(self, poses: Poses, config: int, pair: int, enough: float) -> Direction | Touch:
-        """The part that is nearest, or deepest in the piece: best first, the boxes of the rest are further away."""
         k, o = divmod(pair, len(self.environment))
         crowd = self.environment.crowds[o - self.environment.first_crowd]
-        tree, view = crowd.tree, self._view(o, poses, config)
-        items = view.items(*np.array([[0], [0], [k]]), np.zeros(1))
-        node, bound, asked = np.zeros(1, dtype=np.int64), np.full(1, -np.inf), np.zeros(1, dtype=bool)
-        best: Direction | Touch | None = None
-        most = np.inf
-        while len(node):
-            order = np.argsort(bound, kind="stable")
-            node, bound, asked = node[order], bound[order], asked[order]
-            inner = (tree.kind[node] == GROUP) | ((tree.kind[node] == CELL) & asked)
-            few = np.flatnonzero(inner[:_BATCH])
-            if not inner[0]:
-                answer = self.separate_part(poses, config, pair, int(node[0]), enough=enough)
-                gap = answer.gap if isinstance(answer, Touch) else answer.distance
-                if tree.kind[node[0]] == CELL:
-                    asked[0], bound[0] = True, max(bound[0], gap)
-                else:
-                    if gap < most:
-                        best, most = answer, gap
-                    bound[0] = np.inf
-                rest = np.flatnonzero(~inner & np.isfinite(bound))
-                n = np.tile(answer.n @ crowd.R, (len(rest), 1))
-                bound[rest] = np.maximum(bound[rest], view.bounds(items, np.zeros(len(rest), int), node[rest], n))
-                few = few[:0]
-            else:
-                _, fresh = tree.children(node[few])
-                at = np.zeros(len(fresh), dtype=np.int64)
-                lower = np.maximum(view.box_bounds(items, at, fresh), view.face_bounds(items, at, fresh))
-                node = np.concatenate([np.delete(node, few), fresh])
-                bound = np.concatenate([np.delete(bound, few), lower])
-                asked = np.concatenate([np.delete(asked, few), np.zeros(len(fresh), dtype=bool)])
-            near = bound < most - _SAME
-            node, bound, asked = node[near], bound[near], asked[near]
-        assert best is not None
-        return best
+
+        def ask(node: int) -> tuple[Array, float]:
+            answer = self.separate_part(poses, config, pair, node, enough=enough)
+            return answer.n @ crowd.R, answer.gap if isinstance(answer, Touch) else answer.distance
+
+        n_O, gap = nearest_part(self._view(o, poses, config), k, ask, CONTACT_TOLERANCE)
+        n = crowd.R @ n_O
+        body = self.arm.pieces[k].body
+        R, p = poses.R[config, body], poses.p[config, body]
+        h = float(n @ p - self.arm.pieces[k].convex.support(-n @ R)) - gap
+        return Touch(config, pair, gap, n, h) if gap <= CONTACT_TOLERANCE else Direction(n, h, config, gap)
 
     def _view(self, o: int, poses: Poses, config: int) -> CrowdView:
         """The arm at one configuration, as a crowd sees it; the last is kept."""
