@@ -67,6 +67,15 @@ class CrowdProof:
             interval, which = np.concatenate([index, index + len(halved)]), np.tile(which[few], 2)
             item, node = np.concatenate([item, item + len(few)]), np.tile(node, 2)
 
+    def apart(
+        self, intervals: Intervals, motion: PieceMotion, interval: Index, piece: Index, least: Array
+    ) -> NDArray[np.bool_]:
+        """(n,) true where all parts are further than ``least`` (n,) by directions at hand, without asking FCL [m]."""
+        items, view, _ = self._items(intervals, motion, interval, piece)
+        every = np.arange(len(items))
+        item, _, _ = view.doubtful(items, least, every, np.zeros_like(every), np.full(len(items), np.inf))
+        return ~np.isin(every, item)
+
     def _items(
         self, intervals: Intervals, motion: PieceMotion, interval: Index, piece: Index
     ) -> tuple[Items, CrowdView, Index]:

@@ -18,7 +18,7 @@ bound that has to be beaten then is that distance.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,16 +107,20 @@ class Proof(PathTable):
 
     def prove_crowds(self, intervals: Intervals, motion: PieceMotion, interval: Index, pair: Index) -> bool:
         """Prove pairs with crowds, ``pair[k]`` on interval ``interval[k]``; False if `touch` is set."""
-        environment = self.environment
-        for o, crowd in enumerate(environment.crowds, environment.first_crowd):
-            mine = pair % len(environment) == o
-            proof = CrowdProof(self, crowd, pair[mine], self._wanted, self._ask_part)
-            if not proof.run(intervals, motion, interval[mine], pair[mine] // len(environment)):
+        for mine, proof in self._crowd_proofs(pair):
+            if not proof.run(intervals, motion, interval[mine], pair[mine] // len(self.environment)):
                 return False
             self._note(proof.floor.min(initial=np.inf))
             if self.keep:
                 self._note_kept(pair[mine], proof.floor)
         return True
+
+    def _crowd_proofs(self, pair: Index) -> Iterator[tuple[Index, CrowdProof]]:
+        """For each crowd which of the pairs are with it, and their proof, to be made."""
+        environment = self.environment
+        for o, crowd in enumerate(environment.crowds, environment.first_crowd):
+            mine = np.flatnonzero(pair % len(environment) == o)
+            yield mine, CrowdProof(self, crowd, pair[mine], self._wanted, self._ask_part)
 
     def all_touches(self) -> list[Touch]:
         """Every contact at the first configuration of the path; `clearance` there if there is none."""
@@ -165,7 +169,16 @@ class Proof(PathTable):
         motion, n = self.motion(intervals), len(at)
         boxes, spheres = self._boxes(intervals, motion), self._spheres(intervals, motion)
         score = np.concatenate([boxes.reshape(n, -1), spheres], axis=1)
-        row, pair = np.nonzero(score <= np.maximum(self._kept_distance, CONTACT_TOLERANCE))
+        wanted = np.maximum(self._kept_distance, CONTACT_TOLERANCE)
+        row, pair = np.nonzero(score <= wanted)
+        crowded = np.flatnonzero(self._crowded(pair))
+        if len(crowded):  # most are settled by the boxes of their parts
+            settled = np.zeros(len(row), dtype=bool)
+            for mine, proof in self._crowd_proofs(pair[crowded]):
+                of = crowded[mine]
+                pieces, least = pair[of] // len(self.environment), wanted[pair[of]]
+                settled[of] = proof.apart(intervals, motion, row[of], pieces, least)
+            row, pair = row[~settled], pair[~settled]
         clear = np.ones(n, dtype=bool)
         for k in np.lexsort((score[row, pair], row)):
             if clear[row[k]]:

@@ -236,6 +236,7 @@ def test_moving_base_and_scene_together_changes_nothing(panda: Robot) -> None:
 PLAIN_DATA = (
     *("edmp.errors", "edmp.arguments", "edmp.ranges", "edmp.trajectory", "edmp.taskplan", "edmp.constraints"),
     *("edmp.geometry.mesh_cache", "edmp.geometry.poses", "edmp.geometry.shapes", "edmp.geometry.tool_path"),
+    *("edmp.geometry.sensed", "edmp.geometry.cells"),
     *("edmp.robots.parts", "edmp.robots.robot", "edmp.robots.sliding", "edmp.scenes.scene"),
 )
 """All that the judge takes from elsewhere: what was asked, not how it is answered."""
