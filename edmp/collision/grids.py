@@ -89,17 +89,52 @@ def _features(occupancy: NDArray[np.bool_], device: str) -> tuple[wp.array, wp.a
 
 
 def _field_grid(shape: DistanceField, device: str) -> k.FieldGrid:
-    """The nodes about the centre of the box round what is solid; where they are steeper than distances, all of them
-    less, so that none is larger than the distance.
-    """
+    """The nodes about the centre of the box round what is solid, as `_soft` has them."""
     lower, upper = bounds(shape)
     grid = k.FieldGrid()
-    grid.value = wp.array(shape.distances / max(1.0, steepness(shape)), dtype=float, device=device)
+    grid.value = wp.array(_soft(shape.distances, shape.resolution), dtype=float, device=device)
     grid.corner = wp.vec3(*(-(lower + upper) / 2))
     grid.edge = shape.resolution
     return grid
 
 
-def steepness(shape: DistanceField) -> float:
-    """The largest slope between two neighbouring nodes [1]."""
-    return max(float(np.abs(np.diff(shape.distances, axis=axis)).max()) for axis in range(3)) / shape.resolution
+_ROUNDING = 1e-3
+"""Of slopes: measured distances are that exact at best [1]."""
+
+
+def _soft(distances: NDArray[np.float32], edge: float) -> NDArray[np.float32]:
+    """Distances at nodes as they are where they can be distances, else as an optimiser can use them.
+
+    Where neighbours are farther apart than nodes are, as at a hole in what was seen, the larger one becomes less. And
+    in a solid that is deep inside no deeper than at its rim, because values were cut off, they go on falling, by the
+    number of steps to the nearest node outside; so the gradient leads out of everything.
+    """
+    steepest = max(float(np.abs(np.diff(distances, axis=axis)).max()) for axis in range(3))
+    if steepest > edge * (1 + _ROUNDING):
+        distances = _least_with_steps(distances, edge)
+    inside = distances <= 0
+    if _is_cut_off(distances):
+        steps = _least_with_steps(np.where(inside, np.float32(sum(distances.shape)), np.float32(0)), 1.0)
+        distances = np.where(inside, np.minimum(distances, (1 - steps) * np.float32(edge / np.sqrt(3))), distances)
+    return distances
+
+
+def _is_cut_off(distances: NDArray[np.float32]) -> bool:
+    """Is there a block of eight nodes inside that all have the same value?"""
+    first, (nx, ny, nz) = distances[:-1, :-1, :-1], distances.shape
+    same = first <= 0
+    for x, y, z in np.ndindex(2, 2, 2):
+        same &= distances[x : nx - 1 + x, y : ny - 1 + y, z : nz - 1 + z] == first
+    return bool(same.any())
+
+
+def _least_with_steps(values: NDArray[np.float32], step: float) -> NDArray[np.float32]:
+    """For each node the least of all values, with ``step`` for each edge of the grid on the way to it."""
+    for axis in range(3):
+        shape = [1, 1, 1]
+        shape[axis] = -1
+        ramp = (np.arange(values.shape[axis], dtype=np.float32) * np.float32(step)).reshape(shape)
+        values = np.minimum.accumulate(values - ramp, axis=axis) + ramp
+        back = np.flip(values + ramp, axis)
+        values = np.flip(np.minimum.accumulate(back, axis=axis), axis) - ramp
+    return values

@@ -118,6 +118,28 @@ def _voxel_bounds(shape: Voxels) -> tuple[Array, Array]:
     return cells.extent(shape.occupancy, shape.resolution)
 
 
+def _voxel_distance(shape: Voxels, p: Tensor) -> Tensor:
+    from edmp.geometry.grid_distance import voxel_signed_distance
+
+    return voxel_signed_distance(shape, p)
+
+
+def _field_distance(shape: DistanceField, p: Tensor) -> Tensor:
+    from edmp.geometry.grid_distance import field_signed_distance
+
+    return field_signed_distance(shape, p)
+
+
+def _field_sampler(shape: DistanceField) -> Sampler:
+    from edmp.geometry.grid_distance import field_sampler
+
+    return field_sampler(shape) or primitives.triangle_sampler(*_field_triangles(shape))
+
+
+def _field_triangles(shape: DistanceField) -> Triangles:
+    return cells.surface(cells.of_field(shape.distances), shape.resolution)
+
+
 def _field_bounds(shape: DistanceField) -> tuple[Array, Array]:
     return cells.extent(cells.of_field(shape.distances), shape.resolution)
 
@@ -205,13 +227,16 @@ KINDS: dict[type[Shape], Kind] = {
             (Field("occupancy", (None, None, None), array="bool"), RESOLUTION),
             lambda s: cells.surface(s.occupancy, s.resolution),
             bounds=_voxel_bounds,
+            measured=_voxel_distance,
         ),
         Kind(
             "distance_field",
             DistanceField,
             (Field("distances", (None, None, None), array="float32"), RESOLUTION),
-            lambda s: cells.surface(cells.of_field(s.distances), s.resolution),
+            _field_triangles,
             bounds=_field_bounds,
+            sampler=_field_sampler,
+            measured=_field_distance,
         ),
     )
 }

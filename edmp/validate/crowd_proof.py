@@ -50,6 +50,8 @@ class CrowdProof:
 
     def run(self, intervals: Intervals, motion: PieceMotion, interval: Index, piece: Index) -> bool:
         """Try pair k on interval ``interval[k]``; ``piece`` (n,) are the pieces. False if a contact was found."""
+        if not len(interval):
+            return True
         which = item = np.arange(len(interval))  # the pair of each item; the item of each triple
         node = np.zeros(len(item), dtype=np.int64)
         while True:

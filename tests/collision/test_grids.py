@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 import edmp
 from edmp.collision import World
 from edmp.collision.kernels.obstacles import Obstacles, obstacle_distance
-from edmp.geometry.kinds import bounds
+from edmp.geometry.distance import signed_distance
+from edmp.geometry.kinds import bounds, sampler
 from edmp.geometry.shapes import Shape
 from edmp.validate.dense import dense_collisions
 from edmp.warp_start import wp
@@ -63,6 +65,61 @@ def test_cells_against_brute_force(density: float) -> None:
     np.testing.assert_array_equal(np.minimum(cut, 0.1), np.minimum(distance, 0.1))
 
 
+def ball_field(truncated: float = np.inf) -> edmp.DistanceField:
+    """A ball of 12 cm, its middle at (0.2, 0.2, 0.2) m, and a plate of 2 cm below it."""
+    at = np.moveaxis(np.indices((41, 41, 41)), 0, -1) * 0.01
+    distances = np.minimum(np.linalg.norm(at - 0.2, axis=-1) - 0.12, at[..., 2] - 0.02)
+    return edmp.DistanceField(np.clip(distances, -truncated, truncated), 0.01)
+
+
+def test_a_field_is_interpolated_and_bounds_what_is_beyond_it() -> None:
+    shape, rng = ball_field(), np.random.default_rng(0)
+    p_O = rng.uniform(-0.15, 0.55, (4000, 3))
+    distance, gradient = query(shape, p_O)
+    np.testing.assert_allclose(distance, signed_distance(shape, torch.tensor(p_O)).numpy(), atol=1e-6)
+    true = np.minimum(
+        np.linalg.norm(p_O - 0.2, axis=1) - 0.12,
+        np.linalg.norm(p_O - np.clip(p_O, 0, [0.4, 0.4, 0.02]), axis=1),
+    )
+    known = ((p_O > 0) & (p_O < 0.4)).all(axis=1)
+    assert (distance - true)[~known].max() < 1e-4
+    outside = known & (true > 0.0)
+    assert (distance - true)[outside].max() < 3e-4  # curved between nodes 1 cm apart
+    assert (distance - true)[outside].min() > -0.005  # where ball and plate are equally near
+    assert np.linalg.norm(gradient[outside], axis=1).mean() == pytest.approx(1.0, abs=0.03)
+
+
+def test_a_field_that_is_cut_off_leads_out_all_the_same() -> None:
+    shape = ball_field(truncated=0.03)
+    p_O = np.random.default_rng(0).normal(size=(500, 3))
+    p_O /= np.linalg.norm(p_O, axis=1, keepdims=True)
+    distance, gradient = query(shape, 0.2 + 0.05 * p_O)
+    assert (distance <= -0.03 + 1e-6).all()
+    assert (np.einsum("ij,ij->i", gradient, p_O) > 0).all()
+    away, _ = query(shape, 0.2 + 0.17 * p_O)
+    assert (away <= 0.03 + 1e-6).all()  # no more than the field says
+
+
+def test_a_field_with_a_hole_tells_of_what_is_round_it() -> None:
+    """Where nothing is known the value is large; a distance cannot be, 2 cm from something solid."""
+    distances = ball_field().distances.copy()
+    distances[18:23, 18:23, 18:23] = 10.0
+    distance, _ = query(edmp.DistanceField(distances, 0.01), np.array([[0.2, 0.2, 0.2]]))
+    assert -0.12 < distance[0] < 0.03
+
+
+def test_signed_distance_of_cells_is_exact() -> None:
+    rng = np.random.default_rng(1)
+    shape = edmp.Voxels(rng.random((9, 8, 7)) < 0.2, 0.05)
+    p_O = torch.tensor(rng.uniform(-0.2, 0.6, (2000, 3)), requires_grad=True)
+    found = signed_distance(shape, p_O)
+    (gradient,) = torch.autograd.grad(found.sum(), p_O)
+    points = p_O.detach().numpy()
+    np.testing.assert_allclose(found.detach().numpy(), brute_force(shape, points), atol=1e-12)
+    ahead = brute_force(shape, points + 1e-6 * gradient.numpy())
+    assert (np.abs((ahead - found.detach().numpy()) / 1e-6 - 1) < 1e-3).mean() > 0.99
+
+
 def test_a_long_grid_counts_as_wider_cells() -> None:
     """Never more distance than there is, and less by no more than the wider cells stick out."""
     cells = np.zeros((2100, 3, 5), dtype=bool)
@@ -74,6 +131,14 @@ def test_a_long_grid_counts_as_wider_cells() -> None:
     assert (distance - exact).max() < 1e-5
     outside = exact > 0.05
     assert (distance - exact)[outside].min() > -0.05
+
+
+def test_the_surface_of_a_field_is_drawn_from_evenly() -> None:
+    drawn = sampler(shape := ball_field()).sample(20_000, np.random.default_rng(0))
+    assert np.abs(signed_distance(shape, torch.tensor(drawn)).numpy()).max() < 2e-7
+    height = (drawn[drawn[:, 2] > 0.075, 2] - 0.2) / 0.12  # of the ball: uniform (Archimedes)
+    np.testing.assert_allclose(np.quantile(height, [0.25, 0.5, 0.75]), [-0.5, 0.0, 0.5], atol=0.04)
+    assert sampler(shape).area == pytest.approx(0.4**2 + 4 * np.pi * 0.12**2, rel=0.02)
 
 
 @pytest.fixture(scope="module")
