@@ -32,6 +32,7 @@ class BenchProblem:
         request: MoveIt request file that belongs to ``file``, if any.
         best_known: shortest path length known [rad], None if nothing is known.
         alone: whether ``file`` holds this problem only.
+        solvable: whether a path that the judge has certified lies beside it, as `edmp bench make` leaves it.
     """
 
     set: str
@@ -40,6 +41,7 @@ class BenchProblem:
     request: Path | None = None
     best_known: float | None = None
     alone: bool = True
+    solvable: bool = False
 
     def load(self, robot: str) -> Problem:
         """The problem for a robot, by name or description file.
@@ -131,7 +133,10 @@ def _in_folder(folder: Path, files: dict[str, dict[int, Path]], chosen: dict[str
             scene = files[name][number]
             request = scene.with_name(scene.name.replace("scene", "request"))
             best = best_known.get(name, {}).get(str(number))
-            found.append(BenchProblem(name, number, scene, request if request.exists() else None, best))
+            solvable = scene.with_name(scene.name.replace("scene", "expert")).with_suffix(".json").exists()
+            found.append(
+                BenchProblem(name, number, scene, request if request.exists() else None, best, solvable=solvable)
+            )
     return found
 
 

@@ -81,6 +81,7 @@ class Record:
         num_obstacles: in the scene.
         num_constraints: of the problem.
         best_known_rad: length that came with the problem [rad].
+        solvable: a path that the judge has certified came with the problem.
         peak_rss_mb: largest resident memory of the process [MB].
     """
 
@@ -122,6 +123,7 @@ class Record:
     num_obstacles: int | None = None
     num_constraints: int | None = None
     best_known_rad: float | None = None
+    solvable: bool = False
     peak_rss_mb: float | None = None
 
     @property
@@ -158,6 +160,7 @@ def blank_record(entry: BenchProblem, spec: PlannerSpec, *, robot: str, seed: in
         status=ERROR,
         coarse_solved=False,
         best_known_rad=entry.best_known,
+        solvable=entry.solvable,
     )
 
 
@@ -272,6 +275,7 @@ _READ: Mapping[str, Callable[[JsonNode], Any]] = {
     "num_obstacles": JsonNode.integer,
     "num_constraints": JsonNode.integer,
     "best_known_rad": lambda node: node.number(0),
+    "solvable": JsonNode.boolean,
     "peak_rss_mb": lambda node: node.number(0),
 }
 """What each field of a line must be."""

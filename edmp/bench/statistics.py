@@ -72,9 +72,12 @@ def geometric_mean(ratios: Sequence[float] | Array) -> float:
 
 
 def invalid_problems(records: Iterable[Record]) -> set[ProblemKey]:
-    """Problems of which a planner says that start or goal is at fault, and which no planner was certified to solve."""
+    """Problems of which a planner says that start or goal is at fault, and which nobody was certified to solve.
+
+    Neither a planner, nor the expert whose certified path came with the problem.
+    """
     records = list(records)
-    solved = {record.problem for record in records if record.solved}
+    solved = {record.problem for record in records if record.solved or record.solvable}
     return {record.problem for record in records if record.status in INVALID} - solved
 
 
@@ -245,7 +248,43 @@ def split_seeds(spec: str) -> tuple[str, int | None]:
     return rest, int(values[0]) if values and values[0].isdigit() else None
 
 
+DEADLINES = (0.05, 0.1, 0.2, 0.5)
+"""Budgets that success is told for, unless others are asked for [s]."""
+
+
+def checked_deadlines(deadlines: Sequence[float]) -> tuple[float, ...]:
+    """The same, ascending.
+
+    Raises:
+        InvalidInputError: there is none, or one is not a time.
+    """
+    if not deadlines:
+        raise InvalidInputError("deadlines: name one at least, such as 0.05,0.1,0.2,0.5")
+    for deadline in deadlines:
+        if not 0 < deadline < math.inf:
+            raise InvalidInputError(f"deadlines: each must be a time above 0 in seconds, got {deadline:g}")
+    return tuple(sorted(set(deadlines)))
+
+
+def ready_time(record: Record) -> float:
+    """When there was a certified answer, judged and timed: one run, the time until its first one; never if none [s].
+
+    Lines of older files that do not say when the motion was judged and timed count by the time of the plan.
+    """
+    if not record.solved:
+        return math.inf
+    known = record.time_s if record.ready_s is None else record.ready_s
+    return math.inf if known is None else known
+
+
 def solved_within(records: Sequence[Record]) -> tuple[Array, Array]:
-    """Steps of the share of problems that are solved within t: times (n,) [s] and shares (n,) [1], both ascending."""
-    times = np.sort([record.time_s for record in records if record.solved and record.time_s is not None])
+    """Steps of the share of problems that are ready within t: times (n,) [s] and shares (n,) [1], both ascending."""
+    times = np.sort([ready_time(record) for record in records])
+    times = times[np.isfinite(times)]
     return times.astype(np.float64), np.arange(1, len(times) + 1) / max(1, len(records))
+
+
+def share_within(records: Sequence[Record], deadline: float) -> float:
+    """Share of problems that are ready within a deadline [s]; NaN of none [1]."""
+    ready = sum(math.isfinite(time) and time <= deadline for time in map(ready_time, records))
+    return ready / len(records) if records else math.nan

@@ -8,6 +8,7 @@ a run that stopped goes on with what is missing.
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 import math
@@ -22,6 +23,7 @@ from typing import Any
 
 from edmp.bench.constrained import EXPERTS, TASKS, make_constrained
 from edmp.bench.expert import ExpertProblem, make_problem, scene_seed
+from edmp.bench.hard import DRAWS, make_hard
 from edmp.bench.problems import BEST_KNOWN_FILE
 from edmp.data.workers import worker_pool
 from edmp.errors import FileFormatError, InvalidInputError, unknown_name
@@ -36,7 +38,8 @@ SUITE_FILE = "suite.json"
 VERSION = 2
 """Of the way problems are drawn: a change that makes other problems of the same seeds raises it."""
 
-GOALS = ("pose", "joints")
+GOALS = ("pose", "joints", "kind")
+MOST_EFFORT = 1000
 
 
 @dataclass(frozen=True)
@@ -44,11 +47,13 @@ class MakeSettings:
     """What problems are made.
 
     Attributes:
-        counts: number of problems of each scene family.
+        counts: number of problems of each scene family, or of each kind of hard problem, `edmp.bench.hard.DRAWS`.
         seed: of the suite; problem n of a family depends on this, the family and n, not on the counts.
-        goal: ``pose``, a pose of the tool, or ``joints``, a configuration.
+        goal: ``pose``, a pose of the tool, or ``joints``, a configuration; of hard problems ``kind``, whichever of both
+            the kind has.
         robot: name of a built-in robot; the scene families are made for a Panda's reach.
         task: empty, or what the motions have to keep to, one of `edmp.bench.constrained.TASKS`.
+        effort: of hard problems: so many times as long as usual is searched for the shortest motion.
     """
 
     counts: Mapping[str, int]
@@ -56,25 +61,40 @@ class MakeSettings:
     goal: str = "pose"
     robot: str = "panda"
     task: str = ""
+    effort: int = 1
 
     def __post_init__(self) -> None:
-        check_fields(self, {"seed": Range(0, whole=True)})
+        check_fields(self, {"seed": Range(0, whole=True), "effort": Range(1, MOST_EFFORT, whole=True)})
         if self.goal not in GOALS:
             raise unknown_name("kind of goal", self.goal, GOALS)
         if self.task and self.task not in TASKS:
             raise unknown_name("task", self.task, TASKS)
         for family, count in self.counts.items():
-            if family not in FAMILIES:
-                raise unknown_name("scene family", family, FAMILIES)
+            if family not in FAMILIES and family not in DRAWS:
+                raise unknown_name("scene family", family, [*FAMILIES, *DRAWS])
+            if (family in DRAWS) != self.hard:
+                raise InvalidInputError(
+                    f"{family}: hard problems ({', '.join(DRAWS)}) are made apart from others, and "
+                    "each kind has goals of its own"
+                )
             scene_seed(family, self.seed, count, 0)
         if not sum(self.counts.values()):
             raise InvalidInputError("counts: name at least one family, and at least one problem of it")
+        if self.hard and (self.task or self.robot != "panda"):
+            raise InvalidInputError("hard problems are made for the panda, and without constraints")
+        if self.effort != 1 and not self.hard:
+            raise InvalidInputError("effort: only hard problems are searched for longer")
         object.__setattr__(self, "counts", MappingProxyType(dict(self.counts)))
+
+    @property
+    def hard(self) -> bool:
+        """Are these problems of `edmp.bench.hard`?"""
+        return self.goal == "kind"
 
     def identity(self) -> dict[str, Any]:
         """What a folder's problems all share; the counts may grow."""
         shared = {"version": VERSION, "robot": self.robot, "seed": self.seed, "goal": self.goal}
-        return shared | ({"task": self.task} if self.task else {})
+        return shared | ({"task": self.task} if self.task else {}) | ({"effort": self.effort} if self.hard else {})
 
 
 MPINETS_LIKE = MakeSettings({"tabletop": 600, "cubby": 300, "merged_cubby": 300, "dresser": 600}, seed=1)
@@ -83,9 +103,11 @@ SUITES: Mapping[str, MakeSettings] = {
     "mpinets-like": MPINETS_LIKE,
     "upright": MakeSettings(dict.fromkeys(FAMILIES, 20), seed=2, task="upright"),
     "slide": MakeSettings(dict.fromkeys(FAMILIES, 20), seed=3, task="slide"),
+    "hard": MakeSettings(dict.fromkeys(DRAWS, 100), seed=4, goal="kind"),
 }
 """Suites by name. ``mpinets-like`` has the families and the numbers of Motion Policy Networks' evaluation sets (Fishman
-et al. 2022), drawn by our generators; it is not their data. ``upright`` and ``slide`` have a constraint each."""
+et al. 2022), drawn by our generators; it is not their data. ``upright`` and ``slide`` have a constraint each. ``hard``
+is what today's planner finds hard."""
 
 
 def suite(name: str, *, fraction: Fraction | None = None, count: int | None = None) -> MakeSettings:
@@ -114,7 +136,7 @@ def suite(name: str, *, fraction: Fraction | None = None, count: int | None = No
         return whole
     if not 1 <= count <= total:
         raise InvalidInputError(f"count: suite {name} has {total} problems, got {count}")
-    return MakeSettings(in_proportion(whole.counts, count), whole.seed, whole.goal, whole.robot, whole.task)
+    return dataclasses.replace(whole, counts=in_proportion(whole.counts, count))
 
 
 def in_proportion(counts: Mapping[str, int], total: int) -> dict[str, int]:
@@ -200,6 +222,8 @@ def _made(shared: Mapping[str, Any], family: str, number: int) -> ExpertProblem:
     from edmp.robots import load_robot
 
     robot, seed, pose_goal = load_robot(shared["robot"]), shared["seed"], shared["goal"] == "pose"
+    if "effort" in shared:
+        return make_hard(robot, family, seed=seed, number=number, effort=shared["effort"])
     if task := shared.get("task"):
         return make_constrained(robot, family, task, seed=seed, number=number, pose_goal=pose_goal)
     return make_problem(robot, family, seed=seed, number=number, pose_goal=pose_goal)

@@ -16,7 +16,16 @@ from rich.text import Text
 
 from edmp.bench.records import Record
 from edmp.bench.sight import SHAPES
-from edmp.bench.statistics import ProblemKey, best_known, by_planner, invalid_problems, wilson
+from edmp.bench.statistics import (
+    DEADLINES,
+    ProblemKey,
+    best_known,
+    by_planner,
+    checked_deadlines,
+    invalid_problems,
+    share_within,
+    wilson,
+)
 from edmp.result import Stage
 
 ALL_SETS = "all"
@@ -183,8 +192,8 @@ def number(value: float, digits: int) -> str:
     return "-" if math.isnan(value) else f"{value:.{digits}f}"
 
 
-def report(records: Sequence[Record]) -> Group:
-    """The table and, below it, the unsolved problems with their causes."""
+def report(records: Sequence[Record], deadlines: Sequence[float] = DEADLINES) -> Group:
+    """The table and, below it, success within deadlines [s], and the unsolved problems with their causes."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     for heading in HEADINGS:
         justify: Literal["left", "right"] = "left" if heading in ("planner", "set", "stages") else "right"
@@ -197,7 +206,50 @@ def report(records: Sequence[Record]) -> Group:
         "ratio: sum of lengths / sum of best known ones; "
         f"clearance: median of the proved minima; stages: solved by {'/'.join(STAGES)}."
     )
-    return Group(table, notes, *_constrained(records), *_seen(records), *_failures(records))
+    return Group(
+        table, notes, *_within(records, deadlines), *_constrained(records), *_seen(records), *_failures(records)
+    )
+
+
+WITHIN_NOTE = (
+    "Valid problems solved within a deadline [%]: one run of each plan, and the time until its first answer is "
+    "certified and timed decides."
+)
+
+
+def within_headings(deadlines: Sequence[float] = DEADLINES) -> tuple[str, ...]:
+    """Of the table of success within deadlines [s]."""
+    return ("planner", "set", "problems", *(f"{deadline:g} s" for deadline in checked_deadlines(deadlines)), "ever")
+
+
+def within_rows(records: Sequence[Record], deadlines: Sequence[float] = DEADLINES) -> list[tuple[str, ...]]:
+    """A row a planner and set, in the order of `within_headings`: success within each deadline, and at all [%].
+
+    One run of a plan tells for all deadlines: when its first answer was certified and timed. It is not that the plan
+    was told to be done by then.
+
+    Raises:
+        InvalidInputError: a deadline that is no time.
+    """
+    deadlines, invalid = checked_deadlines(deadlines), invalid_problems(records)
+    rows = []
+    for planner, all_of_them in by_planner(records).items():
+        valid = [record for record in all_of_them if record.problem not in invalid]
+        sets = sorted({record.set for record in all_of_them})
+        for name in [*sets, *[ALL_SETS] * (len(sets) > 1)]:
+            mine = [record for record in valid if name in (record.set, ALL_SETS)]
+            shares = [share_within(mine, deadline) for deadline in (*deadlines, math.inf)]
+            rows.append((planner, name, str(len(mine)), *(number(100.0 * share, 1) for share in shares)))
+    return rows
+
+
+def within_markdown(records: Sequence[Record], deadlines: Sequence[float] = DEADLINES) -> str:
+    """`within_rows` in Markdown."""
+    return _as_markdown(within_headings(deadlines), within_rows(records, deadlines))
+
+
+def _within(records: Sequence[Record], deadlines: Sequence[float]) -> list[Table | Text]:
+    return [*_smaller_table(within_headings(deadlines), within_rows(records, deadlines)), Text(WITHIN_NOTE)]
 
 
 CONSTRAINED_HEADINGS = ("planner", "set", "solved", "%", "ready median [s]", "ready p95 [s]", "refuted", "broken")
@@ -232,18 +284,19 @@ def constrained_rows(records: Sequence[Record]) -> list[tuple[str, ...]]:
 
 def constrained_markdown(records: Sequence[Record]) -> str:
     """`constrained_rows` in Markdown."""
-    lines = ["| " + " | ".join(CONSTRAINED_HEADINGS) + " |", "|" + "---|" * len(CONSTRAINED_HEADINGS)]
-    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in constrained_rows(records))])
+    return _as_markdown(CONSTRAINED_HEADINGS, constrained_rows(records))
 
 
 def _constrained(records: Sequence[Record]) -> list[Table | Text]:
     rows = constrained_rows(records)
-    if not rows:
-        return []
-    table = Table(*CONSTRAINED_HEADINGS, box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    return [*_smaller_table(CONSTRAINED_HEADINGS, rows), Text(CONSTRAINED_NOTE)] if rows else []
+
+
+def _smaller_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[Table | Text]:
+    table = Table(*headings, box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     for row in rows:
         table.add_row(*row, style="bold" if row[1] == ALL_SETS else "")
-    return [table, Text(CONSTRAINED_NOTE)]
+    return [table]
 
 
 SEEN_HEADINGS = ("planner", "set", "solved", "%", "untrue", "median [s]", "of shapes [s]", "times as long")
@@ -281,11 +334,8 @@ def _seen(records: Sequence[Record]) -> list[Table | Text]:
     rows = seen_rows(records)
     if not rows:
         return []
-    table = Table(*SEEN_HEADINGS, box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
-    for row in rows:
-        table.add_row(*row, style="bold" if row[1] == ALL_SETS else "")
     lines = [Text(f"{r.planner} {r.set}/{r.index}: untrue: {r.untrue}") for r in records if r.untrue is not None]
-    return [table, Text(SEEN_NOTE), *lines]
+    return [*_smaller_table(SEEN_HEADINGS, rows), Text(SEEN_NOTE), *lines]
 
 
 def _failures(records: Sequence[Record]) -> list[Text]:
@@ -295,6 +345,9 @@ def _failures(records: Sequence[Record]) -> list[Text]:
 
 def markdown(records: Sequence[Record]) -> str:
     """The same table in Markdown, for a README."""
-    lines = ["| " + " | ".join(HEADINGS) + " |", "|" + "---|" * len(HEADINGS)]
-    lines += ["| " + " | ".join(cells(row)) + " |" for row in summarise(records)]
-    return "\n".join(lines)
+    return _as_markdown(HEADINGS, [cells(row) for row in summarise(records)])
+
+
+def _as_markdown(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = ["| " + " | ".join(headings) + " |", "|" + "---|" * len(headings)]
+    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])

@@ -49,6 +49,18 @@ def numbers(text: str, count: int, what: str) -> list[float]:
     return values
 
 
+def deadlines(text: str) -> tuple[float, ...]:
+    """``"0.05,0.1"`` as times in seconds, ascending.
+
+    Raises:
+        InvalidInputError: for anything else.
+    """
+    from edmp.bench.statistics import checked_deadlines
+
+    words = [word for word in text.split(",") if word.strip()]
+    return checked_deadlines(numbers(",".join(words), len(words), "--deadlines"))
+
+
 def names(text: str | None) -> list[str] | None:
     """Names separated by commas; None stays None."""
     return None if text is None else [name.strip() for name in text.split(",") if name.strip()]

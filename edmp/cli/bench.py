@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edmp.cli.arguments import deadlines as as_deadlines
 from edmp.cli.arguments import names, progress_console, ranges, report_console
 from edmp.errors import InvalidInputError
 
@@ -23,6 +24,10 @@ app = typer.Typer(help="Benchmarks.", no_args_is_help=True, rich_markup_mode=Non
 Problems = Annotated[Path, typer.Option(help="Folder or file of problems; docs/problems.md tells which.")]
 Sets = Annotated[str | None, typer.Option(help="Only these sets, separated by commas.")]
 Numbers = Annotated[str | None, typer.Option(help="Only problems of these numbers, such as 1-50 or 3,7.")]
+Deadlines = Annotated[
+    str, typer.Option(help="Success within these times is told, certified and timed [s]; no plan is stopped by them.")
+]
+DEFAULT_DEADLINES = "0.05,0.1,0.2,0.5"
 Limit = Annotated[int | None, typer.Option(min=1, help="At most so many problems, taken evenly from the sets.")]
 
 
@@ -54,6 +59,7 @@ def run(
     sight: Annotated[
         str, typer.Option("--as", help="How problems are seen, separated by commas: shapes, clouds, voxels.")
     ] = "shapes",
+    deadlines: Deadlines = DEFAULT_DEADLINES,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an existing file.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
 ) -> None:
@@ -66,6 +72,7 @@ def run(
 
     if resume and force:
         raise InvalidInputError("--resume goes on with the file, --force overwrites it: choose one")
+    told = as_deadlines(deadlines)
     settings = RunSettings(robot, seed, workers, timeout, ray=ray, resume=resume, force=force)
     chosen = find_problems(problems, sets=names(sets), numbers=ranges(numbers), limit=limit)
     shorthands = {
@@ -78,7 +85,7 @@ def run(
     specs = parse_specs(names(planners) or [], shorthands)
     specs = [with_sight(spec, one) for one in names(sight) or [] for spec in specs]
     with stoppable_run(chosen, specs, out, settings) as records:
-        _print_table(records)
+        _print_table(records, told)
 
 
 @contextlib.contextmanager
@@ -220,8 +227,8 @@ def _bar():
     return Progress(*columns, TimeRemainingColumn(), TextColumn("{task.fields[note]}"), console=progress_console())
 
 
-def _print_table(records: Sequence[Record]) -> None:
+def _print_table(records: Sequence[Record], deadlines: Sequence[float]) -> None:
     from edmp.bench.table import report as table
 
     console = report_console()
-    console.print(table(records))
+    console.print(table(records, deadlines))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Mapping
 from fractions import Fraction
@@ -22,7 +23,10 @@ def make(
     out: Annotated[Path, typer.Option(help="Folder for the problems; an earlier run there goes on.")],
     suite: Annotated[str | None, typer.Option(help="A suite by name, such as mpinets-like.")] = None,
     fraction: Annotated[str | None, typer.Option(help="This part of the suite, such as 1/6.")] = None,
-    family: Annotated[str | None, typer.Option(help="Instead of a suite: scene families, separated by commas.")] = None,
+    family: Annotated[
+        str | None,
+        typer.Option(help="Instead of a suite: scene families, or kinds of hard problems, separated by commas."),
+    ] = None,
     count: Annotated[
         int | None, typer.Option(min=1, help="Problems: of the whole suite, or of each family; 100 of a family.")
     ] = None,
@@ -31,16 +35,22 @@ def make(
         str | None, typer.Option(help="With --family: pose (of the tool, the default) or joints (a configuration).")
     ] = None,
     robot: Annotated[str | None, typer.Option(help="With --family: a built-in robot; default panda.")] = None,
+    effort: Annotated[
+        int | None, typer.Option(min=1, help="Of hard problems: search so many times as long for the shortest motion.")
+    ] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; default: all cores.")] = None,
 ) -> None:
     """Make random problems whose solvability an expert has proved. Stop with Ctrl-C; the same command goes on."""
+    from edmp.bench.hard import DRAWS
     from edmp.bench.suites import MakeSettings, about_constraints, missing
     from edmp.bench.suites import suite as named_suite
 
     if (suite is None) == (family is None):
         raise InvalidInputError("give either --suite or --family")
     if suite == "pick-place":
-        _pick_place(out, count, {"--seed": seed, "--goal": goal, "--robot": robot, "--fraction": fraction})
+        _pick_place(
+            out, count, {"--seed": seed, "--goal": goal, "--robot": robot, "--fraction": fraction, "--effort": effort}
+        )
         return
     if suite is not None:
         given = {"--seed": seed, "--goal": goal, "--robot": robot}
@@ -51,7 +61,12 @@ def make(
         if fraction is not None:
             raise InvalidInputError("--fraction is a part of a --suite; with --family give --count")
         counts = dict.fromkeys(names(family) or (), 100 if count is None else count)
-        settings = MakeSettings(counts, seed or 0, goal or "pose", robot or "panda")
+        hard = bool(counts) and set(counts) <= set(DRAWS)
+        if hard and goal is not None:
+            raise InvalidInputError(f"--goal: each kind of hard problem ({', '.join(DRAWS)}) has goals of its own")
+        settings = MakeSettings(counts, seed or 0, goal or ("kind" if hard else "pose"), robot or "panda")
+    if effort is not None:
+        settings = dataclasses.replace(settings, effort=effort)
     made = _with_bar(out, settings, workers or len(os.sched_getaffinity(0)), len(missing(out, settings)))
     total = sum(settings.counts.values())
     report_console().print(f"{total} problems in {out}: {made} made now, {total - made} were there")

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edmp.cli.arguments import deadlines as as_deadlines
 from edmp.cli.arguments import names, ranges, report_console
-from edmp.cli.bench import Limit, Numbers, Problems, Sets, stoppable_run
+from edmp.cli.bench import DEFAULT_DEADLINES, Deadlines, Limit, Numbers, Problems, Sets, stoppable_run
 from edmp.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -26,27 +27,31 @@ def report(
     planners: Annotated[
         str | None, typer.Option(help="Only these planners, separated by commas, in this order.")
     ] = None,
+    deadlines: Deadlines = DEFAULT_DEADLINES,
 ) -> None:
     """Print the table of results; with --out write a report with figures, statistics and definitions."""
     from edmp.bench.report.sources import load
-    from edmp.bench.table import constrained_markdown
+    from edmp.bench.table import constrained_markdown, within_markdown
     from edmp.bench.table import markdown as as_markdown
     from edmp.bench.table import report as as_table
 
+    told = as_deadlines(deadlines)
     loaded = load(results, planners=names(planners))
     if out is not None:
         from edmp.bench.report.build import write_report
 
-        for path in write_report(loaded, out):
+        for path in write_report(loaded, out, told):
             if path.suffix in (".html", ".md"):
                 report_console().print(str(path))
     elif markdown:
         print(as_markdown(loaded.records))
+        print()
+        print(within_markdown(loaded.records, told))
         if any(record.num_constraints for record in loaded.records):
             print()
             print(constrained_markdown(loaded.records))
     else:
-        report_console().print(as_table(loaded.records))
+        report_console().print(as_table(loaded.records, told))
 
 
 def compare(

@@ -110,6 +110,12 @@ def test_solved_within(tmp_path: Path) -> None:
     np.testing.assert_allclose(shares, [0.25, 0.5, 0.75])
 
 
+def test_what_is_ready_counts_where_the_file_says_it(tmp_path: Path) -> None:
+    times, shares = solved_within(read(tmp_path, line("a", 1, time_s=0.1, ready_s=0.3), line("a", 2, time_s=0.2)))
+    np.testing.assert_allclose(times, [0.2, 0.3])  # an older line has the time of the plan only
+    np.testing.assert_allclose(shares, [0.5, 1.0])
+
+
 # --- sources ---------------------------------------------------------------------------------------------------------
 
 
@@ -216,8 +222,8 @@ def test_the_report_says_what_is_there(results: Results) -> None:
         assert text in page, text
     titles = [section.title for section in build(results).sections]
     assert titles == [
-        "Overview", "Success", "Time", "Length, clearance, smoothness", "Number of seeds", "Pairs of planners",
-        "Failures", "Runs", "Definitions",
+        "Overview", "Success", "Success within a deadline", "Time", "Length, clearance, smoothness", "Number of seeds",
+        "Pairs of planners", "Failures", "Runs", "Definitions",
     ]  # fmt: skip
 
 

@@ -9,7 +9,8 @@ import pytest
 from command import run
 from report_cases import line, read
 
-from edmp.bench.table import markdown, seen_rows, summarise
+from edmp.bench.table import markdown, seen_rows, summarise, within_headings, within_markdown, within_rows
+from edmp.errors import InvalidInputError
 
 
 def test_summary_counts(tmp_path: Path) -> None:
@@ -54,6 +55,45 @@ def test_a_problem_that_somebody_solves_is_valid_for_all(tmp_path: Path) -> None
     assert (first.solved, first.valid, second.solved, second.valid) == (0, 1, 1, 1)
     first, second = summarise(read(tmp_path, says_no, line("b", 1, solved=False, status="TIMEOUT")))
     assert (first.valid, second.valid) == (0, 0)
+
+
+def test_a_problem_whose_solution_came_with_it_is_valid(tmp_path: Path) -> None:
+    says_no = line("a", 1, solved=False, status="GOAL_IN_COLLISION", solvable=True)
+    (row,) = summarise(read(tmp_path, says_no))
+    assert (row.solved, row.valid, row.invalid) == (0, 1, 0)
+
+
+def test_success_within_deadlines(tmp_path: Path) -> None:
+    records = read(
+        tmp_path,
+        line("p", 1, time_s=0.04, ready_s=0.06),
+        line("p", 2, time_s=0.05),  # of an older file
+        line("p", 3, solved=False, time_s=0.01),
+        line("p", 4, time_s=0.4, ready_s=0.4, of="cage"),
+        line("p", 5, solved=False, time_s=0.0, status="START_IN_COLLISION", of="cage"),
+    )
+    assert within_headings() == ("planner", "set", "problems", "0.05 s", "0.1 s", "0.2 s", "0.5 s", "ever")
+    assert within_rows(records) == [
+        ("p", "cage", "1", "0.0", "0.0", "0.0", "100.0", "100.0"),
+        ("p", "shelf", "3", "33.3", "66.7", "66.7", "66.7", "66.7"),
+        ("p", "all", "4", "25.0", "50.0", "50.0", "75.0", "75.0"),
+    ]
+    assert within_rows(records, (0.3, 0.06))[1][3:] == ("66.7", "66.7", "66.7")
+    assert within_markdown(records, [1.0]).splitlines()[0] == "| planner | set | problems | 1 s | ever |"
+    for wrong in ((), (0.0,), (float("nan"),), (float("inf"),)):
+        with pytest.raises(InvalidInputError, match="deadlines: "):
+            within_rows(records, wrong)
+
+
+def test_the_report_tells_deadlines_of_older_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "old.jsonl"
+    path.write_text(json.dumps({"planner": "p", "set": "a", "index": 1, "solved": True, "time_s": 0.15}) + "\n")
+    assert run("bench", "report", path, "--markdown", "--deadlines", "0.1,0.2") == 0
+    assert "| p | a | 1 | 0.0 | 100.0 | 100.0 |" in capsys.readouterr().out
+    assert run("bench", "report", path, "--deadlines", "soon") == 2
+    assert "--deadlines: 'soon' is not a number" in capsys.readouterr().err
+    assert run("bench", "report", path, "--out", tmp_path / "report") == 0
+    assert "Success within a deadline" in (tmp_path / "report" / "report.md").read_text()
 
 
 def test_report_prints_the_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

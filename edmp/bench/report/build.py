@@ -19,6 +19,7 @@ from edmp.bench.report.markdown import as_markdown
 from edmp.bench.report.sources import Results
 from edmp.bench.report.style import MAX_PLANNERS, Look, looks, png
 from edmp.bench.statistics import (
+    DEADLINES,
     Array,
     best_known,
     by_planner,
@@ -34,11 +35,14 @@ from edmp.bench.table import (
     SEEN_HEADINGS,
     SEEN_NOTE,
     STAGES,
+    WITHIN_NOTE,
     TableRow,
     constrained_rows,
     number,
     seen_rows,
     summarise,
+    within_headings,
+    within_rows,
 )
 from edmp.errors import InvalidInputError
 from edmp.files.writing import written_whole
@@ -50,8 +54,13 @@ MAX_FAILURES = 500
 """Failures that are listed one by one."""
 
 
-def write_report(results: Results, folder: str | Path) -> list[Path]:
+def write_report(results: Results, folder: str | Path, deadlines: Sequence[float] = DEADLINES) -> list[Path]:
     """Write ``index.html``, which stands alone, and ``report.md`` with its figures into a folder, made if missing.
+
+    Args:
+        results: what to report on.
+        folder: where to.
+        deadlines: success within these is told [s].
 
     Returns:
         The files.
@@ -64,7 +73,7 @@ def write_report(results: Results, folder: str | Path) -> list[Path]:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InvalidInputError(f"--out: cannot make folder {folder}: {error.strerror or error}") from error
-    report = build(results)
+    report = build(results, deadlines)
     contents = {f"{picture.name}.png": png(picture.figure) for picture in report.pictures}
     contents |= {"report.md": as_markdown(report).encode(), "index.html": as_html(report).encode()}
     for name, content in contents.items():
@@ -73,8 +82,8 @@ def write_report(results: Results, folder: str | Path) -> list[Path]:
     return [folder / name for name in contents]
 
 
-def build(results: Results) -> Report:
-    """The report on some results."""
+def build(results: Results, deadlines: Sequence[float] = DEADLINES) -> Report:
+    """The report on some results, with success within deadlines [s]."""
     records = results.records
     summaries = summarise(records)
     planners = looks(by_planner(records))
@@ -88,8 +97,9 @@ def build(results: Results) -> Report:
         f", {robot}" for robot in robots
     )
     sections = [
-        _overview(results, summaries, groups, drawn, len(planners)),
+        _overview(results, summaries, groups, drawn, len(planners), deadlines),
         _success(summaries, drawn),
+        _within(records, groups, drawn, deadlines),
         _constrained(records),
         _time(summaries, groups, drawn),
         _length(records, summaries, groups, drawn),
@@ -111,6 +121,7 @@ def _overview(
     groups: Mapping[str, Sequence[Record]],
     drawn: Mapping[str, Look],
     count: int,
+    deadlines: Sequence[float],
 ) -> Section:
     headings = (
         "planner", "solved", "success [%]", "95 % interval [%]", "time median [s]", "p95 [s]", "ready [s]",
@@ -128,11 +139,11 @@ def _overview(
     if count > len(drawn):
         blocks.append(Paragraph(f"Figures show the first {len(drawn)} of the {count} planners; tables show all."))
     caption = (
-        "Share of all valid problems solved within a time. Higher and further left is better; a curve ends at the "
-        "planner's success."
+        "Share of all valid problems for which a certified and timed motion is there within a time. Higher and further "
+        "left is better; a curve ends at the planner's success. Upright lines are the deadlines of the table below."
     )
     if any(record.time_s for group in groups.values() for record in group):
-        figure = figures.solved_over_time({ALL_SETS: groups}, drawn)
+        figure = figures.solved_over_time({ALL_SETS: groups}, drawn, deadlines)
         blocks.append(Picture("solved-over-time", caption, figure))
     return Section("Overview", blocks)
 
@@ -170,6 +181,26 @@ def _success(summaries: Sequence[TableRow], drawn: Mapping[str, Look]) -> Sectio
     return Section("Success", blocks)
 
 
+def _within(
+    records: Sequence[Record],
+    groups: Mapping[str, Sequence[Record]],
+    drawn: Mapping[str, Look],
+    deadlines: Sequence[float],
+) -> Section:
+    rows = within_rows(records, deadlines)
+    totals = frozenset(i for i, row in enumerate(rows) if row[1] == ALL_SETS)
+    blocks: list[Block] = [Paragraph(WITHIN_NOTE), Table(within_headings(deadlines), rows, left=2, strong=totals)]
+    timed = [record for planner in drawn for record in groups.get(planner, ()) if record.time_s]
+    sets = sorted({record.set for record in timed})
+    if len(sets) > 1:
+        by_set = {name: by_planner([r for r in timed if r.set == name]) for name in sets}
+        figure = figures.solved_over_time(by_set, drawn, deadlines)
+        blocks.append(
+            Picture("solved-over-time-by-set", "Share of the problems of a set solved within a time.", figure)
+        )
+    return Section("Success within a deadline", blocks)
+
+
 def _constrained(records: Sequence[Record]) -> Section | None:
     rows = constrained_rows(records)
     totals = frozenset(i for i, row in enumerate(rows) if row[1] == ALL_SETS)
@@ -197,13 +228,6 @@ def _time(summaries: Sequence[TableRow], groups: Mapping[str, Sequence[Record]],
     ]  # fmt: skip
     blocks: list[Block] = [Table(headings, rows, left=2, strong=_totals(summaries))]
     timed = [record for planner in drawn for record in groups.get(planner, ()) if record.time_s]
-    sets = sorted({record.set for record in timed})
-    if len(sets) > 1:
-        by_set = {name: by_planner([r for r in timed if r.set == name]) for name in sets}
-        figure = figures.solved_over_time(by_set, drawn)
-        blocks.append(
-            Picture("solved-over-time-by-set", "Share of the problems of a set solved within a time.", figure)
-        )
     if len({record.num_obstacles for record in timed if figures.is_placed(record)}) > 1:
         caption = "Time over the number of obstacles: medians of groups of valid problems, solved or not."
         if len(drawn) <= figures.MAX_BANDS:

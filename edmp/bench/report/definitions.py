@@ -38,8 +38,9 @@ METRICS = (
         "invalid",
         "problems",
         NEITHER,
-        "A planner says that start or goal is out of limits, in collision or unreachable, and no planner in the files "
-        "was certified to solve the problem. Left out of all rates and times, for every planner.",
+        "A planner says that start or goal is out of limits, in collision or unreachable, no planner in the files was "
+        "certified to solve the problem, and no certified path came with it. Left out of all rates and times, for "
+        "every planner.",
     ),
     Metric("success", "%", HIGHER, "Solved part of the valid problems."),
     Metric(
@@ -79,6 +80,14 @@ METRICS = (
         LOWER,
         "Time until there is a motion that is judged and timed, and so can be run: the time, and where the planner "
         "does not do so itself, what judging and timing took here. Median over solved.",
+    ),
+    Metric(
+        "within a deadline",
+        "%",
+        HIGHER,
+        "Valid problems for which a motion was certified and timed within so much time: one run of a plan, and when "
+        "its first answer was ready decides for all deadlines. No plan is told of them. Lines of older files that do "
+        "not say when a motion was ready count by the time.",
     ),
     Metric("length", "rad", LOWER, "Joint-space length of the path, the sum of |dq| over its edges; mean over solved."),
     Metric(

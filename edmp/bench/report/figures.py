@@ -11,7 +11,7 @@ import numpy as np
 
 from edmp.bench.records import CRASHED, ERROR, HUNG, Record
 from edmp.bench.report.style import FAINT, Look, in_style, legend, looks, subplots
-from edmp.bench.statistics import Array, SeedPoint, solved_within, wilson
+from edmp.bench.statistics import Array, SeedPoint, ready_time, solved_within, wilson
 from edmp.bench.table import ALL_SETS, TableRow
 
 if TYPE_CHECKING:
@@ -57,21 +57,25 @@ def success_by_set(summaries: Sequence[TableRow], planners: Mapping[str, Look]) 
 
 
 @in_style
-def solved_over_time(sets: Mapping[str, ByPlanner], planners: Mapping[str, Look]) -> Figure:
-    """Share of the problems solved within a time; one panel a set."""
+def solved_over_time(sets: Mapping[str, ByPlanner], planners: Mapping[str, Look], deadlines: Sequence[float]) -> Figure:
+    """Share of the problems ready within a time, deadlines [s] marked; one panel a set."""
     columns = min(3, len(sets))
     rows = math.ceil(len(sets) / columns)
     single = len(sets) == 1
     figure, panels = subplots(rows, columns, width=WIDTH, height=3.9 if single else 0.9 + 1.95 * rows)
     shown = [r for group in sets.values() for p in planners for r in group.get(p, ()) if r.time_s]
-    low = 0.8 * min((r.time_s for r in shown if r.solved and r.time_s), default=0.1)
-    high = 1.25 * max((r.time_s for r in shown if r.time_s), default=1.0)
+    ready = [time for record in shown if math.isfinite(time := ready_time(record)) and time > 0]
+    low = 0.8 * min(ready, default=0.1)
+    high = 1.25 * max([*ready, *(r.time_s for r in shown if r.time_s)], default=1.0)
     for i, (axes, (name, group)) in enumerate(zip(panels, sets.items(), strict=False)):
         for planner, look in planners.items():
             at, share = solved_within(group.get(planner, ()))
             x = np.concatenate([[low], at, [high]])
             y = 100 * np.concatenate([[0.0], share, share[-1:] if len(share) else [0.0]])
             axes.plot(x, y, drawstyle="steps-post", color=look.color, linestyle=look.dashes, linewidth=1.6)
+        for deadline in deadlines:
+            if low < deadline < high:
+                axes.axvline(deadline, color=FAINT, linewidth=0.8, linestyle=":")
         axes.set_ylim(-2, 103)
         axes.set_yticks(range(0, 101, 25))
         axes.tick_params(labelleft=i % columns == 0)
@@ -81,7 +85,7 @@ def solved_over_time(sets: Mapping[str, ByPlanner], planners: Mapping[str, Look]
         if i % columns == 0:
             axes.set_ylabel("solved [%]")
         if i + columns >= len(sets):
-            axes.set_xlabel("time for one plan [s]")
+            axes.set_xlabel("time until certified and timed [s]")
     for axes in panels[len(sets) :]:
         axes.set_visible(False)
     legend(figure, planners)
