@@ -25,6 +25,10 @@ WIDEST = 0.30
 """A passage is at most so wide where it is to be narrow [m]: what is wider holds an elbow, and is no hand's passage."""
 
 
+WRIST = 3
+"""The last so many bodies of an arm are its wrist and hand."""
+
+
 @dataclass(frozen=True)
 class Container:
     """Obstacles about a way out.
@@ -43,7 +47,9 @@ class Container:
 
 
 def section(robot: Robot, q: Array, X_WG: Array, z: tuple[float, float]) -> Array | None:
-    """Bounds (2, 2) of x and y in a frame G of what the moving arm has between two heights z of it, at any of ``q``.
+    """Bounds (2, 2) of x and y in a frame G of what hand and wrist have between two heights z of it, at any of ``q``.
+
+    The rest of the arm may be at these heights too, but elsewhere: whether it is in the way is for the judge to say.
 
     Args:
         robot: the arm, as the judge sees it.
@@ -57,7 +63,7 @@ def section(robot: Robot, q: Array, X_WG: Array, z: tuple[float, float]) -> Arra
     arm = Arm.of(robot)
     X_GB = np.linalg.inv(X_WG) @ body_poses(robot, torch.as_tensor(q)).numpy()
     found = []
-    for piece in arm.pieces[: arm.moving]:
+    for piece in (piece for piece in arm.pieces[: arm.moving] if piece.body > robot.dof - WRIST):
         X = X_GB[:, piece.body]
         p = piece.polytope.vertices @ X[:, :3, :3].transpose(0, 2, 1) + X[:, None, :3, 3]
         found.append(p[(p[..., 2] >= z[0]) & (p[..., 2] <= z[1])])

@@ -26,7 +26,7 @@ REACH, STEP, PASSES = 1.0, 0.02, 5
 NEARLY_STRAIGHT = 1.01
 """A motion that is at most so many times as long as the distance of its ends is looked into no further [1]."""
 
-CLEARANCE, ITERATIONS = 0.01, 48
+CLEARANCE, ITERATIONS = 0.005, 150
 """Of pulling taut: where obstacles begin to push back [m], covariant steps."""
 
 
@@ -42,18 +42,18 @@ class SearchSettings:
         polished: how many of the shortest are pulled taut.
     """
 
-    searches: int = 16
+    searches: int = 64
     iterations: int = 4000
     shortcuts: int = 400
     looks: int = 20_000
-    polished: int = 6
+    polished: int = 12
 
     def times(self, effort: int) -> SearchSettings:
         """So many times as many searches, and looks."""
         return dataclasses.replace(self, searches=self.searches * effort, looks=self.looks * effort)
 
 
-QUICK = SearchSettings(looks=0)
+QUICK = SearchSettings(searches=16, looks=0, polished=4)
 """What shows whether a draft is worth a long search."""
 
 
