@@ -1,6 +1,7 @@
-"""A planner whose prior sees the wrong scene, to see what seeing the right one is worth.
+r"""A planner whose prior sees the wrong scene, to see what seeing the right one is worth.
 
-    PYTHONPATH=. edmp bench run --problems DIR --planners edmp:prior=panda-scene,benchmarks.shuffled_prior.ShuffledPrior ...
+    PYTHONPATH=. edmp bench run --problems DIR --out results.jsonl \
+        --planners edmp:prior=panda-scene,benchmarks.shuffled_prior.ShuffledPrior
 
 The prior is shown the scene of the problem that was planned before, everything else of the planner the right one. The
 first problem of a process sees an empty scene.
