@@ -29,7 +29,7 @@ from edmp.goals.documents import tool_goal_document, tool_goal_of_json
 from edmp.problem import SCALES, TOOL_LIMITS, Goal, PoseGoal, Problem
 from edmp.result import Blocked, BlockedBy, PlanResult, Solution, Stage, Stats, Status
 from edmp.robots.robot import Robot
-from edmp.scenes.scene import Obstacle, Region, Scene
+from edmp.scenes.scene import Obstacle, Region, Scene, Unseen
 from edmp.trajectory import Trajectory
 
 Array = NDArray[np.float64]
@@ -94,8 +94,11 @@ def plan_document(problem: Problem, result: PlanResult) -> Document:
         more["constraints"] = [document_of(constraint) for constraint in problem.constraints]
     if problem.scene.regions:
         more["regions"] = [region_document(region) for region in problem.scene.regions]
+    plain = not more
+    if problem.scene.unseen is not None:
+        more["unseen"] = unseen_document(problem.scene.unseen)
     return {
-        "edmp_plan": VERSION if more else PLAIN_VERSION,
+        "edmp_plan": PLAIN_VERSION if plain else VERSION,
         "name": problem.name,
         "robot": robot_document(problem.robot),
         "start": plain_numbers(problem.start),
@@ -249,7 +252,7 @@ def _problem(root: JsonNode) -> Problem:
     regions, constraints = root.get("regions"), root.get("constraints")
     boxes = tuple(region_of(entry) for entry in regions.entries()) if regions else ()
     with scene.blamed():
-        setting = Scene(obstacles, boxes)
+        setting = Scene(obstacles, boxes, unseen_of(root.get("unseen")))
     kept = tuple(settled_constraint_of(entry, robot, setting) for entry in constraints.entries()) if constraints else ()
     # Older files say nothing.
     shares: Any = {name: scale.number() for name in (*SCALES, "escape") if (scale := root.get(name)) is not None}
@@ -324,6 +327,16 @@ def region_of(node: JsonNode) -> Region:
     """The inverse of `region_document`."""
     with node.blamed():
         return Region(node["name"].text(least=1), node["size"].array(3), node["X_WR"].array(4, 4))
+
+
+def unseen_document(unseen: Unseen) -> Document:
+    """What is unknown of a scene as plain data for JSON."""
+    return {"policy": unseen.policy, "share": unseen.share}
+
+
+def unseen_of(node: JsonNode | None) -> Unseen | None:
+    """The inverse of `unseen_document`; None of nothing."""
+    return None if node is None else Unseen(node["policy"].one_of(Unseen.POLICIES), node["share"].number(0, 1))
 
 
 def settled_constraint_of(node: JsonNode, robot: Robot, scene: Scene) -> Constraint:

@@ -17,6 +17,7 @@ from edmp.arguments import checked
 from edmp.constraints import Kept
 from edmp.errors import EdmpError, InvalidInputError
 from edmp.problem import Problem
+from edmp.scenes.scene import Unseen
 from edmp.trajectory import Trajectory
 
 Array = NDArray[np.float64]
@@ -175,6 +176,11 @@ class PlanResult:
     def fraction(self) -> float:
         """Share of the way that was found feasible: 1 if solved, what `blocked` says if it says something, else 0."""
         return 1.0 if self.solved else self.blocked.fraction if self.blocked else 0.0
+
+    @property
+    def unseen(self) -> Unseen | None:
+        """What of the scene nobody has seen, and what that was taken for; None if the scene was known."""
+        return None if self.problem is None else self.problem.scene.unseen
 
     @property
     def path(self) -> Array | None:

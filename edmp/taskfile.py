@@ -38,6 +38,8 @@ from edmp.planfile import (
     solution_of,
     stats_document,
     stats_of,
+    unseen_document,
+    unseen_of,
 )
 from edmp.result import Status
 from edmp.robots.parts import AllowedContact
@@ -105,6 +107,7 @@ def task_document(plan: TaskPlan) -> Document:
         "grasp": plan.grasp,
         "stats": stats_document(plan.stats),
         "regions": [region_document(region) for region in plan.scene.regions],
+        **({} if plan.scene.unseen is None else {"unseen": unseen_document(plan.scene.unseen)}),
         "scenes": [[obstacle_document(obstacle) for obstacle in scene] for scene in scenes],
         "phases": phases,
     }
@@ -160,11 +163,12 @@ def task_of(root: JsonNode) -> TaskPlan:
     """
     robot = robot_of(root["robot"])
     regions = tuple(region_of(entry) for entry in root["regions"].entries())
+    unseen = unseen_of(root.get("unseen"))
     scenes = []
     for node in root["scenes"].entries(least=1):
         obstacles = tuple(obstacle_of(entry) for entry in node.entries())
         with node.blamed():
-            scenes.append(Scene(obstacles, regions))
+            scenes.append(Scene(obstacles, regions, unseen))
     start = configuration_of(root["start"], robot)
     phases: list[Phase] = []
     for node in root["phases"].entries():

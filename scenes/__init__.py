@@ -3,7 +3,7 @@
 from edmp.geometry.sensed import DistanceField, PointCloud, Voxels
 from edmp.geometry.shapes import Box, Capsule, Cylinder, Mesh, Shape, Sphere
 from edmp.scenes.files import load_scene, save_scene
-from edmp.scenes.scene import Obstacle, Region, Scene
+from edmp.scenes.scene import Obstacle, Region, Scene, Unseen
 from edmp.scenes.surface import as_clouds, as_voxels
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Scene",
     "Shape",
     "Sphere",
+    "Unseen",
     "Voxels",
     "as_clouds",
     "as_voxels",

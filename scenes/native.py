@@ -15,6 +15,7 @@
       - {type: in_region, region: over_the_table}        # for all types see `edmp.constraints.documents`
     regions:                            # optional: named boxes that are no obstacles, for constraints
       over_the_table: {size: [0.6, 1.0, 0.5], position: [0.5, 0.0, 0.6]}
+    unseen: {policy: occupied, share: 0.2}      # optional, of a map: what space nobody saw was taken for
     obstacles:
       board: {type: box, size: [0.3, 1.0, 0.02], position: [0.6, 0.0, 0.4], rpy: [0, 0, 0.1]}
       can: {type: cylinder, radius: 0.03, length: 0.14, position: [0.6, 0.2, 0.48], quaternion: [0, 0, 0, 1]}
@@ -51,7 +52,7 @@ from edmp.goals.documents import LINE_KEYS, tool_goal_document, tool_goal_of_yam
 from edmp.goals.kinds import ToolGoal
 from edmp.scenes.native_pick import PickEntry, pick_document, pick_of_yaml
 from edmp.scenes.native_shapes import FILE_KEYS, shape_of_yaml
-from edmp.scenes.scene import Obstacle, Region, Scene
+from edmp.scenes.scene import Obstacle, Region, Scene, Unseen
 
 Array = NDArray[np.float64]
 
@@ -143,6 +144,7 @@ def parse_scene_file(root: YamlNode) -> SceneFile:
         *TOOL_LIMITS,
         "constraints",
         "regions",
+        "unseen",
         "pick",
         "obstacles",
     )
@@ -156,6 +158,7 @@ def parse_scene_file(root: YamlNode) -> SceneFile:
     scene = Scene(
         tuple(obstacles),
         tuple(_region(name, item) for name, item in regions.mapping().items()) if regions else (),
+        _unseen(root.get("unseen")),
     )
     title, robot, start, goal = (root.get(key) for key in ("name", "robot", "start", "goal"))
     constraints = root.get("constraints")
@@ -326,8 +329,20 @@ def save_scene_file(path: str | Path, content: SceneFile) -> None:
             region.name: {"size": region.size.tolist(), **_pose_document(region.X_WR)}
             for region in content.scene.regions
         }
+    if (unseen := content.scene.unseen) is not None:
+        document["unseen"] = {"policy": unseen.policy, "share": unseen.share}
     document["obstacles"] = {obstacle.name: _obstacle_document(obstacle) for obstacle in content.scene}
     write_beside(path, document, write_yaml)
+
+
+def _unseen(node: YamlNode | None) -> Unseen | None:
+    if node is None:
+        return None
+    node.only("policy", "share")
+    try:
+        return Unseen(node.need("policy").text(), node.need("share").number())
+    except InvalidInputError as error:
+        node.refuse(error)
 
 
 def _robot_document(robot: RobotEntry) -> dict[str, Any] | str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -88,6 +88,32 @@ class Region:
 
 
 @dataclass(frozen=True)
+class Unseen:
+    """What a scene that sensors saw takes space for that they did not see.
+
+    Attributes:
+        policy: ``"free"`` or ``"occupied"``.
+        share: of the space that was looked at, what nobody has seen [1].
+    """
+
+    POLICIES: ClassVar[tuple[str, ...]] = ("free", "occupied")
+
+    policy: str
+    share: float
+
+    def __post_init__(self) -> None:
+        if self.policy not in self.POLICIES:
+            raise InvalidInputError(f"unseen space is {' or '.join(map(repr, self.POLICIES))}, got {self.policy!r}")
+        share = numbers(self.share)
+        if share is None or share.ndim or not 0 <= float(share) <= 1:
+            raise InvalidInputError(f"the share of unseen space must be in [0, 1], got {self.share!r}")
+        object.__setattr__(self, "share", float(share))
+
+    def __str__(self) -> str:
+        return f"{100 * self.share:.1f} % of the space is unseen and taken for {self.policy}"
+
+
+@dataclass(frozen=True)
 class Scene:
     """Obstacles in the world frame, each with a unique name. An empty scene is a valid scene.
 
@@ -96,10 +122,12 @@ class Scene:
     Attributes:
         obstacles: what must not be hit.
         regions: named boxes, which may be gone through; each with a unique name, too.
+        unseen: what of a map is unknown, and taken for what (`edmp.sensing.Map.scene`); None if the scene is known.
     """
 
     obstacles: tuple[Obstacle, ...] = ()
     regions: tuple[Region, ...] = ()
+    unseen: Unseen | None = None
 
     def __post_init__(self) -> None:
         try:
@@ -124,6 +152,8 @@ class Scene:
             if region.name in [other.name for other in regions[:k]]:
                 raise InvalidInputError(f"two regions are named {region.name!r}; names must be unique in a scene")
         object.__setattr__(self, "regions", regions)
+        if not isinstance(self.unseen, Unseen | None):
+            raise InvalidInputError(f"unseen of a scene is an Unseen, or None, got {self.unseen!r}")
 
     @classmethod
     def of(cls, obstacles: Mapping[str, Sequence[Any]]) -> Scene:

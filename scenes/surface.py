@@ -60,7 +60,7 @@ def as_clouds(scene: Scene, *, spacing: float = 0.005) -> Scene:
         else Obstacle(obstacle.name, _cloud(obstacle.name, obstacle.shape, spacing), obstacle.X_WO)
         for obstacle in scene
     ]
-    return Scene(tuple(clouds), scene.regions)
+    return Scene(tuple(clouds), scene.regions, scene.unseen)
 
 
 @checked

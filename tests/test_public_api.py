@@ -21,7 +21,7 @@ import torch
 from plan_cases import TETRAHEDRON, solved
 
 import edmp
-from edmp import costs, execution, planner, prior, robots, scenes, tasks, viz
+from edmp import costs, execution, planner, prior, robots, scenes, sensing, tasks, viz
 from edmp.collision import edges_free, free, relaxed_world
 from edmp.execution.kinematic import KinematicArm
 from edmp.execution.recording import Recorder
@@ -40,6 +40,7 @@ MODULES = (
     ".viz",
     ".collision",
     ".tasks",
+    ".sensing",
 )
 WRONG: Mapping[str, Any] = {
     "text": "no such thing",
@@ -161,6 +162,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Row]:
     assert best is not None
     result = edmp.PlanResult(result.status, result.message, best, result.alternatives, result.stats, problem)
     trajectory = best.trajectory
+    camera = sensing.DepthCamera.looking((1.5, 0.0, 1.5), (0, 0, 0.3), width=64, height=48)
     box, pose = edmp.Box((0.1, 0.1, 0.1)), np.eye(4)
     edmp.save_plan(folder / "plan.json", problem, result)
     edmp.save_problem(folder / "problem.yaml", problem)
@@ -449,6 +451,25 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Row]:
         "prior.ProcessPrior.for_robot": Row(prior.ProcessPrior.for_robot, {"robot": robot}),
         "prior.ProcessSettings": _settings(prior.ProcessSettings()),
         "prior.Spline": _settings(prior.Spline()),
+        "scenes.Unseen": _settings(scenes.Unseen("free", 0.5)),
+        "sensing.DepthCamera": _settings(camera),
+        "sensing.DepthCamera.looking": Row(sensing.DepthCamera.looking, {"eye": (1, 0, 1), "target": (0, 0, 0)}),
+        "sensing.DepthCamera.at": Row(camera.at, {"X_WC": pose}),
+        "sensing.DepthCamera.points": Row(camera.points, {"depth": np.ones((48, 64))}),
+        "sensing.DepthCamera.image": Row(camera.image, {"depth": np.ones((48, 64))}),
+        "sensing.Map": Row(sensing.Map, {"bounds": ((0, 0, 0), (1, 1, 1)), "resolution": 0.1}),
+        "sensing.Map.integrate": Row(
+            sensing.Map(((0, 0, 0), (1, 1, 1)), 0.1).integrate,
+            {"depth": np.ones((48, 64)), "camera": camera, "q": robot.home, "robot": robot},
+        ),
+        "sensing.Map.release": Row(sensing.Map(((0, 0, 0), (1, 1, 1)), 0.1).release, {"shape": box}),
+        "sensing.Map.scene": Row(sensing.Map(((0, 0, 0), (1, 1, 1)), 0.1).scene, {"unseen": "free"}),
+        "sensing.MapSettings": _settings(sensing.MapSettings()),
+        "sensing.SensorFaults": _settings(sensing.SensorFaults()),
+        "sensing.SimulatedCameras": Row(sensing.SimulatedCameras, {"cameras": [camera], "scene": scene}, runs=False),
+        "sensing.SimulatedCameras.look": Row(
+            sensing.SimulatedCameras([camera], scene, robot=robot).look, {"q": robot.home}, runs=False
+        ),
         "viz.Subject": _settings(subject),
         "viz.Subject.choosing": Row(subject.choosing, {"index": 0}, known_as={"index": "motion"}),
         "viz.save_denoising": Row(

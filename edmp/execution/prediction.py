@@ -107,7 +107,10 @@ def predicted_scene(
         return observation.scene
     verdict = Judge(robot, Scene(tuple(copies))).check(start)
     touched = {contact.other for contact in verdict.contacts if not contact.with_self}
-    return Scene((*observation.scene, *(copy for copy in copies if copy.name not in touched)))
+    return dataclasses.replace(
+        observation.scene,
+        obstacles=(*observation.scene, *(copy for copy in copies if copy.name not in touched)),
+    )
 
 
 def _copies(one: MovingObstacle, begin: float, end: float, grow: float, spacing: float) -> list[Obstacle]:

@@ -127,7 +127,7 @@ class PreparedTask:
         held = first.held
         link = first.robot.links[first.robot.link_index(held.link)]
         X_WO = poses_at(first.robot, first.start)[link.body] @ link.X_BL @ held.X_LA
-        return Scene((*self.plan.scene.obstacles, Obstacle(held.name, held.shape, X_WO)))
+        return replace(self.plan.scene, obstacles=(*self.plan.scene, Obstacle(held.name, held.shape, X_WO)))
 
     @property
     def movable(self) -> tuple[str, ...]:
