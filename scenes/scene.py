@@ -103,7 +103,9 @@ class Unseen:
 
     def __post_init__(self) -> None:
         if self.policy not in self.POLICIES:
-            raise InvalidInputError(f"unseen space is {' or '.join(map(repr, self.POLICIES))}, got {self.policy!r}")
+            raise InvalidInputError(
+                f"policy of unseen space must be {' or '.join(map(repr, self.POLICIES))}, got {self.policy!r:.80}"
+            )
         share = numbers(self.share)
         if share is None or share.ndim or not 0 <= float(share) <= 1:
             raise InvalidInputError(f"the share of unseen space must be in [0, 1], got {self.share!r}")

@@ -80,7 +80,7 @@ def as_voxels(scene: Scene, *, resolution: float = 0.005) -> Scene:
     if not _SPACING.holds(resolution):
         raise InvalidInputError(f"resolution must be {_SPACING} [m], got {resolution!r}")
     seen = [obstacle if isinstance(obstacle.shape, Voxels) else _voxels(obstacle, resolution) for obstacle in scene]
-    return Scene(tuple(seen), scene.regions)
+    return Scene(tuple(seen), scene.regions, scene.unseen)
 
 
 def _voxels(obstacle: Obstacle, resolution: float) -> Obstacle:

@@ -107,6 +107,7 @@ INNER = {
     *(f"edmp.{name}.{step}" for name in CONSTRAINTS for step in ("bands", "in_scene")),
     "edmp.Robot.common_body",
     "edmp.Planner.prepare",
+    "edmp.sensing.SensorFaults.applied",
 }
 """Steps of inner loops, on tensors of one shape, and the methods that a driver's author writes."""
 

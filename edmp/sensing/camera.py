@@ -49,7 +49,7 @@ class DepthCamera:
                 raise InvalidInputError(f"DepthCamera {name} must be a whole number of pixels, got {shown(size)}")
             object.__setattr__(self, name, int(size))
         if self.width * self.height > _MOST_PIXELS:
-            raise InvalidInputError(f"DepthCamera: an image of {self.width} x {self.height} pixels is too large")
+            raise InvalidInputError(f"DepthCamera width x height must be at most {_MOST_PIXELS} pixels")
         object.__setattr__(self, "intrinsics", _matrix(self.intrinsics))
         object.__setattr__(self, "X_WC", rigid(self.X_WC, "DepthCamera X_WC"))
         for name in ("near", "far"):

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from edmp.arguments import checked, shown
 from edmp.collision.launch import launch_rows
+from edmp.collision.world import checked_device
 from edmp.errors import EdmpWarning, InvalidInputError
 from edmp.geometry.poses import finite_vector, pose, rigid
 from edmp.geometry.sensed import Voxels
@@ -107,7 +108,7 @@ class Map:
         self.shape, self.corner = _grid(bounds, self.resolution)
         self.settings = settings or MapSettings()
         self._robot = load_robot(robot) if isinstance(robot, str) else robot
-        self._device = device
+        device = self._device = checked_device(device)
         self._log_odds = wp.full(self.shape, np.nan, dtype=float, device=device)
         self._hit, self._arm, self._body = (wp.zeros(self.shape, dtype=wp.int32, device=device) for _ in range(3))
         blocks = tuple(-(-cells // kernels.BLOCK) for cells in self.shape)

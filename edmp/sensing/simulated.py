@@ -52,6 +52,7 @@ class SensorFaults:
         check_fields(self, {"noise": Range(0), "noise_at": positive, "edge_jump": positive})
         check_fields(self, {"dropout": share, "edge_dropout": share})
 
+    @checked
     def applied(self, depth: Depth, rng: np.random.Generator) -> Depth:
         """A perfect image (height, width) [m], with +inf where nothing is, as the sensor has it; 0 says nothing."""
         seen = np.isfinite(depth) & (depth > 0)

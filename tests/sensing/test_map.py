@@ -50,7 +50,8 @@ def test_cells_of_a_surface_between_pixels_that_are_wider_than_cells_are_not_fre
     map.integrate(sights.image(camera, scene), camera)
     low = np.array([0.0, -0.6, -0.13]) - map.corner  # well within the table's edges
     inner = tuple(
-        slice(*np.round([a / 0.01, b / 0.01]).astype(int)) for a, b in zip(low, [*low, 1, 1.2, 0.12], strict=True)
+        slice(*np.round([a / 0.01, b / 0.01]).astype(int))
+        for a, b in zip(low, low + np.array([1, 1.2, 0.12]), strict=True)
     )
     assert (map.log_odds < 0).any()
     assert not (map.log_odds[inner] < 0).any()
@@ -229,6 +230,6 @@ def test_a_camera_inside_an_obstacle_is_told() -> None:
         SimulatedCameras([inside], scene)
     map = sights.seen(scene)
     face = np.argwhere(map.occupied)[0] * map.resolution + map.corner + map.resolution / 2
-    there = DepthCamera.looking(face, [*face, 0.0, 0.0, 0.5], width=64, height=48)
+    there = DepthCamera.looking(face, face + np.array([0.0, 0.0, 0.5]), width=64, height=48)
     with pytest.warns(EdmpWarning, match="inside an obstacle, as the map has it"):
         map.integrate(np.zeros((48, 64)), there)
