@@ -18,13 +18,12 @@ from edmp.collision.kernels.chain import (
     forward_kinematics,
     link_centers,
     links_near,
-    may_touch,
     pack_slack,
     posed_pack,
     project,
     relative,
 )
-from edmp.collision.kernels.obstacles import Obstacles, group_slack, obstacle_distance
+from edmp.collision.kernels.obstacles import Obstacles, group_slack, may_reach, obstacle_distance
 from edmp.warp_start import wp
 
 wp.set_module_options({"enable_backward": False, "fast_math": True})
@@ -88,7 +87,7 @@ def environment_push(
                     o = LANES * g + i
                     R_WO = obstacles.R_WO[o]
                     p_WO = obstacles.p_WO[o]
-                    if may_touch(obstacles.half[o], (c_W - p_WO) * R_WO, reach + obstacles.margin[o]):
+                    if may_reach(obstacles, o, (c_W - p_WO) * R_WO, reach):
                         X_OB = relative(R_WB, p_WB, R_WO, p_WO)
                         push = obstacle_push(chain, obstacles, o, link, X_OB, epsilon)
                         if push.cost > 0.0:

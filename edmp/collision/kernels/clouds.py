@@ -1,7 +1,7 @@
-"""Distances to clouds of points: a tree of boxes, eight by eight, over points along a space-filling curve.
+"""Distances to clouds of points: a grid whose cells know which occupied cell is nearest, and eight points of each.
 
-Node n of a level holds the boxes of the nodes, or groups of points, 8 n to 8 n + 7 of the level below: a tree without
-links. A coarse grid, which knows from each of its cells how far the points are at least, answers for empty space.
+The eight cells round a point asked for name the few occupied cells where its nearest point is. So a query costs the
+same in a thousand points as in a million, next to them as far away.
 """
 
 # ruff: noqa: UP018, RUF046 -- float(0.0) and int(0) are how a Warp kernel declares a variable
@@ -11,14 +11,13 @@ from edmp.warp_start import wp
 
 wp.set_module_options({"enable_backward": False, "fast_math": True})
 
-MAX_LEVELS = wp.constant(10)
-Levels = wp.types.vector(length=10, dtype=wp.int32)
-SPENT = wp.constant(1.0e30)
-"""The square of the distance to what has been looked at."""
-
-
-NOWHERE = wp.constant(1.0e15)
-"""A coordinate whose square is still a number."""
+FURTHER = wp.constant(1.9)
+"""How much nearer than the middle of the cell nearest to it, seen from the middle of its own, a point of a cell may be
+to a point of the other, in edges: half a diagonal at either end, and a little for a nearest cell that is not quite."""
+STEPS = wp.constant(4.0)
+"""An edge, in what 1 means in ``Cloud.gap``."""
+MAX_CELLS = wp.constant(512)
+"""Along an axis."""
 
 
 @wp.struct
@@ -26,14 +25,11 @@ class Cloud:
     """Points about the centre of the obstacle's box; lengths in [m]."""
 
     radius: float
-    points: wp.array(dtype=Lanes)  # three a group: x, y and z of eight points
-    top: int  # levels of boxes; level 0 is that of the groups of points
-    first: Levels  # where the nodes of each level begin
-    boxes: wp.array(dtype=Lanes)  # six a node: x, y and z of eight centres, then of eight half extents
     corner: wp.vec3  # of the grid
     edge: float  # of its cells
-    step: float  # what 1 means in ``gap``
-    gap: wp.array(dtype=wp.uint8, ndim=3)  # at most the distance from any point of a cell to the nearest of the cloud
+    nearest: wp.array(dtype=int, ndim=3)  # the number of the occupied cell that is nearest to the middle of a cell
+    gap: wp.array(dtype=wp.uint8, ndim=3)  # at most how far any point of a cell is from the cloud, in edges / STEPS
+    points: wp.array(dtype=Lanes)  # three for each occupied cell: x, y and z of eight points
 
 
 @wp.struct
@@ -42,96 +38,80 @@ class Clouds:
 
 
 @wp.func
-def least_gap(cloud: Cloud, p: wp.vec3) -> float:
-    """At most the distance from ``p`` to the nearest point of the cloud."""
+def within_grid(cloud: Cloud, p: wp.vec3) -> wp.vec3:
+    """The point nearest to ``p`` of the grid, in edges from its corner."""
     u = (p - cloud.corner) / cloud.edge
-    i = wp.clamp(int(wp.floor(u[0])), 0, cloud.gap.shape[0] - 1)
-    j = wp.clamp(int(wp.floor(u[1])), 0, cloud.gap.shape[1] - 1)
-    k = wp.clamp(int(wp.floor(u[2])), 0, cloud.gap.shape[2] - 1)
-    return float(cloud.gap[i, j, k]) * cloud.step
+    return wp.vec3(
+        wp.clamp(u[0], 0.0, float(cloud.gap.shape[0])),
+        wp.clamp(u[1], 0.0, float(cloud.gap.shape[1])),
+        wp.clamp(u[2], 0.0, float(cloud.gap.shape[2])),
+    )
 
 
 @wp.func
-def box_squares(cloud: Cloud, node: int, p: wp.vec3) -> Lanes:
-    """Squares of the distances to the eight boxes of a node."""
-    zero = Lanes(0.0)
-    x = wp.max(wp.abs(cloud.boxes[6 * node] - Lanes(p[0])) - cloud.boxes[6 * node + 3], zero)
-    y = wp.max(wp.abs(cloud.boxes[6 * node + 1] - Lanes(p[1])) - cloud.boxes[6 * node + 4], zero)
-    z = wp.max(wp.abs(cloud.boxes[6 * node + 2] - Lanes(p[2])) - cloud.boxes[6 * node + 5], zero)
-    return wp.cw_mul(x, x) + wp.cw_mul(y, y) + wp.cw_mul(z, z)
+def least_gap(cloud: Cloud, p: wp.vec3) -> float:
+    """At most the distance from ``p`` to the nearest point of the cloud.
 
-
-@wp.func
-def point_squares(cloud: Cloud, group: int, p: wp.vec3) -> Lanes:
-    x = cloud.points[3 * group] - Lanes(p[0])
-    y = cloud.points[3 * group + 1] - Lanes(p[1])
-    z = cloud.points[3 * group + 2] - Lanes(p[2])
-    return wp.cw_mul(x, x) + wp.cw_mul(y, y) + wp.cw_mul(z, z)
-
-
-@wp.func
-def least_lane(v: Lanes) -> int:
-    """Which of the eight is the least: a tree without branches."""
-    i = wp.where(v[1] < v[0], 1, 0)
-    j = wp.where(v[3] < v[2], 3, 2)
-    k = wp.where(v[5] < v[4], 5, 4)
-    m = wp.where(v[7] < v[6], 7, 6)
-    a = wp.min(v[0], v[1])
-    b = wp.min(v[2], v[3])
-    c = wp.min(v[4], v[5])
-    d = wp.min(v[6], v[7])
-    i = wp.where(b < a, j, i)
-    k = wp.where(d < c, m, k)
-    return wp.where(wp.min(c, d) < wp.min(a, b), k, i)
-
-
-@wp.func
-def nearest_point(cloud: Cloud, p: wp.vec3, within: float) -> int:
-    """Eight times the group of the nearest point of the cloud, and its place there; -1 if none is ``within``.
-
-    Depth first, the nearest box first; what has been looked at on the way down is spent.
+    All points are in the grid, which is convex: so beyond it, what is between is at least both ways at a right angle.
     """
-    best = within * within
-    found = int(-1)
-    todo = wp.zeros(shape=(MAX_LEVELS,), dtype=Lanes)
-    level = cloud.top
-    node = int(0)
-    todo[level] = box_squares(cloud, cloud.first[level], p)
-    while level <= cloud.top:
-        squares = todo[level]
-        lane = least_lane(squares)
-        if squares[lane] >= best:
-            level += 1
-            node = node >> 3
-        else:
-            squares[lane] = SPENT
-            todo[level] = squares
-            node = 8 * node + lane
-            if level > 1:
-                level -= 1
-                todo[level] = box_squares(cloud, cloud.first[level] + node, p)
-            else:
-                there = point_squares(cloud, node, p)
-                lane = least_lane(there)
-                if there[lane] < best:
-                    best = there[lane]
-                    found = 8 * node + lane
-                node = node >> 3
-    return found
+    q = within_grid(cloud, p)
+    i = wp.min(int(q[0]), cloud.gap.shape[0] - 1)
+    j = wp.min(int(q[1]), cloud.gap.shape[1] - 1)
+    k = wp.min(int(q[2]), cloud.gap.shape[2] - 1)
+    there = float(cloud.gap[i, j, k]) / STEPS
+    off = (p - cloud.corner) / cloud.edge - q
+    return wp.sqrt(wp.dot(off, off) + there * there) * cloud.edge
+
+
+@wp.func
+def point_squares(cloud: Cloud, cell: int, p: wp.vec3) -> Lanes:
+    x = cloud.points[3 * cell] - Lanes(p[0])
+    y = cloud.points[3 * cell + 1] - Lanes(p[1])
+    z = cloud.points[3 * cell + 2] - Lanes(p[2])
+    return wp.cw_mul(x, x) + wp.cw_mul(y, y) + wp.cw_mul(z, z)
+
+
+@wp.func
+def least_of(v: Lanes) -> float:
+    return wp.min(wp.min(wp.min(v[0], v[1]), wp.min(v[2], v[3])), wp.min(wp.min(v[4], v[5]), wp.min(v[6], v[7])))
 
 
 @wp.func
 def cloud_distance(cloud: Cloud, p: wp.vec3, reach: float) -> wp.vec4:
-    """Distance to the balls round the points, negative within one, and its gradient; beyond ``reach`` that."""
+    """Distance to the balls round the points, negative within one, and its gradient; beyond ``reach`` that.
+
+    Exact, but for the points that cells with more than eight have left out, and where none of the eight cells round
+    ``p`` has the nearest as its own.
+    """
     within = reach + cloud.radius
     if least_gap(cloud, p) >= within:
         return wp.vec4(0.0, 0.0, 0.0, reach)
-    found = nearest_point(cloud, p, within)
+    u = within_grid(cloud, p) - wp.vec3(0.5)
+    i = wp.clamp(int(u[0]), 0, cloud.gap.shape[0] - 2)
+    j = wp.clamp(int(u[1]), 0, cloud.gap.shape[1] - 2)
+    k = wp.clamp(int(u[2]), 0, cloud.gap.shape[2] - 2)
+    best = within * within
+    found = int(-1)
+    last = int(-1)
+    before = int(-1)
+    for c in range(8):
+        cell = cloud.nearest[i + (c >> 2), j + ((c >> 1) & 1), k + (c & 1)]
+        if cell != last and cell != before:
+            before = last
+            last = cell
+            square = least_of(point_squares(cloud, cell, p))
+            if square < best:
+                best = square
+                found = cell
     if found < 0:
         return wp.vec4(0.0, 0.0, 0.0, reach)
-    group = 3 * (found >> 3)
-    lane = found & 7
-    v = p - wp.vec3(cloud.points[group][lane], cloud.points[group + 1][lane], cloud.points[group + 2][lane])
+    squares = point_squares(cloud, found, p)
+    lane = int(0)
+    for other in range(1, 8):
+        if squares[other] < squares[lane]:
+            lane = other
+    row = 3 * found
+    v = p - wp.vec3(cloud.points[row][lane], cloud.points[row + 1][lane], cloud.points[row + 2][lane])
     d = wp.length(v)
     if d < 1.0e-9:
         return wp.vec4(1.0, 0.0, 0.0, -cloud.radius)
@@ -141,88 +121,144 @@ def cloud_distance(cloud: Cloud, p: wp.vec3, reach: float) -> wp.vec4:
 # --- packing ----------------------------------------------------------------------------------------------------------
 
 
+@wp.kernel
+def number_cells(
+    points: wp.array(dtype=wp.vec3), corner: wp.vec3, edge: float, nearest: wp.array(dtype=int, ndim=3),
+    cell: wp.array(dtype=int), number: wp.array(dtype=int),
+):  # fmt: skip
+    """One thread for all: number the occupied cells as they appear, and write down the cell of every point.
+
+    ``nearest`` is -1 where nothing is; ``number[0]`` how many are occupied.
+    """
+    count = int(0)
+    for n in range(points.shape[0]):
+        u = (points[n] - corner) / edge
+        i = int(u[0])
+        j = int(u[1])
+        k = int(u[2])
+        there = nearest[i, j, k]
+        if there < 0:
+            there = count
+            nearest[i, j, k] = count
+            count += 1
+        cell[n] = there
+    number[0] = count
+
+
+@wp.kernel
+def fill_cells(
+    points: wp.array(dtype=wp.vec3), cell: wp.array(dtype=int), center: wp.vec3, corner: wp.vec3, edge: float,
+    held: wp.array(dtype=int), middle: wp.array(dtype=wp.vec3), lanes: wp.array(dtype=float, ndim=3),
+):  # fmt: skip
+    """One thread for all: the points of every cell about ``center``, and the middle of the first ones.
+
+    A cell that gets more than eight keeps one for each octant, that which is nearest to the octant's middle.
+    """
+    for n in range(points.shape[0]):
+        c = cell[n]
+        p = points[n] - center
+        count = held[c]
+        if count < 8:
+            lanes[c, 0, count] = p[0]
+            lanes[c, 1, count] = p[1]
+            lanes[c, 2, count] = p[2]
+            middle[c] = (middle[c] * float(count) + p) / float(count + 1)
+        elif count == 8:
+            for a in range(8):  # those of the same octant stay where they are until a better one comes
+                put_into_octant(lanes, c, wp.vec3(lanes[c, 0, a], lanes[c, 1, a], lanes[c, 2, a]), corner, edge)
+            put_into_octant(lanes, c, p, corner, edge)
+        else:
+            put_into_octant(lanes, c, p, corner, edge)
+        held[c] = wp.min(count + 1, 9)
+
+
 @wp.func
-def spread(v: int) -> int:
-    """The ten bits of ``v``, each three apart."""
-    v = (v | (v << 16)) & 0x030000FF
-    v = (v | (v << 8)) & 0x0300F00F
-    v = (v | (v << 4)) & 0x030C30C3
-    return (v | (v << 2)) & 0x09249249
+def put_into_octant(lanes: wp.array(dtype=float, ndim=3), c: int, p: wp.vec3, corner: wp.vec3, edge: float):
+    u = (p - corner) * (2.0 / edge)
+    i = int(u[0])
+    j = int(u[1])
+    k = int(u[2])
+    octant = 4 * (i & 1) + 2 * (j & 1) + (k & 1)
+    m = corner + (wp.vec3(float(i), float(j), float(k)) + wp.vec3(0.5)) * (edge * 0.5)
+    held = wp.vec3(lanes[c, 0, octant], lanes[c, 1, octant], lanes[c, 2, octant])
+    if wp.length_sq(p - m) < wp.length_sq(held - m):
+        lanes[c, 0, octant] = p[0]
+        lanes[c, 1, octant] = p[1]
+        lanes[c, 2, octant] = p[2]
 
 
-@wp.kernel
-def curve_places(
-    points: wp.array(dtype=wp.vec3),
-    corner: wp.vec3,
-    scale: float,
-    place: wp.array(dtype=int),
-    index: wp.array(dtype=int),
-):
-    """Place of every point on Morton's curve through the cube at ``corner`` with 1024 / ``scale`` edges."""
-    i = wp.tid()
-    u = (points[i] - corner) * scale
-    x = wp.clamp(int(u[0]), 0, 1023)
-    y = wp.clamp(int(u[1]), 0, 1023)
-    z = wp.clamp(int(u[2]), 0, 1023)
-    place[i] = spread(x) | (spread(y) << 1) | (spread(z) << 2)
-    index[i] = i
+_NEAREST_ON_LINE = """
+    // Lengths in edges; positions along the line are those of the middles of its cells.
+    float apex[512], height[512], begin[512];
+    int place[512];
+    const float* middles = (const float*)middle.data;
+    const float per_edge = 1.f / edge;
+    const int other = axis == 0 ? 1 : 0, third = axis == 2 ? 1 : 2;
+    int top = 0;
+    for (int t = 0; t < count; ++t) {
+        const int cell = nearest.data[start + (size_t)t * stride];
+        if (cell < 0) continue;
+        const float* m = middles + 3 * (size_t)cell;
+        const float x = (m[axis] - corner[axis]) * per_edge - 0.5f;
+        const float v = (m[other] - corner[other]) * per_edge - 0.5f - (float)a;
+        const float w = (m[third] - corner[third]) * per_edge - 0.5f - (float)b;
+        const float h = v * v + w * w;
+        if (top > 0 && place[top - 1] == cell) continue;  // known from the axes before
+        float from = -1.e9f;
+        while (top > 0) {
+            const float apart = x - apex[top - 1];
+            from = 0.5f * (x + apex[top - 1] + (h - height[top - 1]) / (apart > 1.e-6f ? apart : 1.e-6f));
+            if (from > begin[top - 1]) break;
+            --top;
+            from = -1.e9f;
+        }
+        place[top] = cell; apex[top] = x; height[top] = h; begin[top] = from;
+        ++top;
+    }
+    if (top == 0) return;
+    for (int t = 0, i = 0; t < count; ++t) {
+        while (i + 1 < top && begin[i + 1] < (float)t) ++i;
+        nearest.data[start + (size_t)t * stride] = place[i];
+        if (axis == 0) {
+            const float x = (float)t - apex[i];
+            const float steps = (sqrtf(height[i] + x * x) - further) * steps_per_edge;
+            gap.data[start + (size_t)t * stride] = steps < 0.f ? 0 : steps > 255.f ? 255 : (unsigned char)steps;
+        }
+    }
+"""
 
 
-@wp.kernel
-def gather(
-    points: wp.array(dtype=wp.vec3), center: wp.vec3, index: wp.array(dtype=int), count: int,
-    first: int, lanes: wp.array(dtype=float, ndim=3), edges: wp.array(dtype=float, ndim=2),
+@wp.func_native(_NEAREST_ON_LINE)
+def nearest_on_line(
+    middle: wp.array(dtype=wp.vec3), corner: wp.vec3, edge: float, axis: int, a: int, b: int,
+    start: int, stride: int, count: int, further: float, steps_per_edge: float,
+    nearest: wp.array(dtype=int, ndim=3), gap: wp.array(dtype=wp.uint8, ndim=3),
 ):  # fmt: skip
-    """The points of a group, the last one again where there are no more, and the box round them."""
-    row, _ = wp.tid()
-    group = row + first
-    low = wp.vec3(SPENT)
-    high = wp.vec3(-SPENT)
-    for lane in range(8):
-        p = points[index[wp.min(8 * group + lane, count - 1)]] - center
-        for axis in range(3):
-            lanes[group, axis, lane] = p[axis]
-        low = wp.min(low, p)
-        high = wp.max(high, p)
-    for axis in range(3):
-        edges[group, axis] = low[axis]
-        edges[group, 3 + axis] = high[axis]
+    """`nearest_along` for the line (a, b); in C++, since the same in Warp's Python takes five times as long."""
+    ...
 
 
 @wp.kernel
-def gather_boxes(
-    below: wp.array(dtype=float, ndim=2), count: int, begin: int,
-    lanes: wp.array(dtype=float, ndim=3), edges: wp.array(dtype=float, ndim=2),
+def nearest_along(
+    middle: wp.array(dtype=wp.vec3), corner: wp.vec3, edge: float, axis: int, first: int,
+    nearest: wp.array(dtype=int, ndim=3), gap: wp.array(dtype=wp.uint8, ndim=3),
 ):  # fmt: skip
-    """The boxes of a node, far away where there are no more, and the box round them."""
-    node = wp.tid()
-    for axis in range(3):
-        low = float(SPENT)
-        high = float(-SPENT)
-        for lane in range(8):
-            child = 8 * node + lane
-            if child < count:
-                a = below[child, axis]
-                b = below[child, 3 + axis]
-                lanes[begin + node, axis, lane] = 0.5 * (a + b)
-                lanes[begin + node, 3 + axis, lane] = 0.5 * (b - a)
-                low = wp.min(low, a)
-                high = wp.max(high, b)
-            else:
-                lanes[begin + node, axis, lane] = NOWHERE
-                lanes[begin + node, 3 + axis, lane] = 0.0
-        edges[node, axis] = low
-        edges[node, 3 + axis] = high
+    """The nearest occupied cell along one axis more, and how far it is: the lower envelope of parabolas over a line.
 
-
-@wp.kernel
-def occupied_cells(
-    lanes: wp.array(dtype=float, ndim=3), corner: wp.vec3, edge: float, square: wp.array(dtype=wp.uint16, ndim=3)
-):
-    """0 for the cells in which there is a point."""
-    group = wp.tid()
-    for lane in range(8):  # no negative numbers: cells are counted from beyond the box
-        i = int((lanes[group, 0, lane] - corner[0]) / edge)
-        j = int((lanes[group, 1, lane] - corner[1]) / edge)
-        k = int((lanes[group, 2, lane] - corner[2]) / edge)
-        square[i, j, k] = wp.uint16(0)
+    Felzenszwalb and Huttenlocher 2012, "Distance Transforms of Sampled Functions"; but the distances are those to the
+    middle of what a cell holds, wherever in it that is.
+    """
+    row, b = wp.tid()
+    a = row + first
+    n1 = nearest.shape[1]
+    n2 = nearest.shape[2]
+    start = a * n2 + b
+    stride = n1 * n2
+    if axis == 1:
+        start = a * n1 * n2 + b
+        stride = n2
+    elif axis == 2:
+        start = (a * n1 + b) * n2
+        stride = 1
+    count = nearest.shape[axis]
+    nearest_on_line(middle, corner, edge, axis, a, b, start, stride, count, FURTHER, STEPS, nearest, gap)

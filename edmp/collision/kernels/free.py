@@ -14,12 +14,11 @@ from edmp.collision.kernels.chain import (
     configuration,
     forward_kinematics,
     links_near,
-    may_touch,
     pack_slack,
     posed_pack,
     relative,
 )
-from edmp.collision.kernels.obstacles import Obstacles, fills_box, group_slack, obstacle_distance
+from edmp.collision.kernels.obstacles import Obstacles, fills_box, group_slack, may_reach, obstacle_distance
 from edmp.warp_start import wp
 
 wp.set_module_options({"enable_backward": False, "fast_math": True})
@@ -101,7 +100,7 @@ def neighbourhood_free(chain: Chain, obstacles: Obstacles, q: Configuration, mar
                             o = LANES * g + i
                             R_WO = obstacles.R_WO[o]
                             p_WO = obstacles.p_WO[o]
-                            if may_touch(obstacles.half[o], (c_W - p_WO) * R_WO, reach + obstacles.margin[o]):
+                            if may_reach(obstacles, o, (c_W - p_WO) * R_WO, reach):
                                 X_OB = relative(R_WB, p_WB, R_WO, p_WO)
                                 if link_hits(chain, obstacles, o, link, X_OB, keep):
                                     return False

@@ -5,8 +5,8 @@ kind needs, whatever that is. So a kind of its own is a table, a function, and a
 not know of it.
 """
 
-from edmp.collision.kernels.chain import Lanes
-from edmp.collision.kernels.clouds import Clouds, cloud_distance
+from edmp.collision.kernels.chain import Lanes, may_touch
+from edmp.collision.kernels.clouds import Clouds, cloud_distance, least_gap
 from edmp.collision.kernels.grids import Fields, Voxels, field_distance, voxel_distance
 from edmp.warp_start import wp
 
@@ -147,6 +147,19 @@ def obstacle_distance(obstacles: Obstacles, o: int, p_O: wp.vec3, reach: float) 
     margin = obstacles.margin[o]
     nd = shape_distance(obstacles, o, p_O, reach + margin)
     return wp.vec4(nd[0], nd[1], nd[2], nd[3] - margin)
+
+
+@wp.func
+def may_reach(obstacles: Obstacles, o: int, p_O: wp.vec3, reach: float) -> bool:
+    """False only if obstacle o with its margin is farther than ``reach`` from a point: the second cull for links."""
+    reach += obstacles.margin[o]
+    if not may_touch(obstacles.half[o], p_O, reach):
+        return False
+    place = obstacles.place[o]
+    if place[0] == CLOUD:
+        cloud = obstacles.clouds.each[place[1]]
+        return least_gap(cloud, p_O) < reach + cloud.radius
+    return True
 
 
 @wp.func
