@@ -85,8 +85,7 @@ def _robot_state(joints: Mapping[str, float], X_WR: Array | None) -> dict[str, A
 def _collision_object(obstacle: Obstacle) -> dict[str, Any]:
     entry: dict[str, Any] = {"id": obstacle.name}
     if isinstance(obstacle.shape, PointCloud | Voxels | DistanceField):
-        pieces, poses = _boxes(obstacle)
-        return entry | {"primitives": pieces, "primitive_poses": poses}
+        return entry | _boxes(obstacle)
     write = _PRIMITIVES.get(type(obstacle.shape))
     if write is None:
         return entry | {"meshes": [_mesh(as_mesh(obstacle.shape))], "mesh_poses": [_pose(obstacle.X_WO)]}
@@ -95,7 +94,7 @@ def _collision_object(obstacle: Obstacle) -> dict[str, Any]:
     return entry | {"primitives": [piece for piece, _ in pieces], "primitive_poses": poses}
 
 
-def _boxes(obstacle: Obstacle) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def _boxes(obstacle: Obstacle) -> dict[str, Any]:
     """The boxes, and their poses in the world, that contain what a sensor saw."""
     middles, sizes, beyond = boxes_round(obstacle.shape)
     name = type(obstacle.shape).__name__
@@ -111,8 +110,10 @@ def _boxes(obstacle: Obstacle) -> tuple[list[dict[str, Any]], list[dict[str, Any
             EdmpWarning,
             stacklevel=4,
         )
-    pieces = [_primitive("box", *size)[0] for size in sizes.tolist()]
-    return pieces, [_pose(obstacle.X_WO @ pose(middle)) for middle in middles]
+    return {
+        "primitives": [_primitive("box", *size)[0] for size in sizes.tolist()],
+        "primitive_poses": [_pose(obstacle.X_WO @ pose(middle)) for middle in middles],
+    }
 
 
 def _pose(X: Array) -> dict[str, Any]:

@@ -84,7 +84,7 @@ def sensed_info(path: str | Path, *, scale: float = 1.0) -> SensedInfo:
         raise InvalidInputError(f"{path}: none of its {len(points)} points is finite")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", EdmpWarning)
-        distinct = PointCloud(finite, 1.0).points
+        distinct = PointCloud(finite.astype(np.float32), 1.0).points
     lower, upper = (corner(axis=0).astype(np.float64) for corner in (distinct.min, distinct.max))
     extent = float((upper - lower).max())
     if extent > WIDE:

@@ -102,3 +102,14 @@ def octomap(frame: str = "panda_link0", **more: object) -> dict[str, object]:
     data = np.frombuffer(OCTREES["tree.bt"].partition(b"data\n")[2], np.int8).tolist()
     tree = {"header": {"frame_id": ""}, "id": "OcTree", "binary": True, "resolution": 0.1, "data": data, **more}
     return {"header": {"frame_id": frame}, "origin": origin, "octomap": tree}
+
+
+CALIBRATION = """image_width: 8
+image_height: 6
+camera_name: rig
+camera_matrix: {rows: 3, cols: 3, data: [10.0, 0, 3.5, 0, 12.0, 2.5, 0, 0, 1]}
+distortion_model: plumb_bob
+distortion_coefficients: {rows: 1, cols: 5, data: [0, 0, 0, 0, 0]}
+projection_matrix: {rows: 3, cols: 4, data: [9.0, 0, 3.0, 0, 0, 9.0, 2.0, 0, 0, 0, 1, 0]}
+"""
+"""What camera_calibration of ROS writes."""

@@ -12,6 +12,11 @@ from edmp.cli.arguments import numbers
 from edmp.errors import InvalidInputError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from edmp.geometry.sensed import PointCloud
+    from edmp.geometry.shapes import Shape
     from edmp.scenes.scene import Scene
 
 
@@ -20,23 +25,29 @@ class CloudOptions:
     """As they were typed.
 
     Attributes:
-        clouds: files.
+        clouds: files; a depth image (.png) is one, with the intrinsics of its camera.
         camera_poses: ``'x y z qx qy qz qw'`` of the frame of each in the world; none where they are in the world.
         radius: of each point [m]; None: from how far they are apart.
-        scale: length of the files' unit [m].
+        scale: length of the files' unit [m]; None: 1 mm of depth images, 1 m of others.
+        intrinsics: YAML of the camera of all depth images.
     """
 
     clouds: Sequence[Path] = ()
     camera_poses: Sequence[str] = ()
     radius: float | None = None
     scale: float | None = None
+    intrinsics: Path | None = None
 
     def __post_init__(self) -> None:
         poses, clouds = len(self.camera_poses), len(self.clouds)
+        images = [path for path in self.clouds if _is_image(path)]
+        if images and self.intrinsics is None:
+            raise InvalidInputError(f"--cloud {images[0]}: a depth image needs the --intrinsics of its camera")
+        if self.intrinsics is not None and not images:
+            raise InvalidInputError("--intrinsics belongs to a --cloud that is a depth image (.png)")
         if not clouds:
-            for name in ("camera_poses", "radius", "scale"):
+            for name, option in _OPTIONS.items():
                 if getattr(self, name):
-                    option = "--camera-pose" if name == "camera_poses" else f"--cloud-{name}"
                     raise InvalidInputError(f"{option} belongs to --cloud")
         elif poses not in (0, clouds):
             raise InvalidInputError(
@@ -51,11 +62,10 @@ class CloudOptions:
             EdmpError: names the file or option at fault.
         """
         from edmp.geometry.poses import pose
-        from edmp.scenes.clouds import load_sensed
         from edmp.scenes.scene import Obstacle
 
         for k, path in enumerate(self.clouds):
-            shape, X_CO = load_sensed(path, radius=self.radius, scale=self.scale or 1.0)
+            shape, X_CO = self._seen(path)
             if self.camera_poses:
                 values = numbers(self.camera_poses[k], 7, "--camera-pose")
                 try:
@@ -64,6 +74,39 @@ class CloudOptions:
                     raise InvalidInputError(f"--camera-pose: {error}") from None
             scene = dataclasses.replace(scene, obstacles=(*scene, Obstacle(_free_name(path, scene), shape, X_CO)))
         return scene
+
+    def _seen(self, path: Path) -> tuple[Shape, NDArray[np.float64]]:
+        """What is in a file, and its pose in the file's frame."""
+        import numpy as np
+
+        from edmp.scenes.clouds import load_sensed
+
+        if _is_image(path):
+            return self._of_image(path), np.eye(4)
+        return load_sensed(path, radius=self.radius, scale=self.scale or 1.0)
+
+    def _of_image(self, path: Path) -> PointCloud:
+        """What a depth image shows, in the frame of its camera."""
+        import numpy as np
+
+        from edmp.scenes.clouds import cloud_of
+        from edmp.sensing.files import load_camera, load_depth
+
+        assert self.intrinsics is not None
+        depth = load_depth(path, scale=self.scale or 0.001)
+        farthest = float(depth.max(initial=0.0, where=depth < float("inf")))
+        camera = load_camera(self.intrinsics, near=1e-6, far=max(1.001 * farthest, 1.0))
+        try:
+            return cloud_of(camera.points(depth.astype(np.float64)), radius=self.radius, what=str(path))
+        except InvalidInputError as error:
+            raise InvalidInputError(f"{path}, seen by {self.intrinsics}: {error}") from None
+
+
+_OPTIONS = {"camera_poses": "--camera-pose", "radius": "--cloud-radius", "scale": "--cloud-scale"}
+
+
+def _is_image(path: Path) -> bool:
+    return path.suffix.lower() == ".png"
 
 
 def _free_name(path: Path, scene: Scene) -> str:

@@ -51,17 +51,23 @@ def plan(
     ] = None,
     cloud: Annotated[
         list[Path] | None,
-        typer.Option(help="What a sensor saw (.ply .pcd .npz .xyz .bt .ot), beside --scene or alone; may be repeated."),
+        typer.Option(
+            help="What a sensor saw (.ply .pcd .npz .xyz .bt .ot; .png with --intrinsics), beside --scene or alone; "
+            "may be repeated."
+        ),
     ] = None,
     camera_pose: Annotated[
         list[str] | None,
         typer.Option(help="Where the frame of a --cloud stands in the world, 'x y z qx qy qz qw' [m]; one for each."),
     ] = None,
+    intrinsics: Annotated[
+        Path | None, typer.Option(help="Camera of depth images among the clouds: camera_info YAML of ROS.")
+    ] = None,
     cloud_radius: Annotated[
         float | None, typer.Option(help="Radius of each point [m]; default: from how far they are apart.")
     ] = None,
     cloud_scale: Annotated[
-        float | None, typer.Option(help="Length of the clouds' unit [m], 0.001 for millimetres.")
+        float | None, typer.Option(help="Length of the clouds' unit [m]; default: 0.001 of depth images, else 1.")
     ] = None,
     robot: Annotated[
         str | None, typer.Option(help="Robot name or description file; default: the file's own, else panda.")
@@ -136,7 +142,7 @@ def plan(
         "time_budget": time_budget, "num_seeds": num_seeds, "num_alternatives": alternatives, "ensemble": ensemble,
         "prior": prior,
     }  # fmt: skip
-    clouds = CloudOptions(cloud or (), camera_pose or (), cloud_radius, cloud_scale)
+    clouds = CloudOptions(cloud or (), camera_pose or (), cloud_radius, cloud_scale, intrinsics)
     with progress_console().status("reading the problem") as status, contextlib.redirect_stdout(sys.stderr):
         line = line_asked(line_to or [], line_by, blend)
         problem = read_problem(

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edmp.errors import unknown_name
+from edmp.geometry.poses import inverse
 from edmp.geometry.shapes import Box
 from edmp.robots.robot import Robot
 from edmp.scenes.scene import Obstacle, Scene
@@ -353,7 +354,7 @@ def clearance_colored(surfaces: Sequence[Surface], scene: Scene) -> list[Surface
         with torch.no_grad():
             distance = torch.cat([scene_distance(plain, some)[0] for some in p_W.split(4096)]).numpy()
         for obstacle in seen:
-            X_OW = np.linalg.inv(obstacle.X_WO)
+            X_OW = inverse(obstacle.X_WO)
             distance = np.minimum(distance, distances(obstacle.shape, moved(surface.vertices, X_OW)))
         color = clearance_color(distance[surface.faces].mean(axis=1).astype(np.float64))
         colored.append(surface.colored(surface.color, color))

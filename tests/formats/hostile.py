@@ -200,6 +200,19 @@ def _octree(name: str) -> Callable[[Path], object]:
     return lambda path: path.write_bytes(OCTREES[name])
 
 
+def _write_depth(path: Path) -> None:
+    import numpy as np
+    from PIL import Image
+
+    Image.fromarray((np.arange(600).reshape(20, 30) * 7).astype(np.uint16)).save(path)
+
+
+def _write_camera(path: Path) -> None:
+    from sensed_cases import CALIBRATION
+
+    path.write_text(CALIBRATION)
+
+
 def _write_octomap(path: Path) -> None:
     import yaml
     from sensed_cases import octomap
@@ -740,6 +753,8 @@ FORMATS: dict[str, Format] = {
     "octree-bt": Format(".bt", _octree("tree.bt"), _named("edmp.scenes", "load_scene"), damaged),
     "octree-ot": Format(".ot", _octree("color.ot"), _named("edmp.scenes", "load_scene"), damaged),
     "octomap": Format(".yaml", _write_octomap, _named("edmp.problem", "load_setting"), as_yaml),
+    "depth": Format(".png", _write_depth, _named("edmp.sensing", "load_depth"), damaged),
+    "camera": Format(".yaml", _write_camera, _named("edmp.sensing", "load_camera"), as_yaml),
     "failed-plan": Format(".json", _write_failed_plan, _view_plan, as_json),
     "blocked-plan": Format(".json", _write_blocked_plan, _view_plan, as_json),
     "line": Format(".yaml", _write_line, _named("edmp.problem", "load_problem"), as_yaml),
