@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 import torch
 from plan_cases import TETRAHEDRON, solved
+from sensed_cases import CALIBRATION, OCTREES
 
 import edmp
 from edmp import costs, execution, planner, prior, robots, scenes, sensing, tasks, viz
@@ -163,6 +164,9 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Row]:
     assert best is not None
     result = edmp.PlanResult(result.status, result.message, best, result.alternatives, result.stats, problem)
     trajectory = best.trajectory
+    (folder / "camera.yaml").write_text(CALIBRATION)
+    (folder / "map.bt").write_bytes(OCTREES["tree.bt"])
+    np.save(folder / "depth.npy", np.ones((6, 8)))
     camera = sensing.DepthCamera.looking((1.5, 0.0, 1.5), (0, 0, 0.3), width=64, height=48)
     box, pose = edmp.Box((0.1, 0.1, 0.1)), np.eye(4)
     edmp.save_plan(folder / "plan.json", problem, result)
@@ -466,6 +470,12 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Row]:
         "sensing.Map.release": Row(sensing.Map(((0, 0, 0), (1, 1, 1)), 0.1).release, {"shape": box}),
         "sensing.Map.scene": Row(sensing.Map(((0, 0, 0), (1, 1, 1)), 0.1).scene, {"unseen": "free"}),
         "sensing.MapSettings": _settings(sensing.MapSettings()),
+        "sensing.load_camera": Row(sensing.load_camera, {"path": folder / "camera.yaml"}),
+        "sensing.load_depth": Row(sensing.load_depth, {"path": folder / "depth.npy"}),
+        "sensing.point_cloud": Row(
+            sensing.point_cloud, {"source": np.eye(3), "radius": 0.01}, known_as={"source": "points"}
+        ),
+        "sensing.voxels": Row(sensing.voxels, {"source": folder / "map.bt"}, known_as={"source": "cells"}),
         "sensing.SensorFaults": _settings(sensing.SensorFaults()),
         "sensing.SimulatedCameras": Row(sensing.SimulatedCameras, {"cameras": [camera], "scene": scene}, runs=False),
         "sensing.SimulatedCameras.look": Row(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 _HOMES = {
     "edmp.sensing.camera": ("DepthCamera",),
+    "edmp.sensing.files": ("load_camera", "load_depth", "point_cloud", "voxels"),
     "edmp.sensing.map": ("Map", "MapSettings"),
     "edmp.sensing.simulated": ("PERFECT", "SensorFaults", "SimulatedCameras"),
 }
@@ -14,10 +15,22 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 if TYPE_CHECKING:
     from edmp.sensing.camera import DepthCamera
+    from edmp.sensing.files import load_camera, load_depth, point_cloud, voxels
     from edmp.sensing.map import Map, MapSettings
     from edmp.sensing.simulated import PERFECT, SensorFaults, SimulatedCameras
 
-__all__ = ["PERFECT", "DepthCamera", "Map", "MapSettings", "SensorFaults", "SimulatedCameras"]
+__all__ = [
+    "PERFECT",
+    "DepthCamera",
+    "Map",
+    "MapSettings",
+    "SensorFaults",
+    "SimulatedCameras",
+    "load_camera",
+    "load_depth",
+    "point_cloud",
+    "voxels",
+]
 
 
 def __getattr__(name: str) -> Any:
