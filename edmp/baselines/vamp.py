@@ -6,8 +6,9 @@ An adapter to the package ``vamp-planner``, which plans on its own models, not o
   obstacles are moved into the frame of the problem's base. The Panda's fingers are 0.13 m apart whatever the problem's
   gripper does; the UR5 carries a gripper of VAMP's. An attached object is refused.
 - Its joint limits are its own: wider than the manufacturer's for the Panda, +-pi for the UR5.
-- It knows balls, boxes and capsules. A cylinder becomes the box or the capsule around it, other convex kinds the box; a
-  mesh is refused.
+- It knows balls, boxes, capsules, and clouds of points, which it looks up in a tree of its own (Ramsey et al. 2024,
+  "Collision-Affording Point Trees", RSS). A cylinder becomes the box or the capsule around it, other convex kinds the
+  box; occupied cells become a cloud, with the ball round each. A mesh is refused, and so is a field of distances.
 - It looks at edges every 1/32 rad of joint-space distance, and proves nothing in between.
 
 So a path that VAMP claims may touch something, or pass a limit: that is for the judge to say. Conversely a start or
@@ -27,6 +28,7 @@ from edmp.baselines.base import Array, Baseline, Claim, Task
 from edmp.errors import InvalidInputError, MissingDependencyError, unknown_name
 from edmp.geometry.kinds import bounds, kind_of
 from edmp.geometry.poses import inverse, rpy_from_rotation
+from edmp.geometry.sensed import PointCloud, Voxels
 from edmp.geometry.shapes import Box, Capsule, Cylinder, Shape, Sphere
 from edmp.problem import MOVEIT_BASES
 from edmp.ranges import Range, check_fields
@@ -113,15 +115,21 @@ class Vamp(Baseline):
         """A ``vamp.Environment`` of the obstacles of ``scene``, grown by ``margin`` [m], as seen from the robot's base.
 
         Raises:
-            InvalidInputError: a mesh, which VAMP does not know.
+            InvalidInputError: a mesh or a field of distances, which VAMP does not know.
         """
-        X_VW = BASES[self._robot_name(robot)] @ inverse(robot.X_W0)  # V: VAMP's world
+        name = self._robot_name(robot)
+        X_VW = BASES[name] @ inverse(robot.X_W0)  # V: VAMP's world
         environment = self._vamp.Environment()
         for obstacle in scene:
             shape = obstacle.shape
+            if isinstance(shape, PointCloud | Voxels):
+                points, radius = _balls(shape, X_VW @ obstacle.X_WO)
+                radii = getattr(self._vamp, name).min_max_radii()
+                environment.add_pointcloud(points.tolist(), *radii, radius + margin)
+                continue
             add = _ADD.get(type(shape), _add_box_around)
             if add is _add_box_around and not kind_of(shape).convex:
-                kind, known = type(shape).__name__, ", ".join(s.__name__ for s in _ADD)
+                kind, known = type(shape).__name__, ", ".join(s.__name__ for s in (*_ADD, PointCloud, Voxels))
                 raise InvalidInputError(f"obstacle {obstacle.name!r}: VAMP knows no {kind}; only {known}")
             if isinstance(shape, Cylinder) and self.settings.cylinders == "capsule":
                 add, shape = _add_capsule, Capsule(shape.radius, shape.length)
@@ -170,6 +178,16 @@ _ADD: dict[type, Callable[..., None]] = {
     Capsule: _add_capsule,
 }
 """Puts a shape with pose ``X_VO`` in VAMP's world, grown by a margin, into a ``vamp.Environment``."""
+
+
+def _balls(shape: PointCloud | Voxels, X_VO: Array) -> tuple[Array, float]:
+    """(n, 3) points in VAMP's world, and the radius of the balls round them: of a cell, the least that contains it."""
+    if isinstance(shape, PointCloud):
+        points, radius = shape.points.astype(np.float64), shape.radius
+    else:
+        points = (np.argwhere(shape.occupancy) + 0.5) * shape.resolution
+        radius = shape.resolution * np.sqrt(0.75)
+    return points @ X_VO[:3, :3].T + X_VO[:3, 3], radius
 
 
 def _position_and_euler_xyz(X: Array) -> tuple[list[float], list[float]]:

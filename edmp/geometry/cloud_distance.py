@@ -28,7 +28,7 @@ class _SignedDistance(torch.autograd.Function):
     def forward(ctx: Any, shape: PointCloud, p_O: Tensor) -> Tensor:
         points = p_O.detach().cpu().double().numpy()
         tree = _tree(shape)
-        distance, nearest = tree.query(points)
+        distance, nearest = map(np.asarray, tree.query(points))
         away = points - np.asarray(tree.data)[nearest]
         away = np.where(distance[..., None] > 0, away / np.maximum(distance, 1e-300)[..., None], [1.0, 0.0, 0.0])
         ctx.save_for_backward(torch.as_tensor(away).to(p_O))

@@ -120,7 +120,8 @@ class Proof(PathTable):
         environment = self.environment
         for o, crowd in enumerate(environment.crowds, environment.first_crowd):
             mine = np.flatnonzero(pair % len(environment) == o)
-            yield mine, CrowdProof(self, crowd, pair[mine], self._wanted, self._ask_part)
+            if len(mine):
+                yield mine, CrowdProof(self, crowd, pair[mine], self._wanted, self._ask_part)
 
     def all_touches(self) -> list[Touch]:
         """Every contact at the first configuration of the path; `clearance` there if there is none."""

@@ -26,7 +26,7 @@ from edmp.problem import MOVEIT_BASES
 from edmp.result import Status
 from edmp.robots import load_robot
 from edmp.robots.kinematics import body_poses
-from edmp.scenes import Box, Capsule, Cylinder, Mesh, Obstacle, Scene, Sphere
+from edmp.scenes import Box, Capsule, Cylinder, DistanceField, Mesh, Obstacle, PointCloud, Scene, Sphere, Voxels
 from edmp.validate import Judge
 
 
@@ -43,6 +43,10 @@ class FakeEnvironment:
     def add_capsule(self, cylinder: tuple) -> None:
         self.added.append(("capsule", cylinder))
 
+    def add_pointcloud(self, points: list, r_min: float, r_max: float, r_point: float) -> float:
+        self.added.append(("cloud", (np.array(points), r_min, r_max, r_point)))
+        return 0.0
+
 
 class FakeRobot:
     """A robot module: ``free`` decides what `validate` says, ``fails`` how many searches find nothing."""
@@ -50,6 +54,9 @@ class FakeRobot:
     def __init__(self, name: str) -> None:
         self.name, self.fails, self.skipped, self.planned = name, 0, None, []
         self.free = lambda q, environment: True
+
+    def min_max_radii(self) -> tuple[float, float]:
+        return 0.012, 0.06
 
     def joint_names(self) -> list[str]:
         return list(load_robot(self.name).joint_names)
@@ -187,12 +194,35 @@ def test_of_a_convex_kind_that_it_does_not_know_it_gets_the_box(
     assert half == pytest.approx((0.11, 0.11, 0.21))
 
 
+def test_points_and_cells_are_clouds(fake: FakeVamp) -> None:
+    """In VAMP's world, with the radii of its robot; cells as the balls round them."""
+    base, X_WO = pose_rpy((0.3, -0.2, 0.5), (0.1, -0.4, 2.0)), pose_rpy((0.6, 0.1, 0.4), (0.3, np.pi / 2, 0.0))
+    points = np.random.default_rng(0).uniform(-0.3, 0.3, (50, 3)).astype(np.float32)
+    cells = np.zeros((3, 4, 5), dtype=bool)
+    cells[2, 1, 0] = cells[0, 3, 4] = True
+    scene = Scene(
+        (Obstacle("seen", PointCloud(points, 0.004), X_WO), Obstacle("map", Voxels(cells, 0.05), X_WO)),
+    )
+    robot = load_robot("panda").with_base(base)
+    (kind, cloud), (other, middles) = Vamp().environment(robot, scene, margin=0.01).added
+    assert kind == other == "cloud"
+    X_VO = BASES["panda"] @ np.linalg.inv(base) @ X_WO
+    np.testing.assert_allclose(cloud[0], points @ X_VO[:3, :3].T + X_VO[:3, 3], atol=1e-12)
+    assert cloud[1:] == pytest.approx((0.012, 0.06, 0.014))
+    expected = np.array([[0.5, 3.5, 4.5], [2.5, 1.5, 0.5]]) * 0.05
+    np.testing.assert_allclose(middles[0], expected @ X_VO[:3, :3].T + X_VO[:3, 3], atol=1e-12)
+    assert middles[3] == pytest.approx(0.05 * np.sqrt(3) / 2 + 0.01)
+
+
 def test_what_it_cannot_take_is_refused(fake: FakeVamp) -> None:
     panda = load_robot("panda")
     corners = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]], float)
     mesh = Mesh(corners, np.array([[0, 2, 1], [0, 1, 3], [0, 3, 2], [1, 2, 3]]))
     with pytest.raises(InvalidInputError, match="obstacle 'rock': VAMP knows no Mesh; only Sphere, Box, Cylinder"):
         Vamp().environment(panda, Scene.of({"rock": (mesh, (1, 0, 0))}))
+    field = DistanceField(np.linspace(-0.1, 0.1, 27).reshape(3, 3, 3), 0.1)
+    with pytest.raises(InvalidInputError, match=r"obstacle 'map': VAMP knows no DistanceField; .*PointCloud, Voxels"):
+        Vamp().environment(panda, Scene.of({"map": (field, (1, 0, 0))}))
     carrying = panda.with_attachment("mug", Cylinder(0.03, 0.1), np.eye(4), link="panda_hand")
     with pytest.raises(InvalidInputError, match="bare arm; this robot carries mug"):
         Vamp().environment(carrying, Scene.of({}))

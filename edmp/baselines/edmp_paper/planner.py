@@ -37,6 +37,7 @@ from edmp.costs.base import Margins
 from edmp.costs.ensemble import Ensemble
 from edmp.costs.volume import SweptVolume
 from edmp.errors import InvalidInputError, unknown_name
+from edmp.geometry.sensed import DistanceField, PointCloud, Voxels
 from edmp.geometry.shapes import Box, Cylinder, Shape
 from edmp.prior.checkpoint import bundled_priors, load_prior
 from edmp.ranges import Range, check_fields
@@ -123,6 +124,12 @@ class EdmpPaper(Baseline):
     def search(self, task: Task) -> Claim:
         s, prior = self._settings, self._prior(task.robot)
         deadline = time.perf_counter() + s.time_budget
+        for obstacle in task.scene:
+            if isinstance(obstacle.shape, PointCloud | Voxels | DistanceField):
+                kind = type(obstacle.shape).__name__
+                raise InvalidInputError(
+                    f"obstacle {obstacle.name!r}: EDMP as published measures volumes of boxes and knows no {kind}"
+                )
         scene = with_small_cylinders(task.scene) if s.small_cylinders else task.scene
         world = World.of(task.robot, scene)
         goal = task.goals[np.linalg.norm(task.goals - task.start, axis=1).argmin()]
