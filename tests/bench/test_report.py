@@ -264,6 +264,13 @@ def test_the_documentation_has_the_same_definitions() -> None:
         assert f"| {metric.name} | {metric.unit} | {metric.better or '-'} | {metric.definition} |" in text
 
 
+def test_what_was_seen_otherwise_has_a_section(tmp_path: Path) -> None:
+    lines = (line("a", 1, sight="shapes"), line("a as clouds", 1, sight="clouds", untrue="hand touches shelf"))
+    write_report(load([write(tmp_path / "r.jsonl", *lines)]), tmp_path)
+    assert "## Seen otherwise than as shapes" in (tmp_path / "report.md").read_text()
+    assert "a as clouds" in (tmp_path / "report.md").read_text()
+
+
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = write(tmp_path / "r.jsonl", line("a", 1), line("b", 1))
     assert run("bench", "report", path, "--out", tmp_path / "report") == 0

@@ -101,6 +101,7 @@ def build(results: Results, deadlines: Sequence[float] = DEADLINES) -> Report:
         _success(summaries, drawn),
         _within(records, groups, drawn, deadlines),
         _constrained(records),
+        _seen(records),
         _time(summaries, groups, drawn),
         _length(records, summaries, groups, drawn),
         _seeds(results),

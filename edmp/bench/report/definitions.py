@@ -67,6 +67,13 @@ METRICS = (
         "timed motion every 1 mrad, finds a constraint broken.",
     ),
     Metric(
+        "untrue",
+        "motions",
+        LOWER,
+        "Seen otherwise than as shapes: motions that the judge certified among what was seen and refutes among the true "
+        "shapes.",
+    ),
+    Metric(
         "time",
         "s",
         LOWER,
