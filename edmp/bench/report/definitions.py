@@ -70,8 +70,8 @@ METRICS = (
         "untrue",
         "motions",
         LOWER,
-        "Seen otherwise than as shapes: motions that the judge certified among what was seen and refutes among the true "
-        "shapes.",
+        "Seen otherwise than as shapes: motions that the judge certified among what was seen and refutes among the "
+        "true shapes.",
     ),
     Metric(
         "time",
