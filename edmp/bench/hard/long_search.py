@@ -2,12 +2,14 @@
 
 RRT-Connect with shortcutting (Kuffner and LaValle 2000) from many seeds gives first ways round. OMPL's AORRTC (Wilson
 et al. 2025), which is asymptotically optimal, then looks for shorter ones. The shortest of all are pulled taut by
-covariant descent, and the judge has the last word.
+covariant descent. Descent from draws about the straight line, which is what edmp does without search, finds ways that
+these do not; so it has a part, and the judge has the last word.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,6 +19,8 @@ import torch
 from edmp.baselines.base import Task
 from edmp.bench.hard.draft import Array, Draft
 from edmp.connect import connect
+from edmp.planner import Planner, PlannerSettings
+from edmp.robots.robot import Robot
 from edmp.trajectory import path_length
 from edmp.validate import Judge
 
@@ -25,6 +29,9 @@ REACH, STEP, PASSES = 1.0, 0.02, 5
 
 NEARLY_STRAIGHT = 1.01
 """A motion that is at most so many times as long as the distance of its ends is looked into no further [1]."""
+
+ENDLESS = 1e6
+"""What stops nothing [s]."""
 
 CLEARANCE, ITERATIONS = 0.005, 150
 """Of pulling taut: where obstacles begin to push back [m], covariant steps."""
@@ -40,6 +47,7 @@ class SearchSettings:
         shortcuts: attempts to shorten what each finds.
         looks: of the asymptotically optimal search, at edges and configurations; 0 leaves it out.
         polished: how many of the shortest are pulled taut.
+        descents: plans of edmp's from seeds of the Gaussian process, without search.
     """
 
     searches: int = 64
@@ -47,13 +55,16 @@ class SearchSettings:
     shortcuts: int = 400
     looks: int = 20_000
     polished: int = 12
+    descents: int = 4
 
     def times(self, effort: int) -> SearchSettings:
-        """So many times as many searches, and looks."""
-        return dataclasses.replace(self, searches=self.searches * effort, looks=self.looks * effort)
+        """So many times as many searches, looks and descents."""
+        return dataclasses.replace(
+            self, searches=self.searches * effort, looks=self.looks * effort, descents=self.descents * effort
+        )
 
 
-QUICK = SearchSettings(searches=16, looks=0, polished=4)
+QUICK = SearchSettings(searches=16, looks=0, polished=4, descents=0)
 """What shows whether a draft is worth a long search."""
 
 
@@ -64,6 +75,7 @@ def shortest(judge: Judge, draft: Draft, seed: int, settings: SearchSettings) ->
     if settings.looks and not (found and _nearly_straight(min(found, key=path_length))):
         end = min(found, key=path_length)[-1] if found else draft.ends[0]
         found += _optimal(dataclasses.replace(task, goals=end[None]), settings.looks)
+    found += _descended(task, settings.descents)
     found += _taut(task, sorted(found, key=path_length)[: settings.polished])
     for path in sorted(found, key=path_length):
         goal = draft.ends[np.abs(draft.ends - path[-1]).max(axis=1).argmin()]
@@ -93,7 +105,6 @@ def _optimal(task: Task, looks: int) -> list[Array]:
     """What AORRTC has to the one goal of a task after so many looks, simplified; nothing if it has nothing."""
     from edmp.baselines.sampling_based import OmplProblem, seeded
 
-    endless = 1e6
     with seeded(task.seed):
         problem = OmplProblem(task, STEP, 0.0)
 
@@ -101,8 +112,25 @@ def _optimal(task: Task, looks: int) -> list[Array]:
             return problem.checks.num_edges + problem.checks.num_states >= looks
 
         planner = problem.planner("AORRTC", REACH)
-        claim = problem.solve(planner, search_time=endless, budget=endless, passes=PASSES, stop=spent)
+        claim = problem.solve(planner, search_time=ENDLESS, budget=ENDLESS, passes=PASSES, stop=spent)
     return [] if claim.path is None else [claim.path]
+
+
+@functools.lru_cache(maxsize=1)
+def _planner(robot: Robot) -> Planner:
+    return Planner(robot, prior="process", settings=PlannerSettings(first_look=None, max_rounds=1))
+
+
+def _descended(task: Task, count: int) -> list[Array]:
+    """Paths of edmp's planner from so many draws of seeds; time, which does not repeat, stops none of them."""
+    found = []
+    for seed in range(count):
+        result = _planner(task.robot).plan(
+            task.scene, task.start, list(task.goals), seed=task.seed + seed, time_budget=ENDLESS, fallback=False
+        )
+        if result.path is not None:
+            found.append(result.path)
+    return found
 
 
 def _taut(task: Task, paths: Sequence[Array]) -> list[Array]:
