@@ -125,7 +125,7 @@ def promised(word: Any, what: str = "points") -> int:
     except (TypeError, ValueError):
         raise CloudError(f"{_shown(word)} is no number of {what}") from None
     if not 0 <= count <= MAX_POINTS:
-        raise CloudError(f"the header promises {count:.0f} {what}; at most {MAX_POINTS} are read")
+        raise CloudError(f"the header promises {_shown(word)} {what}; at most {MAX_POINTS} are read")
     return count
 
 

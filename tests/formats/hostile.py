@@ -739,7 +739,7 @@ FORMATS: dict[str, Format] = {
     "urdf": Format(".urdf", lambda path: path.write_bytes(URDF), _named("edmp.robots.urdf", "urdf_document"), as_text),
     "plan": Format(".json", _write_plan, _view_plan, as_json),
     "task": Format(".json", _write_task, _view_task, as_json),
-    "sensed-plan": Format(".json", _write_sensed_plan, _view_plan, as_json),
+    "sensed-plan": Format(".json", _write_sensed_plan, _named("edmp.planfile", "load_plan"), as_json),
     "sensed-scene": Format(".yaml", _write_sensed_scene, _named("edmp.scenes", "load_scene"), as_yaml),
     "arrays": Format(".npz", _write_arrays, _read_arrays, as_npz),
     "ply": Format(".ply", _cloud("ascii.ply"), _named("edmp.scenes", "load_scene"), as_text),
@@ -774,6 +774,13 @@ FORMATS: dict[str, Format] = {
     "manifest": Format(".json", _write_manifest, _read_manifest, as_json),
     "best-known": Format(".json", _write_best_known, _read_best_known, as_json),
 }
+
+
+TOGETHER = (
+    ("ply", "ply-binary", "pcd", "pcd-binary", "pcd-compressed", "xyz", "npy", "npz"),
+    ("octree-bt", "octree-ot", "octomap", "depth", "camera", "sensed-scene", "sensed-plan", "arrays"),
+)
+"""Formats that are read so fast that starting takes longer: in one process."""
 
 
 # --- the process -----------------------------------------------------------------------------------------------------
