@@ -34,6 +34,8 @@ def shape_of_yaml(kind: Kind, item: YamlNode, arrays: Arrays) -> tuple[Shape, Ar
         return _mesh(item), np.eye(4)
     if item.get("file") is not None:
         return _sensed(kind, item)
+    if scale := item.get("scale"):
+        scale.fail("scale belongs to a file of its own; what lies beside this one is in [m]")
     return kind.shape(**{field.name: _value(field, item.need(field.name), arrays) for field in kind.fields}), np.eye(4)
 
 
@@ -41,6 +43,9 @@ def _sensed(kind: Kind, item: YamlNode) -> tuple[Shape, Array]:
     """What another program wrote, with the pose (4, 4) of the obstacle in the frame of its file."""
     file, radius, scale = item.need("file"), item.get("radius"), item.get("scale")
     path = Path(file.file).parent / file.text()
+    for field in kind.fields:
+        if field.name != "radius" and (given := item.get(field.name)) is not None:
+            given.fail(f"{field.name} is what the file says: leave out one of them")
     if kind.shape is PointCloud and radius is None:
         item.fail("points need a radius [m]; edmp sense info says how far they are apart")
     if not is_sensed(path):

@@ -47,7 +47,7 @@ class CloudOptions:
             raise InvalidInputError("--intrinsics belongs to a --cloud that is a depth image (.png)")
         if not clouds:
             for name, option in _OPTIONS.items():
-                if getattr(self, name):
+                if getattr(self, name) not in (None, (), []):
                     raise InvalidInputError(f"{option} belongs to --cloud")
         elif poses not in (0, clouds):
             raise InvalidInputError(
@@ -83,7 +83,7 @@ class CloudOptions:
 
         if _is_image(path):
             return self._of_image(path), np.eye(4)
-        return load_sensed(path, radius=self.radius, scale=self.scale or 1.0)
+        return load_sensed(path, radius=self.radius, scale=1.0 if self.scale is None else self.scale)
 
     def _of_image(self, path: Path) -> PointCloud:
         """What a depth image shows, in the frame of its camera."""
@@ -93,7 +93,7 @@ class CloudOptions:
         from edmp.sensing.files import load_camera, load_depth
 
         assert self.intrinsics is not None
-        depth = load_depth(path, scale=self.scale or 0.001)
+        depth = load_depth(path, scale=0.001 if self.scale is None else self.scale)
         farthest = float(depth.max(initial=0.0, where=depth < float("inf")))
         camera = load_camera(self.intrinsics, near=1e-6, far=max(1.001 * farthest, 1.0))
         try:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from edmp.collision.kernels import grids as k
 from edmp.collision.launch import launch_rows
+from edmp.geometry import cells
 from edmp.geometry.kinds import bounds
 from edmp.geometry.mesh_cache import ShapeCache
 from edmp.geometry.sensed import DistanceField, Voxels
@@ -60,19 +61,12 @@ def _voxel_grid(shape: Voxels, device: str) -> k.VoxelGrid:
     part = shape.occupancy[tuple(slice(a, b) for a, b in zip(lower, upper, strict=True))]
     about = -(upper - lower) / 2 * edge
     while part.size > MOST_CELLS or max(part.shape) + 3 > k.MAX_NODES:
-        part, edge = _halved(part), 2 * edge
+        part, edge = cells.coarser(part), 2 * edge
     grid = k.VoxelGrid()
     grid.features, grid.octants = _features(part, device)
     grid.corner = wp.vec3(*(about - edge))
     grid.edge = edge
     return grid
-
-
-def _halved(occupancy: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Cells of twice the edge, occupied where one of their eight is."""
-    even = np.pad(occupancy, [(0, extent % 2) for extent in occupancy.shape])
-    x, y, z = (extent // 2 for extent in even.shape)
-    return np.asarray(even.reshape(x, 2, y, 2, z, 2).any(axis=(1, 3, 5)))
 
 
 def _features(occupancy: NDArray[np.bool_], device: str) -> tuple[wp.array, wp.array]:

@@ -59,6 +59,13 @@ def extent(occupancy: Cells, resolution: float) -> tuple[NDArray[np.float64], ND
     return low, high
 
 
+def coarser(occupancy: Cells) -> Cells:
+    """Cells of twice the edge, with the same first corner, occupied where one of their eight is."""
+    even = np.pad(occupancy, [(0, extent % 2) for extent in occupancy.shape])
+    x, y, z = (extent // 2 for extent in even.shape)
+    return np.asarray(even.reshape(x, 2, y, 2, z, 2).any(axis=(1, 3, 5)))
+
+
 def _runs(occupancy: Cells) -> tuple[Index, Index]:
     padded = np.pad(occupancy, ((0, 0), (0, 0), (1, 1))).astype(np.int8)
     step = np.diff(padded, axis=2)

@@ -18,6 +18,7 @@ from edmp.files.npz import npy_array
 from edmp.files.reading import read_bytes
 from edmp.files.yaml_nodes import YamlNode, read_yaml
 from edmp.geometry.cloud_files import CloudError, points_of
+from edmp.geometry.octree import MAX_CELLS
 from edmp.geometry.poses import pose, rigid
 from edmp.geometry.sensed import PointCloud, Voxels
 from edmp.scenes.clouds import cloud_of, load_sensed
@@ -88,7 +89,13 @@ def voxels(source: Any) -> tuple[Voxels, Array]:
     if not len(index):
         raise InvalidInputError("this voxel grid has no cells; leave it out of the scene")
     low = index.min(axis=0)
-    occupancy = np.zeros(index.max(axis=0) - low + 1, dtype=np.bool_)
+    sides = index.max(axis=0) - low + 1
+    if np.prod(sides.astype(np.float64)) > MAX_CELLS:
+        raise InvalidInputError(
+            f"the grid round its voxels has {' x '.join(map(str, sides))} cells; at most {MAX_CELLS}: cut out what the "
+            "arm can reach, or make it coarser"
+        )
+    occupancy = np.zeros(sides, dtype=np.bool_)
     occupancy[tuple((index - low).T)] = True
     edge = float(source.voxel_size)
     X_SV = pose(np.asarray(source.origin, dtype=np.float64) + edge * low)

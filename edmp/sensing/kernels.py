@@ -29,7 +29,6 @@ class View:
         near, far: depths that count [m].
         beyond: depth that a ray is free to where nothing was within range [m]; 0 if that says nothing.
         edge: of a cell [m].
-        corner: of the grid's, V, nothing is there beyond ``shape`` cells.
     """
 
     R_CV: wp.mat33

@@ -105,7 +105,7 @@ class CrowdView:
                 ends = self._spans(k, n, R_a, p_a), self._spans(k, n, R_b, p_b)
                 gap = np.minimum(*ends) - _support(n, low, high) - items.stray[i]
                 best[rows] = np.maximum(best[rows], gap)
-                if R_a is R_b or (a == b).all():
+                if (a == b).all():
                     break
         return best - self.tree.radius
 
@@ -180,16 +180,17 @@ def depth_of_base(arm: Arm, k: int, crowd: Crowd, enough: float) -> float:
     deepest, item, node = 0.0, zero, zero
     while len(node):
         item, node, bound = view.doubtful(still, np.array([-max(enough, deepest)]), item, node, np.full(1, np.inf))
-        order = np.argsort(bound)
-        for one in node[order][tree.kind[node[order]] == PART].tolist():
+        order = np.argsort(bound, kind="stable")
+        order = order[tree.kind[node[order]] == PART]
+        for one, least in zip(node[order].tolist(), bound[order].tolist(), strict=True):
+            if -least <= max(enough, deepest):  # nor is any that comes after it deeper
+                break
             part = crowd.part(one)
             p = -part.p @ part.R
             centre = piece.convex.centre @ part.R + p
             gap = best_direction(piece.polytope, part.R.T, p, part.convex, centre[None])[0]
             if -gap > max(enough, deepest):
                 deepest = -gap
-            else:
-                break
         _, node = tree.children(node[tree.kind[node] == CELL])
         item = np.zeros(len(node), dtype=np.int64)
     return deepest

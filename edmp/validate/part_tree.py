@@ -168,14 +168,14 @@ class _FieldTree(PartTree):
     """
 
     def __init__(self, field: DistanceField) -> None:
-        d = field.distances.astype(np.float64)
-        low = [slice(0, -1), slice(1, None)]
-        corner = np.stack([d[low[i], low[j], low[k]] for i in (0, 1) for j in (0, 1) for k in (0, 1)], axis=-1)
-        solid, some = (corner <= 0.0).all(axis=-1), (corner <= 0.0).any(axis=-1)
-        cell = np.argwhere(some & ~solid)
+        d, side = field.distances, [slice(0, -1), slice(1, None)]
+        corner = [d[side[i], side[j], side[k]] for i, j, k in np.ndindex(2, 2, 2)]
+        inside = [values <= 0.0 for values in corner]
+        solid = np.logical_and.reduce(inside)
+        cell = np.argwhere(np.logical_or.reduce(inside) & ~solid)
         first, end = boxes(solid)
         self._whole = len(first)
-        self._values = corner[tuple(cell.T)]
+        self._values = np.stack([values[tuple(cell.T)] for values in corner], axis=-1).astype(np.float64)
         lower = np.concatenate([first, cell]) * field.resolution
         upper = np.concatenate([end, cell + 1]) * field.resolution
         super().__init__(lower, upper, 0.0)

@@ -107,10 +107,7 @@ def _joined(occupancy: NDArray[np.bool_], resolution: float, name: str) -> tuple
     """Cells to draw: as they are, or eight made one, which is occupied if any of them is."""
     factor = 1
     while occupancy.size > MOST_CELLS:
-        padded = np.pad(occupancy, [(0, side % 2) for side in occupancy.shape])
-        x, y, z = (side // 2 for side in padded.shape)
-        occupancy = padded.reshape(x, 2, y, 2, z, 2).any(axis=(1, 3, 5))
-        factor *= 2
+        occupancy, factor = cells.coarser(occupancy), 2 * factor
     if factor > 1:
         warnings.warn(
             f"of {name!r} {factor} x {factor} x {factor} cells are drawn as one, occupied if any is",

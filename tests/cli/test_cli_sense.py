@@ -68,6 +68,8 @@ def test_info_says_what_is_in_a_map(tmp_path: Path, capsys: pytest.CaptureFixtur
             "--camera-pose: .*unit",
         ),
         (("plan", "--scene", "bookshelf", "--cloud", "scan.ply", "--cloud-radius", "-1"), "radius must be positive"),
+        (("plan", "--scene", "bookshelf", "--cloud", "scan.ply", "--cloud-scale", "0"), "scale must be positive"),
+        (("plan", "--scene", "bookshelf", "--cloud-scale", "0"), "--cloud-scale belongs to --cloud"),
         (("plan", "--scene", "bookshelf", "--cloud", "cut.ply"), "cut off"),
     ],
 )

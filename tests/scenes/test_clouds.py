@@ -89,6 +89,9 @@ def test_a_file_is_a_scene_and_an_obstacle_of_one(tmp_path: Path) -> None:
         ("{type: point_cloud, file: scene.yaml, radius: 0.1}", "expected a file .ply"),
         ("{type: point_cloud, file: binary.pcd, radius: -1}", "radius must be positive"),
         ("{type: point_cloud, file: binary.pcd, radius: 0.1, scale: 0}", "scale must be positive"),
+        ("{type: voxels, file: map.bt, resolution: 0.02}", "resolution is what the file says"),
+        ("{type: point_cloud, file: binary.pcd, radius: 0.1, points: {array: a, file: b}}", "points is what the file"),
+        ("{type: voxels, occupancy: {array: a, file: b}, resolution: 20, scale: 0.001}", "scale belongs to a file"),
     ],
 )
 def test_a_scene_file_says_what_is_wrong_with_a_cloud(tmp_path: Path, entry: str, message: str) -> None:

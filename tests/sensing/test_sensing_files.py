@@ -65,6 +65,10 @@ def test_what_are_no_cells_is_refused(tmp_path: Path) -> None:
     for source, message in ((np.zeros((3, 3)), "not from"), (types.SimpleNamespace(), "not from")):
         with pytest.raises(InvalidInputError, match=message):
             voxels(source)
+    apart = [types.SimpleNamespace(grid_index=np.array(cell)) for cell in ((0, 0, 0), (9000, 9000, 9000))]
+    sparse = types.SimpleNamespace(get_voxels=lambda: apart, voxel_size=0.1, origin=np.zeros(3))
+    with pytest.raises(InvalidInputError, match="9001 x 9001 x 9001 cells; at most"):
+        voxels(sparse)
     with pytest.warns(EdmpWarning), pytest.raises(InvalidInputError, match="holds PointCloud, no occupied cells"):
         voxels(tmp_path / "little.ply")
     (tmp_path / "map.bt").write_bytes(OCTREES["tree.bt"])

@@ -11,7 +11,10 @@ from edmp.geometry.sensed import DistanceField, PointCloud, Voxels
 from edmp.robots import load_robot
 from edmp.scenes.scene import Obstacle, Scene
 from edmp.validate import CONTACT_TOLERANCE, Judge
+from edmp.validate.bodies import Arm, Crowd
+from edmp.validate.crowds import depth_of_base
 from edmp.validate.dense import dense_collisions, dense_distances, dense_samples
+from edmp.validate.part_tree import part_tree
 
 
 def cloud(rng: np.random.Generator) -> PointCloud:
@@ -73,3 +76,22 @@ def test_valid_means_free_and_invalid_means_touching(kind: str, seed: int) -> No
         assert contact.other == "seen"
         tolerance = CONTACT_TOLERANCE if kind != "field" else 1e-2  # the sampled solid is a few millimetres smaller
         assert dense_distances(robot, scene, "seen", contact.q[None])[0] <= tolerance
+
+
+@pytest.mark.parametrize("seed", [4, 29, 35])
+def test_the_base_is_as_deep_in_a_cloud_as_in_its_deepest_point(seed: int) -> None:
+    """Beside its edges the bounds of points are loose: that of a shallow one may be below that of the deepest."""
+    arm, rng = Arm.of(load_robot("panda")), np.random.default_rng(seed)
+    (k,) = range(arm.moving, len(arm.pieces))
+    polytope = arm.pieces[k].polytope
+    weights = rng.dirichlet(np.full(3, 0.3), size=30)
+    faces = polytope.faces[rng.integers(len(polytope.faces), size=30)]
+    points = np.einsum("ni,nij->nj", weights, polytope.vertices[faces])
+    out = points - polytope.vertices.mean(axis=0)
+    points += out / np.linalg.norm(out, axis=1, keepdims=True) * rng.uniform(0.008, 0.03, (30, 1))
+
+    def depth(some: np.ndarray) -> float:
+        crowd = Crowd("seen", part_tree(PointCloud(some, 0.02)), np.eye(3), np.zeros(3))
+        return depth_of_base(arm, k, crowd, 0.005)
+
+    assert depth(points) == pytest.approx(max(depth(point[None]) for point in points), abs=1e-9)
