@@ -70,8 +70,8 @@ class PointCloud(_Sensed):
         if points.shape[1] != 3:
             raise InvalidInputError(f"PointCloud points must be an array (n, 3) [m], got shape {points.shape}")
         told = []
-        finite = np.isfinite(points).all(axis=1)
-        if not finite.all():
+        if not np.isfinite(points).all():
+            finite = np.isfinite(points).all(axis=1)
             told.append(f"{len(points) - int(finite.sum())} of {len(points)} points are not finite and were dropped")
             points = points[finite]
         if len(points) == 0:
@@ -83,12 +83,12 @@ class PointCloud(_Sensed):
         distinct = _distinct(single)
         if len(distinct) < len(single):
             told.append(f"{len(single) - len(distinct)} of {len(single)} points are there twice and count once")
-        extent = float((distinct.max(axis=0) - distinct.min(axis=0)).max())
-        if extent > WIDE:
-            told.append(f"the cloud extends over {extent:.4g} m; is it in millimetres?")
+        object.__setattr__(self, "points", _locked(distinct))
+        wide = float((self.extent[1] - self.extent[0]).max())
+        if wide > WIDE:
+            told.append(f"the cloud extends over {wide:.4g} m; is it in millimetres?")
         for text in told:
             warnings.warn(f"PointCloud: {text}", EdmpWarning, stacklevel=3)
-        object.__setattr__(self, "points", _locked(distinct))
 
     @cached_property
     def extent(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -178,10 +178,27 @@ def _within(values: NDArray[Any], what: str) -> None:
 
 
 def _distinct(points: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The points without those that were there before, in their order."""
-    rows = np.ascontiguousarray(points).view(np.dtype((np.void, points.dtype.itemsize * 3))).ravel()
+    """The points without those that were there before, in their order.
+
+    Only those are compared whose bits, mixed into one number, fall together: to sort a million points takes half a
+    second, to sort a million numbers a hundredth.
+    """
+    bits = np.ascontiguousarray(points).view(np.uint32)
+    mixed = bits[:, 0] * np.uint32(0x9E3779B1) + (bits[:, 1] ^ bits[:, 2] >> 15) * np.uint32(0x85EBCA77)
+    mixed = (mixed ^ mixed >> 13) + bits[:, 2] * np.uint32(0xC2B2AE3D)
+    mixed ^= mixed >> 16
+    ordered = np.sort(mixed)
+    several = np.zeros(1 << 16, dtype=np.bool_)
+    several[ordered[1:][ordered[1:] == ordered[:-1]] >> 16] = True
+    alike = np.flatnonzero(several[mixed >> 16])
+    rows = np.ascontiguousarray(points[alike]).view(np.dtype((np.void, points.dtype.itemsize * 3))).ravel()
     first = np.unique(rows, return_index=True)[1]
-    return points if len(first) == len(points) else points[np.sort(first)]
+    if len(first) == len(alike):
+        return points
+    kept = np.ones(len(points), dtype=np.bool_)
+    kept[alike] = False
+    kept[alike[first]] = True
+    return points[kept]
 
 
 def _locked(array: NDArray[Any]) -> NDArray[Any]:
