@@ -18,13 +18,15 @@ from edmp.warp_start import wp
 
 Array = NDArray[np.float64]
 
-KEPT = 4_000_000
-"""Points that are kept though nobody else holds them, all together."""
+KEPT = 1 << 24
+"""Points, and cells of grids, that are kept though nobody else holds them, all together."""
 
 ROUND = 0.1
 """How far the grid of a cloud goes beyond it [m]."""
-FINEST, MOST_CELLS = 0.004, 1 << 21
-"""Edges of cells are no shorter than that [m], and there are about that many at most: then they are wider."""
+FINEST = 0.005
+"""Edges of cells are no shorter [m]."""
+FEWEST_CELLS, MOST_CELLS, CELLS_A_POINT = 1 << 17, 1 << 21, 16
+"""About so many cells a grid has, whatever its edges then are: sixteen for each point, within these."""
 _NOWHERE = 1.0e15
 
 
@@ -38,15 +40,13 @@ def pack_clouds(shapes: Sequence[PointCloud], device: str) -> tuple[k.Clouds, tu
 
 @functools.cache
 def _cloud_on_device(device: str) -> ShapeCache[PointCloud, k.Cloud]:
-    return ShapeCache(lambda shape: _cloud(shape, device), size=lambda shape: len(shape.points), most=KEPT)
+    return ShapeCache(lambda shape: packed_cloud(shape, device), size=_size, most=KEPT)
 
 
-def _cloud(shape: PointCloud, device: str) -> k.Cloud:
+def packed_cloud(shape: PointCloud, device: str) -> k.Cloud:
     """The points about the centre of the cloud's box, by cells of a grid, and which of these is nearest to any."""
-    lower, upper = (side.astype(np.float64) for side in shape.extent)
-    center, size = (lower + upper) / 2, upper - lower + 2 * ROUND
-    edge = max(FINEST, float((np.prod(size) / MOST_CELLS) ** (1 / 3)), float(size.max()) / (int(k.MAX_CELLS) - 2))
-    cells = tuple(int(n) + 1 for n in np.ceil(size / edge))
+    edge, cells = _grid(shape)
+    center = np.mean(shape.extent, axis=0, dtype=np.float64)
     corner = -np.array(cells) * edge / 2
     cloud = k.Cloud()
     cloud.radius, cloud.edge, cloud.corner = shape.radius, edge, wp.vec3(*corner)
@@ -58,6 +58,19 @@ def _cloud(shape: PointCloud, device: str) -> k.Cloud:
         inputs, outputs = [middle, cloud.corner, edge, axis], [cloud.nearest, cloud.gap]
         launch_rows(k.nearest_along, rows, (columns,), inputs, outputs, device, grain=8)
     return cloud
+
+
+def _grid(shape: PointCloud) -> tuple[float, tuple[int, ...]]:
+    """The edge of a cell [m], and how many there are along each axis."""
+    lower, upper = (side.astype(np.float64) for side in shape.extent)
+    size = upper - lower + 2 * ROUND
+    most = min(max(CELLS_A_POINT * len(shape.points), FEWEST_CELLS), MOST_CELLS)
+    edge = max(FINEST, float((np.prod(size) / most) ** (1 / 3)), float(size.max()) / (int(k.MAX_CELLS) - 2))
+    return edge, tuple(int(n) + 1 for n in np.ceil(size / edge))
+
+
+def _size(shape: PointCloud) -> int:
+    return len(shape.points) + int(np.prod(_grid(shape)[1]))
 
 
 def _occupied(points: NDArray[np.float32], center: Array, cloud: k.Cloud, device: str) -> tuple[Any, Any]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 import pytest
 import torch
@@ -14,6 +12,7 @@ import edmp
 from edmp.collision import World
 from edmp.collision.kernels.obstacles import Obstacles, obstacle_distance
 from edmp.costs import IntersectionVolume, Margins, SphereClearance
+from edmp.robots.kinematics import tool_pose
 from edmp.scenes import as_clouds
 from edmp.validate.dense import dense_collisions
 from edmp.warp_start import wp
@@ -65,7 +64,7 @@ def test_the_nearest_point_is_found_wherever_it_is(count: int, panda: edmp.Robot
     over = (d - expected)[near]
     assert over.min() > -2e-6
     assert np.quantile(over, 0.99) < (2e-6 if count < 100 else 4e-3)  # a cell holds eight points at most
-    assert over.max() < 0.016  # the edge of a cell
+    assert over.max() < 0.03  # the edge of a cell
     far = expected > reach + 1e-5
     assert (d[far] <= expected[far] + 2e-6).all()  # a lower bound
     assert (np.abs(gradient[far]).max(axis=1) == 0).all()
@@ -98,7 +97,7 @@ def test_a_packed_cloud_is_kept(panda: edmp.Robot, monkeypatch: pytest.MonkeyPat
 
     points = walls(500, np.random.default_rng(0))
     World.of(panda, edmp.Scene.of({"it": (edmp.PointCloud(points, 0.004), (0, 0, 0))}))
-    monkeypatch.setattr(clouds, "_cloud", None)
+    monkeypatch.setattr(clouds, "packed_cloud", None)
     World.of(panda, edmp.Scene.of({"other": (edmp.PointCloud(points.copy(), 0.004), (0, 0, 1))}))
 
 
@@ -109,5 +108,43 @@ def test_a_motion_through_clouds_is_certified() -> None:
     assert result.solved, result.message
     assert edmp.Judge(problem.robot, clouds).check_path(result.path).valid
     assert not dense_collisions(problem.robot, problem.scene, result.path)  # what the points were taken from
-    again = dataclasses.replace(problem, scene=clouds)
-    assert again.scene.names == problem.scene.names
+
+
+@pytest.fixture(scope="module")
+def shelf() -> tuple[edmp.Problem, edmp.Scene]:
+    problem = edmp.load_example("bookshelf")
+    return problem, as_clouds(problem.scene, spacing=0.01)
+
+
+def test_a_margin_round_a_cloud_is_kept(shelf: tuple[edmp.Problem, edmp.Scene]) -> None:
+    """A cloud that is named by a constraint is that much bigger, for the optimiser as for the judge."""
+    problem, clouds = shelf
+    name = next(iter(clouds.names))
+    keep = edmp.KeepDistance(name, 0.005)
+    result = edmp.plan(clouds, problem.start, problem.goal, robot=problem.robot, constraints=[keep])
+    assert result.solved, result.message
+    alone = edmp.Scene((clouds[name],))
+    assert edmp.Judge(problem.robot, alone).clearance(result.path) >= 0.005
+
+
+def test_one_cloud_of_all_and_an_object_in_the_hand(shelf: tuple[edmp.Problem, edmp.Scene]) -> None:
+    """All obstacles as one cloud in the world, as a camera gives it; and what is held is kept out of it, too."""
+    problem, clouds = shelf
+    seen = np.concatenate([o.shape.points @ o.X_WO[:3, :3].T + o.X_WO[:3, 3] for o in clouds])
+    seen = np.unique(seen.astype(np.float32), axis=0)
+    scene = edmp.Scene.of({"seen": (edmp.PointCloud(seen, clouds.obstacles[0].shape.radius), (0, 0, 0))})
+    X_LA = np.eye(4)
+    X_LA[:3, 3] = [0.0, 0.0, 0.09]
+    held = problem.robot.with_attachment("ball", edmp.Sphere(0.01), X_LA, link="panda_hand")
+    result = edmp.plan(scene, problem.start, problem.goal, robot=held)
+    assert result.solved, result.message
+    assert not dense_collisions(held, problem.scene, result.path)
+
+
+def test_a_start_in_a_cloud_is_told(shelf: tuple[edmp.Problem, edmp.Scene]) -> None:
+    problem, _ = shelf
+    hand = tool_pose(problem.robot, torch.as_tensor(np.array(problem.start))).numpy()[:3, 3]
+    blob = as_clouds(edmp.Scene.of({"blob": (edmp.Sphere(0.06), hand)}))
+    result = edmp.plan(blob, problem.start, problem.goal, robot=problem.robot)
+    assert result.status is edmp.Status.START_IN_COLLISION
+    assert '"blob"' in result.message

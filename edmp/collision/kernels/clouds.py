@@ -63,17 +63,57 @@ def least_gap(cloud: Cloud, p: wp.vec3) -> float:
     return wp.sqrt(wp.dot(off, off) + there * there) * cloud.edge
 
 
-@wp.func
-def point_squares(cloud: Cloud, cell: int, p: wp.vec3) -> Lanes:
-    x = cloud.points[3 * cell] - Lanes(p[0])
-    y = cloud.points[3 * cell + 1] - Lanes(p[1])
-    z = cloud.points[3 * cell + 2] - Lanes(p[2])
-    return wp.cw_mul(x, x) + wp.cw_mul(y, y) + wp.cw_mul(z, z)
+_NEAREST_POINT = """
+    #ifdef __CUDACC__
+    #define NOT_INLINED
+    #else
+    #define NOT_INLINED __attribute__((noinline))
+    #endif
+    // Squares of distances as integers of the same order, with the lane in the last three bits: one minimum finds both.
+    union Key { float value; int bits; };
+    auto least = [](const float* points, float x, float y, float z) {
+        int keys[8];
+        for (int i = 0; i < 8; ++i) {
+            const float u = points[i] - x, v = points[8 + i] - y, w = points[16 + i] - z;
+            Key key;
+            key.value = u * u + v * v + w * w;
+            keys[i] = (key.bits & ~7) | i;
+        }
+        int found = keys[0];
+        for (int i = 1; i < 8; ++i) found = keys[i] < found ? keys[i] : found;
+        return found;
+    };
+    auto ask = [&]() NOT_INLINED -> int {
+    const int n0 = cloud.nearest.shape[0], n1 = cloud.nearest.shape[1], n2 = cloud.nearest.shape[2];
+    const int i = q[0] < 0.5f ? 0 : (int)(q[0] - 0.5f), j = q[1] < 0.5f ? 0 : (int)(q[1] - 0.5f);
+    const int k = q[2] < 0.5f ? 0 : (int)(q[2] - 0.5f);
+    const int di = i < n0 - 1 ? n1 * n2 : 0, dj = j < n1 - 1 ? n2 : 0, dk = k < n2 - 1 ? 1 : 0;
+    const int* cells = cloud.nearest.data + ((size_t)i * n1 + j) * n2 + k;
+    const float* points = (const float*)cloud.points.data;
+    Key limit;
+    limit.value = within * within;
+    int best = limit.bits, found = -1, last = -1, before = -1;
+    for (int c = 0; c < 8; ++c) {
+        const int cell = cells[(c >> 2) * di + (c >> 1 & 1) * dj + (c & 1) * dk];
+        if (cell == last || cell == before) continue;
+        before = last;
+        last = cell;
+        const int key = least(points + 24 * (size_t)cell, p[0], p[1], p[2]);
+        if ((key & ~7) < best) { best = key & ~7; found = 8 * cell + (key & 7); }
+    }
+    return found;
+    };
+    return ask();
+"""
 
 
-@wp.func
-def least_of(v: Lanes) -> float:
-    return wp.min(wp.min(wp.min(v[0], v[1]), wp.min(v[2], v[3])), wp.min(wp.min(v[4], v[5]), wp.min(v[6], v[7])))
+@wp.func_native(_NEAREST_POINT)
+def nearest_point(cloud: Cloud, p: wp.vec3, q: wp.vec3, within: float) -> int:
+    """Eight times the cell of the nearest point that the eight cells round ``q`` know, and its place there; else -1.
+
+    ``q`` is where ``p`` is in the grid. In C++: the same in Warp's Python makes kernels slower that never come here.
+    """
+    ...
 
 
 @wp.func
@@ -86,31 +126,11 @@ def cloud_distance(cloud: Cloud, p: wp.vec3, reach: float) -> wp.vec4:
     within = reach + cloud.radius
     if least_gap(cloud, p) >= within:
         return wp.vec4(0.0, 0.0, 0.0, reach)
-    u = within_grid(cloud, p) - wp.vec3(0.5)
-    i = wp.clamp(int(u[0]), 0, cloud.gap.shape[0] - 2)
-    j = wp.clamp(int(u[1]), 0, cloud.gap.shape[1] - 2)
-    k = wp.clamp(int(u[2]), 0, cloud.gap.shape[2] - 2)
-    best = within * within
-    found = int(-1)
-    last = int(-1)
-    before = int(-1)
-    for c in range(8):
-        cell = cloud.nearest[i + (c >> 2), j + ((c >> 1) & 1), k + (c & 1)]
-        if cell != last and cell != before:
-            before = last
-            last = cell
-            square = least_of(point_squares(cloud, cell, p))
-            if square < best:
-                best = square
-                found = cell
+    found = nearest_point(cloud, p, within_grid(cloud, p), within)
     if found < 0:
         return wp.vec4(0.0, 0.0, 0.0, reach)
-    squares = point_squares(cloud, found, p)
-    lane = int(0)
-    for other in range(1, 8):
-        if squares[other] < squares[lane]:
-            lane = other
-    row = 3 * found
+    row = 3 * (found >> 3)
+    lane = found & 7
     v = p - wp.vec3(cloud.points[row][lane], cloud.points[row + 1][lane], cloud.points[row + 2][lane])
     d = wp.length(v)
     if d < 1.0e-9:
