@@ -143,7 +143,7 @@ def test_sharing_out_leaves_nothing_over() -> None:
     [
         ((), "give either --suite or --family"),
         (("--suite", "mpinets-like", "--family", "shelf"), "give either --suite or --family"),
-        (("--suite", "mpinet"), "unknown suite 'mpinet'; valid: mpinets-like"),
+        (("--suite", "mpinet"), "unknown suite 'mpinet'; valid: hard, mpinets-like"),
         (("--suite", "mpinets-like", "--seed", 3), "--seed: the suite mpinets-like defines it"),
         (("--suite", "mpinets-like", "--fraction", "1/6", "--count", 300), "not both"),
         (("--suite", "mpinets-like", "--fraction", "sixth"), "--fraction: expected a number such as 1/6"),
@@ -177,5 +177,5 @@ def test_the_command_makes_and_goes_on(tmp_path: Path, capsys: pytest.CaptureFix
 
 
 def test_unknown_suites_are_named() -> None:
-    with pytest.raises(UnknownNameError, match="valid: mpinets-like"):
+    with pytest.raises(UnknownNameError, match="valid: hard, mpinets-like"):
         suite("mbm-like")
