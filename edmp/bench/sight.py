@@ -1,4 +1,4 @@
-"""How a planner sees a problem: as the shapes that it is made of, or as sensors without noise would see them.
+"""How a planner sees a problem: as the shapes that it is made of, or as sensors would see them.
 
 What a planner claims of what it sees is judged there, and among the true shapes as well.
 """
@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
+from edmp.bench.cameras import seen_by_cameras
 from edmp.bench.planners import PlannerSpec
 from edmp.errors import unknown_name
 from edmp.problem import Problem
@@ -19,14 +20,16 @@ SPACING = 0.005
 
 SHAPES = "shapes"
 
-SIGHTS: Mapping[str, Callable[[Scene], Scene]] = MappingProxyType(
+SIGHTS: Mapping[str, Callable[[Problem], Scene]] = MappingProxyType(
     {
-        SHAPES: lambda scene: scene,
-        "clouds": lambda scene: as_clouds(scene, spacing=SPACING),
-        "voxels": lambda scene: as_voxels(scene, resolution=SPACING),
+        SHAPES: lambda problem: problem.scene,
+        "clouds": lambda problem: as_clouds(problem.scene, spacing=SPACING),
+        "voxels": lambda problem: as_voxels(problem.scene, resolution=SPACING),
+        "cameras": lambda problem: seen_by_cameras(problem, "occupied"),
+        "cameras-free": lambda problem: seen_by_cameras(problem, "free"),
     }
 )
-"""What becomes of a scene, by name."""
+"""What becomes of the scene of a problem, by name: `cameras` take what they have not seen for occupied, or for free."""
 
 
 def seen(problem: Problem, sight: str) -> Problem:
@@ -35,7 +38,7 @@ def seen(problem: Problem, sight: str) -> Problem:
     Raises:
         UnknownNameError: there is no such sight.
     """
-    return replace(problem, scene=_row(sight)(problem.scene))
+    return replace(problem, scene=_row(sight)(problem))
 
 
 def with_sight(spec: PlannerSpec, sight: str) -> PlannerSpec:
@@ -48,7 +51,7 @@ def with_sight(spec: PlannerSpec, sight: str) -> PlannerSpec:
     return spec if sight == SHAPES else replace(spec, text=f"{spec.text} as {sight}", sight=sight)
 
 
-def _row(sight: str) -> Callable[[Scene], Scene]:
+def _row(sight: str) -> Callable[[Problem], Scene]:
     if sight not in SIGHTS:
         raise unknown_name("sight", sight, SIGHTS)
     return SIGHTS[sight]

@@ -57,7 +57,12 @@ def run(
     ensemble: Annotated[str | None, typer.Option(help="Ensemble of costs.")] = None,
     prior: Annotated[str | None, typer.Option(help="Prior by name or file, process, or none.")] = None,
     sight: Annotated[
-        str, typer.Option("--as", help="How problems are seen, separated by commas: shapes, clouds, voxels.")
+        str,
+        typer.Option(
+            "--as",
+            help="How problems are seen, separated by commas: shapes, clouds, voxels, cameras (three, with noise; what "
+            "they do not see is occupied), cameras-free (it is free).",
+        ),
     ] = "shapes",
     deadlines: Deadlines = DEFAULT_DEADLINES,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an existing file.")] = False,

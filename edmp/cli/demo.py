@@ -18,6 +18,7 @@ from edmp.files.writing import check_writable
 if TYPE_CHECKING:
     from edmp.bench.replanned import CrossingRun
     from edmp.execution import TaskExecution
+    from edmp.execution.sensed import SensedRun
     from edmp.taskplan import TaskPlan
     from edmp.viz.subject import Subject
 
@@ -111,6 +112,76 @@ def pick(
 
         present(task_subject(done.recording, plan, "pick and place"), html=html, movie=movie)
     raise typer.Exit(0 if good else 1)
+
+
+@app.command()
+def sense(
+    seed: Annotated[int, typer.Option(min=0, help="Of the first cell; each run has the next.")] = 0,
+    runs: Annotated[int, typer.Option(min=1, help="How many cells.")] = 1,
+    unseen: Annotated[str, typer.Option(help="What nobody has seen is: free or occupied.")] = "free",
+    robot: Annotated[str, typer.Option(help="Robot name or description file.")] = "panda",
+    driver: SimulatedArm = "drake-sim",
+    headless: Annotated[bool, typer.Option("--headless", help="Print what happened, show nothing.")] = False,
+    html: Annotated[Path | None, typer.Option(help="Write a page (.html) that needs nothing else.")] = None,
+    movie: Annotated[Path | None, typer.Option(help="Write a movie (.mp4, .gif).")] = None,
+) -> None:
+    """Three depth cameras look at a cell; something is put down while the arm works; the arm plans anew on the map.
+
+    What the arm did is judged on the truth. The last run is shown, with the map as it was at the end.
+    Exit code 0: nine in ten arrived, and nothing was touched; 1: not so.
+    """
+    if sum([headless, html is not None, movie is not None]) > 1:
+        raise InvalidInputError("give one of --headless, --html and --movie")
+    if html is not None:
+        check_writable(html, "--html", suffixes=(".html", ".htm"))
+    if movie is not None:
+        check_writable(movie, "--movie", suffixes=(".mp4", ".gif"))
+    from edmp.bench.replanned import PLANNER
+    from edmp.execution.sensed import make_cell, run_cell
+    from edmp.planner import Planner
+    from edmp.robots import load_robot
+    from edmp.scenes.scene import Unseen
+    from edmp.threads import kernel_threads
+
+    Unseen(unseen, 0.0)
+    console, arm, done = report_console(), load_robot(robot), []
+    spinner = progress_console().status("loading the planner")
+    with spinner as status, contextlib.redirect_stdout(sys.stderr), kernel_threads(1):
+        planner = Planner(robot, settings=PLANNER)
+        for number in range(seed, seed + runs):
+            good = sum(run.good for run in done)
+            status.update(f"cell {number}: {len(done)} of {runs} done, {good} arrived and touched nothing")
+            done.append(run_cell(make_cell(arm, number), planner, driver=driver, unseen=unseen))
+            _report_sensed(done[-1])
+    arrived, touched = sum(run.done.reached for run in done), sum(run.touched is not None for run in done)
+    console.print(f"reached the goal   {arrived} of {len(done)}")
+    console.print(f"touched the truth  {touched}")
+    if not headless and len(done[-1].done.recording.times) > 2:
+        from edmp.cli.view import present
+
+        present(_sensed_subject(done[-1]), html=html, movie=movie)
+    raise typer.Exit(0 if arrived >= 0.9 * len(done) and not touched else 1)
+
+
+def _report_sensed(run: SensedRun) -> None:
+    console, done = report_console(), run.done
+    taken = sum(one.accepted for one in done.replans)
+    console.print(
+        f"cell {run.cell.seed}: {done.outcome.value} {done.message}; put down at {run.cell.put_down:.2f} s, {taken} of "
+        f"{len(done.replans)} plans taken, {run.world.scenes} scenes of {run.world.map.frames} images; "
+        f"{f'TOUCHED: {run.touched}' if run.touched else 'touched nothing'}",
+        soft_wrap=True,
+    )
+
+
+def _sensed_subject(run: SensedRun) -> Subject:
+    """The measured motion in the map as it was at the end."""
+    from edmp.execution.recording import motion_as_seen
+    from edmp.viz.subject import Subject
+
+    motion = motion_as_seen(run.done.recording)
+    q, scene = motion.positions, run.world.map.scene(unseen="free")
+    return Subject(run.cell.robot, scene, q[0], q[-1], motions=(motion,), name=f"sensing, cell {run.cell.seed}")
 
 
 def _pick_plan(seed: int) -> TaskPlan:

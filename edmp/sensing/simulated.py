@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +104,9 @@ class SimulatedCameras:
         for number, camera in enumerate(self.cameras):
             _check_outside(camera, scene, number)
         self._folder = tempfile.TemporaryDirectory(prefix="edmp-cameras-")
-        self._build()
+        # The renderer's window belongs to the thread that made it; who asks may have several.
+        self._thread = _renderer()
+        self._thread.submit(self._build).result()
 
     @checked
     def look(self, q: ArrayLike | None = None) -> list[Depth]:
@@ -110,18 +115,22 @@ class SimulatedCameras:
         Args:
             q: (dof,) where the arm is [rad or m], or {joint: value}; home if left out.
         """
+        if self.robot is None:
+            if q is not None:
+                raise InvalidInputError("q needs a robot: SimulatedCameras(..., robot=)")
+            return self._thread.submit(self._images, np.zeros((0, 4, 4))).result()
+        at = self.robot.home if q is None else configuration(self.robot, q, "q")
+        X_WB = body_poses(self.robot, torch.as_tensor(at, dtype=torch.float64)).numpy()
+        return self._thread.submit(self._images, X_WB).result()
+
+    def _images(self, X_WB: Array) -> list[Depth]:
         from pydrake.geometry import FramePoseVector
         from pydrake.math import RigidTransform, RotationMatrix
 
         poses = FramePoseVector()
-        if self.robot is not None:
-            at = self.robot.home if q is None else configuration(self.robot, q, "q")
-            X_WB = body_poses(self.robot, torch.as_tensor(at, dtype=torch.float64)).numpy()
-            for frame, X in zip(self._frames, X_WB, strict=True):
-                rotation = RotationMatrix.ProjectToRotationMatrix(X[:3, :3])
-                poses.set_value(frame, RigidTransform(rotation, p=X[:3, 3]))
-        elif q is not None:
-            raise InvalidInputError("q needs a robot: SimulatedCameras(..., robot=)")
+        for frame, X in zip(self._frames, X_WB, strict=True):
+            rotation = RotationMatrix.ProjectToRotationMatrix(X[:3, :3])
+            poses.set_value(frame, RigidTransform(rotation, p=X[:3, 3]))
         context = self._context
         if self._frames:
             graph_context = self._graph.GetMyMutableContextFromRoot(context)
@@ -134,8 +143,13 @@ class SimulatedCameras:
         return images
 
     def close(self) -> None:
-        """Remove the files that Drake reads."""
+        """Remove the files that Drake reads, and end the renderer where it began; the cameras are blind from now on."""
+        self._thread.submit(self._forget).result()
         self._folder.cleanup()
+
+    def _forget(self) -> None:
+        self._sensors, self._frames = [], []
+        self._graph = self._context = self._diagram = None
 
     def _build(self) -> None:
         from pydrake.geometry import GeometryFrame, MakeRenderEngineVtk, RenderEngineVtkParams, SceneGraph
@@ -180,6 +194,16 @@ class SimulatedCameras:
         instance = GeometryInstance(RigidTransform(rotation, p=X[:3, 3]), Mesh(path), name)
         instance.set_perception_properties(properties)
         return instance
+
+
+@cache
+def _renderer() -> ThreadPoolExecutor:
+    """The thread of all renderers."""
+    return ThreadPoolExecutor(max_workers=1, thread_name_prefix="edmp-cameras")
+
+
+# A forked child has its parent's pool, but not the thread.
+os.register_at_fork(after_in_child=_renderer.cache_clear)
 
 
 def _write_obj(path: Path, vertices: Array, faces: NDArray[np.int64]) -> None:
