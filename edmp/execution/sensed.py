@@ -37,11 +37,11 @@ BOUNDS = ((-0.6, -1.0, -0.2), (1.1, 1.0, 1.3))
 """Of the map [m]."""
 EYES = ((1.7, 0.2, 1.2), (0.3, 1.6, 1.2), (0.3, -1.6, 1.2))
 _LOOK_AT = (0.4, 0.0, 0.3)
-_PADDING = 0.02
+_PADDING = 0.03
 _ARM_PADDING = 0.035
 """What is measured this near to the arm is the arm [m]: five sigma of the noise from where the cameras are."""
-_APPEARED, _VANISHED = 4, 20
-"""More new cells than this outside of what the last scene took, or more cells less, make a scene new."""
+_APPEARED, _VANISHED = 8, 0.05
+"""More new cells than this outside of what the last scene took, or a larger share of that gone, make a scene new."""
 _ATTEMPTS = 200
 SPEED = 0.4
 """Share of its limits that the arm moves with."""
@@ -165,7 +165,7 @@ class SensedWorld:
         known = self._occupancy(self._scene)
         seen = self.map.occupied
         made = self._made()
-        if (seen & ~known).sum() > _APPEARED or (known & ~self._occupancy(made)).sum() > _VANISHED:
+        if (seen & ~known).sum() > _APPEARED or (known & ~self._occupancy(made)).sum() > _VANISHED * known.sum():
             self._scene = made
             self.scenes += 1
         return Observation(self._scene, (), now)
