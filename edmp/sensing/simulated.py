@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import tempfile
+import weakref
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -106,7 +108,9 @@ class SimulatedCameras:
         self._folder = tempfile.TemporaryDirectory(prefix="edmp-cameras-")
         # The renderer's window belongs to the thread that made it; who asks may have several.
         self._thread = _renderer()
+        self._stage = SimpleNamespace()
         self._thread.submit(self._build).result()
+        weakref.finalize(self, _end, self._thread, self._stage).atexit = False
 
     @checked
     def look(self, q: ArrayLike | None = None) -> list[Depth]:
@@ -128,15 +132,15 @@ class SimulatedCameras:
         from pydrake.math import RigidTransform, RotationMatrix
 
         poses = FramePoseVector()
-        for frame, X in zip(self._frames, X_WB, strict=True):
+        for frame, X in zip(self._stage.frames, X_WB, strict=True):
             rotation = RotationMatrix.ProjectToRotationMatrix(X[:3, :3])
             poses.set_value(frame, RigidTransform(rotation, p=X[:3, 3]))
-        context = self._context
-        if self._frames:
-            graph_context = self._graph.GetMyMutableContextFromRoot(context)
-            self._graph.get_source_pose_port(self._source).FixValue(graph_context, poses)
+        context = self._stage.context
+        if self._stage.frames:
+            graph_context = self._stage.graph.GetMyMutableContextFromRoot(context)
+            self._stage.graph.get_source_pose_port(self._stage.source).FixValue(graph_context, poses)
         images = []
-        for camera, sensor in zip(self.cameras, self._sensors, strict=True):
+        for camera, sensor in zip(self.cameras, self._stage.sensors, strict=True):
             port: Any = sensor.depth_image_32F_output_port()
             raw = np.array(port.Eval(sensor.GetMyContextFromRoot(context)).data[..., 0], dtype=np.float32)
             images.append(_ranged(self.faults.applied(raw, self._rng), camera))
@@ -144,12 +148,8 @@ class SimulatedCameras:
 
     def close(self) -> None:
         """Remove the files that Drake reads, and end the renderer where it began; the cameras are blind from now on."""
-        self._thread.submit(self._forget).result()
+        _end(self._thread, self._stage)
         self._folder.cleanup()
-
-    def _forget(self) -> None:
-        self._sensors, self._frames = [], []
-        self._graph = self._context = self._diagram = None
 
     def _build(self) -> None:
         from pydrake.geometry import GeometryFrame, MakeRenderEngineVtk, RenderEngineVtkParams, SceneGraph
@@ -158,29 +158,29 @@ class SimulatedCameras:
         from pydrake.systems.sensors import RgbdSensor
 
         builder = DiagramBuilder()
-        self._graph = graph = builder.AddSystem(SceneGraph())
+        self._stage.graph = graph = builder.AddSystem(SceneGraph())
         graph.AddRenderer("vtk", MakeRenderEngineVtk(RenderEngineVtkParams()))
-        self._source = graph.RegisterSource("edmp")
+        self._stage.source = graph.RegisterSource("edmp")
         for k, obstacle in enumerate(self.scene):
             vertices, faces = triangles(obstacle.shape)
             instance = self._instance(f"obstacle{k}", vertices, faces, obstacle.X_WO)
-            graph.RegisterAnchoredGeometry(self._source, instance)
-        self._frames = []
+            graph.RegisterAnchoredGeometry(self._stage.source, instance)
+        self._stage.frames = []
         for body in range(self.robot.num_bodies if self.robot else 0):
-            frame = graph.RegisterFrame(self._source, GeometryFrame(f"body{body}"))
-            self._frames.append(frame)
+            frame = graph.RegisterFrame(self._stage.source, GeometryFrame(f"body{body}"))
+            self._stage.frames.append(frame)
             for link in self.robot.links if self.robot else ():
                 for k, hull in enumerate(link.hulls_B if link.body == body else ()):
                     instance = self._instance(f"{link.name}-{k}", hull, hull_faces(hull), np.eye(4))
-                    graph.RegisterGeometry(self._source, frame, instance)
-        self._sensors = []
+                    graph.RegisterGeometry(self._stage.source, frame, instance)
+        self._stage.sensors = []
         for camera in self.cameras:
             pose: Any = RigidTransform(camera.X_WC)
             sensor = builder.AddSystem(RgbdSensor(graph.world_frame_id(), pose, _drake_camera(camera)))
             builder.Connect(graph.get_query_output_port(), sensor.query_object_input_port())
-            self._sensors.append(sensor)
-        self._diagram = builder.Build()
-        self._context = self._diagram.CreateDefaultContext()
+            self._stage.sensors.append(sensor)
+        self._stage.diagram = builder.Build()
+        self._stage.context = self._stage.diagram.CreateDefaultContext()
 
     def _instance(self, name: str, vertices: Array, faces: NDArray[np.int64], X: Array) -> Any:
         from pydrake.geometry import GeometryInstance, Mesh, PerceptionProperties, RenderLabel
@@ -200,6 +200,11 @@ class SimulatedCameras:
 def _renderer() -> ThreadPoolExecutor:
     """The thread of all renderers."""
     return ThreadPoolExecutor(max_workers=1, thread_name_prefix="edmp-cameras")
+
+
+def _end(thread: ThreadPoolExecutor, stage: SimpleNamespace) -> None:
+    """Let the renderer go where it was made."""
+    thread.submit(vars(stage).clear)
 
 
 # A forked child has its parent's pool, but not the thread.
