@@ -56,7 +56,8 @@ def rows_of(text: bytes, columns: tuple[int, int, int], first: int, *, count: in
 
     Of lines there must be ``count``, if it is given; else empty lines and those that begin with # or // are skipped.
     """
-    found, taken, at, number = [np.zeros((0, 3), np.float32)], 0, 0, first
+    found: list[NDArray[np.float32]] = [np.zeros((0, 3), np.float32)]
+    taken, at, number = 0, 0, first
     while at < len(text) and (count is None or taken < count):
         lines, at = _lines(text, at, LINES if count is None else min(LINES, count - taken))
         block = [(k, line) for k, line in enumerate(lines, number) if count is not None or _has_numbers(line)]
@@ -84,7 +85,7 @@ def _has_numbers(line: bytes) -> bool:
     return bool(line.strip()) and not line.lstrip().startswith((b"#", b"//"))
 
 
-def _numbers(block: list[tuple[int, bytes]], columns: tuple[int, int, int]) -> Points:
+def _numbers(block: list[tuple[int, bytes]], columns: tuple[int, int, int]) -> NDArray[np.float32]:
     """(n, 3) of numbered lines."""
     lines = [line.replace(b",", b" ").decode("latin-1") for _, line in block]
     if not lines:
@@ -353,7 +354,7 @@ def points_of(array: NDArray[Any]) -> Points:
     if array.size // array.shape[-1] > MAX_POINTS:
         raise CloudError(f"{array.size // array.shape[-1]} points; at most {MAX_POINTS} are read")
     rows = array.reshape(-1, array.shape[-1])[:, :3]
-    return rows.astype(np.float64 if array.dtype.itemsize > 4 else np.float32)
+    return rows.astype(np.float64) if array.dtype.itemsize > 4 else rows.astype(np.float32)
 
 
 def xyz_points(data: bytes, source: str = "") -> Points:

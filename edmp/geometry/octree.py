@@ -125,7 +125,7 @@ def _binary_leaves(data: bytes) -> Leaves:
             raise OctreeError(f"it is more than {DEPTH} levels deep: damaged?")
         children = _BITS[data[at]] + _BITS[data[at + 1]]
         at += 2
-        inner = []
+        inner: list[tuple[int, int, int, int]] = []
         for i, child in enumerate(children):
             if child >= _OCCUPIED_LEAF:
                 corner = (x + (i & 1) * half, y + (i >> 1 & 1) * half, z + (i >> 2) * half, half)

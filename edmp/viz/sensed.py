@@ -160,7 +160,7 @@ def _level(field: DistanceField, name: str) -> Corners:
         quads.append(np.where(rising[:, None], square, square[:, ::-1]))
     a, b, c, e = np.concatenate(quads).T
     faces = np.concatenate([np.stack([a, b, c], axis=1), np.stack([a, c, e], axis=1)])
-    slope = np.stack(np.gradient(d), axis=-1)
+    slope = np.stack(list(np.gradient(d)), axis=-1)
     nearest = np.clip(np.round(vertices / resolution + 1.0).astype(int), 0, np.array(d.shape) - 1)
     normal = slope[tuple(nearest.T)]
     normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-15)
@@ -233,6 +233,6 @@ def _occupied(shape: Shape) -> Array:
     if isinstance(shape, PointCloud):
         return shape.points.astype(np.float64)
     if isinstance(shape, Voxels):
-        return (np.argwhere(shape.occupancy) + 0.5) * shape.resolution
+        return np.asarray((np.argwhere(shape.occupancy) + 0.5) * shape.resolution, dtype=np.float64)
     assert isinstance(shape, DistanceField)
-    return (np.argwhere(cells.of_field(shape.distances)) + 0.5) * shape.resolution
+    return np.asarray((np.argwhere(cells.of_field(shape.distances)) + 0.5) * shape.resolution, dtype=np.float64)
