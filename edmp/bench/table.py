@@ -314,7 +314,7 @@ def seen_rows(records: Sequence[Record]) -> list[tuple[str, ...]]:
     planner solved it.
     """
     times = {record.key: record.time_s for record in records if record.time_s is not None}
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for row in summarise(records):
         mine = [r for r in records if r.planner == row.planner and row.set in (r.set, ALL_SETS)]
         if not mine or mine[0].sight in (None, SHAPES):

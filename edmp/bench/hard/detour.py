@@ -87,10 +87,9 @@ def _compartments(
     """Walls about two ways into a block, in the frame of the first tool; None if one would be in the way of an arm."""
     t, beyond = spread(rng, 0.01, 0.03), spread(rng, 0.03, 0.08)
     inside = (-depth, beyond)
-    bounds = [section(robot, way, X_WG, inside) for way in ways]
-    if bounds[0] is None or bounds[1] is None:
+    first, second = (section(robot, way, X_WG, inside) for way in ways)
+    if first is None or second is None:
         return None
-    first, second = bounds
     between = (first[1, axis] + second[0, axis]) / 2
     if second[0, axis] - first[1, axis] < t + 0.02:
         return None

@@ -60,9 +60,12 @@ def _made(robot: Robot, kind: str, number: int, seed: int, attempt: int, effort:
     if not worth_asking(judge, draft):
         return None
     line, searched = float(np.linalg.norm(draft.ends[0] - draft.start)), int(rng.integers(2**30))
-    for settings in (QUICK, SearchSettings().times(effort)):
-        path = shortest(judge, draft, searched, settings)
-        if path is None or path_length(path) < draft.least_ratio * line:
-            return None
+    least = draft.least_ratio * line
+    quick = shortest(judge, draft, searched, QUICK)
+    if quick is None or path_length(quick) < least:
+        return None
+    path = shortest(judge, draft, searched, SearchSettings().times(effort))
+    if path is None or path_length(path) < least:
+        return None
     goal = tool_goal(robot, draft.ends[0]) if draft.pose_goal else draft.ends[0]
     return ExpertProblem(draft.scene, draft.start, goal, draft.what, path, attempt, seed)
