@@ -46,7 +46,7 @@ def _cloud_on_device(device: str) -> ShapeCache[PointCloud, k.Cloud]:
 def packed_cloud(shape: PointCloud, device: str) -> k.Cloud:
     """The points about the centre of the cloud's box, by cells of a grid, and which of these is nearest to any."""
     edge, cells = _grid(shape)
-    center = np.mean(shape.extent, axis=0, dtype=np.float64)
+    center = np.asarray(np.mean(shape.extent, axis=0, dtype=np.float64))
     corner = -np.array(cells) * edge / 2
     cloud = k.Cloud()
     cloud.radius, cloud.edge, cloud.corner = shape.radius, edge, wp.vec3(*corner)
