@@ -17,6 +17,9 @@ from edmp.validate.probe import Direction
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
 
+_ROUNDS = 8
+"""FCL is asked about so many parts near a piece, then the interval is halved."""
+
 
 class CrowdProof:
     """One attempt to prove pieces of the arm free of a crowd, each on some intervals of a path.
@@ -96,13 +99,12 @@ class CrowdProof:
         halve: list[tuple[Index, Index]] = []
         while len(item):
             item, node, bound = view.doubtful(items, self._wanted(pair), item, node, floor)
-            stuck = self._settle(items, view, probe, pair, (item, node, bound), floor)
-            if stuck is None:
-                return None
-            item, node = stuck
             edge = (tree.upper[node] - tree.lower[node]).max(axis=1)
             cut = (tree.kind[node] == CELL) & (edge > items.stray[item])
-            halve.append((item[~cut], node[~cut]))
+            stuck = self._settle(items, view, probe, pair, (item[~cut], node[~cut], bound[~cut]), floor)
+            if stuck is None:
+                return None
+            halve.append(stuck)
             parent, node = tree.children(node[cut])
             item = item[cut][parent]
         if not halve:
@@ -119,11 +121,12 @@ class CrowdProof:
         triples: tuple[Index, Index, Array],
         floor: Array,
     ) -> tuple[Index, Index] | None:
-        """Ask about the nearest part of each item, until all are proved or were asked about: the latter."""
+        """Ask about the nearest part of each item, some times; returns what is not proved with these directions."""
         item, node, bound = triples
-        asked = np.zeros(len(item), dtype=bool)
         stuck: list[tuple[Index, Index]] = []
-        while len(item):
+        for _ in range(_ROUNDS):
+            if not len(item):
+                break
             order = np.lexsort((bound, item))
             item, node, bound = item[order], node[order], bound[order]
             first = np.flatnonzero(np.concatenate([[True], item[1:] != item[:-1]]))
@@ -142,7 +145,6 @@ class CrowdProof:
             stuck.append((item[open_ & asked], node[open_ & asked]))
             left = open_ & ~asked
             item, node, bound = item[left], node[left], bound[left]
-        if not stuck:
-            return item, node
+        stuck.append((item, node))
         item, node = (np.concatenate(part) for part in zip(*stuck, strict=True))
         return item, node

@@ -19,8 +19,8 @@ _SAME = 1e-7
 """Parts that are nearer than the nearest by less than this are not looked at [m]."""
 _FINE = 8
 """Cells of a field are cut until they are so many times smaller than they are deep in the piece."""
-_FINE_APART = 2e-4
-"""They are cut down to this where they are further away than so many times that [m]."""
+_FINE_APART, _COARSEST = 64, 5e-4
+"""Where they are apart from it, so many times smaller than the distance, and down to this at least [m]."""
 
 
 def nearest_part(
@@ -69,5 +69,5 @@ def _can_open(view: CrowdView, node: Index, bound: Array) -> NDArray[np.bool_]:
     """Groups, and cells that are not small enough yet."""
     tree = view.tree
     edge = (tree.upper[node] - tree.lower[node]).max(axis=1)
-    small = np.where(bound > 0.0, np.minimum(bound / _FINE, _FINE_APART), -bound / _FINE)
+    small = np.where(bound > 0.0, np.minimum(bound / _FINE_APART, _COARSEST), -bound / _FINE)
     return (tree.kind[node] == GROUP) | ((tree.kind[node] == CELL) & (edge > np.maximum(small, FINEST)))
