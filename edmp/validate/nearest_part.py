@@ -13,8 +13,8 @@ from edmp.validate.part_tree import CELL, FINEST, GROUP
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
 
-_BATCH = 64
-"""So many boxes are opened at once at most."""
+_FIRST, _BATCH = 4, 32
+"""So many boxes are opened at once at most: before a part was asked about, and later."""
 _SAME = 1e-7
 """Parts that are nearer than the nearest by less than this are not looked at [m]."""
 _FINE = 8
@@ -38,30 +38,36 @@ def nearest_part(
         contact: what is nearer than this touches [m].
     """
     tree, box = view.tree, view.items(*np.array([[0], [0], [k]]), np.zeros(1))
-    node, bound, n = np.zeros(1, dtype=np.int64), np.full(1, -np.inf), np.zeros((1, 3))
+    node, bound, n, tried = np.zeros(1, dtype=np.int64), np.full(1, -np.inf), np.zeros((1, 3)), np.ones(1, dtype=bool)
     best, most = np.zeros(3), np.inf
     while len(node):
         order = np.argsort(bound, kind="stable")
-        node, bound, n = node[order], bound[order], n[order]
-        inner = np.flatnonzero(_can_open(view, node[:_BATCH], bound[:_BATCH]))
-        if len(inner) and inner[0] == 0:
-            _, fresh = tree.children(node[inner])
-            lower, along = view.fixed_bounds(box, k, fresh)
-            node = np.concatenate([np.delete(node, inner), fresh])
-            bound, n = np.concatenate([np.delete(bound, inner), lower]), np.concatenate([np.delete(n, inner, 0), along])
+        node, bound, n, tried = node[order], bound[order], n[order], tried[order]
+        few = _BATCH if np.isfinite(most) else _FIRST  # a first part, soon: it rules most others out
+        fresh = np.flatnonzero(~tried[:few])
+        inner = np.flatnonzero(_can_open(view, node[:few], bound[:few]) & tried[:few])
+        if len(fresh) and fresh[0] == 0:  # known by its box only
+            lower, n[fresh] = view.fixed_bounds(box, k, node[fresh])
+            bound[fresh], tried[fresh] = np.maximum(bound[fresh], lower), True
+        elif len(inner) and inner[0] == 0:
+            _, new = tree.children(node[inner])
+            lower = view.box_bounds(box, np.zeros_like(new), new)
+            node, bound = (np.concatenate([np.delete(old, inner), more]) for old, more in ((node, new), (bound, lower)))
+            n = np.concatenate([np.delete(n, inner, 0), np.zeros((len(new), 3))])
+            tried = np.concatenate([np.delete(tried, inner), np.zeros(len(new), dtype=bool)])
         else:
             direction, gap = ask(int(node[0]))
             if gap <= contact:
                 direction, gap = n[0], min(gap, float(bound[0]))
             if gap < most:
                 best, most = direction, gap
-            node, bound, n = node[1:], bound[1:], n[1:]
-            solid = np.flatnonzero(tree.kind[node] != GROUP)
+            node, bound, n, tried = node[1:], bound[1:], n[1:], tried[1:]
+            solid = np.flatnonzero((tree.kind[node] != GROUP) & (bound < most))
             if gap > contact and len(solid):
                 again = view.bounds(box, np.zeros_like(solid), node[solid], np.tile(direction, (len(solid), 1)))
                 bound[solid] = np.maximum(bound[solid], again)
         near = bound < most - _SAME
-        node, bound, n = node[near], bound[near], n[near]
+        node, bound, n, tried = node[near], bound[near], n[near], tried[near]
     return best, most
 
 

@@ -29,7 +29,7 @@ FINEST = 1e-4
 """Cells of a field of distances are cut down to this edge where that decides something [m]."""
 _FEW = 12
 """A group of so many parts or fewer is opened into parts."""
-_SPLIT = 4
+_SPLIT = 2
 """Other groups are opened into this many cells, along the longest side."""
 _COARSE, _BLOCK = 32, 4
 """Cells along each side of the grid over a large cloud, and of a block of them."""
