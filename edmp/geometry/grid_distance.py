@@ -119,19 +119,24 @@ def field_signed_distance(shape: DistanceField, p_O: Tensor) -> Tensor:
 
 
 _BAND = 0.1
-"""Points of the surface come from those that are nearer to it than so many cells."""
+"""Points of the surface come from those whose value is within this of 0, in steps between nodes of their cell."""
 
 
 def field_sampler(shape: DistanceField) -> Sampler | None:
     """Of the surface where the interpolant is 0; None if it is nowhere.
 
     Volume between two level sets, weighed by the slope, is area times the difference of the levels (the coarea
-    formula); so points drawn there, and led down the slope, are spread evenly.
+    formula); so points drawn there, and led down the slope, are spread evenly. Each cell has levels of its own: where a
+    field is no distance, as beside a hole in what was seen, it is as steep as can be.
     """
-    band, distances = _BAND * shape.resolution, shape.distances
+    distances = shape.distances
     if not (cells.of_field(distances) & cells.of_field(-distances)).any():
         return None
-    crossed = np.argwhere(cells.of_field(distances - band) & cells.of_field(-distances - band)).astype(np.float64)
+    low, high = (_over_cells(distances, of, (0, 1, 2)) for of in (np.minimum, np.maximum))
+    steps = _steps(distances)  # only where the surface is may they be those of a hole
+    band = _BAND * np.where((low <= 0.0) & (high >= 0.0), steps, np.minimum(steps, shape.resolution))
+    near_zero = (low <= band) & (high >= -band) & (band > 0.0)
+    crossed, bands = np.argwhere(near_zero).astype(np.float64), band[near_zero].astype(np.float64)
 
     def looked_at(p: Array) -> tuple[Array, Array]:
         points = torch.tensor(p, requires_grad=True)
@@ -140,14 +145,15 @@ def field_sampler(shape: DistanceField) -> Sampler | None:
         return value.detach().numpy(), gradient.numpy()
 
     def near(count: int, rng: np.random.Generator) -> tuple[Array, float]:
-        p = (crossed[rng.integers(len(crossed), size=count)] + rng.random((count, 3))) * shape.resolution
+        cell = rng.integers(len(crossed), size=count)
+        p = (crossed[cell] + rng.random((count, 3))) * shape.resolution
         value, gradient = looked_at(p)
-        slope = np.linalg.norm(gradient, axis=1)
-        kept = (np.abs(value) < band) & (rng.random(count) * 2.0 * steepest < slope)
-        return p[kept], float(np.where(np.abs(value) < band, slope, 0.0).mean())
+        inside = np.abs(value) < bands[cell]
+        weight = np.linalg.norm(gradient, axis=1) / (2.0 * bands[cell])  # at most 1 / (_BAND * resolution)
+        kept = inside & (rng.random(count) < weight * _BAND * shape.resolution)
+        return p[kept], float(np.where(inside, weight, 0.0).mean())
 
-    steepest = max(float(np.abs(np.diff(distances, axis=axis)).max()) for axis in range(3)) / shape.resolution
-    share = near(20_000, np.random.default_rng(0))[1]
+    share = near(100_000, np.random.default_rng(0))[1]
 
     def sample(count: int, rng: np.random.Generator) -> Array:
         found = [np.empty((0, 3))]
@@ -156,7 +162,24 @@ def field_sampler(shape: DistanceField) -> Sampler | None:
             for _ in range(8):
                 value, gradient = looked_at(p)
                 p = p - gradient * (value / np.maximum(np.square(gradient).sum(axis=1), 1e-12))[:, None]
-            found.append(p[np.abs(looked_at(p)[0]) < 1e-7][:missing])
+            value, gradient = looked_at(p)
+            found.append(p[np.abs(value) < 1e-7 * np.maximum(1.0, np.linalg.norm(gradient, axis=1))][:missing])
         return np.concatenate(found)
 
-    return Sampler(share * len(crossed) * shape.resolution**3 / (2 * band), sample)
+    return Sampler(share * len(crossed) * shape.resolution**3, sample) if share > 0.0 else None
+
+
+def _over_cells(values: NDArray[np.float32], of: np.ufunc, axes: tuple[int, ...]) -> NDArray[np.float32]:
+    """What ``of`` makes of neighbours along each of ``axes``: over all three, of the eight nodes of each cell."""
+    for axis in axes:
+        n = values.shape[axis]
+        values = of(np.take(values, range(n - 1), axis), np.take(values, range(1, n), axis))
+    return values
+
+
+def _steps(distances: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(nx - 1, ny - 1, nz - 1) the largest difference between two nodes at an edge of each cell [m]."""
+    along = (
+        _over_cells(np.abs(np.diff(distances, axis=axis)), np.maximum, tuple({0, 1, 2} - {axis})) for axis in range(3)
+    )
+    return np.maximum.reduce(list(along))

@@ -17,11 +17,9 @@ from numpy.typing import NDArray
 
 from edmp.errors import FileFormatError
 from edmp.files.reading import read_bytes
-from edmp.geometry.sensed import Voxels
+from edmp.geometry.sensed import MAX_CELLS, Voxels
 
 DEPTH = 16
-MAX_CELLS = 1 << 27
-"""Of the box round all occupied cells [a byte each]."""
 
 _FREE_LEAF, _OCCUPIED_LEAF, _INNER = 1, 2, 3  # the two bits of a child, as bit 2i + 2 * bit 2i + 1; 0: unknown
 _BITS = [[(byte >> shift) & 3 for shift in (0, 2, 4, 6)] for byte in range(256)]

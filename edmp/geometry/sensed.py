@@ -24,6 +24,10 @@ WIDE = 100.0
 """A cloud that is wider than this is likely to be in millimetres [m]."""
 
 
+MAX_CELLS = 1 << 27
+"""Of a grid, and nodes: what is made of one takes some ten bytes for each."""
+
+
 class _Sensed(Shape):
     """What shapes that are arrays share: equal if their content is, hashed by content, once."""
 
@@ -114,6 +118,7 @@ class Voxels(_Sensed):
     def __post_init__(self) -> None:
         positive(self, "resolution")
         occupancy = _array("Voxels occupancy", self.occupancy, "b", 3)
+        _few_enough(occupancy, "Voxels")
         if not occupancy.any():
             raise InvalidInputError("Voxels: no cell is occupied; leave an obstacle without any out of the scene")
         _within(np.array(occupancy.shape) * self.resolution, "Voxels: the corner of the grid")
@@ -138,6 +143,7 @@ class DistanceField(_Sensed):
     def __post_init__(self) -> None:
         positive(self, "resolution")
         distances = _array("DistanceField distances", self.distances, "fiu", 3)
+        _few_enough(distances, "DistanceField")
         if min(distances.shape) < 2:
             raise InvalidInputError(
                 f"DistanceField distances need at least two nodes along each axis, got shape {distances.shape}"
@@ -169,6 +175,14 @@ def _array(what: str, value: Any, kinds: str, ndim: int) -> NDArray[Any]:
     if array.ndim != ndim:
         raise InvalidInputError(f"{what} must have {ndim} axes, got shape {array.shape}")
     return array
+
+
+def _few_enough(grid: NDArray[Any], what: str) -> None:
+    if grid.size > MAX_CELLS:
+        raise InvalidInputError(
+            f"{what} of {' x '.join(map(str, grid.shape))} has more than {MAX_CELLS} cells; cut out what the arm can "
+            "reach, or make it coarser"
+        )
 
 
 def _within(values: NDArray[Any], what: str) -> None:

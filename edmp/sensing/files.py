@@ -18,9 +18,8 @@ from edmp.files.npz import npy_array
 from edmp.files.reading import read_bytes
 from edmp.files.yaml_nodes import YamlNode, read_yaml
 from edmp.geometry.cloud_files import CloudError, points_of
-from edmp.geometry.octree import MAX_CELLS
 from edmp.geometry.poses import pose, rigid
-from edmp.geometry.sensed import PointCloud, Voxels
+from edmp.geometry.sensed import MAX_CELLS, PointCloud, Voxels
 from edmp.scenes.clouds import cloud_of, load_sensed
 from edmp.sensing.camera import DepthCamera
 

@@ -138,7 +138,13 @@ def test_the_surface_of_a_field_is_drawn_from_evenly() -> None:
     assert np.abs(signed_distance(shape, torch.tensor(drawn)).numpy()).max() < 2e-7
     height = (drawn[drawn[:, 2] > 0.075, 2] - 0.2) / 0.12  # of the ball: uniform (Archimedes)
     np.testing.assert_allclose(np.quantile(height, [0.25, 0.5, 0.75]), [-0.5, 0.0, 0.5], atol=0.04)
-    assert sampler(shape).area == pytest.approx(0.4**2 + 4 * np.pi * 0.12**2, rel=0.02)
+    area = 0.4**2 + 4 * np.pi * 0.12**2
+    assert sampler(shape).area == pytest.approx(area, rel=0.02)
+    hole = edmp.DistanceField(np.where(shape.distances > 0.1, 1e3, shape.distances), shape.resolution)
+    assert (hole.distances == 1e3).any()  # nobody looked there
+    drawn = sampler(hole).sample(2000, np.random.default_rng(0))
+    assert np.abs(signed_distance(shape, torch.tensor(drawn)).numpy()).max() < 1e-6
+    assert sampler(hole).area == pytest.approx(area, rel=0.02)
 
 
 @pytest.fixture(scope="module")

@@ -51,6 +51,8 @@ def test_millimetres_are_noticed() -> None:
         (lambda: edmp.Voxels(np.zeros((2, 2, 2), bool), 0.1), "no cell is occupied"),
         (lambda: edmp.Voxels(np.ones((2, 2, 2)), 0.1), "true and false"),
         (lambda: edmp.Voxels(np.ones((2, 2), bool), 0.1), r"3 axes, got shape \(2, 2\)"),
+        (lambda: edmp.Voxels(np.broadcast_to(True, (1024, 1024, 129)), 0.1), "1024 x 1024 x 129 has more than"),
+        (lambda: edmp.DistanceField(np.broadcast_to(-1.0, (1024, 1024, 129)), 0.1), "has more than 134217728 cells"),
         (lambda: edmp.DistanceField(np.ones((2, 2, 2)), 0.1), "nothing is there"),
         (lambda: edmp.DistanceField(-np.ones((2, 1, 2)), 0.1), "at least two nodes"),
         (lambda: edmp.DistanceField(np.full((2, 2, 2), np.nan), 0.1), r"node \(0, 0, 0\) is nan"),
