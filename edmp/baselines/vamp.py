@@ -185,8 +185,8 @@ def _balls(shape: PointCloud | Voxels, X_VO: Array) -> tuple[Array, float]:
     if isinstance(shape, PointCloud):
         points, radius = shape.points.astype(np.float64), shape.radius
     else:
-        points = (np.argwhere(shape.occupancy) + 0.5) * shape.resolution
-        radius = shape.resolution * np.sqrt(0.75)
+        points = (np.argwhere(shape.occupancy).astype(np.float64) + 0.5) * shape.resolution
+        radius = shape.resolution * 0.75**0.5
     return points @ X_VO[:3, :3].T + X_VO[:3, 3], radius
 
 

@@ -137,14 +137,15 @@ def sense(
     if movie is not None:
         check_writable(movie, "--movie", suffixes=(".mp4", ".gif"))
     from edmp.bench.replanned import PLANNER
-    from edmp.execution.sensed import make_cell, run_cell
+    from edmp.execution.sensed import SensedRun, make_cell, run_cell
     from edmp.planner import Planner
     from edmp.robots import load_robot
     from edmp.scenes.scene import Unseen
     from edmp.threads import kernel_threads
 
     Unseen(unseen, 0.0)
-    console, arm, done = report_console(), load_robot(robot), []
+    console, arm = report_console(), load_robot(robot)
+    done: list[SensedRun] = []
     spinner = progress_console().status("loading the planner")
     with spinner as status, contextlib.redirect_stdout(sys.stderr), kernel_threads(1):
         planner = Planner(robot, settings=PLANNER)

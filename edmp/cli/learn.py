@@ -103,7 +103,7 @@ def train(
     )
     given = {"batch_size": batch_size, "learning_rate": learning_rate}
     changed = {key: value for key, value in given.items() if value is not None}
-    settings = dataclasses.replace(settings, **_TRAINED[kind] | changed)
+    settings = dataclasses.replace(settings, **{**_TRAINED[kind], **changed})
     arm = load_robot(robot)
     command = shlex.join(["edmp", *sys.argv[1:]])
     if kind == "mpinets":
@@ -116,7 +116,7 @@ def train(
     console.print("stopped; the same command goes on" if report.interrupted else f"written: {report.file}")
 
 
-_TRAINED: Mapping[str, Mapping[str, Any]] = {"prior": {}, "mpinets": {"batch_size": 32, "max_validation": 1024}}
+_TRAINED: Mapping[str, dict[str, Any]] = {"prior": {}, "mpinets": {"batch_size": 32, "max_validation": 1024}}
 """What can be trained, and the settings that differ from `TrainSettings`."""
 
 

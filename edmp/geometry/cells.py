@@ -34,7 +34,7 @@ def surface(occupancy: Cells, resolution: float) -> Triangles:
     vertices, index = np.unique(corners.reshape(-1, 3), axis=0, return_inverse=True)
     a, b, c, d = index.reshape(-1, 4).T
     faces = np.concatenate([np.stack([a, b, c], axis=1), np.stack([a, c, d], axis=1)])
-    return vertices * float(resolution), faces.astype(np.int64)
+    return vertices.astype(np.float64) * float(resolution), faces.astype(np.int64)
 
 
 def boxes(occupancy: Cells) -> tuple[Index, Index]:

@@ -119,7 +119,7 @@ class Map:
 
     @checked
     def integrate(
-        self, depth: Array, camera: DepthCamera, q: ArrayLike | None = None, *, robot: Robot | str | None = None
+        self, depth: ArrayLike, camera: DepthCamera, q: ArrayLike | None = None, *, robot: Robot | str | None = None
     ) -> None:
         """Take in one image.
 
@@ -147,7 +147,7 @@ class Map:
         for name in ("hit", "miss", "least", "most"):
             setattr(evidence, name, getattr(settings, name))
         evidence.share = settings.seen_through
-        measured = wp.array(image, dtype=float, device=device, copy=False)
+        measured: wp.array = wp.array(image, dtype=float, device=device, copy=False)
         rays = wp.empty(image.shape, dtype=float, device=device)
         launch_rows(
             kernels.mark_points,
@@ -284,7 +284,7 @@ class Map:
     def _mark(self, pieces: list[Piece], cells: Any, mark: int) -> None:
         planes, begins, columns = packed(pieces, self.corner, self.resolution, self.shape)
         if len(columns):
-            inputs = [
+            inputs: list[Any] = [
                 wp.array(planes, dtype=wp.vec4, device=self._device),
                 wp.array(begins, dtype=wp.int32, device=self._device),
                 wp.array(columns, dtype=wp.vec3i, device=self._device),
@@ -339,7 +339,7 @@ class Map:
 def _grid(bounds: ArrayLike, resolution: float) -> tuple[tuple[int, int, int], Array]:
     """Cells along each axis, and the lower corner."""
     try:
-        low, high = bounds  # type: ignore[misc]
+        low, high = np.asarray(bounds, dtype=object)
     except (TypeError, ValueError):
         raise InvalidInputError(f"bounds must be a lower and an upper corner [m], got {shown(bounds)}") from None
     low, high = finite_vector(low, 3, "bounds, lower corner"), finite_vector(high, 3, "bounds, upper corner")
@@ -361,7 +361,8 @@ def _grid(bounds: ArrayLike, resolution: float) -> tuple[tuple[int, int, int], A
 
 def _pyramid(rays: Any, device: str) -> tuple[Any, Any]:
     """All levels of the pyramid of rays, one after the other, and where each begins, its rows and its columns."""
-    sizes, (rows, columns) = [], rays.shape
+    sizes: list[tuple[int, int]] = []
+    rows, columns = rays.shape
     while not sizes or rows > 1 or columns > 1:
         rows, columns = (rows + 1) // 2, (columns + 1) // 2
         sizes.append((rows, columns))

@@ -133,8 +133,8 @@ class SimulatedCameras:
 
         poses = FramePoseVector()
         for frame, X in zip(self._stage.frames, X_WB, strict=True):
-            rotation = RotationMatrix.ProjectToRotationMatrix(X[:3, :3])
-            poses.set_value(frame, RigidTransform(rotation, p=X[:3, 3]))
+            rotation = RotationMatrix.ProjectToRotationMatrix(X_any[:3, :3])
+            poses.set_value(frame, RigidTransform(rotation, p=X_any[:3, 3]))
         context = self._stage.context
         if self._stage.frames:
             graph_context = self._stage.graph.GetMyMutableContextFromRoot(context)
@@ -158,7 +158,8 @@ class SimulatedCameras:
         from pydrake.systems.sensors import RgbdSensor
 
         builder = DiagramBuilder()
-        self._stage.graph = graph = builder.AddSystem(SceneGraph())
+        graph: Any = builder.AddSystem(SceneGraph())
+        self._stage.graph = graph
         graph.AddRenderer("vtk", MakeRenderEngineVtk(RenderEngineVtkParams()))
         self._stage.source = graph.RegisterSource("edmp")
         for k, obstacle in enumerate(self.scene):
@@ -176,7 +177,7 @@ class SimulatedCameras:
         self._stage.sensors = []
         for camera in self.cameras:
             pose: Any = RigidTransform(camera.X_WC)
-            sensor = builder.AddSystem(RgbdSensor(graph.world_frame_id(), pose, _drake_camera(camera)))
+            sensor: Any = builder.AddSystem(RgbdSensor(graph.world_frame_id(), pose, _drake_camera(camera)))
             builder.Connect(graph.get_query_output_port(), sensor.query_object_input_port())
             self._stage.sensors.append(sensor)
         self._stage.diagram = builder.Build()
@@ -186,6 +187,7 @@ class SimulatedCameras:
         from pydrake.geometry import GeometryInstance, Mesh, PerceptionProperties, RenderLabel
         from pydrake.math import RigidTransform, RotationMatrix
 
+        X_any: Any = X
         path = Path(self._folder.name) / f"{name}.obj"
         _write_obj(path, vertices, faces)
         properties = PerceptionProperties()

@@ -208,14 +208,15 @@ class Environment:
                 self.things.append(Thing(obstacle.name, shape, R, p))
             else:
                 self.solids.append(MeshSolid(obstacle.name, mesh, R, p))
-        self.names = [one.name for one in (*self.things, *self.solids, *self.crowds)]
+        every: list[Thing | MeshSolid | Crowd] = [*self.things, *self.solids, *self.crowds]
+        self.names = [one.name for one in every]
         self.frame_of = np.zeros(len(self), dtype=np.int64)
         frames, self.frame_of[: len(self.things)] = choose_frames(
             [thing.shape for thing in self.things], np.array([thing.R for thing in self.things]).reshape(-1, 3, 3)
         )
         self.frames = frames
         self.upper, self.lower = self._extents()
-        points = [one.point for one in (*self.things, *self.solids, *self.crowds)]
+        points = [one.point for one in every]
         self.points = np.array(points).reshape(-1, 3)
 
     def __len__(self) -> int:
@@ -273,7 +274,8 @@ class Environment:
             reach, middle = support(axes @ R, *params), (axes @ p[:, :, None])[:, :, 0]
             upper[members], lower[members] = middle + reach, middle - reach  # primitives are symmetric
         meshes = [(k, self.things[k].support) for k in of_kind.get(Mesh, [])]
-        meshes += [(len(self.things) + k, one.support) for k, one in enumerate((*self.solids, *self.crowds))]
+        others: list[MeshSolid | Crowd] = [*self.solids, *self.crowds]
+        meshes += [(len(self.things) + k, one.support) for k, one in enumerate(others)]
         for k, support in meshes:
             axes = self.frames[self.frame_of[k]].T
             upper[k], lower[k] = support(axes), -support(-axes)

@@ -181,13 +181,13 @@ def _solid_places(field: DistanceField) -> Array:
     corners = {ijk: d[tuple((cells + ijk).T)] for ijk in np.ndindex(2, 2, 2)}
     solid = np.array([values <= 0.0 for values in corners.values()])
     partly = solid.any(axis=0) & ~solid.all(axis=0)
-    cells, places = cells[partly], [np.argwhere(d <= 0.0)]
+    cells, places = cells[partly], [np.argwhere(d <= 0.0).astype(np.float64)]
     for place in np.ndindex(_CUTS + 1, _CUTS + 1, _CUTS + 1):
         t = np.array(place) / _CUTS
         weights = {ijk: np.prod(np.where(ijk, t, 1 - t)) for ijk in corners}
         value = sum(weights[ijk] * values[partly] for ijk, values in corners.items())
         places.append(cells[value <= 0.0] + t)
-    return np.concatenate(places) * field.resolution
+    return np.asarray(np.concatenate(places) * field.resolution)
 
 
 def _distance_to_triangles(point: Array, triangles: Array) -> float:

@@ -37,8 +37,9 @@ def nearest_part(
         ask: direction and gap of a part by its number, both exact.
         contact: what is nearer than this touches [m].
     """
-    tree, box = view.tree, view.items(*np.array([[0], [0], [k]]), np.zeros(1))
-    node, bound, n, tried = np.zeros(1, dtype=np.int64), np.full(1, -np.inf), np.zeros((1, 3)), np.ones(1, dtype=bool)
+    zero = np.zeros(1, dtype=np.int64)
+    tree, box = view.tree, view.items(zero, zero, np.array([k]), np.zeros(1))
+    node, bound, n, tried = zero, np.full(1, -np.inf), np.zeros((1, 3)), np.ones(1, dtype=bool)
     best, most = np.zeros(3), np.inf
     while len(node):
         order = np.argsort(bound, kind="stable")

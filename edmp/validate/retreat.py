@@ -91,8 +91,8 @@ def _deeper(proof: Proof, q: Array, pair: int) -> Touch | None:
 def _parts_no_deeper(proof: Proof, a: int, b: int, pair: int, depth: float) -> bool:
     """Whether a step is proved to lead into no part of a crowd deeper than ``depth`` [m]."""
     proof.slack = {proof.prober.key(pair): depth}
-    ends, one = np.array([[a], [b]]), np.zeros(1, dtype=np.int64)
-    step = Intervals(*ends, one, one + 1, ends[0], np.zeros((1, proof.q.shape[1])))
+    at, to, one = np.array([a]), np.array([b]), np.zeros(1, dtype=np.int64)
+    step = Intervals(at, to, one, one + 1, at, np.zeros((1, proof.q.shape[1])))
     return proof.prove_crowds(step, proof.motion(step), one, np.array([pair]))
 
 

@@ -60,8 +60,7 @@ class UnetNetwork(TemporalUnet):
 
     def __init__(self, config: UnetConfig, dof: int) -> None:
         time = config.time_width
-        sizes = {"widths": config.widths, "kernel": config.kernel, "groups": config.groups}
-        super().__init__(dof, dof, **sizes, cond=time)
+        super().__init__(dof, dof, widths=config.widths, kernel=config.kernel, groups=config.groups, cond=time)
         self.config, self.dof = config, dof
         self.spline = Spline(config.num_control_points)
         self.register_buffer("alphas_bar", torch.cumprod(1 - _betas(config), 0).float(), persistent=False)
