@@ -133,8 +133,8 @@ class SimulatedCameras:
 
         poses = FramePoseVector()
         for frame, X in zip(self._stage.frames, X_WB, strict=True):
-            rotation = RotationMatrix.ProjectToRotationMatrix(X_any[:3, :3])
-            poses.set_value(frame, RigidTransform(rotation, p=X_any[:3, 3]))
+            rotation = RotationMatrix.ProjectToRotationMatrix(X[:3, :3])
+            poses.set_value(frame, RigidTransform(rotation, p=X[:3, 3]))
         context = self._stage.context
         if self._stage.frames:
             graph_context = self._stage.graph.GetMyMutableContextFromRoot(context)
@@ -176,7 +176,8 @@ class SimulatedCameras:
                     graph.RegisterGeometry(self._stage.source, frame, instance)
         self._stage.sensors = []
         for camera in self.cameras:
-            pose: Any = RigidTransform(camera.X_WC)
+            X_WC: Any = camera.X_WC
+            pose: Any = RigidTransform(X_WC)
             sensor: Any = builder.AddSystem(RgbdSensor(graph.world_frame_id(), pose, _drake_camera(camera)))
             builder.Connect(graph.get_query_output_port(), sensor.query_object_input_port())
             self._stage.sensors.append(sensor)
@@ -187,13 +188,13 @@ class SimulatedCameras:
         from pydrake.geometry import GeometryInstance, Mesh, PerceptionProperties, RenderLabel
         from pydrake.math import RigidTransform, RotationMatrix
 
-        X_any: Any = X
+        placed: Any = X
         path = Path(self._folder.name) / f"{name}.obj"
         _write_obj(path, vertices, faces)
         properties = PerceptionProperties()
         properties.AddProperty("label", "id", RenderLabel.kDontCare)
-        rotation = RotationMatrix.ProjectToRotationMatrix(X[:3, :3])
-        instance = GeometryInstance(RigidTransform(rotation, p=X[:3, 3]), Mesh(path), name)
+        rotation = RotationMatrix.ProjectToRotationMatrix(placed[:3, :3])
+        instance = GeometryInstance(RigidTransform(rotation, p=placed[:3, 3]), Mesh(path), name)
         instance.set_perception_properties(properties)
         return instance
 
