@@ -137,7 +137,7 @@ def sense(
     if movie is not None:
         check_writable(movie, "--movie", suffixes=(".mp4", ".gif"))
     from edmp.bench.replanned import PLANNER
-    from edmp.execution.sensed import SensedRun, make_cell, run_cell
+    from edmp.execution.sensed import make_cell, run_cell
     from edmp.planner import Planner
     from edmp.robots import load_robot
     from edmp.scenes.scene import Unseen
