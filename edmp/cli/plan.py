@@ -267,6 +267,8 @@ def _print_report(problem: Problem, result: PlanResult, written: list[str]) -> N
         rows.append(("tool", f"within {1e3 * position:.2f} mm and {math.degrees(angle):.2f} deg of its line, proved"))
     if (shares := (problem.velocity_scale, problem.acceleration_scale)) != (1.0, 1.0):
         rows.append(("scaled to", f"{shares[0]:g} of the velocity limits, {shares[1]:g} of the acceleration limits"))
+    if problem.scene.unseen is not None:
+        rows.append(("unseen", str(problem.scene.unseen)))
     rows += [("proved", kept.message()) for kept in result.kept]
     rows += [("written", path) for path in written]
     for name, value in rows:
