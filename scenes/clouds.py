@@ -148,6 +148,8 @@ def _of_arrays(path: Path, radius: float | None, scale: float) -> tuple[Shape, A
     arrays = npz_arrays(read_bytes(path, "file of points"), str(path), "file of arrays")
     X = rigid(arrays["X_WV"], "X_WV") if "X_WV" in arrays else np.eye(4)
     X[:3, 3] *= scale
+    if len(held := [name for name in ("points", "occupancy", "distances") if name in arrays]) > 1:
+        raise InvalidInputError(f"holds {', '.join(held)}: one obstacle is one of them")
     for name, kind in (("occupancy", Voxels), ("distances", DistanceField)):
         if name not in arrays:
             continue

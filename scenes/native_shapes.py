@@ -88,6 +88,8 @@ def _mesh(item: YamlNode) -> Shape:
     vertices: Array
     faces: NDArray[Any]
     if file := item.get("file"):
+        if beside := item.get("vertices") or item.get("faces"):
+            beside.fail("a mesh needs either file, or vertices and faces, not both")
         try:
             vertices, faces = load_mesh(Path(file.file).parent / file.text())
         except FileFormatError as error:

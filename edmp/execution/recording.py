@@ -114,7 +114,8 @@ class Recorder:
         if not self._looks:
             return None
         ticks, widths, objects = zip(*self._looks, strict=True)
-        poses = {name: np.array([one[name] for one in objects]) for name in objects[0]}
+        always = [name for name in objects[0] if all(name in one for one in objects)]
+        poses = {name: np.array([one[name] for one in objects]) for name in always}
         return Handled(np.array(ticks, dtype=np.int64), np.array(widths, dtype=np.float64), poses)
 
 

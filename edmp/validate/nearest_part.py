@@ -15,7 +15,7 @@ Index = NDArray[np.int64]
 
 _FIRST, _BATCH = 4, 32
 """So many boxes are opened at once at most: before a part was asked about, and later."""
-_SAME = 1e-7
+SAME = 1e-7
 """Parts that are nearer than the nearest by less than this are not looked at [m]."""
 _FINE = 8
 """Cells of a field are cut until they are so many times smaller than they are deep in the piece."""
@@ -67,7 +67,7 @@ def nearest_part(
             if gap > contact and len(solid):
                 again = view.bounds(box, np.zeros_like(solid), node[solid], np.tile(direction, (len(solid), 1)))
                 bound[solid] = np.maximum(bound[solid], again)
-        near = bound < most - _SAME
+        near = bound < most - SAME
         node, bound, n, tried = node[near], bound[near], n[near], tried[near]
     return best, most
 

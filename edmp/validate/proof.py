@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from edmp.validate.bodies import Arm, Environment, extents
 from edmp.validate.crowd_proof import CrowdProof
 from edmp.validate.kinematic_tree import MotionBound, PieceMotion
+from edmp.validate.nearest_part import SAME
 from edmp.validate.part_tree import CELL
 from edmp.validate.path_table import Intervals, PathTable
 from edmp.validate.probe import CONTACT_TOLERANCE, DISTANCE_TOLERANCE, Direction, Key, Prober, Touch
@@ -143,7 +144,7 @@ class Proof(PathTable):
             if isinstance(answer, Touch):
                 touches.append(answer)
             elif env:
-                proved = answer.distance  # of a crowd, of the part that is nearest
+                proved = answer.distance - SAME  # of a crowd, of the part that is nearest, or of one as near
                 if not self.prober.is_crowd(int(pair)):
                     one = np.zeros(1, dtype=int), np.array([pair])
                     proved = float(self._bounds(intervals, motion, *one, [answer])[0])

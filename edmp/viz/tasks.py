@@ -54,7 +54,7 @@ def shown_task(plan: TaskPlan) -> ShownTask:
     objects = _moved(plan)
     arm = _empty(plan.phases[0].robot, objects)
     robot = shown_robot(arm, tuple(objects.values()))
-    scene = Scene(tuple(obstacle for obstacle in plan.scene if obstacle.name not in objects), plan.scene.regions)
+    scene = plan.scene.without(*(name for name in objects if name in plan.scene))
     begins = plan.begins[:-1]
     times = np.unique(np.concatenate([_times(*one) for one in zip(plan.phases, begins, strict=True)]))
     times = times[np.concatenate([[True], np.diff(times) > 1e-6])]

@@ -48,6 +48,9 @@ def test_arrays_may_be_cells_and_fields(tmp_path: Path) -> None:
     np.savez(tmp_path / "cells.npz", occupancy=cells, resolution=0.02, X_WV=X)
     np.savez(tmp_path / "field.npz", distances=np.where(cells, -0.01, 0.02), resolution=20.0)
     assert edmp.load_scene(tmp_path / "cells.npz") == edmp.Scene.of({"cells": (edmp.Voxels(cells, 0.02), X)})
+    np.savez(tmp_path / "both.npz", occupancy=cells, points=np.eye(3), resolution=0.02)
+    with pytest.raises(edmp.FileFormatError, match="holds points, occupancy: one obstacle is one of them"):
+        edmp.load_scene(tmp_path / "both.npz")
     shape, at = load_sensed(tmp_path / "field.npz", scale=0.001)
     assert shape == edmp.DistanceField(np.where(cells, -1e-5, 2e-5), 0.02)
     np.testing.assert_array_equal(at, np.eye(4))

@@ -244,6 +244,11 @@ def primitive(body: str, pose_line: str = "{position: [0, 0, 0], orientation: [0
         ("edmp_scene: 1\nobstacles:\n  a: {type: mesh, file: gone.stl}\n", 3, "no such mesh file"),
         ("edmp_scene: 1\nobstacles:\n  a: {type: mesh}\n", 3, "either file, or vertices"),
         (
+            "edmp_scene: 1\nobstacles:\n  a: {type: mesh, file: gone.stl, faces: [[0, 1, 2]]}\n",
+            3,
+            "not both",
+        ),
+        (
             "edmp_scene: 1\nobstacles:\n  a:\n    type: mesh\n    vertices: [[0, 0, 0], [1, 0, 0], [0, 1, 0]]\n"
             "    faces: [[0, 1, 2]]\n",
             4,
