@@ -43,15 +43,15 @@ def pack_fields(shapes: Sequence[DistanceField], device: str) -> tuple[k.Fields,
 
 @functools.cache
 def _voxels_on_device(device: str) -> ShapeCache[Voxels, k.VoxelGrid]:
-    return ShapeCache(lambda shape: _voxel_grid(shape, device), size=lambda shape: shape.occupancy.size, most=KEPT)
+    return ShapeCache(lambda shape: packed_voxels(shape, device), size=lambda shape: shape.occupancy.size, most=KEPT)
 
 
 @functools.cache
 def _field_on_device(device: str) -> ShapeCache[DistanceField, k.FieldGrid]:
-    return ShapeCache(lambda shape: _field_grid(shape, device), size=lambda shape: shape.distances.size, most=KEPT)
+    return ShapeCache(lambda shape: packed_field(shape, device), size=lambda shape: shape.distances.size, most=KEPT)
 
 
-def _voxel_grid(shape: Voxels, device: str) -> k.VoxelGrid:
+def packed_voxels(shape: Voxels, device: str) -> k.VoxelGrid:
     """The occupied part of the cells, with one free cell on all sides, about the centre of its box.
 
     Of a grid that is too large, cells are as wide as two, or four, and occupied if a part of them is.
@@ -82,7 +82,7 @@ def _features(occupancy: NDArray[np.bool_], device: str) -> tuple[wp.array, wp.a
     return features, octants
 
 
-def _field_grid(shape: DistanceField, device: str) -> k.FieldGrid:
+def packed_field(shape: DistanceField, device: str) -> k.FieldGrid:
     """The nodes about the centre of the box round what is solid, as `_soft` has them."""
     lower, upper = bounds(shape)
     grid = k.FieldGrid()
