@@ -210,15 +210,22 @@ def test_a_way_leads_out_of_points() -> None:
     assert Judge(panda, scene, escape=0.01).check_path(np.array([DOWN, UP])).valid
 
 
-def test_margins_of_a_path_beside_it_are_no_more_than_the_distance() -> None:
+def test_margins_of_a_path_beside_it_are_no_more_than_the_distance_and_nearly_those_beside_a_ball() -> None:
     from edmp.validate.margins import path_margins
 
     obstacle, _ = ball("cloud")
-    panda, scene = load_robot("panda"), Scene((obstacle,))
-    path = np.linspace(*BESIDE, 8)
-    margins = path_margins(panda, scene, path, far=0.3)
-    least = dense_distances(panda, scene, "ball", path).min()
-    assert 0.0 < margins.clearance.min() <= least + 1e-6
+    panda, path = load_robot("panda"), np.linspace(*BESIDE, 60)
+    true = Scene.of({"ball": (edmp.Sphere(0.1), (0.55, 0.0, 0.45))})
+
+    def by_link(scene: Scene) -> dict[str, float]:
+        margins = path_margins(panda, scene, path, far=0.3)
+        least = margins.clearance.min(axis=0)
+        return {link: least[[one == link for one in margins.links]].min() for link in set(margins.links)}
+
+    beside_cloud, beside_ball = by_link(Scene((obstacle,))), by_link(true)
+    assert min(beside_cloud.values()) <= dense_distances(panda, Scene((obstacle,)), "ball", path).min() + 1e-6
+    for link, margin in beside_ball.items():
+        assert beside_cloud[link] >= 0.8 * margin - 0.005, link
 
 
 def test_no_point_is_lost_in_the_tree() -> None:
