@@ -9,12 +9,11 @@ on one thread.
 
 from __future__ import annotations
 
-import statistics
 import sys
-import time
 from collections.abc import Callable, Mapping
 
 import numpy as np
+from processor_time import median_ms
 
 import edmp
 from edmp.collision.clouds import packed_cloud
@@ -60,15 +59,6 @@ def in_tree(mesh: wp.uint64, p: wp.array(dtype=wp.vec3), reach: float, out: wp.a
         out[i] = wp.length(wp.mesh_eval_position(mesh, query.face, query.u, query.v) - p[i])
 
 
-def cpu_ms(function: Callable[[], object], repeats: int = 5) -> float:
-    times = []
-    for _ in range(repeats):
-        begin = time.process_time()
-        function()
-        times.append(1e3 * (time.process_time() - begin))
-    return statistics.median(times)
-
-
 def cloud_of(count: int) -> edmp.PointCloud:
     rng = np.random.default_rng(count)
     return edmp.PointCloud(sample_scene(random_boxes(np.random.default_rng(0), 15), count, rng), RADIUS)
@@ -84,12 +74,12 @@ def kernels() -> None:
         cloud = cloud_of(count)
         points = np.array(cloud.points)
         packed_cloud(cloud, "cpu")  # the first compiles
-        made = cpu_ms(lambda points=points: edmp.PointCloud(points, RADIUS))
-        spent[f"{count}"] = made, cpu_ms(lambda cloud=cloud: packed_cloud(cloud, "cpu"))
+        made = median_ms(lambda points=points: edmp.PointCloud(points, RADIUS))
+        spent[f"{count}"] = made, median_ms(lambda cloud=cloud: packed_cloud(cloud, "cpu"))
         worlds[f"{count}"] = World.of(panda, edmp.Scene.of({"seen": (cloud, (0, 0, 0))}))
     cost, margins = SphereClearance(), Margins.of(q, clearance=0.03)
     for name, world in worlds.items():
-        clearance = cpu_ms(lambda world=world: cost.value_and_gradient(world, q, margins), 9)
+        clearance = median_ms(lambda world=world: cost.value_and_gradient(world, q, margins), 9)
         print(f"| {name} | {spent[name][0]:.1f} | {spent[name][1]:.1f} | {clearance:.1f} |")
 
 
@@ -133,7 +123,7 @@ def _compare(cloud: edmp.PointCloud, near: np.ndarray) -> None:
         built = build()
         ask(built)
         over = out.numpy() + add - true
-        spent = cpu_ms(build, 3), cpu_ms(lambda ask=ask, built=built: ask(built), 3)
+        spent = median_ms(build, 3), median_ms(lambda ask=ask, built=built: ask(built), 3)
         error = f"{1e3 * over.mean():.2f}, {1e3 * np.quantile(over, 0.99):.2f}"
         print(
             f"| {len(cloud.points)} | {name} | {spent[0]:.0f} | {1e6 * spent[1] / len(near):.0f} | {error} |",

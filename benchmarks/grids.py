@@ -8,12 +8,9 @@ medians, on one thread; a clearance is that of 3200 configurations of a Panda.
 
 from __future__ import annotations
 
-import statistics
-import time
-from collections.abc import Callable
-
 import numpy as np
 import torch
+from processor_time import median_ms
 
 import edmp
 from edmp.collision.grids import packed_field, packed_voxels
@@ -42,20 +39,11 @@ def in_field(grid: FieldGrid, p: wp.array(dtype=wp.vec3), reach: float, out: wp.
     out[i] = field_distance(grid, p[i])[3]
 
 
-def cpu_ms(function: Callable[[], object], repeats: int = 5) -> float:
-    times = []
-    for _ in range(repeats):
-        begin = time.process_time()
-        function()
-        times.append(1e3 * (time.process_time() - begin))
-    return statistics.median(times)
-
-
 def main() -> None:
     rng, panda, boxes = np.random.default_rng(0), edmp.load_robot("panda"), random_boxes(np.random.default_rng(0), 15)
     q = straight_motions(panda, rng, 50)
     cost, margins = SphereClearance(), Margins.of(q, clearance=0.03)
-    clearance = cpu_ms(lambda: cost.value_and_gradient(World.of(panda, boxes), q, margins), 9)
+    clearance = median_ms(lambda: cost.value_and_gradient(World.of(panda, boxes), q, margins), 9)
     print("| cells | kind | packed [ms] | a query [ns] | over, under the true, at most [mm] | clearance [ms] |")
     print(f"|---|---|---|---|---|---|\n| | the boxes | | | | {clearance:.1f} |")
     corner = np.array([-1.0, -1.0, -0.5])
@@ -77,9 +65,9 @@ def main() -> None:
             ask = lambda: wp.launch(kernel, len(out), [packed, about, 1e3], [out])  # noqa: B023, E731
             ask()
             off = 1e3 * (out.numpy() - true[near])
-            query, packing = cpu_ms(ask), cpu_ms(lambda: pack(shape, "cpu"), 3)  # noqa: B023
+            query, packing = median_ms(ask), median_ms(lambda: pack(shape, "cpu"), 3)  # noqa: B023
             world = World.of(panda, edmp.Scene.of({"map": (shape, corner)}))
-            clearance = cpu_ms(lambda: cost.value_and_gradient(world, q, margins), 9)  # noqa: B023
+            clearance = median_ms(lambda: cost.value_and_gradient(world, q, margins), 9)  # noqa: B023
             print(
                 f"| {count}^3 | {kind} | {packing:.0f} | {1e6 * query / len(out):.0f} | {off.max():.3f}, "
                 f"{-off.min():.2f} | {clearance:.1f} |",

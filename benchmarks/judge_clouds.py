@@ -5,11 +5,11 @@ python benchmarks/judge_clouds.py          # the problems in problems/, and how 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from processor_time import spent_ms
 from scipy.spatial import cKDTree
 
 import edmp
@@ -21,12 +21,7 @@ HERE = Path(__file__).parent
 
 def least(what: Callable[[], object], times: int = 5) -> float:
     """The shortest of some runs, in processor time [ms]."""
-    took = []
-    for _ in range(times):
-        begun = time.process_time()
-        what()
-        took.append(1e3 * (time.process_time() - begun))
-    return min(took)
+    return min(spent_ms(what, times))
 
 
 def readiness() -> None:

@@ -10,8 +10,9 @@ Names are loaded when they are first used, so that importing the package is quic
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from edmp.lazy_names import lazily
 
 __version__ = "0.1.0"
 
@@ -68,7 +69,6 @@ _HOMES = {
     "edmp.validate": ("Judge",),
     "edmp.viz": ("save_image",),
 }
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 if TYPE_CHECKING:
     from edmp.constraints import (
@@ -199,14 +199,4 @@ __all__ = [
     "save_task",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME_OF:
-        raise AttributeError(f"module 'edmp' has no attribute {name!r}; public names: {', '.join(__all__)}")
-    value = getattr(importlib.import_module(_HOME_OF[name]), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazily(__name__, _HOMES, __all__)

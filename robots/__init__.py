@@ -5,8 +5,9 @@ Names are loaded when they are first used: who plans does not wait for what fits
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from edmp.lazy_names import lazily
 
 _HOMES = {
     "edmp.robots.description": ("built_in_robots", "load_robot"),
@@ -19,7 +20,6 @@ _HOMES = {
     "edmp.robots.parts": ("Finger", "Gripper", "Joint", "Limits", "Link", "LinkBox", "ToolFrame"),
     "edmp.robots.robot": ("Robot",),
 }
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 if TYPE_CHECKING:
     from edmp.robots.description import built_in_robots, load_robot
@@ -55,10 +55,4 @@ __all__ = [
     "tool_pose",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME_OF:
-        raise AttributeError(f"module 'edmp.robots' has no attribute {name!r}; public names: {', '.join(__all__)}")
-    value = getattr(importlib.import_module(_HOME_OF[name]), name)
-    globals()[name] = value
-    return value
+__getattr__, __dir__ = lazily(__name__, _HOMES, __all__)

@@ -44,12 +44,7 @@ def replan(
 
     Exit code 0: the goal is reached and nothing was touched, 1: not so.
     """
-    if sum([headless, html is not None, movie is not None]) > 1:
-        raise InvalidInputError("give one of --headless, --html and --movie")
-    if html is not None:
-        check_writable(html, "--html", suffixes=(".html", ".htm"))
-    if movie is not None:
-        check_writable(movie, "--movie", suffixes=(".mp4", ".gif"))
+    _check_shown(headless, html, movie)
     from edmp.bench.replanned import ReplanBenchSettings, planner_for, run_crossing
     from edmp.execution.crossing import make_crossing
     from edmp.robots import load_robot
@@ -82,15 +77,9 @@ def pick(
 
     Exit code 0: it is at its place and nothing else was touched, 1: not so.
     """
-    if sum([headless, html is not None, movie is not None]) > 1:
-        raise InvalidInputError("give one of --headless, --html and --movie")
-    for path, name, suffixes in (
-        (html, "--html", (".html", ".htm")),
-        (movie, "--movie", (".mp4", ".gif")),
-        (out, "--out", (".json",)),
-    ):
-        if path is not None:
-            check_writable(path, name, suffixes=suffixes)
+    _check_shown(headless, html, movie)
+    if out is not None:
+        check_writable(out, "--out", suffixes=(".json",))
     from edmp.execution import prepare_task
     from edmp.execution.prepared import driver_for
 
@@ -130,12 +119,7 @@ def sense(
     What the arm did is judged on the truth. The last run is shown, with the map as it was at the end.
     Exit code 0: nine in ten arrived, and nothing was touched; 1: not so.
     """
-    if sum([headless, html is not None, movie is not None]) > 1:
-        raise InvalidInputError("give one of --headless, --html and --movie")
-    if html is not None:
-        check_writable(html, "--html", suffixes=(".html", ".htm"))
-    if movie is not None:
-        check_writable(movie, "--movie", suffixes=(".mp4", ".gif"))
+    _check_shown(headless, html, movie)
     from edmp.bench.replanned import PLANNER
     from edmp.execution.sensed import make_cell, run_cell
     from edmp.planner import Planner
@@ -162,6 +146,16 @@ def sense(
 
         present(_sensed_subject(done[-1]), html=html, movie=movie)
     raise typer.Exit(0 if arrived >= 0.9 * len(done) and not touched else 1)
+
+
+def _check_shown(headless: bool, html: Path | None, movie: Path | None) -> None:
+    """At most one way of showing what happens, and files that can be written."""
+    if sum([headless, html is not None, movie is not None]) > 1:
+        raise InvalidInputError("give one of --headless, --html and --movie")
+    if html is not None:
+        check_writable(html, "--html", suffixes=(".html", ".htm"))
+    if movie is not None:
+        check_writable(movie, "--movie", suffixes=(".mp4", ".gif"))
 
 
 def _report_sensed(run: SensedRun) -> None:

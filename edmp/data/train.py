@@ -8,17 +8,17 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from edmp.data.export import export_prior
 from edmp.data.training_set import TrainingSet
 from edmp.errors import InvalidInputError
-from edmp.learning.card import Card
-from edmp.learning.training import Examples, TrainingRun, TrainReport, TrainSettings, carry_out
-from edmp.prior.checkpoint import architecture
+from edmp.learning.training import TrainingRun, TrainReport, TrainSettings, trained
+from edmp.prior.checkpoint import architecture, untrained_card
 from edmp.robots.robot import Robot
+
+PRIOR_NAME = "prior.safetensors"
 
 
 def train(
@@ -50,37 +50,7 @@ def train(
         torch.set_num_threads(settings.num_threads)
     data = TrainingSet(data_dir, validation_fraction=settings.validation_fraction, device=settings.device)
     run = _fresh(data, robot, arch, settings, command)
-    return trained(run, data, out, settings, resume=resume, on_step=on_step)
-
-
-def trained(
-    run: TrainingRun,
-    data: Examples,
-    out: Path,
-    settings: TrainSettings,
-    *,
-    resume: bool,
-    on_step: Callable[[int, float], None] | None = None,
-) -> TrainReport:
-    """`carry_out`, and export what came of it if it was not interrupted."""
-    if not carry_out(run, data, out, settings, resume=resume, on_step=on_step):
-        return TrainReport(file=None, interrupted=True, metrics=run.metrics(data))
-    export_prior(out, out / "prior.safetensors")
-    return TrainReport(file=out / "prior.safetensors", interrupted=False, metrics=run.metrics(data))
-
-
-def card_of(arch: str, config: Any, robot: Robot, settings: TrainSettings, command: str) -> Card:
-    """The card of a network that has not been trained yet; ``config`` is a dataclass."""
-    return Card(
-        architecture=arch,
-        config=dataclasses.asdict(config),
-        robot=robot.name,
-        dof=robot.dof,
-        lower=tuple(map(float, robot.limits.lower)),
-        upper=tuple(map(float, robot.limits.upper)),
-        seed=settings.seed,
-        command=command,
-    )
+    return trained(run, data, out, settings, resume=resume, ship=export_prior, name=PRIOR_NAME, on_step=on_step)
 
 
 def _fresh(data: TrainingSet, robot: Robot, arch: str, settings: TrainSettings, command: str) -> TrainingRun:
@@ -102,7 +72,7 @@ def _fresh(data: TrainingSet, robot: Robot, arch: str, settings: TrainSettings, 
         network = row.network(config, robot.dof)
     lower, upper = (torch.tensor(a, dtype=torch.float32) for a in (robot.limits.lower, robot.limits.upper))
     network.set_statistics(data.train.cpu(), lower, upper)  # type: ignore[operator]
-    return TrainingRun(network, card_of(arch, config, robot, settings, command), settings)
+    return TrainingRun(network, untrained_card(arch, config, robot, seed=settings.seed, command=command), settings)
 
 
 def _check_data(data: TrainingSet, robot: Robot) -> None:

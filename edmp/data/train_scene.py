@@ -12,11 +12,12 @@ from pathlib import Path
 
 import torch
 
+from edmp.data.export import export_prior
 from edmp.data.scene_rows import SceneExamples
-from edmp.data.train import card_of, trained
+from edmp.data.train import PRIOR_NAME
 from edmp.errors import InvalidInputError
-from edmp.learning.training import TrainingRun, TrainReport, TrainSettings
-from edmp.prior.checkpoint import load_network, prior_path
+from edmp.learning.training import TrainingRun, TrainReport, TrainSettings, trained
+from edmp.prior.checkpoint import load_network, prior_path, untrained_card
 from edmp.prior.mlp import MlpNetwork
 from edmp.prior.scene import SceneConfig, SceneNetwork
 from edmp.robots.robot import Robot
@@ -56,8 +57,9 @@ def train_scene(
     network, looks = _begun(base, robot, settings)
     fraction = settings.validation_fraction
     data = SceneExamples(data_dir, network, robot, validation_fraction=fraction, looks=looks, device=settings.device)
-    run = TrainingRun(network, card_of("scene", network.config, robot, settings, command), settings)
-    return trained(run, data, out, settings, resume=resume, on_step=on_step)
+    card = untrained_card("scene", network.config, robot, seed=settings.seed, command=command)
+    run = TrainingRun(network, card, settings)
+    return trained(run, data, out, settings, resume=resume, ship=export_prior, name=PRIOR_NAME, on_step=on_step)
 
 
 def _begun(base: str | Path, robot: Robot, settings: TrainSettings) -> tuple[SceneNetwork, tuple[int, ...]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -113,9 +114,9 @@ def make_cell(robot: Robot, seed: int) -> SensedCell:
     raise InvalidInputError(f"found no such cell for {robot.name} in {_ATTEMPTS} attempts")
 
 
-def _clear(robot: Robot, scene: Scene, configurations: object) -> bool:
+def _clear(robot: Robot, scene: Scene, configurations: Iterable[Array]) -> bool:
     judge = Judge(robot, scene.without("table"))
-    verdicts = [judge.check(np.asarray(q)) for q in configurations]  # type: ignore[attr-defined]
+    verdicts = [judge.check(q) for q in configurations]
     return all(verdict.valid and verdict.min_clearance > _CLEAR for verdict in verdicts)
 
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
+from edmp.geometry.measured import measured
 from edmp.geometry.mesh_cache import ShapeCache
 from edmp.geometry.primitives import Sampler, sphere_sampler
 from edmp.geometry.sensed import PointCloud
@@ -21,31 +19,20 @@ _tree: ShapeCache[PointCloud, cKDTree] = ShapeCache(
 )
 
 
-class _SignedDistance(torch.autograd.Function):
-    """The gradient of a distance is the direction away from the nearest point."""
-
-    @staticmethod
-    def forward(ctx: Any, shape: PointCloud, p_O: Tensor) -> Tensor:
-        points = p_O.detach().cpu().double().numpy()
-        tree = _tree(shape)
-        distance, nearest = map(np.asarray, tree.query(points))
-        away = points - np.asarray(tree.data)[nearest]
-        away = np.where(distance[..., None] > 0, away / np.maximum(distance, 1e-300)[..., None], [1.0, 0.0, 0.0])
-        ctx.save_for_backward(torch.as_tensor(away).to(p_O))
-        return torch.as_tensor(distance - shape.radius).to(p_O)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[None, Tensor]:
-        (direction,) = ctx.saved_tensors
-        return None, gradient.unsqueeze(-1) * direction
+def _distances(shape: PointCloud, p_O: Tensor) -> tuple[Tensor, Tensor]:
+    points = p_O.cpu().double().numpy()
+    tree = _tree(shape)
+    distance, nearest = map(np.asarray, tree.query(points))
+    away = points - np.asarray(tree.data)[nearest]
+    away = np.where(distance[..., None] > 0, away / np.maximum(distance, 1e-300)[..., None], [1.0, 0.0, 0.0])
+    return torch.as_tensor(distance - shape.radius).to(p_O), torch.as_tensor(away).to(p_O)
 
 
 def cloud_signed_distance(shape: PointCloud, p_O: Tensor) -> Tensor:
     """(...,) distance [m] of points ``p_O`` (..., 3) from the balls of a cloud: exact outside, and within a ball the
     depth below the one that they are deepest in. It can be differentiated once.
     """
-    return _SignedDistance.apply(shape, p_O)
+    return measured(_distances, shape, p_O)
 
 
 def cloud_sampler(shape: PointCloud) -> Sampler:

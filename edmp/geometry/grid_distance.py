@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from edmp.geometry import cells
+from edmp.geometry.measured import measured
 from edmp.geometry.mesh_cache import ShapeCache
 from edmp.geometry.primitives import Array, Sampler
 from edmp.geometry.sensed import DistanceField, Voxels
@@ -64,33 +63,23 @@ def _from_nearest(tree: cKDTree, u: Array) -> Array:
     return ways
 
 
-class _VoxelDistance(torch.autograd.Function):
-    """The gradient of a distance is the direction away from the closest point."""
-
-    @staticmethod
-    def forward(ctx: Any, shape: Voxels, p_O: Tensor) -> Tensor:
-        taken, occupied, free = _walls_of(shape)
-        u = p_O.detach().cpu().double().numpy().reshape(-1, 3) / shape.resolution
-        i, j, k = np.clip(np.floor(u).astype(np.int64) + 1, 0, np.array(taken.shape) - 1).T
-        inside = taken[i, j, k]
-        way = np.empty_like(u)
-        way[~inside], way[inside] = _from_nearest(occupied, u[~inside]), _from_nearest(free, u[inside])
-        length = np.linalg.norm(way, axis=1)
-        sign = np.where(inside, -1.0, 1.0)
-        direction = np.where(length[:, None] > 0, way / np.maximum(length, 1e-300)[:, None], [1.0, 0.0, 0.0])
-        ctx.save_for_backward(torch.as_tensor(sign[:, None] * direction).to(p_O).reshape(p_O.shape))
-        return torch.as_tensor(sign * length * shape.resolution).to(p_O).reshape(p_O.shape[:-1])
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[None, Tensor]:
-        (direction,) = ctx.saved_tensors
-        return None, gradient.unsqueeze(-1) * direction
+def _voxel_distances(shape: Voxels, p_O: Tensor) -> tuple[Tensor, Tensor]:
+    taken, occupied, free = _walls_of(shape)
+    u = p_O.cpu().double().numpy().reshape(-1, 3) / shape.resolution
+    i, j, k = np.clip(np.floor(u).astype(np.int64) + 1, 0, np.array(taken.shape) - 1).T
+    inside = taken[i, j, k]
+    way = np.empty_like(u)
+    way[~inside], way[inside] = _from_nearest(occupied, u[~inside]), _from_nearest(free, u[inside])
+    length = np.linalg.norm(way, axis=1)
+    sign = np.where(inside, -1.0, 1.0)
+    direction = np.where(length[:, None] > 0, way / np.maximum(length, 1e-300)[:, None], [1.0, 0.0, 0.0])
+    distance = torch.as_tensor(sign * length * shape.resolution).to(p_O).reshape(p_O.shape[:-1])
+    return distance, torch.as_tensor(sign[:, None] * direction).to(p_O).reshape(p_O.shape)
 
 
 def voxel_signed_distance(shape: Voxels, p_O: Tensor) -> Tensor:
     """(...,) exact signed distance [m] of points ``p_O`` (..., 3) from the occupied cells; differentiable once."""
-    return _VoxelDistance.apply(shape, p_O)
+    return measured(_voxel_distances, shape, p_O)
 
 
 # --- fields -----------------------------------------------------------------------------------------------------------

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
+from edmp.geometry.measured import measured
 from edmp.geometry.mesh_cache import MeshCache
 from edmp.geometry.shapes import Mesh
 from edmp.warp_start import wp
@@ -47,34 +46,23 @@ def _on_device(device: str) -> MeshCache[wp.Mesh]:
     return MeshCache(make)
 
 
-class _SignedDistance(torch.autograd.Function):
-    """The gradient of a distance is the direction away from the closest point."""
-
-    @staticmethod
-    def forward(ctx: Any, mesh: Mesh, p_O: Tensor) -> Tensor:
-        points = p_O.detach().reshape(-1, 3).to(torch.float32).contiguous()
-        distances = torch.zeros(len(points), device=points.device)
-        gradients = torch.zeros_like(points)
-        if len(points):
-            device = wp.device_from_torch(points.device)
-            surface = _on_device(str(device))(mesh)
-            wp.launch(
-                _query,
-                dim=len(points),
-                inputs=[surface.id, wp.from_torch(points, dtype=wp.vec3)],
-                outputs=[wp.from_torch(distances), wp.from_torch(gradients, dtype=wp.vec3)],
-                device=device,
-            )
-        ctx.save_for_backward(gradients.reshape(p_O.shape).to(p_O.dtype))
-        return distances.reshape(p_O.shape[:-1]).to(p_O.dtype)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[None, Tensor]:
-        (direction,) = ctx.saved_tensors
-        return None, gradient.unsqueeze(-1) * direction
+def _distances(mesh: Mesh, p_O: Tensor) -> tuple[Tensor, Tensor]:
+    points = p_O.reshape(-1, 3).to(torch.float32).contiguous()
+    distances = torch.zeros(len(points), device=points.device)
+    gradients = torch.zeros_like(points)
+    if len(points):
+        device = wp.device_from_torch(points.device)
+        surface = _on_device(str(device))(mesh)
+        wp.launch(
+            _query,
+            dim=len(points),
+            inputs=[surface.id, wp.from_torch(points, dtype=wp.vec3)],
+            outputs=[wp.from_torch(distances), wp.from_torch(gradients, dtype=wp.vec3)],
+            device=device,
+        )
+    return distances.reshape(p_O.shape[:-1]).to(p_O.dtype), gradients.reshape(p_O.shape).to(p_O.dtype)
 
 
 def mesh_signed_distance(mesh: Mesh, p_O: Tensor) -> Tensor:
     """(...,) signed distance [m] of points ``p_O`` (..., 3) in the frame of the mesh; single precision inside."""
-    return _SignedDistance.apply(mesh, p_O)
+    return measured(_distances, mesh, p_O)

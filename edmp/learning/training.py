@@ -123,16 +123,29 @@ class TrainReport:
     metrics: dict[str, Any]
 
 
-def carry_out(
+def trained(
     run: TrainingRun,
     data: Examples,
     out: Path,
     settings: TrainSettings,
     *,
     resume: bool,
+    ship: Callable[[Path, Path], object],
+    name: str,
     on_step: Callable[[int, float], None] | None = None,
-) -> bool:
-    """Train until a limit is reached or the user interrupts, and save; False if interrupted."""
+) -> TrainReport:
+    """Train until a limit is reached or the user interrupts, and save; if not interrupted, ship what came of it.
+
+    Args:
+        run: at its beginning; a checkpoint takes its place.
+        data: what is trained on.
+        out: folder of the run.
+        settings: of the training.
+        resume: go on from the folder's checkpoint, if it has one.
+        ship: ``ship(out, file)`` writes what ships, see `export`.
+        name: of that file, in ``out``.
+        on_step: called after each step with its number and its loss.
+    """
     if resume and (out / CHECKPOINT_NAME).exists():
         run.restore(out)
         log.info("resumed at step %d after %.0f s", run.step, run.seconds)
@@ -141,7 +154,10 @@ def carry_out(
     run.validate(data, settings)
     finished = settings.fraction_done(run.step, run.seconds) >= 1
     run.save(out, data, compact=finished and settings.compact)
-    return finished
+    if not finished:
+        return TrainReport(file=None, interrupted=True, metrics=run.metrics(data))
+    ship(out, out / name)
+    return TrainReport(file=out / name, interrupted=False, metrics=run.metrics(data))
 
 
 def _loop(

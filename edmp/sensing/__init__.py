@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from edmp.lazy_names import lazily
 
 _HOMES = {
     "edmp.sensing.camera": ("DepthCamera",),
@@ -11,7 +12,6 @@ _HOMES = {
     "edmp.sensing.map": ("Map", "MapSettings"),
     "edmp.sensing.simulated": ("PERFECT", "SensorFaults", "SimulatedCameras"),
 }
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 if TYPE_CHECKING:
     from edmp.sensing.camera import DepthCamera
@@ -32,8 +32,4 @@ __all__ = [
     "voxels",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME_OF:
-        raise AttributeError(f"module 'edmp.sensing' has no attribute {name!r}; public names: {', '.join(__all__)}")
-    return getattr(importlib.import_module(_HOME_OF[name]), name)
+__getattr__, __dir__ = lazily(__name__, _HOMES, __all__)

@@ -205,7 +205,7 @@ class Map:
     @property
     def unseen(self) -> Cells:
         """(nx, ny, nz) cells that nobody has seen, neither through nor something in, and in which no robot has been."""
-        return np.isnan(self.log_odds) & (self._body.numpy() == 0)
+        return np.isnan(self.log_odds) & ~self._been()
 
     @property
     def X_WV(self) -> Array:
@@ -248,8 +248,7 @@ class Map:
         nobody_saw = self.unseen
         taken = grown(self.occupied, padding, self.resolution)
         if unseen == "occupied":
-            taken |= grown(nobody_saw, padding, self.resolution) & ~self._been()
-            taken |= _wall(self.shape) & ~self._been()
+            taken |= (grown(nobody_saw, padding, self.resolution) | _wall(self.shape)) & ~self._been()
         for one in released:
             obstacle = base[one] if isinstance(one, str) else one
             taken &= ~self._touched(obstacle.shape, obstacle.X_WO, margin)

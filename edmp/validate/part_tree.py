@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import os
 import threading
-from collections import OrderedDict
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edmp.geometry.cells import boxes
+from edmp.geometry.mesh_cache import ShapeCache
 from edmp.geometry.sensed import DistanceField, PointCloud, Voxels
 from edmp.geometry.shapes import Shape
 
@@ -246,20 +245,8 @@ def _make(shape: Shape) -> PartTree:
 SENSED = (PointCloud, Voxels, DistanceField)
 """Kinds of shapes that are many parts."""
 _KEPT = 4
-_made: WeakKeyDictionary[Shape, PartTree] = WeakKeyDictionary()
-_latest: OrderedDict[Shape, None] = OrderedDict()
-_lock = threading.RLock()
+_lock = threading.RLock()  # of opening nodes; a child forked while another thread is in here would wait for ever
 os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
 
-
-def part_tree(shape: Shape) -> PartTree:
-    """The parts of a shape; made once for each content, kept as long as the shape lives, and the latest beyond that."""
-    with _lock:
-        tree = _made.get(shape)
-        if tree is None:
-            tree = _made[shape] = _make(shape)
-        _latest[shape] = None
-        _latest.move_to_end(shape)
-        while len(_latest) > _KEPT:
-            _latest.popitem(last=False)
-        return tree
+part_tree: ShapeCache[Shape, PartTree] = ShapeCache(_make, size=lambda shape: 1, most=_KEPT)
+"""The parts of a shape; made once for each content, kept as long as the shape lives, and the latest beyond that."""

@@ -5,8 +5,9 @@ Names are loaded when they are first used: importing this package imports no ren
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from edmp.lazy_names import lazily
 
 _HOMES = {
     "edmp.viz.denoising": ("save_denoising",),
@@ -17,7 +18,6 @@ _HOMES = {
     "edmp.viz.web": ("save_page", "serve"),
     "edmp.viz.window": ("show",),
 }
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 if TYPE_CHECKING:
     from edmp.viz.denoising import save_denoising
@@ -32,14 +32,4 @@ __all__ = [
     "Subject", "save_denoising", "save_image", "save_movie", "save_page", "save_plots", "serve", "show", "subject_of",
 ]  # fmt: skip
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME_OF:
-        raise AttributeError(f"module 'edmp.viz' has no attribute {name!r}; public names: {', '.join(__all__)}")
-    value = getattr(importlib.import_module(_HOME_OF[name]), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazily(__name__, _HOMES, __all__)

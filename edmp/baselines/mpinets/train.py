@@ -27,7 +27,7 @@ from edmp.baselines.mpinets.point_cloud import labelled, robot_points, target_po
 from edmp.baselines.mpinets.weights import card_of, network_of
 from edmp.errors import InvalidInputError
 from edmp.learning.card import Card
-from edmp.learning.training import TrainingRun, TrainReport, TrainSettings, carry_out, export
+from edmp.learning.training import TrainingRun, TrainReport, TrainSettings, export, trained
 from edmp.robots.kinematics import tool_pose
 from edmp.robots.robot import Robot
 
@@ -79,10 +79,7 @@ def train_mpinets(
         generator = torch.Generator(settings.device).manual_seed(settings.seed)
         data.loss_standing_still = float(loss.standing_still(data.validation, generator).mean())
     run = TrainingRun(network, card, settings, loss)
-    if not carry_out(run, data, out, settings, resume=resume):
-        return TrainReport(file=None, interrupted=True, metrics=run.metrics(data))
-    export_mpinets(out, out / SHIPPED)
-    return TrainReport(file=out / SHIPPED, interrupted=False, metrics=run.metrics(data))
+    return trained(run, data, out, settings, resume=resume, ship=export_mpinets, name=SHIPPED)
 
 
 def _config(settings: TrainSettings) -> MpinetsConfig:

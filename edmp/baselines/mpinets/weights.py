@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import pickle
 import re
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ from edmp.baselines.mpinets.network import MpinetsConfig, MpinetsNetwork
 from edmp.errors import FileFormatError, InvalidInputError
 from edmp.learning.card import Card, built, read_card
 from edmp.learning.tensors import load_state, load_tensors
+from edmp.prior.checkpoint import untrained_card
 from edmp.robots.robot import Robot
 
 ARCHITECTURE = "mpinets"
@@ -155,13 +155,4 @@ def _load(network: MpinetsNetwork, tensors: Mapping[str, Any], path: Path) -> No
 
 def card_of(config: MpinetsConfig, robot: Robot, *, seed: int, command: str) -> Card:
     """What is known of a policy before it is trained."""
-    return Card(
-        architecture=ARCHITECTURE,
-        config=dataclasses.asdict(config),
-        robot=robot.name,
-        dof=robot.dof,
-        lower=tuple(map(float, robot.limits.lower)),
-        upper=tuple(map(float, robot.limits.upper)),
-        seed=seed,
-        command=command,
-    )
+    return untrained_card(ARCHITECTURE, config, robot, seed=seed, command=command)
