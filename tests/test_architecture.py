@@ -105,6 +105,6 @@ def defined(node: ast.stmt) -> str | None:
     return None
 
 
-@pytest.mark.parametrize(("module", "home"), [("certify", "planner"), ("recording", "execution")])
+@pytest.mark.parametrize(("module", "home"), [("certify", "planner"), ("recording", "recordings")])
 def test_a_module_name_means_one_thing(module: str, home: str) -> None:
     assert {path.relative_to(ROOT) for path in sources() if path.stem == module} == {Path(f"edmp/{home}/{module}.py")}

@@ -25,7 +25,7 @@ import edmp
 from edmp import costs, execution, planner, prior, robots, scenes, sensing, tasks, viz
 from edmp.collision import edges_free, free, relaxed_world
 from edmp.execution.kinematic import KinematicArm
-from edmp.execution.recording import Recorder
+from edmp.execution.recorder import Recorder
 from edmp.trace import Trace
 from edmp.validate import judge_task
 

@@ -171,7 +171,7 @@ def _report_sensed(run: SensedRun) -> None:
 
 def _sensed_subject(run: SensedRun) -> Subject:
     """The measured motion in the map as it was at the end."""
-    from edmp.execution.recording import motion_as_seen
+    from edmp.recordings.recording import motion_as_seen
     from edmp.viz.subject import Subject
 
     motion = motion_as_seen(run.done.recording)
@@ -234,7 +234,7 @@ def _report(run: CrossingRun) -> bool:
 
 def _subject(run: CrossingRun) -> Subject:
     """The measured motion, and what crossed it."""
-    from edmp.execution.recording import motion_as_seen
+    from edmp.recordings.recording import motion_as_seen
     from edmp.viz.moving import beside_mover, with_mover
     from edmp.viz.subject import Subject
 

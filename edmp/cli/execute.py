@@ -22,7 +22,7 @@ from edmp.files.writing import check_writable
 
 if TYPE_CHECKING:
     from edmp.execution import ArmDriver, Execution, Prepared, Recording, Summary, TaskExecution
-    from edmp.execution.recording import Recorder
+    from edmp.execution.recorder import Recorder
     from edmp.planfile import PlanFile
     from edmp.robots.robot import Robot
     from edmp.scenes.scene import Scene
@@ -60,7 +60,7 @@ def execute(
         check_writable(record, "--record", suffixes=(".mcap",))
     from edmp.execution import TubeSettings, prepare
     from edmp.execution.drivers import make_driver
-    from edmp.execution.recording import Recorder
+    from edmp.execution.recorder import Recorder
     from edmp.planfile import PlanFile
 
     with progress_console().status(f"checking {plan}"):
@@ -118,7 +118,7 @@ def _execute_task(
         raise InvalidInputError(f"--motion {motion}: a task has no alternatives")
     from edmp.execution import TubeSettings, prepare_task
     from edmp.execution.prepared import driver_for
-    from edmp.execution.recording import Recorder
+    from edmp.execution.recorder import Recorder
 
     with progress_console().status("checking the task"):
         ready = prepare_task(plan, speed=speed, effort=effort, tube=TubeSettings() if tube else None)
@@ -193,7 +193,7 @@ def replay(
         check_writable(html, "--html", suffixes=(".html", ".htm"))
     if movie is not None:
         check_writable(movie, "--movie")
-    from edmp.execution.recording_file import load_recording
+    from edmp.recordings.mcap_file import load_recording
 
     with progress_console().status(f"reading {recording}"):
         file = load_recording(recording)
@@ -303,8 +303,8 @@ def _record(
     path: Path, recording: Recording, done: Execution | str, run: PlanFile | TaskPlan, arm: ArmDriver, speed: float
 ) -> None:
     """``done`` is how it ended: an outcome, or what cut it short; ``speed`` of a task is what was asked for."""
-    from edmp.execution.recording_file import RecordingFile, save_recording
     from edmp.planfile import PlanFile
+    from edmp.recordings.mcap_file import RecordingFile, save_recording
 
     about = {
         "driver": arm.name,
@@ -416,7 +416,7 @@ def task_subject(recording: Recording, plan: TaskPlan, name: str) -> Subject:
 
 def _subject(recording: Recording, plan: PlanFile, name: str) -> Subject:
     """The measured motion first, the planned ones behind it."""
-    from edmp.execution.recording import measured_motion
+    from edmp.recordings.recording import measured_motion
     from edmp.viz.subject import Subject
 
     measured, result = measured_motion(recording), plan.result

@@ -5,9 +5,10 @@ from edmp.execution.executor import Execution, ExecutionSettings, Outcome, refus
 from edmp.execution.gripper import Gripper, GripperState
 from edmp.execution.monitor import Fault, MonitorSettings, Violation
 from edmp.execution.prepared import Prepared, execute, prepare
-from edmp.execution.recording import Recording, Summary, summarise
+from edmp.execution.recorder import Summary, summarise
 from edmp.execution.tasks import ObjectEnd, PreparedTask, TaskExecution, prepare_task
 from edmp.execution.tube import Tube, TubeSettings
+from edmp.recordings.recording import Recording
 
 __all__ = [
     "ArmDriver",

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from edmp.errors import InvalidInputError
 from edmp.execution.driver import ArmDriver
 from edmp.execution.prediction import Observation
-from edmp.execution.recording import Recording, motion_as_seen
 from edmp.geometry.shapes import Box, Shape, Sphere
 from edmp.ranges import Range, check_fields
+from edmp.recordings.recording import Recording, motion_as_seen
 from edmp.robots.kinematics import tool_pose
 from edmp.robots.robot import Robot
 from edmp.scenes.scene import Obstacle, Scene

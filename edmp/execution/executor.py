@@ -16,9 +16,10 @@ from edmp.arguments import checked
 from edmp.execution.buffer import CommandBuffer
 from edmp.execution.driver import ArmDriver, ArmState, Command, DriverError
 from edmp.execution.monitor import Fault, Monitor, MonitorSettings, Violation
-from edmp.execution.recording import Recorder, Recording
+from edmp.execution.recorder import Recorder
 from edmp.execution.tube import Tube
 from edmp.ranges import Range, check_fields
+from edmp.recordings.recording import Recording
 from edmp.robots.parts import START_TOLERANCE
 from edmp.robots.robot import Robot
 from edmp.timing import retime_waypoints, sampled_shares

@@ -16,7 +16,7 @@ from edmp.execution.driver import ArmDriver, ArmState, Command
 from edmp.execution.drivers import make_driver
 from edmp.execution.effort import SHARE, EffortLimit, effort_limit
 from edmp.execution.executor import Execution, ExecutionSettings, Outcome, refuse, run
-from edmp.execution.recording import Recorder
+from edmp.execution.recorder import Recorder
 from edmp.execution.tasks import TUBE, PreparedTask, prepare_task
 from edmp.execution.tube import Tube, TubeSettings
 from edmp.planfile import PlanFile

@@ -17,7 +17,7 @@ from edmp.execution.driver import ArmDriver, ArmState, Command, DriverError
 from edmp.execution.executor import ControlLoop, Execution, ExecutionSettings, Outcome
 from edmp.execution.monitor import Fault, Violation
 from edmp.execution.prediction import SceneSource
-from edmp.execution.recording import Recorder
+from edmp.execution.recorder import Recorder
 from edmp.execution.replanning import Plans, Replan, Replanner, ReplanSettings
 from edmp.execution.watchers import Eyes, Guard, GuardSettings
 from edmp.problem import Goal

@@ -22,9 +22,9 @@ from edmp.execution.drivers import make_driver
 from edmp.execution.executor import ExecutionSettings
 from edmp.execution.prediction import Observation
 from edmp.execution.receding import HorizonSettings, RecedingHorizon, ReplannedExecution
-from edmp.execution.recording import Recording, motion_as_seen
 from edmp.execution.replanning import Plans
 from edmp.geometry.shapes import Box
+from edmp.recordings.recording import Recording, motion_as_seen
 from edmp.robots.kinematics import tool_pose
 from edmp.robots.robot import Robot
 from edmp.scenes.scene import Scene

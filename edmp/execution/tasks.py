@@ -24,7 +24,7 @@ from edmp.execution.effort import SHARE, effort_limit
 from edmp.execution.executor import ControlLoop, Execution, ExecutionSettings, Outcome, refuse, run
 from edmp.execution.gripper import Gripper
 from edmp.execution.monitor import Fault, Violation
-from edmp.execution.recording import Recorder
+from edmp.execution.recorder import Recorder
 from edmp.execution.tube import Tube, TubeSettings
 from edmp.robots.robot import Robot
 from edmp.scenes.scene import Obstacle, Scene

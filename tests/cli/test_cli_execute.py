@@ -16,9 +16,9 @@ import edmp.execution.prepared as prepared
 from edmp.cli import main
 from edmp.errors import InvalidInputError
 from edmp.execution import Outcome, execute, prepare
-from edmp.execution.recording_file import load_recording
 from edmp.planfile import load_plan, load_result, save_plan
 from edmp.problem import Problem
+from edmp.recordings.mcap_file import load_recording
 from edmp.result import PlanResult, Solution, Stage, Stats, Status
 from edmp.robots import load_robot
 from edmp.robots.kinematics import body_poses

@@ -16,8 +16,8 @@ from edmp.cli.main import app
 from edmp.execution import ExecutionSettings, Fault, Outcome, execute, prepare_task
 from edmp.execution.drivers.drake_sim import DrakeArm
 from edmp.execution.gripper import BlockingGripper
-from edmp.execution.recording_file import load_recording
 from edmp.geometry.poses import pose
+from edmp.recordings.mcap_file import load_recording
 from edmp.taskplan import TaskPlan
 
 HOME = np.array([0.0, -0.785, 0.0, -2.356, 0.0, 1.571, 0.785])

@@ -13,9 +13,9 @@ from edmp.execution.driver import ArmState
 from edmp.execution.kinematic import KinematicArm
 from edmp.execution.prediction import Observation
 from edmp.execution.receding import HorizonSettings, RecedingHorizon
-from edmp.execution.recording import motion_as_seen
 from edmp.execution.replanning import ReplanSettings
 from edmp.planner.planner import Planner
+from edmp.recordings.recording import motion_as_seen
 from edmp.result import PlanResult, Solution, Stats, Status
 from edmp.robots import load_robot
 from edmp.robots.kinematics import tool_pose

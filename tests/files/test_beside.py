@@ -84,8 +84,8 @@ def test_a_task_keeps_what_its_scenes_share_once(tmp_path: Path, problem: edmp.P
 
 def test_a_recording_and_a_trace_hold_theirs_inside(tmp_path: Path, problem: edmp.Problem) -> None:
     from edmp.execution import Recording
-    from edmp.execution.recording_file import RecordingFile, load_recording, save_recording
     from edmp.planfile import PlanFile
+    from edmp.recordings.mcap_file import RecordingFile, load_recording, save_recording
     from edmp.trace import Trace, load_trace, save_trace
 
     plan = PlanFile(problem, solved(problem))

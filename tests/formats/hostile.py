@@ -328,8 +328,8 @@ def _write_recording(path: Path) -> None:
     import numpy as np
 
     from edmp.execution import Recording
-    from edmp.execution.recording import Handled
-    from edmp.execution.recording_file import RecordingFile, save_recording
+    from edmp.recordings.mcap_file import RecordingFile, save_recording
+    from edmp.recordings.recording import Handled
 
     rng, n = np.random.default_rng(0), 12
     tables, times = [rng.normal(size=(n, 3)) for _ in range(6)], 1e-3 * np.arange(n)
@@ -627,7 +627,7 @@ def _read_trace(path: Path) -> None:
 
 def _read_recording(path: Path) -> None:
     from edmp.execution import summarise
-    from edmp.execution.recording_file import load_recording
+    from edmp.recordings.mcap_file import load_recording
 
     summarise(load_recording(path).recording)
 

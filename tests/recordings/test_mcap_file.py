@@ -8,9 +8,9 @@ import pytest
 
 from edmp.errors import FileFormatError, InvalidInputError
 from edmp.execution import Recording, summarise
-from edmp.execution.recording import Handled, measured_motion
-from edmp.execution.recording_file import RecordingFile, load_recording, save_recording
 from edmp.geometry.poses import pose
+from edmp.recordings.mcap_file import RecordingFile, load_recording, save_recording
+from edmp.recordings.recording import Handled, measured_motion
 
 NAMES = ("one", "two")
 

@@ -22,7 +22,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edmp.errors import FileFormatError, MissingDependencyError
-from edmp.execution.recording import Handled, Recording
 from edmp.files.beside import Arrays, set_aside
 from edmp.files.json_nodes import JsonNode, parse_json
 from edmp.files.npz import npz_arrays, npz_bytes
@@ -30,6 +29,7 @@ from edmp.files.reading import MAX_BYTES, read_bytes
 from edmp.files.writing import written_whole
 from edmp.geometry.poses import FARTHEST, rigid
 from edmp.planfile import PlanFile, plan_document, plan_of
+from edmp.recordings.recording import Handled, Recording
 from edmp.taskfile import task_document, task_of
 from edmp.taskplan import TaskPlan
 

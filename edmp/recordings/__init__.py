@@ -1,0 +1,6 @@
+"""What arms were told and did, and the files that say so."""
+
+from edmp.recordings.mcap_file import RecordingFile, load_recording, save_recording
+from edmp.recordings.recording import Handled, Recording
+
+__all__ = ["Handled", "Recording", "RecordingFile", "load_recording", "save_recording"]
