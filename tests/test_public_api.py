@@ -22,7 +22,7 @@ from plan_cases import TETRAHEDRON, solved
 from sensed_cases import CALIBRATION, OCTREES
 
 import edmp
-from edmp import costs, execution, planner, prior, robots, scenes, sensing, tasks, viz
+from edmp import costs, dynamics, execution, planner, prior, robots, scenes, sensing, tasks, viz
 from edmp.collision import edges_free, free, relaxed_world
 from edmp.execution.kinematic import KinematicArm
 from edmp.execution.recorder import Recorder
@@ -42,6 +42,7 @@ MODULES = (
     ".collision",
     ".tasks",
     ".sensing",
+    ".dynamics",
 )
 WRONG: Mapping[str, Any] = {
     "text": "no such thing",
@@ -492,7 +493,30 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Row]:
             runs=False,
         ),
     }
+    rows |= _dynamics(problem.robot)
     return {f"edmp.{name}": row for name, row in rows.items()}
+
+
+def _dynamics(robot: edmp.Robot) -> dict[str, Row]:
+    arm = dynamics.ArmDynamics.of(robot)
+    q = np.zeros((2, robot.dof))
+    masses = {"mass": arm.mass, "com_B": arm.com_B, "I_C_B": arm.I_C_B}
+    joints = {"armature": arm.armature, "viscous": arm.viscous, "coulomb": arm.coulomb}
+    return {
+        "dynamics.ArmDynamics": Row(dynamics.ArmDynamics, {"robot": robot, **masses, **joints}),
+        "dynamics.ArmDynamics.of": Row(dynamics.ArmDynamics.of, {"robot": robot}),
+        "dynamics.ArmDynamics.with_parameters": Row(
+            arm.with_parameters,
+            {"inertial": arm.inertial_parameters(), **joints},
+            fine={"inertial": "None", **dict.fromkeys(joints, "None")},
+        ),
+        "dynamics.ArmDynamics.with_payload": Row(arm.with_payload, {"mass": 1.0}),
+        "dynamics.forward_dynamics": Row(dynamics.forward_dynamics, {"arms": arm, "q": q, "v": q, "tau": q}),
+        "dynamics.inverse_dynamics": Row(dynamics.inverse_dynamics, {"arms": arm, "q": q, "v": q, "a": q}),
+        "dynamics.rollout": Row(
+            dynamics.rollout, {"arms": arm, "q0": q, "v0": q, "torques": np.zeros((2, 3, robot.dof)), "dt": 1e-3}
+        ),
+    }
 
 
 @pytest.mark.parametrize("name", sorted({*NAMES} - HANDED_OUT - INNER))

@@ -1,0 +1,195 @@
+"""The front of the dynamics kernels: batches of arms and states in, what they do out. All double precision."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edmp.arguments import checked
+from edmp.collision.launch import launch_rows
+from edmp.collision.world import MAX_JOINTS, checked_device
+from edmp.dynamics import kernels as k
+from edmp.dynamics.arm import FRICTION_SPEED, ArmDynamics
+from edmp.errors import InvalidInputError
+from edmp.robots.robot import Robot
+from edmp.warp_start import wp
+
+Array = NDArray[np.float64]
+
+GRAVITY = 9.81
+"""[m/s^2]"""
+
+
+@checked
+def forward_dynamics(
+    arms: ArmDynamics | Sequence[ArmDynamics], q: Array, v: Array, tau: Array, *, device: str = "cpu"
+) -> Array:
+    """Accelerations (n, dof) under the motors' torques, gravity and friction, by articulated bodies (Featherstone).
+
+    Args:
+        arms: one for all rows, or one for each; all of the same robot.
+        q, v, tau: (n, dof) positions [rad or m], velocities, torques of the motors [Nm or N].
+        device: Warp device name.
+
+    Raises:
+        InvalidInputError: shapes that do not go together, arms of several robots.
+    """
+    (q, v, tau), batch = _rows(arms, q=q, v=v, tau=tau), _Batch(arms, len(q), device)
+    a = np.zeros_like(q)
+    batch.launch(k.forward_rows, [batch.array(x) for x in (q, v, tau)], [a])
+    return a
+
+
+@checked
+def inverse_dynamics(
+    arms: ArmDynamics | Sequence[ArmDynamics], q: Array, v: Array, a: Array, *, device: str = "cpu"
+) -> Array:
+    """Torques (n, dof) that the motors must exert for accelerations ``a`` (n, dof), friction and gravity included.
+
+    Recursive Newton-Euler. Arguments and errors as of `forward_dynamics`.
+    """
+    (q, v, a), batch = _rows(arms, q=q, v=v, a=a), _Batch(arms, len(q), device)
+    tau = np.zeros_like(q)
+    batch.launch(k.inverse_rows, [batch.array(x) for x in (q, v, a)], [tau])
+    return tau
+
+
+@checked
+def rollout(
+    arms: ArmDynamics | Sequence[ArmDynamics],
+    q0: Array,
+    v0: Array,
+    torques: Array,
+    dt: float,
+    *,
+    substeps: int = 1,
+    device: str = "cpu",
+) -> tuple[Array, Array]:
+    """What arms do under given torques: positions and velocities (n, T, dof) after each row of torques.
+
+    Semi-implicit Euler, as Drake's discrete plants; friction is implicit, so that no step is too long for it.
+
+    Args:
+        arms: one for all rows, or one for each; all of the same robot.
+        q0, v0: (n, dof) where they begin.
+        torques: (n, T, dof) of the motors, each held for ``dt`` [Nm or N].
+        dt: time between rows [s].
+        substeps: steps of the simulation in it.
+        device: Warp device name.
+
+    Raises:
+        InvalidInputError: shapes that do not go together, arms of several robots, steps that are none.
+    """
+    (q0, v0), batch = _rows(arms, q0=q0, v0=v0), _Batch(arms, len(q0), device)
+    tau = _series(torques, "torques", q0)
+    _check_step(dt, substeps)
+    q, v = np.zeros_like(tau), np.zeros_like(tau)
+    inputs = [batch.array(q0), batch.array(v0), batch.array(tau), dt / substeps, substeps]
+    batch.launch(k.rollout_rows, inputs, [q, v])
+    return q, v
+
+
+def _check_step(dt: float, substeps: int) -> None:
+    if not 0.0 < dt < np.inf or substeps < 1:
+        raise InvalidInputError(f"dt must be above 0 and substeps at least 1, got {dt} s and {substeps}")
+
+
+def _robot(arms: ArmDynamics | Sequence[ArmDynamics]) -> Robot:
+    every = [arms] if isinstance(arms, ArmDynamics) else [*arms]
+    if not every:
+        raise InvalidInputError("arms: there is none")
+    if any(arm.robot is not every[0].robot for arm in every):
+        raise InvalidInputError("arms: all arms of a batch must be of the same robot")
+    return every[0].robot
+
+
+def _rows(arms: ArmDynamics | Sequence[ArmDynamics], **given: Array) -> list[Array]:
+    """Arrays (n, dof), each of the same shape."""
+    dof = _robot(arms).dof
+    arrays = [np.ascontiguousarray(value, dtype=np.float64) for value in given.values()]
+    for name, value in zip(given, arrays, strict=True):
+        if value.ndim != 2 or value.shape[1] != dof or len(value) != len(arrays[0]):
+            raise InvalidInputError(f"{name}: expected shape ({len(arrays[0])}, {dof}), got {value.shape}")
+    return arrays
+
+
+def _series(values: Array, name: str, rows: Array) -> Array:
+    """(n, T, dof) for as many rows."""
+    values = np.ascontiguousarray(values, dtype=np.float64)
+    if values.ndim != 3 or values.shape[::2] != rows.shape:
+        raise InvalidInputError(f"{name}: expected shape ({rows.shape[0]}, T, {rows.shape[1]}), got {values.shape}")
+    return values
+
+
+class _Batch:
+    """Arms packed for the kernels, with what each thread needs to remember.
+
+    Args:
+        arms: one for all rows, or one a row.
+        rows: of the batch.
+        device: Warp device name.
+    """
+
+    def __init__(self, arms: ArmDynamics | Sequence[ArmDynamics], rows: int, device: str) -> None:
+        every = [arms] if isinstance(arms, ArmDynamics) else [*arms]
+        if len(every) not in (1, rows):
+            raise InvalidInputError(f"arms: expected 1 or {rows}, one a row, got {len(every)}")
+        self.device, self.rows = checked_device(device), rows
+        self.tree, self.arms = packed_tree(_robot(arms), self.device), packed_arms(every, self.device)
+        self.scratch = scratch(rows, self.tree.dof + 1, self.device)
+
+    def array(self, values: Array, dtype: Any = wp.float64) -> wp.array:
+        return wp.array(values, dtype=dtype, device=self.device)
+
+    def launch(self, kernel: wp.Kernel, inputs: Sequence[Any], outputs: Sequence[Array]) -> None:
+        """Fill ``outputs``, each an array of doubles."""
+        if not self.rows:
+            return
+        results = [wp.zeros(values.shape, dtype=wp.float64, device=self.device) for values in outputs]
+        everything = [self.tree, self.arms, self.scratch, *inputs]
+        launch_rows(kernel, self.rows, (), everything, results, self.device)
+        for values, result in zip(outputs, results, strict=True):
+            values[:] = result.numpy()
+
+
+def packed_tree(robot: Robot, device: str) -> k.Tree:
+    if robot.dof > MAX_JOINTS:
+        raise InvalidInputError(f"robot {robot.name!r} has {robot.dof} joints; the kernels take at most {MAX_JOINTS}")
+    tree = k.Tree()
+    tree.dof = robot.dof
+    X_PJ = np.array([joint.X_PJ for joint in robot.joints])
+    tree.parent = wp.array(np.array(robot.parents, np.int32), dtype=int, device=device)
+    tree.kind = wp.array(
+        np.array([joint.kind != "revolute" for joint in robot.joints], np.int32), dtype=int, device=device
+    )
+    tree.R_PJ = wp.array(X_PJ[:, :3, :3], dtype=wp.mat33d, device=device)
+    tree.p_PJ = wp.array(X_PJ[:, :3, 3], dtype=wp.vec3d, device=device)
+    tree.gravity_0 = wp.vec3d(*(robot.X_W0[:3, :3].T @ (0.0, 0.0, -GRAVITY)))
+    tree.effort = wp.array(robot.limits.effort, dtype=wp.float64, device=device)
+    tree.friction_speed = FRICTION_SPEED
+    return tree
+
+
+def packed_arms(arms: Sequence[ArmDynamics], device: str) -> k.Arms:
+    packed = k.Arms()
+    packed.count = len(arms)
+    inertial = np.array([arm.inertial_parameters() for arm in arms])
+    about_origin = inertial[:, :, [4, 5, 6, 5, 7, 8, 6, 8, 9]].reshape(*inertial.shape[:2], 3, 3)
+    packed.mass = wp.array(np.ascontiguousarray(inertial[:, :, 0]), dtype=wp.float64, device=device)
+    packed.moment = wp.array(np.ascontiguousarray(inertial[:, :, 1:4]), dtype=wp.vec3d, device=device)
+    packed.J = wp.array(about_origin, dtype=wp.mat33d, device=device)
+    for name in ("armature", "viscous", "coulomb"):
+        values = np.array([getattr(arm, name) for arm in arms])
+        setattr(packed, name, wp.array(values, dtype=wp.float64, device=device))
+    return packed
+
+
+def scratch(rows: int, bodies: int, device: str) -> k.Scratch:
+    room = k.Scratch()
+    for name in k.Scratch.vars:  # type: ignore[attr-defined]
+        matrix = name in ("R", "J", "H", "M")
+        setattr(room, name, wp.zeros((rows, bodies), dtype=wp.mat33d if matrix else wp.vec3d, device=device))
+    return room
