@@ -7,12 +7,14 @@ the update of CHOMP).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from torch import Tensor
 
 from edmp.costs.ensemble import Ensemble
 from edmp.descent import Descent
+from edmp.learning.edm import Callback, Step
 from edmp.prior.base import Denoiser, Prior
 from edmp.ranges import Range, check_fields
 
@@ -40,8 +42,16 @@ def remaining_share(prior: Prior, sigma: float, rho: float = 7.0) -> float:
     return min(1.0, max(0.0, (now - low) / (high - low)))
 
 
-def guided(
-    denoise: Denoiser,
+Push = Callable[[Tensor, float], Tensor]
+"""``push(x, sigma) -> x``: clean estimates (batch, dim), moved as guidance moves them at noise level ``sigma``."""
+
+
+def guided(denoise: Denoiser, push: Push) -> Denoiser:
+    """``denoise``, whose clean estimates are pushed."""
+    return lambda x, sigma: push(denoise(x, sigma), float(sigma))
+
+
+def pushes(
     *,
     prior: Prior,
     ensemble: Ensemble,
@@ -49,11 +59,10 @@ def guided(
     start: Tensor,
     goal: Tensor,
     settings: GuidanceSettings,
-) -> Denoiser:
-    """``denoise``, corrected by the costs of ``ensemble`` and, in every row, the terms of the objective.
+) -> Push:
+    """How clean estimates are moved by the costs of ``ensemble`` and, in every row, the terms of the objective.
 
     Args:
-        denoise: bound to start and goal.
         prior: whose noise levels the schedules of the ensemble refer to.
         ensemble: row i of the batch follows the member ``ensemble.rows[i]``.
         descent: the world, the objective and the covariant update.
@@ -63,9 +72,9 @@ def guided(
     spline = descent.spline
     basis = spline.basis(descent.num_waypoints, device=descent.device)[:, 1:-1]
 
-    def guided_denoise(x: Tensor, sigma: Tensor | float) -> Tensor:
-        control_points = spline.control_points(denoise(x, sigma), start, goal)
-        share = remaining_share(prior, float(sigma))
+    def push(x: Tensor, sigma: float) -> Tensor:
+        control_points = spline.control_points(x, start, goal)
+        share = remaining_share(prior, sigma)
         for _ in range(settings.steps):
             q = descent.waypoints(control_points).contiguous()
             _, gradient = ensemble.value_and_gradient(descent.world, q, share)
@@ -77,4 +86,20 @@ def guided(
             )
         return spline.deviation(control_points)
 
-    return guided_denoise
+    return push
+
+
+def pushed_once(
+    denoise: Denoiser, push: Push, x: Tensor, sigmas: Tensor, *, callback: Callback | None = None
+) -> Tensor:
+    """One call of a prior that needs no more, and then all pushes that a sampler would give between its calls.
+
+    Arguments as those of `edmp.learning.edm.sample_euler`; ``x`` is noise of level ``sigmas[0]``.
+    """
+    levels = sigmas.tolist()
+    clean = denoise(x, levels[0])
+    for index, sigma in enumerate(levels[:-1]):
+        clean = push(clean, sigma)
+        if callback is not None:
+            callback(Step(index, sigma, x if index == 0 else clean, clean))
+    return clean

@@ -22,6 +22,7 @@ from edmp.cli.execute import execute, replay
 from edmp.cli.learn import generate, prior_app, train
 from edmp.cli.pick import pick
 from edmp.cli.plan import plan
+from edmp.cli.refine import distill
 from edmp.cli.robot import app as robot_app
 from edmp.cli.sense import app as sense_app
 from edmp.cli.sim import app as sim_app
@@ -57,6 +58,7 @@ app.command()(execute)
 app.command()(replay)
 app.command()(generate)
 app.command()(train)
+app.command()(distill)
 app.add_typer(prior_app, name="prior")
 
 

@@ -59,11 +59,7 @@ class SceneExamples:
         self.data_dir, self.network, self.robot, self.looks = Path(data_dir), network, robot, looks
         self._fraction, self._device = validation_fraction, torch.device(device)
         self.manifest = read_manifest(self.data_dir)
-        settings = self.manifest.get("settings")
-        if not isinstance(settings, dict) or settings.get("robot") != robot.name:
-            raise InvalidInputError(f"{data_dir} does not hold motions of {robot.name!r} made by edmp generate")
-        known = GenerateSettings.__dataclass_fields__
-        self._settings = GenerateSettings(**{k: _plain(v) for k, v in settings.items() if k in known})
+        self._settings = settings_of(self.manifest, robot, data_dir)
         self._folder = self.data_dir / f"felt-{_digest(network, looks)}"
         self._folder.mkdir(exist_ok=True)
         self._seen: set[str] = set()
@@ -110,7 +106,7 @@ class SceneExamples:
         control_points, scene = read_shard(shard)
         generator = torch.Generator().manual_seed(int.from_bytes(hashlib.blake2b(shard.name.encode()).digest()[:6]))
         rows, scenes = [], []
-        for number, motions in _by_scene(control_points, scene):
+        for number, motions in by_scene(control_points, scene):
             world = World.of(self.robot, generate(*scene_source(self._settings, number)).scene)
             both = torch.cat([motions, motions.flip(1)]).repeat(DRAWS, 1, 1)
             for looks in self.looks:
@@ -123,7 +119,16 @@ class SceneExamples:
         return tensors["rows"], is_validation(tensors["scene"], self._fraction)
 
 
-def _by_scene(control_points: Tensor, scene: Tensor) -> Iterator[tuple[int, Tensor]]:
+def settings_of(manifest: dict[str, Any], robot: Robot, data_dir: str | Path) -> GenerateSettings:
+    """The settings that a folder's motions were made with, or `InvalidInputError`: they are not ``robot``'s."""
+    settings = manifest.get("settings")
+    if not isinstance(settings, dict) or settings.get("robot") != robot.name:
+        raise InvalidInputError(f"{data_dir} does not hold motions of {robot.name!r} made by edmp generate")
+    known = GenerateSettings.__dataclass_fields__
+    return GenerateSettings(**{k: _plain(v) for k, v in settings.items() if k in known})
+
+
+def by_scene(control_points: Tensor, scene: Tensor) -> Iterator[tuple[int, Tensor]]:
     """Number and motions of each scene; a shard lists them scene by scene."""
     start = 0
     for number, group in itertools.groupby(scene.tolist()):

@@ -36,6 +36,8 @@ class Card:
         command: that produced it.
         date: ISO date of the export.
         metrics: final numbers of the training.
+        one_call: tuned to give a sample in one call.
+        origin: the network and the method that it was tuned by, empty if it was trained from nothing.
         version: of this format.
     """
 
@@ -50,6 +52,8 @@ class Card:
     command: str = ""
     date: str = ""
     metrics: dict[str, Any] = field(default_factory=dict)
+    one_call: bool = False
+    origin: str = ""
     version: int = FORMAT_VERSION
 
     @classmethod
@@ -65,6 +69,7 @@ class Card:
         dof = node["dof"].integer(1, MAX_JOINTS)
         seed, command, date = (node.get(key) for key in ("seed", "command", "date"))
         data, metrics = (node.get(key) for key in ("data", "metrics"))
+        one_call, origin = (node.get(key) for key in ("one_call", "origin"))
         return cls(
             architecture=node["architecture"].text(),
             config=node["config"].keys_plain(),
@@ -77,6 +82,8 @@ class Card:
             command="" if command is None else command.text(),
             date="" if date is None else date.text(),
             metrics={} if metrics is None else metrics.keys_plain(),
+            one_call=False if one_call is None else one_call.boolean(),
+            origin="" if origin is None else origin.text(),
         )
 
 

@@ -366,7 +366,7 @@ class TrainingRun:
         tensors, header = read_tensors(path)
         try:
             card = Card.of(header["card"])
-            for what in ("architecture", "config", "robot", "dof"):
+            for what in ("architecture", "config", "robot", "dof", "origin"):
                 theirs, ours = json.dumps(getattr(card, what)), json.dumps(getattr(self.card, what))
                 if theirs != ours:
                     raise InvalidInputError(

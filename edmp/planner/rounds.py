@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from edmp.descent import Descent
-from edmp.guidance import guided
+from edmp.guidance import guided, pushed_once, pushes
 from edmp.learning.edm import karras_sigmas, sample_dpmpp_2m
 from edmp.planner.call import LANDING, Call
 from edmp.planner.candidates import Candidates
@@ -149,8 +149,8 @@ def denoised(call: Call, round_: Round, num: int, start: Tensor, goal: Tensor, c
         clean: (1, dim) what is noised, if the noise level leaves anything of it.
     """
     prior = call.prior
-    denoise = guided(
-        prior.bind(Context(start, goal if len(goal) > 1 else goal[0], call.descent.world)),
+    denoise = prior.bind(Context(start, goal if len(goal) > 1 else goal[0], call.descent.world))
+    push = pushes(
         prior=prior,
         ensemble=call.ensemble.with_seeds(num),
         descent=call.descent,
@@ -161,7 +161,10 @@ def denoised(call: Call, round_: Round, num: int, start: Tensor, goal: Tensor, c
     sigma = prior.sigma_max if round_.sigma is None else round_.sigma
     sigmas = karras_sigmas(round_.sampler_steps, sigma_min=prior.sigma_min, sigma_max=sigma)
     noisy = clean + prior.noise(num, sigma=sigma, generator=call.generator)
-    return sample_dpmpp_2m(denoise, noisy, sigmas, callback=call.watch.sampler(start, goal) if call.watch else None)
+    callback = call.watch.sampler(start, goal) if call.watch else None
+    if prior.one_call:
+        return pushed_once(denoise, push, noisy, sigmas, callback=callback)
+    return sample_dpmpp_2m(guided(denoise, push), noisy, sigmas, callback=callback)
 
 
 def _seen(call: Call, control_points: Tensor, goal: Tensor) -> Candidates:

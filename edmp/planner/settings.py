@@ -25,7 +25,7 @@ class Round:
         num_seeds: candidates.
         prior_share: share of the seeds that come from the prior by denoising; the rest are drawn from the Gaussian
             process, which is more diverse. The first of those is the straight line.
-        sampler_steps: denoising steps.
+        sampler_steps: denoising steps; a prior tuned for one call is called once, and pushed as often.
         sigma: noise level to start from, 1 is the spread of the prior; None is nothing but noise.
         repair_iterations: covariant steps on the seeds before they are given up.
         check_every: steps between two tests of validity.

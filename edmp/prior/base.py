@@ -13,7 +13,7 @@ act on each coordinate alike and never need to know the scale: they see only ``d
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -52,6 +52,7 @@ class Prior(ABC):
         sigma_min: smallest noise level of a sampler's schedule [1].
         sigma_max: noise level at which sampling starts: nothing of the data is left [1].
         sigma_data: standard deviation of x / noise_scale [1].
+        one_call: its clean estimates are samples: it is called once, whatever number of denoising steps is asked for.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Prior(ABC):
     sigma_min: float
     sigma_max: float
     sigma_data: float
+    one_call: bool = field(default=False, kw_only=True)
 
     @property
     def dim(self) -> int:

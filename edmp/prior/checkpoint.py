@@ -18,6 +18,7 @@ from torch import nn
 from edmp.errors import FileFormatError, InvalidInputError, unknown_name
 from edmp.learning.card import Card, built, read_card
 from edmp.learning.tensors import load_state, read_tensors
+from edmp.prior.base import Prior
 from edmp.prior.process import ProcessPrior
 from edmp.robots.robot import Robot
 
@@ -122,7 +123,8 @@ def load_prior(name_or_path: str | Path, robot: Robot) -> object:
             f"use prior='process' or train one (edmp train)"
         )
     network, card = load_network(path)
-    return architecture(card.architecture).prior(network, robot_name=card.robot)
+    prior = architecture(card.architecture).prior(network, robot_name=card.robot)
+    return dataclasses.replace(prior, one_call=True) if card.one_call and isinstance(prior, Prior) else prior
 
 
 def default_prior(robot: Robot) -> object:

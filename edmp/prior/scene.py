@@ -94,6 +94,11 @@ class SceneNetwork(nn.Module):
         nn.init.zeros_(self.write.weight)
         nn.init.zeros_(self.write.bias)
 
+    @property
+    def told(self) -> int:
+        """Numbers that `touch` says of a path."""
+        return self.spline.num_interior * len(self.config.clearances) * (self.dof + 1)
+
     def forward(self, noisy: Tensor, estimate: Tensor, touch: Tensor, sigma: Tensor, ends: Tensor) -> Tensor:
         """The corrected estimate (n, dim) [rad or m].
 

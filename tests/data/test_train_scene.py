@@ -13,7 +13,6 @@ from typer.testing import CliRunner
 import edmp
 from edmp.cli.main import app
 from edmp.collision.world import World
-from edmp.data.generate import GenerateSettings, generate
 from edmp.data.train_scene import train_scene
 from edmp.errors import InvalidInputError
 from edmp.learning.card import read_card
@@ -31,17 +30,9 @@ from edmp.validate import Judge
 
 PANDA = load_robot("panda")
 PROBLEMS = Path(__file__).resolve().parents[2] / "benchmarks" / "problems"
-SMALL = GenerateSettings(count=60, seed=3, families=("tabletop",), queries_per_scene=8, scenes_per_shard=6)
 QUICK = TrainSettings(max_steps=12, batch_size=32, progress=False, num_threads=1, validation_fraction=0.2, log_every=4)
 TABLE = edmp.Scene.of({"block": (edmp.Box((0.1, 0.1, 0.6)), (0.45, 0.0, 0.3))})
 START, GOAL = torch.tensor([[-0.6, 0.3, 0, -2.0, 0, 2.3, 0.8]]), torch.tensor([[0.6, 0.3, 0, -2.0, 0, 2.3, 0.8]])
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("data")
-    generate(folder, SMALL, workers=1)
-    return folder
 
 
 @pytest.fixture(scope="module")
