@@ -40,12 +40,16 @@ def main() -> None:
         DepthCamera.looking(eye, (0.4, 0.0, 0.3), angle=1.2, far_is_free=True)
         for eye in ((1.7, 0.3, 1.3), (0.2, 1.6, 1.2), (0.2, -1.6, 1.2))
     ]
-    images = SimulatedCameras(cameras, truth, robot=robot, faults=SensorFaults()).look(robot.home)
+    simulated = SimulatedCameras(cameras, truth, robot=robot, faults=SensorFaults())
+    images = simulated.look(robot.home)
+    simulated.close()
     seen = Map(((-0.6, -0.9, -0.13), (1.1, 0.9, 1.2)), 0.016, robot=robot)
     for camera, depth in zip(cameras, images, strict=True):
         seen.integrate(depth, camera, robot.home)
     print(f"{np.prod(seen.shape)} cells, {int(seen.occupied.sum())} occupied")
     told("an image into the map", lambda: seen.integrate(images[0], cameras[0], robot.home))
+    empty = Map(((-0.6, -0.9, -0.13), (1.1, 0.9, 1.2)), 0.016, robot=robot)
+    told("an image into an empty map", lambda: (empty.forget(), empty.integrate(images[0], cameras[0], robot.home)))
     for unseen in ("free", "occupied"):
         told(
             f"map to packed scene, unseen {unseen}",

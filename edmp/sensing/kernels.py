@@ -62,8 +62,10 @@ def mark_points(
     first: int,
     rays: wp.array2d(dtype=float),
     hit: wp.array3d(dtype=wp.int32),
+    hit_blocks: wp.array3d(dtype=wp.int32),
 ):
-    """Per pixel: how far its ray was free, 0 if it says nothing; and the cell it ended in, if not the robot's."""
+    """Per pixel: how far its ray was free, 0 if it says nothing; the cell it ended in, if not the robot's, and the
+    block of that."""
     row, u = wp.tid()
     v = first + row
     z = depth[v, u]
@@ -83,12 +85,13 @@ def mark_points(
         inside = i >= 0 and j >= 0 and k >= 0 and i < hit.shape[0] and j < hit.shape[1] and k < hit.shape[2]
         if inside and robot[i, j, k] != frame:
             hit[i, j, k] = frame
+            hit_blocks[i / BLOCK, j / BLOCK, k / BLOCK] = frame
     rays[v, u] = free
 
 
 @wp.kernel(enable_backward=False)
-def finest_level(rays: wp.array2d(dtype=float), first: int, level: wp.array2d(dtype=wp.vec3)):
-    """Of two by two rays: the shortest and the longest that says something, and the share of those that do."""
+def finest_level(rays: wp.array2d(dtype=float), first: int, level: wp.array2d(dtype=wp.vec4)):
+    """Of two by two rays: the shortest and the longest that says something; the share that does, as mean and least."""
     row, x = wp.tid()
     y = first + row
     low = float(_BIG)
@@ -101,19 +104,24 @@ def finest_level(rays: wp.array2d(dtype=float), first: int, level: wp.array2d(dt
                 low = wp.min(low, z)
                 high = wp.max(high, z)
                 said += 0.25
-    level[y, x] = wp.vec3(low, high, said)
+    level[y, x] = wp.vec4(low, high, said, said)
 
 
 @wp.kernel(enable_backward=False)
-def coarser_level(finer: wp.array2d(dtype=wp.vec3), first: int, level: wp.array2d(dtype=wp.vec3)):
-    """The next level of the pyramid."""
+def coarser_level(finer: wp.array2d(dtype=wp.vec4), first: int, level: wp.array2d(dtype=wp.vec4)):
+    """The next level of the pyramid: its last number is the least share of any two by two rays."""
     row, x = wp.tid()
     y = first + row
-    found = wp.vec3(_BIG, 0.0, 0.0)
+    found = wp.vec4(_BIG, 0.0, 0.0, 1.0)
     for dv in range(2):
         for du in range(2):
             one = finer[wp.min(2 * y + dv, finer.shape[0] - 1), wp.min(2 * x + du, finer.shape[1] - 1)]
-            found = wp.vec3(wp.min(found[0], one[0]), wp.max(found[1], one[1]), found[2] + 0.25 * one[2])
+            found = wp.vec4(
+                wp.min(found[0], one[0]),
+                wp.max(found[1], one[1]),
+                found[2] + 0.25 * one[2],
+                wp.min(found[3], one[3]),
+            )
     level[y, x] = found
 
 
@@ -127,6 +135,7 @@ class Sight:
         u0, u1, v0, v1: first and last column and row.
         shortest, longest: of the rays that say something [m].
         said: share of those that do.
+        least: that share in the two by two rays that say least, of all these.
     """
 
     whole: bool
@@ -139,6 +148,7 @@ class Sight:
     shortest: float
     longest: float
     said: float
+    least: float
 
 
 @wp.func
@@ -148,7 +158,7 @@ def _sight(
     half: wp.vec3,
     columns: int,
     rows: int,
-    levels: wp.array(dtype=wp.vec3),
+    levels: wp.array(dtype=wp.vec4),
     offsets: wp.array(dtype=wp.vec3i),
 ) -> Sight:
     """Of the box about ``p`` (3,), in the camera's frame, with half its extents along the camera's axes."""
@@ -188,6 +198,7 @@ def _sight(
     at = offsets[level]
     sight.shortest = float(_BIG)
     sight.longest = 0.0
+    sight.least = 1.0
     texels = float(0.0)
     for y in range(sight.v0 >> (level + 1), (sight.v1 >> (level + 1)) + 1):
         for x in range(sight.u0 >> (level + 1), (sight.u1 >> (level + 1)) + 1):
@@ -195,6 +206,7 @@ def _sight(
             sight.shortest = wp.min(sight.shortest, one[0])
             sight.longest = wp.max(sight.longest, one[1])
             sight.said += one[2]
+            sight.least = wp.min(sight.least, one[3])
             texels += 1.0
     sight.said /= texels
     return sight
@@ -209,9 +221,10 @@ MIXED = wp.constant(2)
 @wp.kernel(enable_backward=False)
 def judge_blocks(
     view: View,
+    evidence: Evidence,
     columns: int,
     rows: int,
-    levels: wp.array(dtype=wp.vec3),
+    levels: wp.array(dtype=wp.vec4),
     offsets: wp.array(dtype=wp.vec3i),
     first: int,
     blocks: wp.array3d(dtype=wp.int32),
@@ -228,7 +241,7 @@ def judge_blocks(
     found = MIXED
     if sight.longest < sight.ahead:
         found = HIDDEN
-    elif sight.whole and sight.shortest > sight.behind and sight.said > 0.999:
+    elif sight.whole and sight.shortest > sight.behind and sight.least >= evidence.share:
         found = THROUGH
     blocks[i, j, k] = found
 
@@ -275,42 +288,63 @@ def _all_through(view: View, rays: wp.array2d(dtype=float), sight: Sight, low: w
     return float(said) >= share * float((sight.u1 - sight.u0 + 1) * (sight.v1 - sight.v0 + 1))
 
 
+@wp.func
+def _through(
+    view: View,
+    evidence: Evidence,
+    rays: wp.array2d(dtype=float),
+    levels: wp.array(dtype=wp.vec4),
+    offsets: wp.array(dtype=wp.vec3i),
+    low: wp.vec3,
+) -> bool:
+    """Whether the cell with the lower corner ``low`` was seen through as a whole."""
+    p = view.R_CV * (low + wp.vec3(0.5, 0.5, 0.5) * view.edge - view.p_VC)
+    sight = _sight(view, p, view.half, rays.shape[1], rays.shape[0], levels, offsets)
+    if not sight.whole or sight.longest < sight.ahead:
+        return False
+    if sight.shortest > sight.behind:
+        return sight.said >= evidence.share
+    return _all_through(view, rays, sight, low, evidence.share)
+
+
 @wp.kernel(enable_backward=False)
 def update_cells(
     view: View,
     evidence: Evidence,
     rays: wp.array2d(dtype=float),
-    levels: wp.array(dtype=wp.vec3),
+    levels: wp.array(dtype=wp.vec4),
     offsets: wp.array(dtype=wp.vec3i),
     blocks: wp.array3d(dtype=wp.int32),
     hit: wp.array3d(dtype=wp.int32),
+    hit_blocks: wp.array3d(dtype=wp.int32),
     frame: wp.int32,
     first: int,
     log_odds: wp.array3d(dtype=float),
 ):
-    """Per cell: more likely occupied if a ray ended in it, less if it was seen through as a whole, else as before."""
-    row, j, k = wp.tid()
-    i = first + row
-    if hit[i, j, k] == frame:
-        before = log_odds[i, j, k]
-        log_odds[i, j, k] = wp.min(wp.where(wp.isnan(before), 0.0, before) + evidence.hit, evidence.most)
+    """Per block, of each cell: more likely occupied if a ray ended in it, less if it was seen through as a whole, else
+    as before."""
+    row, block_j, block_k = wp.tid()
+    block_i = first + row
+    block = blocks[block_i, block_j, block_k]
+    hits = hit_blocks[block_i, block_j, block_k] == frame
+    if block == HIDDEN and not hits:
         return
-    block = blocks[i / BLOCK, j / BLOCK, k / BLOCK]
-    if block == HIDDEN:
-        return
-    if block == MIXED:
-        low = wp.vec3(float(i), float(j), float(k)) * view.edge
-        p = view.R_CV * (low + wp.vec3(0.5, 0.5, 0.5) * view.edge - view.p_VC)
-        sight = _sight(view, p, view.half, rays.shape[1], rays.shape[0], levels, offsets)
-        if not sight.whole or sight.longest < sight.ahead:
-            return
-        if sight.shortest > sight.behind:
-            if sight.said < evidence.share:
-                return
-        elif not _all_through(view, rays, sight, low, evidence.share):
-            return
-    before = log_odds[i, j, k]
-    log_odds[i, j, k] = wp.max(wp.where(wp.isnan(before), 0.0, before) - evidence.miss, evidence.least)
+    for i in range(block_i * BLOCK, wp.min((block_i + 1) * BLOCK, log_odds.shape[0])):
+        for j in range(block_j * BLOCK, wp.min((block_j + 1) * BLOCK, log_odds.shape[1])):
+            for k in range(block_k * BLOCK, wp.min((block_k + 1) * BLOCK, log_odds.shape[2])):
+                before = log_odds[i, j, k]
+                if hits and hit[i, j, k] == frame:
+                    log_odds[i, j, k] = wp.min(wp.where(wp.isnan(before), 0.0, before) + evidence.hit, evidence.most)
+                elif before == evidence.least or block == HIDDEN:
+                    continue  # it cannot become less
+                else:
+                    through = block == THROUGH
+                    if block == MIXED:
+                        low = wp.vec3(float(i), float(j), float(k)) * view.edge
+                        through = _through(view, evidence, rays, levels, offsets, low)
+                    if through:
+                        less = wp.where(wp.isnan(before), 0.0, before) - evidence.miss
+                        log_odds[i, j, k] = wp.max(less, evidence.least)
 
 
 @wp.kernel(enable_backward=False)

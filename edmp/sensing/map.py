@@ -112,7 +112,7 @@ class Map:
         self._log_odds = wp.full(self.shape, np.nan, dtype=float, device=device)
         self._hit, self._arm, self._body = (wp.zeros(self.shape, dtype=wp.int32, device=device) for _ in range(3))
         blocks = tuple(-(-cells // kernels.BLOCK) for cells in self.shape)
-        self._blocks = wp.zeros(blocks, dtype=wp.int32, device=device)
+        self._blocks, self._hit_blocks = (wp.zeros(blocks, dtype=wp.int32, device=device) for _ in range(2))
         self.frames = 0
 
     # -- looking ------------------------------------------------------------------------------------------------------
@@ -154,18 +154,18 @@ class Map:
             camera.height,
             (camera.width,),
             [view, measured, self._arm, self.frames],
-            [rays, self._hit],
+            [rays, self._hit, self._hit_blocks],
             device,
         )
         levels, offsets = _pyramid(rays, device)
         shape = self._blocks.shape
-        inputs = [view, camera.width, camera.height, levels, offsets]
+        inputs = [view, evidence, camera.width, camera.height, levels, offsets]
         launch_rows(kernels.judge_blocks, shape[0], shape[1:], inputs, [self._blocks], device)
         launch_rows(
             kernels.update_cells,
-            self.shape[0],
-            self.shape[1:],
-            [view, evidence, rays, levels, offsets, self._blocks, self._hit, self.frames],
+            shape[0],
+            shape[1:],
+            [view, evidence, rays, levels, offsets, self._blocks, self._hit, self._hit_blocks, self.frames],
             [self._log_odds],
             device,
         )
@@ -366,7 +366,7 @@ def _pyramid(rays: Any, device: str) -> tuple[Any, Any]:
         rows, columns = (rows + 1) // 2, (columns + 1) // 2
         sizes.append((rows, columns))
     begins = np.cumsum([0, *(rows * columns for rows, columns in sizes)])
-    levels = wp.empty(int(begins[-1]), dtype=wp.vec3, device=device)
+    levels = wp.empty(int(begins[-1]), dtype=wp.vec4, device=device)
     parts = [levels[int(a) : int(b)].reshape(size) for a, b, size in zip(begins, begins[1:], sizes, strict=False)]
     for k, part in enumerate(parts):
         source, kernel = (parts[k - 1], kernels.coarser_level) if k else (rays, kernels.finest_level)
