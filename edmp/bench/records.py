@@ -75,6 +75,7 @@ class Record:
         breaches: samples of path and timed motion at which a dumb checker found a constraint broken, a look every 1
             mrad; None without constraints, and of motions that were refuted.
         sight: how the planner was given the problem, see `edmp.bench.sight`.
+        unseen_share: of the space in the bounds of the map that the planner was given, 0..1; None if it got no map.
         untrue: what the judge found wrong with the motion among the true shapes, if the planner saw others.
         coarse_solved: by the criterion of Motion Policy Networks; None in lines that do not say.
         num_alternatives: motions besides the best.
@@ -116,6 +117,7 @@ class Record:
     max_jerk: float | None = None
     breaches: int | None = None
     sight: str | None = None
+    unseen_share: float | None = None
     untrue: str | None = None
     coarse_solved: bool | None = None
     num_alternatives: int = 0
@@ -173,6 +175,11 @@ def with_problem(record: Record, problem: Problem) -> Record:
         num_obstacles=len(problem.scene.obstacles),
         num_constraints=len(problem.constraints),
     )
+
+
+def with_sight(record: Record, seen: Problem) -> Record:
+    """The line with what is known of a problem as the planner sees it."""
+    return replace(record, unseen_share=seen.scene.unseen.share if seen.scene.unseen else None)
 
 
 def with_claim(record: Record, claim: Claim) -> Record:
@@ -269,6 +276,7 @@ _READ: Mapping[str, Callable[[JsonNode], Any]] = {
     "max_jerk": _motion_number,
     "breaches": JsonNode.integer,
     "sight": JsonNode.text,
+    "unseen_share": lambda node: node.number(0, 1),
     "untrue": JsonNode.text,
     "coarse_solved": JsonNode.boolean,
     "num_alternatives": JsonNode.integer,

@@ -299,11 +299,22 @@ def _smaller_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> li
     return [table]
 
 
-SEEN_HEADINGS = ("planner", "set", "solved", "%", "untrue", "median [s]", "of shapes [s]", "times as long")
+SEEN_HEADINGS = (
+    "planner",
+    "set",
+    "solved",
+    "%",
+    "unseen [%]",
+    "untrue",
+    "median [s]",
+    "of shapes [s]",
+    "times as long",
+)
 
 SEEN_NOTE = (
-    "Seen otherwise than as shapes; untrue: motions that the judge believed there, and refutes among the true shapes; "
-    "medians of the problems that both have tried, solved or not, and of the same planner as shapes."
+    "Seen otherwise than as shapes; unseen: mean share of the space that cameras did not see; untrue: motions that the "
+    "judge believed there, and refutes among the true shapes; medians of the problems that both have tried, solved or "
+    "not, and of the same planner as shapes."
 )
 
 
@@ -322,10 +333,11 @@ def seen_rows(records: Sequence[Record]) -> list[tuple[str, ...]]:
         plain = row.planner.removesuffix(f" as {mine[0].sight}")
         pairs = [(times[r.key], times[plain, *r.problem]) for r in mine if {r.key, (plain, *r.problem)} <= times.keys()]
         here, there = (_median([pair[i] for pair in pairs]) for i in (0, 1))
+        unseen = number(100.0 * _mean(_known(mine, "unseen_share")), 1)
         untrue = str(sum(r.untrue is not None for r in mine))
         success = (f"{row.solved}/{row.valid}", number(row.success, 1))
         rows.append(
-            (row.planner, row.set, *success, untrue, number(here, 3), number(there, 3), number(here / there, 2))
+            (row.planner, row.set, *success, unseen, untrue, number(here, 3), number(there, 3), number(here / there, 2))
         )
     return rows
 

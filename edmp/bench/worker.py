@@ -30,6 +30,7 @@ from edmp.bench.records import (
     with_claim,
     with_examination,
     with_problem,
+    with_sight,
 )
 from edmp.bench.sight import seen
 from edmp.errors import EdmpError
@@ -113,6 +114,7 @@ class Solver:
             true = entry.load(job.robot)
             record = with_problem(record, true)
             problem = seen(true, job.spec.sight)
+            record = with_sight(record, problem)
             planner = self._planner(problem, (problem.robot.name, record.gripper_width))
             self._enter(PLANNING)
             begin = time.perf_counter()

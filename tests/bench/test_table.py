@@ -43,7 +43,10 @@ def test_the_same_problems_seen_otherwise(tmp_path: Path) -> None:
         line("p:k=1 as clouds", 4, time_s=9.0, **cloudy),  # not tried as shapes
         line("q", 1, sight="shapes"),
     )
-    assert seen_rows(records) == [("p:k=1 as clouds", "shelf", "3/4", "75.0", "1", "0.200", "0.100", "2.00")]
+    assert seen_rows(records) == [("p:k=1 as clouds", "shelf", "3/4", "75.0", "-", "1", "0.200", "0.100", "2.00")]
+    blind = ({"sight": "cameras", "unseen_share": share} for share in (0.2, 0.3))
+    (row,) = seen_rows(read(tmp_path, *(line("p as cameras", i, **one) for i, one in enumerate(blind))))
+    assert row[4] == "25.0"
     assert seen_rows(read(tmp_path, line("p", 1))) == []
 
 
