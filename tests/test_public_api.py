@@ -513,6 +513,11 @@ def _dynamics(robot: edmp.Robot) -> dict[str, Row]:
         "dynamics.ArmDynamics.with_payload": Row(arm.with_payload, {"mass": 1.0}),
         "dynamics.forward_dynamics": Row(dynamics.forward_dynamics, {"arms": arm, "q": q, "v": q, "tau": q}),
         "dynamics.inverse_dynamics": Row(dynamics.inverse_dynamics, {"arms": arm, "q": q, "v": q, "a": q}),
+        "dynamics.Controller": _settings(dynamics.Controller()),
+        "dynamics.track": Row(
+            dynamics.track,
+            {"arms": arm, "nominal": arm, "reference": (q[None],) * 3, "controller": dynamics.Controller(), "dt": 1e-3},
+        ),
         "dynamics.rollout": Row(
             dynamics.rollout, {"arms": arm, "q0": q, "v0": q, "torques": np.zeros((2, 3, robot.dof)), "dt": 1e-3}
         ),

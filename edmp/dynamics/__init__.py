@@ -2,13 +2,13 @@
 
 from edmp.lazy_names import lazily
 
-__all__ = ["ArmDynamics", "forward_dynamics", "inverse_dynamics", "rollout"]
+__all__ = ["ArmDynamics", "Controller", "forward_dynamics", "inverse_dynamics", "rollout", "track"]
 
 __getattr__, __dir__ = lazily(
     __name__,
     {
         "edmp.dynamics.arm": ["ArmDynamics"],
-        "edmp.dynamics.simulate": ["forward_dynamics", "inverse_dynamics", "rollout"],
+        "edmp.dynamics.simulate": ["Controller", "forward_dynamics", "inverse_dynamics", "rollout", "track"],
     },
     __all__,
 )

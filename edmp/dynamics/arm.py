@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from edmp.arguments import checked, numbers
+from edmp.arguments import checked, checked_but, numbers, shown
 from edmp.errors import InvalidInputError
 from edmp.robots.inertia import Inertia, link_inertia
 from edmp.robots.robot import Robot
@@ -72,16 +73,27 @@ class ArmDynamics:
             object.__setattr__(self, name, value)
 
     @classmethod
-    @checked
-    def of(cls, robot: Robot, *, rotor_inertia: float = ROTOR_INERTIA, payload: float = 0.0) -> ArmDynamics:
-        """The arm as it is described, without friction: what Drake's model of it is made of.
+    @checked_but("viscous", "coulomb")
+    def of(
+        cls,
+        robot: Robot,
+        *,
+        rotor_inertia: float = ROTOR_INERTIA,
+        mass_error: float = 0.0,
+        payload: float = 0.0,
+        viscous: float | Sequence[float] = 0.0,
+        coulomb: float | Sequence[float] = 0.0,
+    ) -> ArmDynamics:
+        """The arm as it is described, if nothing else is said; what Drake's model of it is made of.
 
         Args:
             robot: the arm; its gripper and what is attached to it weigh, too.
             rotor_inertia: of the motors, for each unit of the effort limit [kg m^2/Nm or kg/N].
+            mass_error: share by which all moving links are heavier than described [1].
             payload: mass at the tool frame [kg].
+            viscous, coulomb: friction as `joint_values` takes it.
         """
-        bodies = [_merged(_pieces(robot, body, payload)) for body in range(1, robot.num_bodies)]
+        bodies = [_merged(_pieces(robot, body, 1.0 + mass_error, payload)) for body in range(1, robot.num_bodies)]
         dof = robot.dof
         return cls(
             robot,
@@ -89,8 +101,8 @@ class ArmDynamics:
             com_B=np.array([body.com_B for body in bodies]).reshape(dof, 3),
             I_C_B=np.array([body.I_C_B for body in bodies]).reshape(dof, 3, 3),
             armature=rotor_inertia * effort_scale(robot),
-            viscous=np.zeros(dof),
-            coulomb=np.zeros(dof),
+            viscous=joint_values(viscous, robot, "viscous"),
+            coulomb=joint_values(coulomb, robot, "coulomb"),
         )
 
     @property
@@ -165,12 +177,50 @@ def effort_scale(robot: Robot) -> Array:
     return np.where(np.isfinite(effort), effort, UNKNOWN_EFFORT)
 
 
-def _pieces(robot: Robot, body: int, payload: float) -> list[Inertia]:
+def joint_values(value: float | Sequence[float], robot: Robot, name: str) -> Array:
+    """(dof,) friction of the joints, from one number or from one for each joint.
+
+    Args:
+        value: one number: for each unit of a joint's effort limit [s/rad for viscous, 1 for Coulomb friction]; several:
+            what each joint has [Nm s/rad, Nm].
+        robot: the arm.
+        name: of the setting, for the message.
+
+    Raises:
+        InvalidInputError: a number below zero; not as many numbers as joints.
+    """
+    found = friction_numbers(value, name)
+    if found.ndim == 0:
+        return found * effort_scale(robot)
+    if found.shape != (robot.dof,):
+        raise InvalidInputError(f"{name}: {robot.name} has {robot.dof} joints, got {len(found)} numbers")
+    return found
+
+
+def friction_numbers(value: float | Sequence[float], name: str) -> Array:
+    """One number or several, each at least 0; `InvalidInputError` names the setting otherwise."""
+    found = numbers(value)
+    if found is None or not np.isfinite(found).all() or found.min(initial=0.0) < 0.0 or found.ndim > 1:
+        raise InvalidInputError(f"{name} must be a number of at least 0, or one for each joint, got {shown(value)}")
+    return found
+
+
+def friction_damping(v: Array, viscous: Array, coulomb: Array) -> Array:
+    """b(v) [Nm s/rad]: friction is -b(v) v = -(viscous v + coulomb tanh(v / `FRICTION_SPEED`)).
+
+    A step in time that takes b from the old velocity and v from the new one never turns a joint round.
+    """
+    x = np.maximum(np.abs(v) / FRICTION_SPEED, 1e-6)
+    return viscous + coulomb * np.tanh(x) / (x * FRICTION_SPEED)
+
+
+def _pieces(robot: Robot, body: int, share: float, payload: float) -> list[Inertia]:
     """What moves together with a body: its links, a payload, and the ball that every body has."""
     least = Inertia(LEAST_MASS, np.zeros(3), 0.4 * LEAST_MASS * LEAST_RADIUS**2 * np.eye(3))
     links = [link_inertia(link) for link in robot.links if link.body == body]
+    heavier = [Inertia(share * link.mass, link.com_B, share * link.I_C_B) for link in links if link is not None]
     carried = [_payload(robot, payload)] if payload > 0.0 and body == robot.tool.body else []
-    return [least, *(link for link in links if link is not None), *carried]
+    return [least, *heavier, *carried]
 
 
 def _payload(robot: Robot, mass: float) -> Inertia:

@@ -15,7 +15,6 @@ wp.set_module_options({"enable_backward": False})
 Joints = wp.types.vector(length=24, dtype=wp.float64)
 
 REVOLUTE = wp.constant(0)
-IMPEDANCE = wp.constant(1)
 
 
 @wp.struct

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,11 @@ from numpy.typing import NDArray
 from edmp.arguments import checked
 from edmp.collision.launch import launch_rows
 from edmp.collision.world import MAX_JOINTS, checked_device
+from edmp.dynamics import control_kernels as control
 from edmp.dynamics import kernels as k
-from edmp.dynamics.arm import FRICTION_SPEED, ArmDynamics
-from edmp.errors import InvalidInputError
+from edmp.dynamics.arm import FRICTION_SPEED, ArmDynamics, effort_scale
+from edmp.errors import InvalidInputError, unknown_name
+from edmp.ranges import Range, check_fields
 from edmp.robots.robot import Robot
 from edmp.warp_start import wp
 
@@ -21,6 +24,7 @@ Array = NDArray[np.float64]
 
 GRAVITY = 9.81
 """[m/s^2]"""
+CONTROLS = ("inverse-dynamics", "impedance")
 
 
 @checked
@@ -90,6 +94,107 @@ def rollout(
     inputs = [batch.array(q0), batch.array(v0), batch.array(tau), dt / substeps, substeps]
     batch.launch(k.rollout_rows, inputs, [q, v])
     return q, v
+
+
+@checked
+@dataclass(frozen=True)
+class Controller:
+    """What makes an arm follow its commands; fields as of `DrakeSimSettings`, with the same meaning.
+
+    Attributes:
+        control: ``inverse-dynamics`` or ``impedance``.
+        bandwidth: where the poles of inverse dynamics control are [rad/s].
+        stiffness: of impedance control, for each unit of a joint's effort limit [1/rad].
+        damping: damping ratio of impedance control, mode by mode [1].
+        delay: commands take effect this much later [s].
+    """
+
+    control: str = "inverse-dynamics"
+    bandwidth: float = 30.0
+    stiffness: float = 7.0
+    damping: float = 1.0
+    delay: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_fields(self, dict.fromkeys(("bandwidth", "stiffness", "damping"), Range(0, above=True)))
+        check_fields(self, {"delay": Range(0)})
+        if self.control not in CONTROLS:
+            raise unknown_name("control", self.control, CONTROLS)
+
+
+@checked
+def track(
+    arms: ArmDynamics | Sequence[ArmDynamics],
+    nominal: ArmDynamics | Sequence[ArmDynamics],
+    reference: tuple[Array, Array, Array],
+    controller: Controller | Sequence[Controller],
+    dt: float,
+    *,
+    substeps: int = 1,
+    every: int = 1,
+    device: str = "cpu",
+) -> tuple[Array, Array, Array]:
+    """The closed loop of `DrakeArm`, without contact and noise: arms that follow commands.
+
+    Everything that comes in numbers may be given once for all rows.
+
+    Args:
+        arms: what moves.
+        nominal: what the controller believes of it; friction that it has is compensated for at the measured velocity.
+        reference: positions, velocities, accelerations (n, T, dof) that are commanded, one row each ``dt``. The arm is
+            at rest at the first.
+        controller: see `Controller`.
+        dt: between commands [s].
+        substeps: steps of simulation and controller in it; `DrakeArm` takes 1 of 1 ms if nothing else is said.
+        every: so many rows of the reference make one row of the answer.
+        device: Warp device name.
+
+    Returns:
+        positions and velocities (n, T // every, dof) after these rows, and the mean of the torques meanwhile.
+
+    Raises:
+        InvalidInputError: shapes or numbers that do not go together, arms of several robots, steps that are none.
+    """
+    controllers = [controller] if isinstance(controller, Controller) else [*controller]
+    robot = _robot(arms)
+    motions = [np.ascontiguousarray(part, dtype=np.float64) for part in reference]
+    for name, part in zip(("positions", "velocities", "accelerations"), motions, strict=True):
+        if part.ndim != 3 or part.shape != motions[0].shape or part.shape[2] != robot.dof or not part.shape[1]:
+            raise InvalidInputError(f"reference: expected {name} (n, T, {robot.dof}), got shape {part.shape}")
+    counts = {"arms": _count(arms), "nominal": _count(nominal), "controller": len(controllers)}
+    rows = max(*counts.values(), len(motions[0]))
+    for name, count in (counts | {"reference": len(motions[0])}).items():
+        if count not in (1, rows):
+            raise InvalidInputError(f"{name}: expected 1 or {rows}, one a row, got {count}")
+    if _robot(nominal) is not robot:
+        raise InvalidInputError("nominal: must be of the same robot as arms")
+    _check_step(dt, substeps)
+    if every < 1:
+        raise InvalidInputError(f"every must be at least 1, got {every}")
+    batch = _Batch(arms, rows, device)
+    commanded = control.Reference()
+    commanded.q, commanded.v, commanded.a = (batch.array(part) for part in motions)
+    room = [wp.zeros((rows, robot.dof, robot.dof), dtype=wp.float64, device=batch.device) for _ in range(2)]
+    known = [nominal] if isinstance(nominal, ArmDynamics) else [*nominal]
+    inputs = [packed_arms(known, batch.device), _packed_controllers(controllers, robot, dt, batch), commanded]
+    q, v, tau = (np.zeros((rows, motions[0].shape[1] // every, robot.dof)) for _ in range(3))
+    batch.launch(control.track_rows, [*inputs, dt / substeps, substeps, every, *room], [q, v, tau])
+    return q, v, tau
+
+
+def _count(arms: ArmDynamics | Sequence[ArmDynamics]) -> int:
+    return 1 if isinstance(arms, ArmDynamics) else len(arms)
+
+
+def _packed_controllers(every: Sequence[Controller], robot: Robot, dt: float, batch: _Batch) -> control.Controllers:
+    packed = control.Controllers()
+    packed.count = len(every)
+    packed.control = batch.array(np.array([CONTROLS.index(one.control) for one in every], np.int32), int)
+    packed.bandwidth = batch.array(np.array([one.bandwidth for one in every]))
+    packed.stiffness = batch.array(np.array([one.stiffness * effort_scale(robot) for one in every]))
+    packed.damping = batch.array(np.array([one.damping for one in every]))
+    packed.lag = batch.array(np.array([round(one.delay / dt) for one in every], np.int32), int)
+    return packed
 
 
 def _check_step(dt: float, substeps: int) -> None:

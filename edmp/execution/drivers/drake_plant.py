@@ -38,6 +38,7 @@ from pydrake.multibody.tree import (
 )
 from pydrake.systems.framework import Diagram, DiagramBuilder
 
+from edmp.dynamics.arm import LEAST_MASS, LEAST_RADIUS, PAYLOAD_RADIUS, effort_scale
 from edmp.errors import EdmpWarning
 from edmp.geometry import shapes
 from edmp.geometry.boxed import boxes_round
@@ -51,14 +52,10 @@ from edmp.validate.meshes import prepared
 Array = NDArray[np.float64]
 
 _FRICTION = CoulombFriction(0.8, 0.6)
-UNKNOWN_EFFORT = 100.0
-"""In place of an effort limit that nobody knows, for what is scaled by it [Nm or N]."""
 _SKIN = 1e-3
 """Thickness of the slabs that the surface of a mesh is made of where it is not convex [m]."""
 _MOST_BALLS = 20_000
 """Points of a cloud that are simulated as they are."""
-_PAYLOAD_RADIUS = 0.03
-"""Of the ball that a payload is [m]."""
 _DISSIPATION, _MODULUS, _RESOLUTION = 1.0, 1e7, 0.02
 """Of contact over areas: dissipation of Hunt and Crossley [s/m], pressure at full depth [Pa], size of triangles at most
 [m]."""
@@ -269,7 +266,7 @@ def _add_arm(
             joint.set_position_limits(lower, upper)
             effort = float(limits.effort[index - 1])
             motor = plant.AddJointActuator(described.name, joint, effort)
-            motor.set_default_rotor_inertia(rotor_inertia * (effort if np.isfinite(effort) else UNKNOWN_EFFORT))
+            motor.set_default_rotor_inertia(rotor_inertia * effort_scale(robot)[index - 1])
         bodies.append(body)
     return arm, bodies
 
@@ -282,7 +279,7 @@ def _body_inertia(
     robot: Robot, body: int, mass_share: float, payload: float, without: Collection[str]
 ) -> SpatialInertia:
     """Of all links of a body, about its origin; never quite nothing, which Drake could not move."""
-    total = SpatialInertia.SolidSphereWithMass(1e-3, 0.01)
+    total = SpatialInertia.SolidSphereWithMass(LEAST_MASS, LEAST_RADIUS)
     for link in robot.links:
         inertia = link_inertia(link) if link.body == body and link.name not in without else None
         if inertia is not None:
@@ -290,7 +287,7 @@ def _body_inertia(
             about_centre = RotationalInertia(xx, yy, zz, xy, xz, yz)
             total += _spatial(inertia.mass * mass_share, inertia.com_B, about_centre)
     if payload > 0.0 and body == robot.tool.body:
-        moment = 0.4 * payload * _PAYLOAD_RADIUS**2
+        moment = 0.4 * payload * PAYLOAD_RADIUS**2
         total += _spatial(payload, robot.tool.X_BT[:3, 3], RotationalInertia(moment, moment, moment))
     return total
 

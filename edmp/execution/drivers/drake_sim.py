@@ -25,17 +25,18 @@ from pydrake.multibody.tree import MultibodyForces
 from pydrake.systems.analysis import Simulator
 from scipy.linalg import eigh
 
+from edmp.dynamics.arm import ROTOR_INERTIA, effort_scale, friction_numbers, joint_values
+from edmp.dynamics.simulate import CONTROLS
 from edmp.errors import InvalidInputError, unknown_name
 from edmp.execution.driver import ArmDriver, ArmState, Command, DriverError
-from edmp.execution.drivers.drake_plant import UNKNOWN_EFFORT, ArmDiagram, make_diagram, make_model
+from edmp.execution.drivers.drake_friction import JointFriction
+from edmp.execution.drivers.drake_plant import ArmDiagram, make_diagram, make_model
 from edmp.execution.drivers.sim_gripper import SimGripper
 from edmp.ranges import Range, check_fields
 from edmp.robots.robot import Robot
 from edmp.scenes.scene import Scene
 
 Array = NDArray[np.float64]
-
-CONTROLS = ("inverse-dynamics", "impedance")
 
 _PATIENCE = 0.05
 """A moving arm that has had no command for this long brakes to rest and takes none any more [s]."""
@@ -58,6 +59,11 @@ class DrakeSimSettings:
         delay: commands take effect this much later [s].
         mass_error: share by which all moving links are heavier than the controller believes [1].
         payload: mass at the tool that the controller does not know of [kg].
+        motor_error: share by which the motors have more inertia than the controller believes [1].
+        viscous: friction of the joints that grows with their speed, which the controller does not know of: one number
+            for each unit of the effort limit [s/rad or s/m], or one for each joint [Nm s/rad or N s/m].
+        coulomb: friction that does not: one number for each unit of the effort limit [1], or one for each joint
+            [Nm or N]; coulomb tanh(v / 0.01 rad/s). Of a Panda, 0.01 is about what its joints have.
         object_density: of what can be moved [kg/m^3].
         position_noise: standard deviation of measured positions [rad or m].
         velocity_noise: standard deviation of measured velocities [rad/s or m/s].
@@ -70,12 +76,15 @@ class DrakeSimSettings:
     bandwidth: float = 30.0
     stiffness: float = 7.0
     damping: float = 1.0
-    rotor_inertia: float = 0.007
+    rotor_inertia: float = ROTOR_INERTIA
     period: float = 1e-3
     time_step: float = 1e-3
     delay: float = 0.0
     mass_error: float = 0.0
     payload: float = 0.0
+    motor_error: float = 0.0
+    viscous: float | tuple[float, ...] = 0.0
+    coulomb: float | tuple[float, ...] = 0.0
     object_density: float = 500.0
     position_noise: float = 0.0
     velocity_noise: float = 0.0
@@ -91,12 +100,20 @@ class DrakeSimSettings:
         check_fields(
             self, dict.fromkeys(("rotor_inertia", "delay", "payload", "position_noise", "velocity_noise"), other)
         )
-        check_fields(self, {"mass_error": Range(-0.9), "seed": Range(0, whole=True), "time_step": Range(0, 5e-3)})
+        check_fields(self, dict.fromkeys(("mass_error", "motor_error"), Range(-0.9)))
+        check_fields(self, {"seed": Range(0, whole=True), "time_step": Range(0, 5e-3)})
+        for name in ("viscous", "coulomb"):
+            friction_numbers(getattr(self, name), name)
         if self.control not in CONTROLS:
             raise unknown_name("control", self.control, CONTROLS)
         steps = self.period / self.time_step
         if round(steps) < 1 or abs(steps - round(steps)) > 1e-6:
             raise InvalidInputError(f"period {self.period:g} s must be a multiple of time_step {self.time_step:g} s")
+
+
+def friction_of(settings: DrakeSimSettings, robot: Robot) -> tuple[Array, Array]:
+    """(dof,) viscous and Coulomb friction [Nm s/rad, Nm]."""
+    return joint_values(settings.viscous, robot, "viscous"), joint_values(settings.coulomb, robot, "coulomb")
 
 
 class DrakeArm(ArmDriver):
@@ -114,7 +131,7 @@ class DrakeArm(ArmDriver):
     """
 
     name: ClassVar[str] = "drake-sim"
-    evidence: ClassVar[str] = "rigid-body simulation with contact; masses as described, no friction in the joints"
+    evidence: ClassVar[str] = "rigid-body simulation with contact; masses as described, joint friction if asked for"
 
     def __init__(
         self,
@@ -127,6 +144,7 @@ class DrakeArm(ArmDriver):
     ) -> None:
         self.robot, self.settings = robot, settings or DrakeSimSettings()
         self.period, self.real_time = self.settings.period, self.settings.real_time
+        friction_of(self.settings, robot)  # told here, not when it moves
         self._start = np.array(positions, dtype=np.float64)
         if self._start.shape != (robot.dof,) or not np.isfinite(self._start).all():
             raise InvalidInputError(f"positions: expected {robot.dof} finite joint values, got {positions!r}")
@@ -258,7 +276,7 @@ class _Simulation:
             robot,
             scene,
             time_step=settings.time_step,
-            rotor_inertia=settings.rotor_inertia,
+            rotor_inertia=settings.rotor_inertia * (1.0 + settings.motor_error),
             mass_error=settings.mass_error,
             payload=settings.payload,
             movable=movable,
@@ -281,7 +299,8 @@ class _Simulation:
         self._model_context = self._model.CreateDefaultContext()
         self._forces = MultibodyForces(self._model)
         self._integral = np.zeros(robot.dof)
-        self._stiffness = settings.stiffness * np.where(np.isfinite(self._effort), self._effort, UNKNOWN_EFFORT)
+        self._stiffness = settings.stiffness * effort_scale(robot)
+        self._friction = JointFriction(plant, self._built.arm, robot.joint_names, *friction_of(settings, robot))
         self._noise = np.random.default_rng(settings.seed)
         self._steps = round(settings.period / settings.time_step)
         self._count = 0
@@ -314,6 +333,7 @@ class _Simulation:
             torques = self._control(reference, *self._measured())
             self._torques.GetMutableData().set_value(torques)
             self._move_fingers(dt)
+            self._friction.set(self._context)
             # To the middle between two updates of the plant, so that rounding makes no difference to their number.
             self._simulator.AdvanceTo((self._count + 0.5) * dt)
             self._count += 1
