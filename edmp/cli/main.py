@@ -18,6 +18,7 @@ from edmp.cli.bench_pick import pick as bench_pick
 from edmp.cli.bench_replan import replan as bench_replan
 from edmp.cli.bench_report import ablate, baseline, compare, report
 from edmp.cli.demo import app as demo_app
+from edmp.cli.dynamics import app as dynamics_app
 from edmp.cli.execute import execute, replay
 from edmp.cli.learn import generate, prior_app, train
 from edmp.cli.pick import pick
@@ -60,6 +61,7 @@ app.command()(generate)
 app.command()(train)
 app.command()(distill)
 app.add_typer(prior_app, name="prior")
+app.add_typer(dynamics_app, name="dynamics")
 
 
 def _show_version(wanted: bool) -> None:

@@ -67,6 +67,34 @@ def scalings(sigma: Tensor, sigma_data: Tensor | float = 1.0) -> tuple[Tensor, T
     return c_skip, c_out, c_in, c_noise
 
 
+Raw = Callable[[Tensor, Tensor], Tensor]
+"""``raw(x, c_noise) -> F``: a network's output for scaled input x (batch, ...) and c_noise (batch,)."""
+
+
+def preconditioned(raw: Raw, sigma_data: float = 1.0) -> Denoiser:
+    """The denoiser D of a raw network F, see `scalings`; its sigma is a number or (batch,), x (batch, ...)."""
+
+    def denoise(x: Tensor, sigma: Tensor | float) -> Tensor:
+        level = torch.as_tensor(sigma, dtype=x.dtype, device=x.device).expand(len(x))
+        c_skip, c_out, c_in, c_noise = scalings(level, sigma_data)
+        c_skip, c_out, c_in = (c.view(-1, *[1] * (x.ndim - 1)) for c in (c_skip, c_out, c_in))
+        return c_skip * x + c_out * raw(c_in * x, c_noise)
+
+    return denoise
+
+
+def edm_loss(
+    raw: Raw, x: Tensor, *, p_mean: float, p_std: float, generator: torch.Generator, sigma_data: float = 1.0
+) -> Tensor:
+    """(batch,) squared error of the clean estimate over c_out^2 at a random noise level (EDM eq. 8); x (batch, ...)."""
+    log_sigma = torch.randn(len(x), generator=generator, device=x.device)
+    sigma = (p_mean + p_std * log_sigma).exp()
+    noise = torch.randn(x.shape, generator=generator, device=x.device)
+    noisy = x + sigma.view(-1, *[1] * (x.ndim - 1)) * noise
+    error = preconditioned(raw, sigma_data)(noisy, sigma) - x
+    return error.square().flatten(1).mean(dim=1) / scalings(sigma, sigma_data)[1].square()
+
+
 def karras_sigmas(num_steps: int, *, sigma_min: float, sigma_max: float, rho: float = 7.0) -> Tensor:
     """(num_steps + 1,) noise levels from ``sigma_max`` to ``sigma_min``, then 0 (EDM eq. 5). float64, on the CPU."""
     if num_steps < 1 or not 0 < sigma_min < sigma_max:

@@ -44,32 +44,56 @@ class MixingBlock(nn.Module):
 
     def forward(self, h: Tensor, cond: Tensor) -> Tensor:
         shift_a, scale_a, shift_b, scale_b = self.film(cond)[:, None].chunk(4, dim=-1)
-        y = torch.addcmul(shift_a, nn.functional.layer_norm(h, h.shape[-1:]), 1 + scale_a)
+        y = _modulated(h, shift_a, scale_a)
         h = h + self.along_down(nn.functional.silu(self.along_up(y.mT))).mT
-        y = torch.addcmul(shift_b, nn.functional.layer_norm(h, h.shape[-1:]), 1 + scale_b)
+        y = _modulated(h, shift_b, scale_b)
         return h + self.down(nn.functional.silu(self.up(y)))
 
 
 class AttentionBlock(nn.Module):
     """A block of a diffusion transformer (Peebles and Xie 2023): attention, then an MLP within each token.
 
-    Both are shifted, scaled and gated by the condition; the gates are closed before training (adaLN-Zero).
+    Each part is shifted, scaled and gated by the condition; the gates are closed before training (adaLN-Zero).
+
+    Args:
+        width: of a token.
+        cond: width of the condition.
+        heads: of each attention.
+        causal: a token looks at itself and at those before it.
+        memory: between the two, tokens look at others of the same width that they are given (cross attention).
     """
 
-    def __init__(self, width: int, cond: int, heads: int) -> None:
+    def __init__(self, width: int, cond: int, heads: int, *, causal: bool = False, memory: bool = False) -> None:
         super().__init__()
-        self.heads = heads
-        self.film = nn.Linear(cond, 6 * width)
+        self.heads, self.causal = heads, causal
+        self.film = nn.Linear(cond, (9 if memory else 6) * width)
         self.look, self.mix = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        if memory:
+            self.ask, self.recall = nn.Linear(width, width), nn.Linear(width, 2 * width)
+            self.join = nn.Linear(width, width)
         self.up, self.down = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
         nn.init.zeros_(self.film.weight)
         nn.init.zeros_(self.film.bias)
 
-    def forward(self, h: Tensor, cond: Tensor) -> Tensor:
-        shift_a, scale_a, gate_a, shift_b, scale_b, gate_b = self.film(cond)[:, None].chunk(6, dim=-1)
-        y = torch.addcmul(shift_a, nn.functional.layer_norm(h, h.shape[-1:]), 1 + scale_a)
-        q, k, v = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in self.look(y).chunk(3, dim=-1))
-        seen = nn.functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
-        h = h + gate_a * self.mix(seen)
-        y = torch.addcmul(shift_b, nn.functional.layer_norm(h, h.shape[-1:]), 1 + scale_b)
-        return h + gate_b * self.down(nn.functional.gelu(self.up(y)))
+    def forward(self, h: Tensor, cond: Tensor, memory: Tensor | None = None) -> Tensor:
+        """``h`` (n, tokens, width), ``cond`` (n or 1, cond), ``memory`` (n, others, width)."""
+        width = h.shape[-1]
+        films = self.film(cond)[:, None].unflatten(-1, (-1, 3, width)).unbind(dim=2)
+        (shift, scale, gate), *across, within = (film.unbind(dim=2) for film in films)
+        y = _modulated(h, shift, scale)
+        h = h + gate * self.mix(self._attend(*self.look(y).chunk(3, dim=-1), causal=self.causal))
+        if memory is not None:
+            shift, scale, gate = across[0]
+            asked = self.ask(_modulated(h, shift, scale))
+            h = h + gate * self.join(self._attend(asked, *self.recall(memory).chunk(2, dim=-1), causal=False))
+        shift, scale, gate = within
+        return h + gate * self.down(nn.functional.gelu(self.up(_modulated(h, shift, scale))))
+
+    def _attend(self, q: Tensor, k: Tensor, v: Tensor, *, causal: bool) -> Tensor:
+        q, k, v = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in (q, k, v))
+        seen = nn.functional.scaled_dot_product_attention(q, k, v, is_causal=causal)
+        return seen.transpose(1, 2).flatten(2)
+
+
+def _modulated(h: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
+    return torch.addcmul(shift, nn.functional.layer_norm(h, h.shape[-1:]), 1 + scale)

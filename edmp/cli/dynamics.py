@@ -1,0 +1,70 @@
+"""``edmp dynamics``: arms that nobody has described, made up and learned."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edmp.cli.arguments import key_values, report_console
+from edmp.cli.learn import check_folder
+from edmp.errors import InvalidInputError
+
+app = typer.Typer(help="How arms answer to their motors.", no_args_is_help=True, rich_markup_mode=None)
+
+
+@app.command()
+def train(
+    model: Annotated[str, typer.Option(help="robomorph, diffuser, cdcnn or cdt.")],
+    data: Annotated[Path, typer.Option(help="Folder that edmp dynamics generate filled, or is still filling.")],
+    out: Annotated[Path, typer.Option(help="Folder of the run; an earlier run there goes on.")],
+    robot: Annotated[str, typer.Option(help="Robot name or description file.")] = "panda",
+    max_steps: Annotated[int | None, typer.Option(min=1, help="Stop after this many steps.")] = None,
+    max_seconds: Annotated[float | None, typer.Option(min=1, help="Stop after this time [s].")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Windows a step; default: 32.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Peak of the learning rate; default: 1e-3.")] = None,
+    config: Annotated[
+        list[str] | None, typer.Option(help="A size of the network, KEY=JSON, such as widths=[32,64]; repeatable.")
+    ] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; default: torch's choice.")] = None,
+    seed: Annotated[int, typer.Option(help="Of weights, windows and noise.")] = 0,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    compact: Annotated[bool, typer.Option(help="Leave a checkpoint of a quarter of the size at the end.")] = False,
+    resume: Annotated[bool, typer.Option(help="Go on from the checkpoint in the folder, if there is one.")] = True,
+) -> None:
+    """Train a network that forecasts arms it has not met. Stop with Ctrl-C; the same command goes on."""
+    from edmp.dynamics.learned.networks import network_kind
+    from edmp.dynamics.learned.train import SETTINGS
+    from edmp.dynamics.learned.train import train as run
+    from edmp.learning.training import TrainSettings
+    from edmp.robots import load_robot
+
+    network_kind(model)
+    if not data.is_dir():
+        raise InvalidInputError(f"--data: no such folder: {data}")
+    if max_steps is None and max_seconds is None:
+        raise InvalidInputError("give --max-steps or --max-seconds (or both): training needs an end")
+    settings = TrainSettings(
+        max_steps=max_steps,
+        max_seconds=max_seconds,
+        seed=seed,
+        device=device,
+        num_threads=threads,
+        compact=compact,
+        config=key_values(config or (), "--config"),
+    )
+    given = {"batch_size": batch_size, "learning_rate": learning_rate}
+    changed = {key: value for key, value in given.items() if value is not None}
+    settings = dataclasses.replace(settings, **{**SETTINGS, **changed})
+    arm = load_robot(robot)
+    check_folder(out)
+    command = shlex.join(["edmp", *sys.argv[1:]])
+    report = run(data, out, robot=arm, model=model, settings=settings, resume=resume, command=command)
+    console = report_console()
+    for name, value in report.metrics.items():
+        console.print(f"  {name}: {value}")
+    console.print("stopped; the same command goes on" if report.interrupted else f"written: {report.file}")
