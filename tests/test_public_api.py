@@ -22,7 +22,7 @@ from plan_cases import TETRAHEDRON, solved
 from sensed_cases import CALIBRATION, OCTREES
 
 import edmp
-from edmp import costs, dynamics, execution, planner, prior, robots, scenes, sensing, tasks, viz
+from edmp import costs, dynamics, execution, planner, prior, recordings, robots, scenes, sensing, tasks, viz
 from edmp.collision import edges_free, free, relaxed_world
 from edmp.execution.kinematic import KinematicArm
 from edmp.execution.recorder import Recorder
@@ -38,6 +38,7 @@ MODULES = (
     ".planner",
     ".validate",
     ".execution",
+    ".recordings",
     ".viz",
     ".collision",
     ".tasks",
@@ -81,6 +82,11 @@ HANDED_OUT = {
         "edmp.execution.Summary",
         "edmp.execution.Violation",
         "edmp.Motion",
+        "edmp.recordings.Gap",
+        "edmp.recordings.Handled",
+        "edmp.recordings.JointInfo",
+        "edmp.recordings.LogInfo",
+        "edmp.recordings.Recording",
     ),
 }
 """Records that edmp makes and hands out, some of them a thousand times a second: users read them."""
@@ -189,7 +195,33 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Row]:
     picking = tasks.PickProblem(robot, scene, np.array(start), scene.names[0], (pose,))
     tasks.save_pick(folder / "pick.yaml", picking)
 
+    log = recordings.Log(("a", "b"), np.arange(3.0), np.zeros((3, 2)))
+    recordings.write_log(folder / "log.csv", log)
+    recordings.write_log(folder / "log.mcap", log)
+    recorded = recordings.load_recording(folder / "log.mcap")
+
     rows: dict[str, Row] = {
+        "recordings.Log": Row(
+            recordings.Log,
+            {"joint_names": ("a",), "times": np.arange(2.0), "positions": np.zeros((2, 1)), "spread": {}},
+            {"source": "text"} | dict.fromkeys(("velocities", "torques", "commanded", "commanded_velocities"), "None"),
+        ),
+        "recordings.Log.of": Row(
+            recordings.Log.of,
+            {"recording": recordings.load_recording(folder / "log.mcap").recording},
+            {"source": "text"},
+        ),
+        "recordings.Log.with_joints": Row(log.with_joints, {"names": ["b"]}),
+        "recordings.Log.for_robot": Row(log.for_robot, {"robot": robot}, runs=False),
+        "recordings.RecordingFile": Row(recordings.RecordingFile, {"recording": recorded.recording}),
+        "recordings.describe_log": Row(recordings.describe_log, {"log": log}),
+        "recordings.load_recording": Row(recordings.load_recording, {"path": folder / "log.mcap"}),
+        "recordings.save_recording": Row(
+            recordings.save_recording,
+            {"path": folder / "out.mcap", "file": recorded},
+        ),
+        "recordings.read_log": Row(recordings.read_log, {"path": folder / "log.csv"}, {"episode": "nan"}),
+        "recordings.write_log": Row(recordings.write_log, {"path": folder / "out.csv", "log": log}),
         "Box": Row(edmp.Box, {"size": (1.0, 1.0, 1.0)}),
         "Capsule": Row(edmp.Capsule, {"radius": 1.0, "length": 1.0}),
         "Cylinder": Row(edmp.Cylinder, {"radius": 1.0, "length": 1.0}),

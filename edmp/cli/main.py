@@ -21,6 +21,7 @@ from edmp.cli.demo import app as demo_app
 from edmp.cli.dynamics import app as dynamics_app
 from edmp.cli.execute import execute, replay
 from edmp.cli.learn import generate, prior_app, train
+from edmp.cli.logs import app as logs_app
 from edmp.cli.pick import pick
 from edmp.cli.plan import plan
 from edmp.cli.refine import distill
@@ -54,6 +55,7 @@ app.add_typer(bench_app, name="bench")
 app.add_typer(robot_app, name="robot")
 app.add_typer(sim_app, name="sim")
 app.add_typer(sense_app, name="sense")
+app.add_typer(logs_app, name="logs")
 app.add_typer(demo_app, name="demo")
 app.command()(execute)
 app.command()(replay)

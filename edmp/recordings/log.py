@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from edmp.arguments import checked
 from edmp.errors import InvalidInputError, unknown_name
+from edmp.files.json_nodes import LARGEST
 from edmp.recordings.recording import Recording
 from edmp.robots.robot import Robot
 
@@ -23,6 +24,10 @@ TABLES = ("positions", *OPTIONAL)
 
 GAP = 3.0
 """Rows further apart than so many median periods have a gap between them."""
+
+
+_LATEST = 1e11
+"""Seconds since 1970 are less."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +61,8 @@ class Log:
         spread: standard deviations (n, dof) of tables that were computed, not measured, by the name of the table.
 
     Raises:
-        InvalidInputError: shapes that do not go together, numbers that are not finite, a clock that stands still or
-            runs backwards; says which row.
+        InvalidInputError: shapes that do not go together, numbers that are none or beyond 1e9, a clock that stands
+            still or runs backwards; says which row.
     """
 
     joint_names: tuple[str, ...]
@@ -89,7 +94,7 @@ class Log:
         )
 
     def _check_clock(self, times: Array) -> None:
-        if bad := np.flatnonzero(~np.isfinite(times)).tolist():
+        if bad := np.flatnonzero(~(np.abs(times) <= _LATEST)).tolist():
             raise InvalidInputError(f"{self.source}: times: row {bad[0]} is {times[bad[0]]}")
         steps = np.diff(times)
         if bad := np.flatnonzero(steps <= 0.0).tolist():
@@ -104,8 +109,8 @@ class Log:
         shape = (len(self.times), self.dof)
         if table.shape != shape:
             raise InvalidInputError(f"{self.source}: {name}: expected shape {shape}, got {table.shape}")
-        if not np.isfinite(table).all():
-            row, column = np.argwhere(~np.isfinite(table))[0]
+        if not (sane := np.abs(table) <= LARGEST).all():  # what is not a number is not, either
+            row, column = np.argwhere(~sane)[0]
             raise InvalidInputError(
                 f"{self.source}: {name}: row {row}, joint {self.joint_names[column]} is {table[row, column]}"
             )

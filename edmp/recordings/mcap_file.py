@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edmp.arguments import checked
 from edmp.errors import FileFormatError, MissingDependencyError
 from edmp.files.beside import Arrays, set_aside
 from edmp.files.json_nodes import JsonNode, parse_json
@@ -65,11 +66,13 @@ _SCHEMAS: Mapping[str, tuple[str, dict[str, Any]]] = {
         },
     ),
 }
+_SPREAD = "spread.npz"
 _NOT_FINITE = ("Infinity", "-Infinity", "NaN")
 _WORDS = {math.inf: "Infinity", -math.inf: "-Infinity"}
 """JSON has no words for these; those of protobuf's JSON mapping."""
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class RecordingFile:
     """A recording and where it comes from.
@@ -79,14 +82,17 @@ class RecordingFile:
         plan: the plan that was run; None if there was none.
         about: driver, outcome, message, speed and the like, as text.
         task: the task that was run, if it was one.
+        spread: standard deviations (n, dof) of what was computed, not measured, by the names of `Log`'s tables.
     """
 
     recording: Recording
     plan: PlanFile | None = None
     about: Mapping[str, str] = field(default_factory=dict)
     task: TaskPlan | None = None
+    spread: Mapping[str, Array] = field(default_factory=dict)
 
 
+@checked
 def save_recording(path: str | Path, file: RecordingFile) -> None:
     """Write a recording (.mcap), whole or not at all.
 
@@ -94,7 +100,7 @@ def save_recording(path: str | Path, file: RecordingFile) -> None:
         InvalidInputError: the file cannot be written.
         MissingDependencyError: the package mcap is not installed.
     """
-    writing = _mcap("writer")
+    writing = mcap_module("writer")
     recording = file.recording
     with written_whole(path) as temporary, temporary.open("wb") as stream:
         writer = writing.Writer(stream)
@@ -105,6 +111,9 @@ def save_recording(path: str | Path, file: RecordingFile) -> None:
             _attach(writer, "plan", plan_document(file.plan.problem, file.plan.result))
         if file.task is not None:
             _attach(writer, "task", task_document(file.task))
+        if file.spread:
+            data = npz_bytes({name: np.asarray(values) for name, values in file.spread.items()})
+            writer.add_attachment(0, 0, _SPREAD, "application/octet-stream", data)
         channels = {topic: _channel(writer, topic) for topic in _SCHEMAS}
         stamps = _nanoseconds(recording.times)
         for topic, rows in _messages(recording).items():
@@ -123,6 +132,7 @@ def _attach(writer: Any, name: str, whole: Any) -> None:
         writer.add_attachment(0, 0, f"{name}.npz", "application/octet-stream", npz_bytes(arrays))
 
 
+@checked
 def load_recording(path: str | Path) -> RecordingFile:
     """Read what `save_recording` wrote.
 
@@ -134,8 +144,8 @@ def load_recording(path: str | Path) -> RecordingFile:
     attached: dict[str, bytes] = {}
     rows: dict[str, list[JsonNode]] = {topic: [] for topic in _SCHEMAS}
     topics: dict[int, str] = {}
-    records = _mcap("records")
-    for record in _records(Path(path)):
+    records = mcap_module("records")
+    for record in mcap_records(Path(path)):
         if isinstance(record, records.Metadata) and record.name == "edmp":
             about |= record.metadata
         elif isinstance(record, records.Attachment):
@@ -153,7 +163,19 @@ def load_recording(path: str | Path) -> RecordingFile:
     nodes = {name: _attached(path, name, attached) for name in ("plan", "task") if f"{name}.json" in attached}
     plan = plan_of(nodes["plan"]) if "plan" in nodes else None
     task = task_of(nodes["task"]) if "task" in nodes else None
-    return RecordingFile(_recording(names, rows, str(path)), plan, about, task)
+    recording = _recording(names, rows, str(path))
+    return RecordingFile(recording, plan, about, task, _spread(attached.get(_SPREAD), recording, str(path)))
+
+
+def _spread(data: bytes | None, recording: Recording, path: str) -> dict[str, Array]:
+    """Standard deviations by table, of as many rows and joints as there are."""
+    arrays = {} if data is None else npz_arrays(data, f"{path}: {_SPREAD}", "recording")
+    for name, values in arrays.items():
+        if values.shape != recording.measured.shape or values.dtype.kind not in "fiu":
+            raise FileFormatError(
+                f"{path}: {_SPREAD}: {name}: expected numbers {recording.measured.shape}, got {values.shape}"
+            )
+    return {name: values.astype(np.float64) for name, values in arrays.items()}
 
 
 def _attached(path: str | Path, name: str, attached: Mapping[str, bytes]) -> JsonNode:
@@ -162,14 +184,14 @@ def _attached(path: str | Path, name: str, attached: Mapping[str, bytes]) -> Jso
     return parse_json(attached[f"{name}.json"], f"{path}: {name}.json", arrays=Arrays(inside=inside))
 
 
-def _records(path: Path) -> Iterator[Any]:
+def mcap_records(path: Path) -> Iterator[Any]:
     """What an MCAP file holds, in order; chunks are taken apart once their sizes are known to be sane."""
-    streams, mcap_error = _mcap("stream_reader"), _mcap("exceptions").McapError
+    streams, mcap_error = mcap_module("stream_reader"), mcap_module("exceptions").McapError
     import zstandard
 
     # In memory, where no read takes more than there is; checksums tell most damage.
     stream = io.BytesIO(read_bytes(path, "recording"))
-    chunks = _mcap("records").Chunk
+    chunks = mcap_module("records").Chunk
     left = MAX_BYTES
     try:
         for record in streams.StreamReader(stream, emit_chunks=True, validate_crcs=True).records:
@@ -191,7 +213,7 @@ def _records(path: Path) -> Iterator[Any]:
         raise FileFormatError(f"{path}: not a recording, or damaged: {error or type(error).__name__}") from None
 
 
-def _mcap(module: str) -> Any:
+def mcap_module(module: str) -> Any:
     import importlib
 
     try:

@@ -6,6 +6,7 @@ memory and time, and prints what became of them as JSON.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 import resource
@@ -21,9 +22,11 @@ from pathlib import Path
 from typing import Any
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1]), str(Path(__file__).parents[1] / "bench")]
+sys.path[:0] = [str(Path(__file__).parents[1] / "recordings")]
 
 from mutations import (  # noqa: E402
     Mutation,
+    as_demos,
     as_hdf5,
     as_json,
     as_json_lines,
@@ -632,6 +635,82 @@ def _read_recording(path: Path) -> None:
     summarise(load_recording(path).recording)
 
 
+def _write_log(path: Path) -> None:
+    """Of the tiny robot's joints, as text, with what it was computed with."""
+    import numpy as np
+
+    from edmp.recordings import Log, write_log
+
+    q = 0.1 * np.sin(np.arange(36.0)).reshape(12, 3)
+    write_log(path, Log(("j1", "j2", "j3"), 0.02 * np.arange(12), q, q, q, q, q, spread={"torques": np.abs(q)}))
+
+
+def _write_lerobot(path: Path) -> None:
+    """A file without a data set around it."""
+    import shutil
+
+    from log_cases import write_lerobot
+
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copy(write_lerobot(Path(folder) / "set", version=3), path)
+
+
+def _read_log(path: Path) -> None:
+    """With and without a robot, and what is said of it."""
+    import edmp
+    from edmp.cli.logs import described
+    from edmp.recordings import read_log
+
+    log = read_log(path, columns={"commanded": "actions"} if path.suffix == ".hdf5" else None)
+    json.dumps(described(log, None), allow_nan=False)
+    with contextlib.suppress(edmp.EdmpError):
+        json.dumps(described(read_log(path, robot="panda"), None), allow_nan=False)
+
+
+def _write_cdr(path: Path) -> None:
+    from log_cases import HOME, JOINTS, cdr
+
+    path.write_bytes(cdr(1_700_000_000_000_000_007, JOINTS, HOME, [], HOME))
+
+
+def _read_cdr(path: Path) -> None:
+    """A message alone: in a bag its checksum tells most damage."""
+    from edmp.recordings.ros_file import state_of
+
+    state_of(path.read_bytes(), "cdr", str(path))
+
+
+def _write_ros_json(path: Path) -> None:
+    stamp = {"sec": 1_700_000_000, "nanosec": 7}
+    state = {"header": {"stamp": stamp}, "name": ["j1", "j2"], "position": [0.1, 0.2], "velocity": [], "effort": [1, 2]}
+    path.write_text(json.dumps(state))
+
+
+def _read_ros_json(path: Path) -> None:
+    from edmp.recordings.ros_file import state_of
+
+    state_of(path.read_bytes(), "json", str(path))
+
+
+def _write_lerobot_info(path: Path) -> None:
+    names = {"motors": [f"panda_joint{k}" for k in range(1, 8)] + ["gripper"]}
+    features = {key: {"dtype": "float32", "shape": [8], "names": names} for key in ("observation.state", "action")}
+    path.write_text(json.dumps({"codebase_version": "v2.1", "fps": 50, "features": features}))
+
+
+def _read_info(path: Path) -> None:
+    """Of the data set around a good file."""
+    from log_cases import write_lerobot
+
+    from edmp.recordings import read_log
+
+    folder = path.parent / "set"
+    if not folder.is_dir():
+        write_lerobot(folder)
+    (folder / "meta" / "info.json").write_bytes(path.read_bytes())
+    read_log(folder)
+
+
 def _read_results(path: Path) -> None:
     import io
 
@@ -760,6 +839,14 @@ FORMATS: dict[str, Format] = {
     "line": Format(".yaml", _write_line, _named("edmp.problem", "load_problem"), as_yaml),
     "trace": Format(".npz", _write_trace, _read_trace, as_npz),
     "recording": Format(".mcap", _write_recording, _read_recording, as_mcap),
+    "log-csv": Format(".csv", _write_log, _read_log, as_text),
+    "log-npz": Format(".npz", _write_log, _read_log, as_npz),
+    "log-cdr": Format(".mcap", _named("log_cases", "write_bag"), _read_log, damaged),
+    "log-cdr-message": Format(".bin", _write_cdr, _read_cdr, damaged),
+    "log-ros-json": Format(".json", _write_ros_json, _read_ros_json, as_json),
+    "log-hdf5": Format(".hdf5", _named("log_cases", "write_robomimic"), _read_log, as_demos),
+    "log-parquet": Format(".parquet", _write_lerobot, _read_log, damaged),
+    "log-info": Format(".json", _write_lerobot_info, _read_info, as_json),
     "mesh-ply": Format(".ply", _write_mesh, _read_mesh, as_text),
     "mesh-stl": Format(".stl", _write_mesh, _read_mesh, damaged),
     "mesh-obj": Format(".obj", _write_mesh, _read_mesh, as_text),
@@ -777,6 +864,7 @@ FORMATS: dict[str, Format] = {
 
 
 TOGETHER = (
+    ("log-csv", "log-npz", "log-cdr", "log-cdr-message", "log-ros-json", "log-hdf5", "log-parquet", "log-info"),
     ("ply", "ply-binary", "pcd", "pcd-binary", "pcd-compressed", "xyz", "npy", "npz"),
     ("octree-bt", "octree-ot", "octomap", "depth", "camera", "sensed-scene", "sensed-plan", "arrays"),
 )

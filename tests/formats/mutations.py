@@ -173,7 +173,7 @@ def as_npz(data: bytes, rng: random.Random) -> bytes:
     match rng.randrange(6):
         case 0:
             del arrays[name]
-        case 1 if name != "head":
+        case 1 if arrays[name].dtype.kind != "U":
             array = arrays[name]
             arrays[name] = rng.choice(
                 (array[None], array[..., :1], array[:0], array.astype("S3"), array.astype(complex))
@@ -220,6 +220,37 @@ def as_hdf5(data: bytes, rng: random.Random) -> bytes:
                 pass
             case _:
                 file.create_dataset(name, data=rng.choice(strange))
+    return content.getvalue()
+
+
+def as_demos(data: bytes, rng: random.Random) -> bytes:
+    """Data sets in groups, of which one is lost, of another shape or type, or not finite; or damaged."""
+    import h5py
+    import numpy as np
+
+    if rng.random() < 0.6:
+        return damaged(data, rng)
+    content = io.BytesIO(data)
+    with h5py.File(content, "r+") as file:
+        demo = file["data/demo_0"]
+        name = rng.choice(("actions", "obs/robot0_joint_pos", "obs/robot0_joint_vel", "obs", "env_args"))
+        if name == "env_args":
+            file["data"].attrs["env_args"] = (
+                as_json(file["data"].attrs["env_args"].encode(), rng).decode("utf8", "replace").replace("\0", "")
+            )
+            return content.getvalue()
+        array = np.zeros(3) if name == "obs" else demo[name][...]
+        del demo[name]
+        strange = (array[None], array[..., :1], array[:1], array * np.nan, array * 1e300, array.astype("S3"))
+        match rng.randrange(4):
+            case 0:
+                demo.create_group(name)
+            case 1:
+                demo.create_dataset(name, shape=(2**40, *array.shape[1:]), chunks=(1, *array.shape[1:]), dtype="f4")
+            case 2:
+                pass
+            case _:
+                demo.create_dataset(name, data=rng.choice(strange))
     return content.getvalue()
 
 
