@@ -16,8 +16,10 @@ import edmp
 from edmp.bench.problems import BenchProblem
 from edmp.bench.provenance import describe_run
 from edmp.bench.records import ProblemKey, read_results, read_time
+from edmp.dynamics import ArmModel
+from edmp.dynamics.identification import arm_model
 from edmp.errors import InvalidInputError
-from edmp.execution import ExecutionSettings, Outcome, TubeSettings, prepare, summarise
+from edmp.execution import AdaptSettings, ExecutionSettings, Outcome, TubeSettings, prepare, summarise
 from edmp.execution.drivers import make_driver
 from edmp.execution.effort import SHARE
 from edmp.files.json_lines import Layout, LineWriter, or_null
@@ -42,6 +44,8 @@ class ExecuteSettings:
         execution: see `edmp.execution.ExecutionSettings`.
         tube: see `edmp.execution.TubeSettings`; None executes without one.
         effort: motions that need more than this share of an effort limit are slowed down until they do not [1].
+        adapt: file of a model of the arm, or of a recording of it, to which motions are adapted; None adapts none.
+        adapting: how, see `edmp.execution.AdaptSettings`.
     """
 
     robot: str = "panda"
@@ -51,6 +55,8 @@ class ExecuteSettings:
     execution: ExecutionSettings = field(default_factory=ExecutionSettings)
     tube: TubeSettings | None = field(default_factory=TubeSettings)
     effort: float = SHARE
+    adapt: str | None = None
+    adapting: AdaptSettings = field(default_factory=AdaptSettings)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +69,7 @@ class Measured:
         contacts: ticks at which anything touched.
         touched: the two that touched first.
         speed: share of the planned speed [1].
+        adaptation: what was chosen for the arm, in words; None if nothing was.
         planned_duration_s, duration_s: of the motion [s].
         tracking_rms_mrad, tracking_peak_mrad: distance of the joints from where they should have been [mrad].
         peak_torque_share: largest share of a joint's effort limit [1].
@@ -75,6 +82,7 @@ class Measured:
     contacts: int
     touched: tuple[str, ...] | None = None
     speed: float | None = None
+    adaptation: str | None = None
     planned_duration_s: float | None = None
     duration_s: float
     tracking_rms_mrad: float
@@ -140,6 +148,7 @@ def execute_problems(
     records = read_executed(out) if resume and Path(out).is_file() else []
     done = {record.problem for record in records}
     planners: dict[object, edmp.Planner] = {}
+    model = None if settings.adapt is None else arm_model(settings.adapt)
     with LineWriter(out, append=bool(records)) as writer:
         described = describe_run([], command=command, robot=settings.robot, seed=settings.seed, workers=1, timeout=0.0)
         writer.write(replace(described, execute=asdict(settings)).to_line())
@@ -151,7 +160,9 @@ def execute_problems(
             problem = entry.load(settings.robot)
             if problem.robot not in planners:
                 planners[problem.robot] = edmp.Planner(problem.robot)
-            record = execute_problem(problem, planners[problem.robot], settings, key=(entry.set, entry.index))
+            record = execute_problem(
+                problem, planners[problem.robot], settings, key=(entry.set, entry.index), model=model
+            )
             writer.write(record.to_line())
             records.append(record)
             on_record(record)
@@ -159,9 +170,14 @@ def execute_problems(
 
 
 def execute_problem(
-    problem: Problem, planner: edmp.Planner, settings: ExecuteSettings, *, key: ProblemKey
+    problem: Problem,
+    planner: edmp.Planner,
+    settings: ExecuteSettings,
+    *,
+    key: ProblemKey,
+    model: ArmModel | None = None,
 ) -> ExecutedRecord:
-    """Plan, execute, measure; ``key`` is what the record calls the problem."""
+    """Plan, execute, measure; ``key`` is what the record calls the problem, ``model`` the arm that is adapted to."""
     begin = time.perf_counter()
     result = planner.plan(
         problem.scene,
@@ -183,7 +199,15 @@ def execute_problem(
     motion, robot, scene = result.best.trajectory, problem.robot, problem.scene
     begin = time.perf_counter()
     speed = settings.execution.speed
-    ready = prepare(result, speed=speed, effort=settings.effort, tube=settings.tube, settings=settings.execution)
+    ready = prepare(
+        result,
+        speed=speed,
+        effort=settings.effort,
+        tube=settings.tube,
+        settings=settings.execution,
+        adapt=model,
+        adapting=settings.adapting,
+    )
     prepared = time.perf_counter()
     arm = make_driver(settings.driver, robot, positions=motion.positions[0], scene=scene, options=settings.options)
     if arm.hardware:
@@ -200,6 +224,7 @@ def execute_problem(
         contacts=summary.num_contacts,
         touched=tuple(contacts[0][1:]) if contacts else None,
         speed=ready.settings.speed,
+        adaptation=None if ready.adaptation is None else ready.adaptation.message,
         planned_duration_s=motion.duration,
         duration_s=summary.duration,
         tracking_rms_mrad=summary.tracking_rms,
@@ -233,6 +258,7 @@ _MEASURED = Layout(
         "contacts": JsonNode.integer,
         "touched": lambda node: tuple(name.text() for name in node.entries()),
         "speed": lambda node: node.number(0, 1),
+        "adaptation": or_null(JsonNode.text),
         "planned_duration_s": read_time,
         "duration_s": read_time,
         "tracking_rms_mrad": JsonNode.number,
@@ -285,6 +311,7 @@ class ExecutedSummary:
         clearance_loss: most by which a reached motion, measured, came nearer to anything than planned [m].
         min_clearance: smallest measured [m].
         faults: what stopped how many.
+        speed: median share of the planned speed [1].
     """
 
     set: str
@@ -298,6 +325,7 @@ class ExecutedSummary:
     clearance_loss: float
     min_clearance: float
     faults: dict[str, int]
+    speed: float = math.nan
 
 
 def summarise_executed(records: Iterable[ExecutedRecord]) -> list[ExecutedSummary]:
@@ -317,6 +345,7 @@ def _summary(name: str, executed: list[tuple[ExecutedRecord, Measured]]) -> Exec
         if one.planned_clearance_m is not None and one.measured_clearance_m is not None
     ]
     clearances = [one.measured_clearance_m for one in every if one.measured_clearance_m is not None]
+    speeds = [one.speed for one in every if one.speed is not None]
     return ExecutedSummary(
         set=name,
         executed=len(every),
@@ -329,4 +358,5 @@ def _summary(name: str, executed: list[tuple[ExecutedRecord, Measured]]) -> Exec
         clearance_loss=max(loss, default=math.nan),
         min_clearance=min(clearances, default=math.nan),
         faults=dict(Counter(one.fault for one in every if one.fault)),
+        speed=float(np.median(speeds)) if speeds else math.nan,
     )

@@ -38,6 +38,11 @@ def execute(
     effort: Annotated[
         float, typer.Option(help="Slow motions down that need more of an effort limit, in (0, 1].")
     ] = 0.75,
+    adapt: Annotated[
+        Path | None, typer.Option(help="Recording (.mcap) or model (.safetensors) of the arm, to which motions adapt.")
+    ] = None,
+    lead: Annotated[bool, typer.Option(help="With --adapt: send commands ahead of the delay.")] = True,
+    feed_forward: Annotated[bool, typer.Option(help="With --adapt: feed torques forward.")] = True,
     tube: Annotated[bool, typer.Option(help="Stop when half of the clearance that was proved is used up.")] = True,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an existing file.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
@@ -48,7 +53,7 @@ def execute(
         raise InvalidInputError(f"--out: {out} exists; --resume goes on with it, --force overwrites it")
     from edmp.bench import find_problems
     from edmp.bench.executed import ExecuteSettings, execute_problems, summarise_executed
-    from edmp.execution import ExecutionSettings, TubeSettings
+    from edmp.execution import AdaptSettings, ExecutionSettings, TubeSettings
 
     options = {"control": control, "mass_error": payload_error, "payload": payload, "delay": delay}
     settings = ExecuteSettings(
@@ -58,6 +63,8 @@ def execute(
         execution=ExecutionSettings(speed=speed),
         tube=TubeSettings() if tube else None,
         effort=effort,
+        adapt=None if adapt is None else str(adapt),
+        adapting=AdaptSettings(lead=lead, feed_forward=feed_forward),
     )
     chosen = find_problems(problems, sets=names(sets), numbers=ranges(numbers))
     command = shlex.join(["edmp", *sys.argv[1:]])
@@ -92,6 +99,7 @@ def _print_table(records: list[ExecutedRecord]) -> None:
         "peak [mrad]",
         "RMS [mrad]",
         "torque [%]",
+        "speed [%]",
         "clearance lost [mm]",
         "clearance [mm]",
         "stopped by",
@@ -99,7 +107,8 @@ def _print_table(records: list[ExecutedRecord]) -> None:
     )
     for s in summarise_executed(records):
         faults = ", ".join(f"{fault} {count}" for fault, count in sorted(s.faults.items()))
-        numbers = (s.tracking_peak, s.tracking_rms, 100 * s.torque_share, 1e3 * s.clearance_loss, 1e3 * s.min_clearance)
+        numbers = (s.tracking_peak, s.tracking_rms, 100 * s.torque_share, 100 * s.speed)
+        numbers += (1e3 * s.clearance_loss, 1e3 * s.min_clearance)
         counts = (s.executed, s.reached, s.stopped, s.touched)
         table.add_row(s.set, *map(str, counts), *(f"{value:.2f}" for value in numbers), faults)
     console = report_console()

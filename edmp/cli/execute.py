@@ -21,7 +21,7 @@ from edmp.errors import InvalidInputError
 from edmp.files.writing import check_writable
 
 if TYPE_CHECKING:
-    from edmp.execution import ArmDriver, Execution, Prepared, Recording, Summary, TaskExecution
+    from edmp.execution import Adaptation, ArmDriver, Execution, Prepared, Recording, Summary, TaskExecution
     from edmp.execution.recorder import Recorder
     from edmp.planfile import PlanFile
     from edmp.robots.robot import Robot
@@ -47,6 +47,13 @@ def execute(
     ] = 0.75,
     motion: Annotated[int, typer.Option(min=0, help="0 is the best motion of the plan, 1 its first alternative.")] = 0,
     tube: Annotated[bool, typer.Option(help="Stop when the arm uses up half of the clearance that was proved.")] = True,
+    adapt: Annotated[
+        Path | None,
+        typer.Option(
+            help="Recording (.mcap) of this arm, or model (.safetensors) of edmp identify: choose speed, feed-forward "
+            "and braking distance for the arm that it shows."
+        ),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, connect to nothing.")] = False,
     record: Annotated[Path | None, typer.Option(help="Write every tick (.mcap) here.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Move a real arm without asking.")] = False,
@@ -58,7 +65,8 @@ def execute(
     """
     if record is not None:
         check_writable(record, "--record", suffixes=(".mcap",))
-    from edmp.execution import TubeSettings, prepare
+    from edmp.dynamics.identification import arm_model
+    from edmp.execution import AdaptSettings, TubeSettings, prepare
     from edmp.execution.drivers import make_driver
     from edmp.execution.recorder import Recorder
     from edmp.planfile import PlanFile
@@ -68,6 +76,10 @@ def execute(
 
         read = load_plan_or_task(plan)
     if not isinstance(read, PlanFile):
+        if adapt is not None:
+            raise InvalidInputError(
+                "--adapt: motions are adapted to an arm, tasks are not: run them slower with --speed"
+            )
         _execute_task(read, driver, option or [], speed, effort, motion, tube, dry_run, record, yes, as_json)
     with progress_console().status(f"checking {plan}"):
         file, trajectory = read_motion(plan, motion)
@@ -75,7 +87,9 @@ def execute(
         start = trajectory.positions[0]
         arm = make_driver(driver, robot, positions=start, scene=scene, options=driver_options(option or []))
         room = TubeSettings() if tube else None
-        ready = prepare(file, motion=motion, speed=speed, effort=effort, tube=room)
+        model = None if adapt is None else arm_model(adapt, robot=robot)
+        adapting = AdaptSettings().within(arm.takes_accelerations)
+        ready = prepare(file, motion=motion, speed=speed, effort=effort, tube=room, adapt=model, adapting=adapting)
     if ready.refusal is not None:
         _say("REFUSED", ready.refusal, as_json)
         raise typer.Exit(NOT_REACHED)
@@ -91,11 +105,19 @@ def execute(
     except BaseException as error:
         recording = recorder.recording()
         if record is not None and len(recording.seen):
-            _record(record, recording, f"ended by {type(error).__name__}: {error}", file, arm, ready.settings.speed)
+            _record(
+                record,
+                recording,
+                f"ended by {type(error).__name__}: {error}",
+                file,
+                arm,
+                ready.settings.speed,
+                ready.adaptation,
+            )
         raise
     if record is not None:
-        _record(record, done.recording, done, file, arm, ready.settings.speed)
-    _report(done, robot, scene, as_json)
+        _record(record, done.recording, done, file, arm, ready.settings.speed, ready.adaptation)
+    _report(done, robot, scene, as_json, ready.adaptation)
     outcomes = {"REACHED": REACHED, "INTERRUPTED": INTERRUPTED}
     raise typer.Exit(outcomes.get(done.outcome.value, NOT_REACHED))
 
@@ -244,16 +266,18 @@ def read_motion(path: Path, motion: int = 0) -> tuple[PlanFile, Trajectory]:
 
 def _announce(arm: ArmDriver, ready: Prepared, *, asked: float, effort: float) -> None:
     limit, speed = ready.limit, ready.settings.speed
-    if speed < asked:
+    if limit.speed < asked:
         typer.echo(
-            f"slowed down to {speed:.0%}: at full speed {limit.joint} would need {limit.share:.0%} of its torque, "
-            f"--effort allows {effort:.0%}",
+            f"slowed down to {limit.speed:.0%}: at full speed {limit.joint} would need {limit.share:.0%} of its "
+            f"torque, --effort allows {effort:.0%}",
             err=True,
         )
     console = progress_console()
     console.soft_wrap = True
     console.print(f"driver    {arm.name}: {'a REAL arm' if arm.hardware else 'simulated'}; {arm.evidence}")
     console.print(f"motion    {ready.trajectory.duration / speed:.2f} s at {speed:.0%} of the planned speed")
+    if ready.adaptation is not None:
+        console.print(f"adapted   {ready.adaptation.message}")
     if ready.tube is not None:
         console.print(f"tube      stops when {ready.tube.settings.share:.0%} of the proved clearance is used up")
 
@@ -300,7 +324,13 @@ def controlled_stop() -> Iterator[threading.Event]:
 
 
 def _record(
-    path: Path, recording: Recording, done: Execution | str, run: PlanFile | TaskPlan, arm: ArmDriver, speed: float
+    path: Path,
+    recording: Recording,
+    done: Execution | str,
+    run: PlanFile | TaskPlan,
+    arm: ArmDriver,
+    speed: float,
+    adaptation: Adaptation | None = None,
 ) -> None:
     """``done`` is how it ended: an outcome, or what cut it short; ``speed`` of a task is what was asked for."""
     from edmp.planfile import PlanFile
@@ -316,6 +346,8 @@ def _record(
     }
     if not isinstance(done, str) and done.violation is not None:
         about["fault"] = done.violation.fault.value
+    if adaptation is not None:
+        about["adaptation"] = json.dumps(adaptation.to_dict())
     if isinstance(run, PlanFile):
         save_recording(path, RecordingFile(recording, run, about))
     else:
@@ -332,8 +364,10 @@ def _summary(recording: Recording, robot: Robot, scene: Scene | None) -> Summary
     return summarise(recording, robot=robot, scene=scene)
 
 
-def _report(done: Execution, robot: Robot, scene: Scene, as_json: bool) -> None:
-    about = {"outcome": done.outcome.value, "message": done.message}
+def _report(done: Execution, robot: Robot, scene: Scene, as_json: bool, adaptation: Adaptation | None = None) -> None:
+    about: dict[str, Any] = {"outcome": done.outcome.value, "message": done.message}
+    if adaptation is not None:
+        about["adaptation"] = adaptation.to_dict()
     if done.violation is not None:
         about["fault"] = done.violation.fault.value
     _print_summary(_summary(done.recording, robot, scene), about, as_json)

@@ -20,6 +20,7 @@ from edmp.cli.bench_report import ablate, baseline, compare, report
 from edmp.cli.demo import app as demo_app
 from edmp.cli.dynamics import app as dynamics_app
 from edmp.cli.execute import execute, replay
+from edmp.cli.identify import identify
 from edmp.cli.learn import generate, prior_app, train
 from edmp.cli.logs import app as logs_app
 from edmp.cli.pick import pick
@@ -59,6 +60,7 @@ app.add_typer(logs_app, name="logs")
 app.add_typer(demo_app, name="demo")
 app.command()(execute)
 app.command()(replay)
+app.command()(identify)
 app.command()(generate)
 app.command()(train)
 app.command()(distill)

@@ -2,12 +2,26 @@
 
 from edmp.lazy_names import lazily
 
-__all__ = ["ArmDynamics", "Controller", "forward_dynamics", "inverse_dynamics", "rollout", "track"]
+__all__ = [
+    "ArmDynamics",
+    "ArmModel",
+    "Controller",
+    "IdentifySettings",
+    "Prediction",
+    "forward_dynamics",
+    "identify",
+    "inverse_dynamics",
+    "rollout",
+    "track",
+]
 
 __getattr__, __dir__ = lazily(
     __name__,
     {
         "edmp.dynamics.arm": ["ArmDynamics"],
+        "edmp.dynamics.identification": ["IdentifySettings", "identify"],
+        "edmp.dynamics.model": ["ArmModel"],
+        "edmp.dynamics.prediction": ["Prediction"],
         "edmp.dynamics.simulate": ["Controller", "forward_dynamics", "inverse_dynamics", "rollout", "track"],
     },
     __all__,

@@ -1,5 +1,6 @@
 """From a plan to a moving arm: drivers, executors, recordings."""
 
+from edmp.execution.adapt import Adaptation, AdaptSettings
 from edmp.execution.driver import ArmDriver, ArmState, Command, DriverError
 from edmp.execution.executor import Execution, ExecutionSettings, Outcome, refuse, run
 from edmp.execution.gripper import Gripper, GripperState
@@ -11,6 +12,8 @@ from edmp.execution.tube import Tube, TubeSettings
 from edmp.recordings.recording import Recording
 
 __all__ = [
+    "AdaptSettings",
+    "Adaptation",
     "ArmDriver",
     "ArmState",
     "Command",

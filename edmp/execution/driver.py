@@ -77,6 +77,8 @@ class ArmDriver(ABC):
         hardware: whether it moves a real arm, so that a person must confirm.
         evidence: what it was tested against, in words; shown before a real arm moves.
         real_time: whether its clock runs with that on the wall; otherwise its time passes with its ticks.
+        takes_accelerations: whether what it does with commands follows their accelerations, so that torques can be fed
+            forward.
         has_gripper: whether it moves a gripper, too.
         gripper: its fingers, once it is connected; None if it has none that this driver moves.
         expected: pairs of links and things that may touch now, so that no state tells of it.
@@ -85,6 +87,7 @@ class ArmDriver(ABC):
     name: ClassVar[str]
     hardware: ClassVar[bool] = False
     evidence: ClassVar[str] = ""
+    takes_accelerations: ClassVar[bool] = False
     real_time: bool = True
     has_gripper: bool = False
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edmp.arguments import checked
+from edmp.execution.ahead import Ahead
 from edmp.execution.buffer import CommandBuffer
 from edmp.execution.driver import ArmDriver, ArmState, Command, DriverError
 from edmp.execution.monitor import Fault, Monitor, MonitorSettings, Violation
@@ -79,6 +80,7 @@ class ExecutionSettings:
         settle_time: longest wait for the arm to come to rest at the end [s].
         rest_velocity: an arm slower than this is at rest [rad/s or m/s].
         grip_force: with which fingers press on what they hold [N].
+        lead: commands are sent this much before they are to be reached, for an arm that takes them late [s].
         monitor: see `MonitorSettings`.
     """
 
@@ -88,12 +90,13 @@ class ExecutionSettings:
     settle_time: float = 1.0
     rest_velocity: float = 0.02
     grip_force: float = 40.0
+    lead: float = 0.0
     monitor: MonitorSettings = field(default_factory=MonitorSettings)
 
     def __post_init__(self) -> None:
         positive = Range(0, above=True)
         names = ("start_tolerance", "goal_tolerance", "settle_time", "rest_velocity", "grip_force")
-        check_fields(self, {"speed": Range(0, 1, above=True), **dict.fromkeys(names, positive)})
+        check_fields(self, {"speed": Range(0, 1, above=True), "lead": Range(0, 1), **dict.fromkeys(names, positive)})
 
 
 @checked
@@ -103,6 +106,7 @@ def run(
     *,
     settings: ExecutionSettings | None = None,
     tube: Tube | None = None,
+    correct: Callable[[Command], Command] | None = None,
     interrupt: threading.Event | None = None,
     on_tick: Callable[[ArmState, Command], None] | None = None,
     recorder: Recorder | None = None,
@@ -118,13 +122,15 @@ def run(
         driver: connected.
         settings: see `ExecutionSettings`.
         tube: room round the motion that the arm must not leave; made for this trajectory and used once.
+        correct: what is sent in place of each command, such as one with a feed-forward; the arm is watched by the
+            command itself.
         interrupt: set it, from a signal handler or another thread, for a controlled stop.
-        on_tick: called at every tick with what was measured and what was commanded.
+        on_tick: called at every tick with what was measured and what was to be reached.
         recorder: collects every tick; give one to have what was recorded even if something here raises.
     """
     settings = settings or ExecutionSettings()
     recorder = recorder or Recorder(driver.robot)
-    loop = ControlLoop(driver, settings, recorder, interrupt, on_tick, tube=tube)
+    loop = ControlLoop(driver, settings, recorder, interrupt, on_tick, tube=tube, correct=correct)
     refusal = refuse(trajectory, driver.robot)
     try:
         state = loop.wait()
@@ -217,8 +223,11 @@ class ControlLoop:
         on_tick: Callable[[ArmState, Command], None] | None = None,
         *,
         tube: Tube | None = None,
+        correct: Callable[[Command], Command] | None = None,
     ) -> None:
         self.driver, self.settings, self._recorder = driver, settings, recorder
+        self._correct = correct
+        recorder.lead = settings.lead
         self._monitor = Monitor(driver.robot, driver.period, settings.monitor)
         self._interrupt = interrupt or threading.Event()
         self._on_tick = on_tick
@@ -235,9 +244,10 @@ class ControlLoop:
         is brought to rest by its driver.
         """
         command = buffer.advance(0.0)
-        settle = math.ceil(self.settings.settle_time / self.driver.period)
+        ahead = Ahead(self.settings.lead, self.driver.period)
+        settle = math.ceil((self.settings.settle_time + self.settings.lead) / self.driver.period)
         while True:
-            if self.tick_fault(state, command) and buffer.cause is None:
+            if self.tick_fault(state, ahead.due(command)) and buffer.cause is None:
                 buffer.close(self.violation)
             if buffer.snapshot().over:
                 settle -= 1
@@ -264,7 +274,7 @@ class ControlLoop:
 
     def exchange(self, command: Command) -> ArmState:
         """Command, and wait for the state at the next tick."""
-        self.driver.command(command)
+        self.driver.command(command if self._correct is None else self._correct(command))
         return self.wait()
 
     def wait(self) -> ArmState:

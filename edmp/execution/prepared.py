@@ -11,9 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edmp.arguments import checked
+from edmp.dynamics.model import ArmModel
 from edmp.errors import InvalidInputError
+from edmp.execution.adapt import Adaptation, AdaptSettings, adapted
 from edmp.execution.driver import ArmDriver, ArmState, Command
-from edmp.execution.drivers import make_driver
+from edmp.execution.drivers import driver_class, make_driver
 from edmp.execution.effort import SHARE, EffortLimit, effort_limit
 from edmp.execution.executor import Execution, ExecutionSettings, Outcome, refuse, run
 from edmp.execution.recorder import Recorder
@@ -43,6 +45,7 @@ class Prepared:
         settings: with the speed that the motors allow.
         limit: what the effort limits say of the planned speed.
         tube: room round the motion; None if none was wanted, or the motion is refused.
+        adaptation: what was chosen for an arm that is not as described; None if it was not asked for.
     """
 
     robot: Robot
@@ -52,6 +55,7 @@ class Prepared:
     settings: ExecutionSettings
     limit: EffortLimit
     tube: Tube | None
+    adaptation: Adaptation | None = None
 
     @property
     def begin(self) -> Array:
@@ -68,15 +72,23 @@ class Prepared:
         recorder: Recorder | None = None,
     ) -> Execution:
         """`edmp.execution.run` on a driver, which is connected here and left at the end; REFUSED if it must not be."""
-        if self.refusal is not None:
+        feeds = self.adaptation is not None and self.adaptation.feed_forward
+        refusal = self.refusal
+        if refusal is None and feeds and not arm.takes_accelerations:
+            refusal = (
+                f"driver {arm.name} takes no accelerations, so nothing can be fed forward: prepare the motion with "
+                "AdaptSettings(feed_forward=False)"
+            )
+        if refusal is not None:
             recording = (recorder or Recorder(self.robot)).recording()
-            return Execution(Outcome.REFUSED, self.refusal, None, recording)
+            return Execution(Outcome.REFUSED, refusal, None, recording)
         with arm:
             return run(
                 self.trajectory,
                 arm,
                 settings=self.settings,
                 tube=self.tube,
+                correct=None if self.adaptation is None else self.adaptation.corrector(),
                 interrupt=interrupt,
                 on_tick=on_tick,
                 recorder=recorder,
@@ -92,6 +104,8 @@ def prepare(
     effort: float = SHARE,
     tube: TubeSettings | None = TUBE,
     settings: ExecutionSettings | None = None,
+    adapt: ArmModel | None = None,
+    adapting: AdaptSettings | None = None,
 ) -> Prepared:
     """Look at a planned motion again, slow it down to what the motors allow, and prove the room round it.
 
@@ -102,10 +116,13 @@ def prepare(
         effort: motions that need more than this share of an effort limit are slowed down; 1 trusts the description.
         tube: see `TubeSettings`; None runs without one.
         settings: see `ExecutionSettings`; their speed is ``speed``.
+        adapt: model of the arm that will run it (`edmp.dynamics.identify`): speed, lead, feed-forward and braking
+            distance are chosen for that arm, see `Adaptation`; a motion that it can run at no speed is refused.
+        adapting: how, see `AdaptSettings`.
 
     Raises:
         InvalidInputError: there is no such motion, or an argument is out of range, or holding the arm still already
-            needs more than ``effort`` allows.
+            needs more than ``effort`` allows, or the model is of another robot.
     """
     result = plan.result if isinstance(plan, PlanFile) else plan
     problem = plan.problem if isinstance(plan, PlanFile) else result.problem
@@ -119,13 +136,20 @@ def prepare(
     trajectory = motions[motion].trajectory
     robot, scene = problem.robot, problem.scene
     settings = replace(settings or ExecutionSettings(), speed=speed)
-    limit, room = EffortLimit(1.0, "", 0.0), None
+    limit, room, adaptation = EffortLimit(1.0, "", 0.0), None, None
+    model = None if adapt is None else adapt.for_robot(robot)
     refusal = refuse(trajectory, robot) or _not_free(trajectory, problem)
     if refusal is None:
         limit = effort_limit(robot, trajectory, share=effort)
         settings = replace(settings, speed=min(settings.speed, limit.speed))
-        room = None if tube is None else Tube(robot, scene, trajectory, settings=tube)
-    return Prepared(robot, scene, trajectory, refusal, settings, limit, room)
+        if tube is not None:
+            late = 0.0 if model is None else model.delay
+            room = Tube(robot, scene, trajectory, settings=replace(tube, reaction=tube.reaction + late))
+        if model is not None:
+            adaptation = adapted(model, trajectory, settings=settings, tube=room, adapting=adapting or AdaptSettings())
+            settings = replace(settings, speed=adaptation.speed, lead=adaptation.lead)
+            refusal = adaptation.refusal
+    return Prepared(robot, scene, trajectory, refusal, settings, limit, room, adaptation)
 
 
 @checked
@@ -139,6 +163,8 @@ def execute(
     effort: float = SHARE,
     tube: TubeSettings | None = TUBE,
     settings: ExecutionSettings | None = None,
+    adapt: ArmModel | None = None,
+    adapting: AdaptSettings | None = None,
     interrupt: threading.Event | None = None,
     on_tick: Callable[[ArmState, Command], None] | None = None,
     recorder: Recorder | None = None,
@@ -152,7 +178,8 @@ def execute(
         plan: a solved result, a plan file, or a task.
         driver: a driver that is not connected yet, or the name of one.
         options: of the driver that is named.
-        motion, speed, effort, tube, settings: see `prepare`.
+        motion, speed, effort, tube, settings, adapt, adapting: see `prepare`. Nothing is fed forward to a driver that
+            takes no accelerations.
         interrupt: set it, from a signal handler or another thread, for a controlled stop.
         on_tick: called at every tick with what was measured and what was commanded.
         recorder: collects every tick; give one to have what was recorded even if something here raises.
@@ -169,9 +196,23 @@ def execute(
     if isinstance(plan, TaskPlan):
         if motion != 0:
             raise InvalidInputError(f"motion {motion!r}: a task has no alternatives")
+        if adapt is not None:
+            raise InvalidInputError("adapt: motions are adapted to an arm, tasks are not: run them slower with speed=")
         ready = prepare_task(plan, speed=speed, effort=effort, tube=tube, settings=settings)
     else:
-        ready = prepare(plan, motion=motion, speed=speed, effort=effort, tube=tube, settings=settings)
+        if adapt is not None:
+            takes = (driver_class(driver) if isinstance(driver, str) else driver).takes_accelerations
+            adapting = (adapting or AdaptSettings()).within(takes)
+        ready = prepare(
+            plan,
+            motion=motion,
+            speed=speed,
+            effort=effort,
+            tube=tube,
+            settings=settings,
+            adapt=adapt,
+            adapting=adapting,
+        )
     if isinstance(driver, str):
         driver = driver_for(ready, driver, options)
     elif options:

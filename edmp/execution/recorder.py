@@ -27,10 +27,12 @@ class Recorder:
     Attributes:
         look: asked every `LOOK_PERIOD` for the gap between the fingers [m], None if it is not known, and the poses
             X_WO (4, 4) of what can be moved; None asks for nothing.
+        lead: commands are sent this much before they are to be reached [s].
     """
 
     def __init__(self, robot: Robot) -> None:
         self.look: Callable[[], tuple[float | None, Mapping[str, Array]]] | None = None
+        self.lead = 0.0
         self._robot = robot
         self._rows: list[tuple[float, float, Command, ArmState]] = []
         self._looks: list[tuple[int, float, Mapping[str, Array]]] = []
@@ -63,6 +65,7 @@ class Recorder:
             table([s.external_torques for s in states]),
             tuple((k, *state.contact) for k, state in enumerate(states) if state.contact),
             self._handled(),
+            self.lead,
         )
 
     def _handled(self) -> Handled | None:

@@ -94,6 +94,10 @@ class Tube:
         """The smallest clearance that is proved on the motion [m], at most `TubeSettings.far`."""
         return float(self.margins.clearance.min(initial=self.settings.far))
 
+    def restart(self) -> None:
+        """Before another motion along the path from its beginning."""
+        self._place = 0
+
     def check(self, state: ArmState) -> str | None:
         """Why the arm must stop, None if it is well within; call it with states in the order of time."""
         if not self.margins.links:

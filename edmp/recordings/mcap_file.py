@@ -106,6 +106,8 @@ def save_recording(path: str | Path, file: RecordingFile) -> None:
         writer = writing.Writer(stream)
         writer.start(profile="", library="edmp")
         about = {**file.about, "version": str(VERSION), "joint_names": json.dumps(recording.joint_names)}
+        if recording.lead:
+            about["lead"] = repr(recording.lead)
         writer.add_metadata("edmp", about)
         if file.plan is not None:
             _attach(writer, "plan", plan_document(file.plan.problem, file.plan.result))
@@ -163,7 +165,8 @@ def load_recording(path: str | Path) -> RecordingFile:
     nodes = {name: _attached(path, name, attached) for name in ("plan", "task") if f"{name}.json" in attached}
     plan = plan_of(nodes["plan"]) if "plan" in nodes else None
     task = task_of(nodes["task"]) if "task" in nodes else None
-    recording = _recording(names, rows, str(path))
+    lead = parse_json(about["lead"], f"{path}: lead").number(0.0) if "lead" in about else 0.0
+    recording = _recording(names, rows, str(path), lead)
     return RecordingFile(recording, plan, about, task, _spread(attached.get(_SPREAD), recording, str(path)))
 
 
@@ -276,7 +279,7 @@ def _words(value: Any) -> Any:
     return number if math.isfinite(number) else _WORDS.get(number, "NaN")
 
 
-def _recording(names: JsonNode, rows: Mapping[str, list[JsonNode]], path: str) -> Recording:
+def _recording(names: JsonNode, rows: Mapping[str, list[JsonNode]], path: str, lead: float) -> Recording:
     joints = tuple(name.text() for name in names.entries())
     commands, states = len(rows[COMMANDED]), len(rows[MEASURED])
     if commands != states:
@@ -304,6 +307,7 @@ def _recording(names: JsonNode, rows: Mapping[str, list[JsonNode]], path: str) -
             for row in rows[CONTACT]
         ),
         _handled(rows[HANDLED], states),
+        lead,
     )
 
 

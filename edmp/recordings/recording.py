@@ -43,6 +43,7 @@ class Recording:
         torques, external_torques: (n, dof) [Nm or N].
         contacts: (tick, one thing, the other) for each tick at which something touched.
         handled: gripper and objects, of a task; None of a single motion.
+        lead: commands were sent this much before they were to be reached [s].
     """
 
     joint_names: tuple[str, ...]
@@ -56,6 +57,7 @@ class Recording:
     external_torques: Array
     contacts: tuple[tuple[int, str, str], ...] = ()
     handled: Handled | None = None
+    lead: float = 0.0
 
 
 def measured_motion(recording: Recording) -> Trajectory:

@@ -131,6 +131,7 @@ class DrakeArm(ArmDriver):
     """
 
     name: ClassVar[str] = "drake-sim"
+    takes_accelerations: ClassVar[bool] = True
     evidence: ClassVar[str] = "rigid-body simulation with contact; masses as described, joint friction if asked for"
 
     def __init__(

@@ -1,0 +1,242 @@
+"""`identify`: from a recording of an arm to a model of it, by least squares."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import itertools
+import warnings
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edmp.arguments import checked
+from edmp.dynamics.arm import ArmDynamics
+from edmp.dynamics.closed_loop import tuned_controller
+from edmp.dynamics.delay import Delay, find_delay
+from edmp.dynamics.least_squares import Fit, PriorSettings, fit_torques, prior_of
+from edmp.dynamics.model import ArmModel
+from edmp.dynamics.signals import SignalSettings, smooth_signals
+from edmp.dynamics.untold import untold
+from edmp.errors import EdmpWarning, FileFormatError, InvalidInputError, unknown_name
+from edmp.ranges import Range, check_fields
+from edmp.recordings.log import TABLES, Log
+from edmp.recordings.log_file import read_log
+from edmp.recordings.recording import Recording
+from edmp.robots import load_robot
+from edmp.robots.robot import Robot
+
+Array = NDArray[np.float64]
+
+METHODS = ("least-squares",)
+
+
+@dataclass(frozen=True)
+class IdentifySettings:
+    """Settings of `identify`.
+
+    Attributes:
+        least_motion: a recording in which no joint moves further is too still to tell anything [rad or m].
+        least_explained: share of the torques' mean square that the best arm must explain; a recording of which it
+            explains less is of another robot, or its columns are of other joints [1].
+        signals: see `SignalSettings`.
+        prior: see `PriorSettings`.
+    """
+
+    least_motion: float = 0.05
+    least_explained: float = 0.5
+    signals: SignalSettings = field(default_factory=SignalSettings)
+    prior: PriorSettings = field(default_factory=PriorSettings)
+
+    def __post_init__(self) -> None:
+        check_fields(self, {"least_motion": Range(0, above=True), "least_explained": Range(0, 1)})
+
+
+@checked
+def identify(
+    recording: Recording | Log | str | Path,
+    *,
+    robot: Robot | str | None = None,
+    method: str = "least-squares",
+    settings: IdentifySettings | None = None,
+) -> ArmModel:
+    """Recognise an arm from its own motion: masses, payload, friction, and how late it takes commands.
+
+    Torques give masses, motors and friction (`edmp.dynamics.least_squares`), commands and positions the delay
+    (`edmp.dynamics.delay`), and what both leave unexplained is kept as noise. What the recording does not tell is as
+    described, with its spread, and named in `ArmModel.unidentified`.
+
+    Args:
+        recording: of a motion, in memory or as a file; of one with contact, what was before it.
+        robot: the arm, or its name; by default the one of the plan in the recording (.mcap).
+        method: ``least-squares``.
+        settings: see `IdentifySettings`.
+
+    Raises:
+        InvalidInputError: it is too short, too still, has gaps all over, holds numbers that are not finite or a clock
+            that runs backwards, or is not of this robot; or the robot is not known.
+        FileFormatError: the file cannot be read as a recording, or log (`edmp.recordings.read_log`).
+    """
+    if method not in METHODS:
+        raise unknown_name("method", method, METHODS)
+    settings = settings or IdentifySettings()
+    log, robot, lead = _read(recording, robot)
+    log = _whole(log.for_robot(robot), settings)
+    nominal = ArmDynamics.of(robot)
+    delay = _delay(log, lead)
+    if log.torques is None:
+        fit, missing = None, ("no torques are recorded: masses, motors and friction are as described, none was told",)
+        warnings.warn(f"{log.source}: {missing[0]}", EdmpWarning, stacklevel=2)
+        arm, covariance = nominal, prior_of(nominal, settings.prior)
+    else:
+        fit = _fit(nominal, log, settings)
+        arm, covariance, missing = fit.arm, fit.covariance, untold(nominal, log, fit)
+    controller, left = tuned_controller(arm, nominal, log, delay.delay - lead)
+    return ArmModel(
+        nominal,
+        arm,
+        covariance,
+        dataclasses.replace(controller, delay=delay.delay),
+        delay.deviation,
+        np.zeros(robot.dof) if fit is None else fit.residual,
+        left,
+        (1.0, settings.prior.mass_factor) if fit is None else fit.mass_factor,
+        (0.0, settings.prior.payload) if fit is None else fit.payload,
+        missing,
+        method,
+        log.source,
+    )
+
+
+@checked
+def arm_model(path: str | Path, *, robot: Robot | None = None) -> ArmModel:
+    """The model in a file (.safetensors), or the one that is identified from a recording.
+
+    Args:
+        path: of either.
+        robot: whose it must be; by default the one that is named in it.
+
+    Raises:
+        InvalidInputError: it is of another robot, or what is recorded tells nothing, see `identify`.
+        FileFormatError: it is neither.
+    """
+    if Path(path).suffix.lower() != ".safetensors":
+        return identify(path, robot=robot)
+    return ArmModel.load(path, robot=robot)
+
+
+def _read(recording: Recording | Log | str | Path, robot: Robot | str | None) -> tuple[Log, Robot, float]:
+    """The log, whose it is, and by how much its commands were sent ahead [s]."""
+    if isinstance(robot, str):
+        robot = load_robot(robot)
+    if isinstance(recording, Log):
+        log, lead, described = recording, 0.0, None
+    elif isinstance(recording, Recording):
+        log, lead, described = _untouched(recording, "recording"), recording.lead, None
+    else:
+        log, lead, described = _read_file(Path(recording), robot)
+    if robot is None and described is None:
+        raise InvalidInputError(f"{log.source}: does not say which arm it is of: give robot=")
+    if robot is not None and described is not None and robot.name != described.name:
+        raise InvalidInputError(f"{log.source}: is a recording of {described.name}, not of {robot.name}")
+    robot = robot or described
+    assert robot is not None
+    if set(log.joint_names) < set(robot.joint_names) or not set(log.joint_names) & set(robot.joint_names):
+        raise InvalidInputError(
+            f"{log.source}: is of joints {', '.join(log.joint_names)}; {robot.name} has {', '.join(robot.joint_names)}"
+        )
+    return log, robot, lead
+
+
+def _read_file(path: Path, robot: Robot | None) -> tuple[Log, float, Robot | None]:
+    """As `_read`, with the arm of the plan that a recording of ours holds."""
+    if path.suffix.lower() == ".mcap":
+        from edmp.recordings.mcap_file import load_recording
+
+        with contextlib.suppress(FileFormatError):  # others write this container, too
+            file = load_recording(path)
+            run = file.plan.problem if file.plan is not None else file.task
+            return _untouched(file.recording, str(path)), file.recording.lead, None if run is None else run.robot
+    return read_log(path, robot=robot), 0.0, None
+
+
+def _untouched(recording: Recording, source: str) -> Log:
+    """What was before anything was touched: from then on, torques are not the arm's alone."""
+    if recording.contacts:
+        tick, one, other = recording.contacts[0]
+        warnings.warn(
+            f"{source}: {one} touches {other} at tick {tick}: what comes after that is left out",
+            EdmpWarning,
+            stacklevel=4,
+        )
+        tables = ("times", "seen", "commanded", "measured", "commanded_velocities", "measured_velocities")
+        cut = {name: getattr(recording, name)[:tick] for name in (*tables, "torques", "external_torques")}
+        recording = dataclasses.replace(recording, contacts=(), **cut)
+    return Log.of(recording, source=source)
+
+
+def _whole(log: Log, settings: IdentifySettings) -> Log:
+    """The longest piece without a gap, in which enough happens."""
+    signals = settings.signals
+    gaps = [gap for gap in log.gaps() if gap.duration > signals.longest_gap]
+    ends = [0, *(gap.row + 1 for gap in gaps), len(log.times)]
+    begin, end = max(itertools.pairwise(ends), key=lambda piece: piece[1] - piece[0])
+    if gaps:
+        worst = max(gaps, key=lambda gap: gap.duration)
+        message = (
+            f"{log.source}: {len(gaps)} gaps, the longest {worst.duration:.2f} s after row {worst.row} "
+            f"({worst.time:.2f} s)"
+        )
+        if end - begin < 2 or log.times[end - 1] - log.times[begin] < signals.shortest:
+            raise InvalidInputError(f"{message}; no piece between them is as long as {signals.shortest:g} s")
+        warnings.warn(
+            f"{message}; only rows {begin} to {end - 1}, {log.times[end - 1] - log.times[begin]:.2f} s without one, "
+            "are used",
+            EdmpWarning,
+            stacklevel=3,
+        )
+        log = _part(log, begin, end)
+    if log.duration < signals.shortest:
+        raise InvalidInputError(
+            f"{log.source}: is {log.duration:.2f} s long, too short to identify anything: masses, friction and delay "
+            f"are unidentifiable from less than {signals.shortest:g} s"
+        )
+    moved = np.ptp(log.positions, axis=0)
+    if moved.max() < settings.least_motion:
+        each = ", ".join(f"{name} {by:.3f}" for name, by in zip(log.joint_names, moved, strict=True))
+        raise InvalidInputError(
+            f"{log.source}: is too still to identify anything: inertias, friction and delay of all joints are "
+            f"unidentifiable where none moves by {settings.least_motion:g} rad (they moved by {each})"
+        )
+    return log
+
+
+def _part(log: Log, begin: int, end: int) -> Log:
+    tables = {name: getattr(log, name) for name in TABLES}
+    kept = {name: table[begin:end] for name, table in tables.items() if table is not None}
+    spread = {name: table[begin:end] for name, table in log.spread.items()}
+    return dataclasses.replace(log, times=log.times[begin:end], spread=spread, **kept)
+
+
+def _delay(log: Log, lead: float) -> Delay:
+    """Of the commands; 0 where none are recorded, which is told."""
+    if log.commanded is None:
+        warnings.warn(f"{log.source}: holds no commands: their delay is taken for 0", EdmpWarning, stacklevel=3)
+        return Delay(0.0, 0.0, (0.0,) * log.dof)
+    found = find_delay(log.times, log.commanded, log.positions, earliest=-lead)
+    return dataclasses.replace(found, delay=max(found.delay + lead, 0.0))
+
+
+def _fit(nominal: ArmDynamics, log: Log, settings: IdentifySettings) -> Fit:
+    assert log.torques is not None
+    signals = smooth_signals(log.times, log.positions, log.velocities, log.torques, settings.signals)
+    fit = fit_torques(nominal, signals, settings.signals.cutoff, settings.prior)
+    total = 1.0 - float(np.sum(fit.residual**2)) / max(float(np.mean(np.sum(log.torques**2, axis=1))), 1e-12)
+    if total < settings.least_explained:
+        raise InvalidInputError(
+            f"{log.source}: no arm like {nominal.robot.name} explains these torques (at best {max(total, 0.0):.0%} of "
+            "their mean square): they are of another robot, their columns of other joints, or without gravity"
+        )
+    return fit

@@ -1,0 +1,253 @@
+"""Inertia, motors and friction from torques: linear least squares with a prior at the described arm.
+
+The torques of a recording fix only some combinations of an arm's parameters, and a short or still one few of these
+(Atkeson, An and Hollerbach 1986). So the estimate is Bayesian: of all arms, one like the description is the likeliest
+before anything is seen, and in ways that are usual: everything heavier by one factor, something at the tool, each body
+a little different by itself. What is not seen stays as described, with the spread that it had.
+
+    pi = (1 + s) pi_0 + m_p u + delta,   tau = Y pi + armature a + viscous v + coulomb tanh(v / v_s) + noise
+
+with pi_0 the description and u a unit mass at the tool. How far bodies differ (delta) is what makes the recording the
+likeliest (empirical Bayes); the noise of each joint is what is left over, not below a share of its effort limit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import lsq_linear
+
+from edmp.dynamics.arm import ArmDynamics, effort_scale
+from edmp.dynamics.regressor import friction_columns, inertial_regressor
+from edmp.dynamics.signals import Signals, thinned
+from edmp.ranges import Range, check_fields
+from edmp.robots.robot import Robot
+
+Array = NDArray[np.float64]
+
+_ROUNDS = 4
+"""Of noise and estimate in turn; it settles in three."""
+_LENGTH = 0.1
+"""Of a body, by which moments are made comparable to masses [m]."""
+_LEAST = 1e-6
+"""Share of the trace of a body's pseudo-inertia below which no eigenvalue may be."""
+
+
+@dataclass(frozen=True)
+class PriorSettings:
+    """What is expected of an arm before it has moved; all of them standard deviations.
+
+    Attributes:
+        mass_factor: of the factor by which all of the arm is heavier [1].
+        payload: of what is at the tool and not described [kg].
+        bodies: scales that are tried for how much bodies differ by themselves, as shares of their masses [1].
+        armature: of the motors' inertias, as a share of them [1].
+        friction: of viscous and of Coulomb friction, as a share of the effort limit, by rad/s for the former [1].
+        noise: of torques, as a share of the effort limit: it is not taken for less [1].
+    """
+
+    mass_factor: float = 0.3
+    payload: float = 1.0
+    bodies: tuple[float, ...] = (0.05, 0.15, 0.4)
+    armature: float = 0.3
+    friction: float = 0.05
+    noise: float = 0.001
+
+    def __post_init__(self) -> None:
+        positive = Range(0, above=True)
+        check_fields(self, {name: positive for name in vars(self) if name != "bodies"})
+        check_fields(self, {"bodies": Range(0, above=True, several=True)})
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """The estimate; d is 13 dof: inertial parameters body by body, then armature, viscous and Coulomb friction.
+
+    Attributes:
+        arm: the mean, made physical.
+        covariance: (d, d) of the parameters.
+        mass_factor, payload: mean and standard deviation of 1 + s, and of m_p [kg].
+        residual: (dof,) standard deviation of what is left of the torques [Nm or N].
+        explained: (dof,) share of the torques' mean square that the estimate explains [1].
+        spread: (d,) standard deviations of the parameters divided by those before anything was seen.
+        told: combinations of inertial parameters that the torques tell, to within what bodies usually have.
+        projected: largest change, of the noise, that making the arm physical made to the torques [1].
+    """
+
+    arm: ArmDynamics
+    covariance: Array
+    mass_factor: tuple[float, float]
+    payload: tuple[float, float]
+    residual: Array
+    explained: Array
+    spread: Array
+    told: int
+    projected: float
+
+
+def fit_torques(nominal: ArmDynamics, signals: Signals, cutoff: float, prior: PriorSettings) -> Fit:
+    """The arm that explains the torques of a recording.
+
+    Args:
+        nominal: the arm as described.
+        signals: smooth; see `edmp.dynamics.signals`.
+        cutoff: of torques and columns [Hz].
+        prior: see `PriorSettings`.
+    """
+    robot, dof = nominal.robot, nominal.dof
+    A, tau = _rows(robot, signals, cutoff)
+    mean = parameters_of(nominal)
+    tried = [_settled(A, tau, nominal, prior, scale) for scale in prior.bodies]
+    best, T, deviations, sigma = max(tried, key=lambda one: one[0].evidence)
+    before = (T * deviations**2) @ T.T
+    estimate = mean + T @ best.mean
+    covariance = T @ best.covariance @ T.T
+    arm = arm_of(nominal, estimate)
+    left = tau - A @ parameters_of(arm)
+    moved = A @ (parameters_of(arm) - estimate) / sigma
+    usual = prior.bodies[len(prior.bodies) // 2] * _scales(nominal)
+    weighted = np.concatenate([A[:, j, : 10 * dof] / sigma[j] for j in range(dof)]) * usual
+    return Fit(
+        arm,
+        covariance,
+        (1.0 + float(best.mean[0]), float(np.sqrt(best.covariance[0, 0]))),
+        (float(best.mean[1]), float(np.sqrt(best.covariance[1, 1]))),
+        np.sqrt(np.mean(left**2, axis=0)),
+        1.0 - np.sum(left**2, axis=0) / np.maximum(np.sum(tau**2, axis=0), 1e-12),
+        np.sqrt(np.diag(covariance) / np.maximum(np.diag(before), 1e-300)),
+        int((np.linalg.svd(weighted, compute_uv=False) > 1.0).sum()),
+        float(np.abs(moved).max(initial=0.0)),
+    )
+
+
+def prior_of(nominal: ArmDynamics, prior: PriorSettings) -> Array:
+    """(13 dof, 13 dof) covariance of the parameters before anything is seen."""
+    T, deviations = _prior(nominal, prior, prior.bodies[len(prior.bodies) // 2])
+    return (T * deviations**2) @ T.T
+
+
+def parameters_of(arm: ArmDynamics) -> Array:
+    """(13 dof,): inertial parameters body by body, armature, viscous and Coulomb friction."""
+    return np.concatenate([arm.inertial_parameters().ravel(), arm.armature, arm.viscous, arm.coulomb])
+
+
+def arm_of(like: ArmDynamics, parameters: Array) -> ArmDynamics:
+    """The arm with these parameters (13 dof,), or the one nearest to them that can exist.
+
+    A body can exist if its pseudo-inertia [[S, m c], [m c^T, m]], S = tr(I) / 2 - I, is positive definite (Wensing, Kim
+    and Slotine 2018): eigenvalues are cut off from below. Friction and motors are not below zero.
+    """
+    dof = like.dof
+    inertial = np.array([_physical(body) for body in parameters[: 10 * dof].reshape(dof, 10)])
+    armature, viscous, coulomb = np.maximum(parameters[10 * dof :].reshape(3, dof), 0.0)
+    return like.with_parameters(inertial, armature=armature, viscous=viscous, coulomb=coulomb)
+
+
+@dataclass(frozen=True, eq=False)
+class _Posterior:
+    mean: Array
+    covariance: Array
+    evidence: float
+
+    @classmethod
+    def none(cls) -> _Posterior:
+        return cls(np.zeros(0), np.eye(0), -np.inf)
+
+
+def _settled(
+    A: Array, tau: Array, nominal: ArmDynamics, prior: PriorSettings, scale: float
+) -> tuple[_Posterior, Array, Array, Array]:
+    """Posterior, T and deviations of its prior, and the noise of each joint (dof,), found in turn with the estimate."""
+    mean, effort = parameters_of(nominal), effort_scale(nominal.robot)
+    T, deviations = _prior(nominal, prior, scale)
+    sigma, posterior = 0.02 * effort, _Posterior.none()
+    for _ in range(_ROUNDS):
+        posterior = _posterior(A, tau - A @ mean, sigma, T, deviations, mean)
+        used, left = sigma, tau - A @ (mean + T @ posterior.mean)
+        sigma = np.maximum(np.sqrt(np.mean(left**2, axis=0)), prior.noise * effort)
+    evidence = posterior.evidence - len(A) * float(np.log(used).sum())
+    return _Posterior(posterior.mean, posterior.covariance, evidence), T, deviations, sigma
+
+
+def _rows(robot: Robot, signals: Signals, cutoff: float) -> tuple[Array, Array]:
+    """(n, dof, 13 dof) columns and (n, dof) torques, filtered alike and thinned out."""
+    n, dof = signals.torques.shape
+    A = np.zeros((n, dof, 13 * dof))
+    A[:, :, : 10 * dof] = inertial_regressor(robot, signals.positions, signals.velocities, signals.accelerations)
+    own = np.arange(dof)
+    for k, columns in enumerate((signals.accelerations, *friction_columns(signals.velocities))):
+        A[:, own, (10 + k) * dof + own] = columns
+    rate = 1.0 / (signals.times[1] - signals.times[0])
+    used = np.abs(A).max(axis=0) > 0.0  # most columns of most joints are nothing: not filtered
+    thin = np.zeros((len(thinned(signals.torques, cutoff, rate)), dof, 13 * dof))
+    thin[:, used] = thinned(A[:, used], cutoff, rate)
+    return thin, thinned(signals.torques, cutoff, rate)
+
+
+def _prior(nominal: ArmDynamics, prior: PriorSettings, scale: float) -> tuple[Array, Array]:
+    """T (d, 2 + d) from s, m_p and the deviations to the parameters, and the standard deviations of all these."""
+    dof, d = nominal.dof, 13 * nominal.dof
+    T = np.zeros((d, 2 + d))
+    T[: 10 * dof, 0] = nominal.inertial_parameters().ravel()
+    unit = nominal.with_payload(1.0).inertial_parameters() - nominal.inertial_parameters()
+    T[: 10 * dof, 1] = unit.ravel()
+    T[:, 2:] = np.eye(d)
+    friction = prior.friction * effort_scale(nominal.robot)
+    deviations = np.concatenate(
+        [
+            [prior.mass_factor, prior.payload],
+            scale * _scales(nominal),
+            prior.armature * nominal.armature + 1e-6,
+            friction,
+            friction,
+        ]
+    )
+    return T, deviations
+
+
+def _scales(nominal: ArmDynamics) -> Array:
+    """(10 dof,) how large parameters of such bodies are: mass, mass times `_LENGTH`, and the trace of the inertia."""
+    of_body = nominal.inertial_parameters()
+    trace = of_body[:, [4, 7, 9]].sum(axis=1)
+    inertia = np.repeat(trace[:, None], 6, axis=1)
+    moment = np.repeat(of_body[:, :1] * _LENGTH, 3, axis=1)
+    return np.concatenate([of_body[:, :1], moment, inertia], axis=1).ravel()
+
+
+def _posterior(A: Array, left: Array, sigma: Array, T: Array, deviations: Array, mean: Array) -> _Posterior:
+    """Of x ~ N(0, deviations^2) given left = A T x + noise; friction and armature (the last of ``mean``) stay >= 0."""
+    n, dof, d = A.shape
+    rows = (A / sigma[None, :, None]).reshape(n * dof, d) @ (T * deviations)
+    wanted = (left / sigma).ravel()
+    H = rows.T @ rows + np.eye(rows.shape[1])
+    g = rows.T @ wanted
+    L = np.linalg.cholesky(H)
+    free = np.linalg.solve(H, g)
+    lower = np.full(len(g), -np.inf)
+    inertial = 10 * dof
+    lower[2 + inertial :] = -mean[inertial:] / deviations[2 + inertial :]
+    x = free
+    if (free < lower).any():  # min |L^T x - L^-1 g|^2 is the same problem, small
+        x = lsq_linear(L.T, np.linalg.solve(L, g), bounds=(lower, np.inf)).x
+    evidence = -0.5 * (wanted @ wanted - g @ free) - np.log(np.diag(L)).sum()
+    covariance = deviations[:, None] * np.linalg.inv(H) * deviations
+    return _Posterior(deviations * x, covariance, float(evidence))
+
+
+def _physical(body: Array) -> Array:
+    """The ten parameters of the nearest body that can exist."""
+    m, h, (xx, xy, xz, yy, yz, zz) = body[0], body[1:4] / _LENGTH, body[4:] / _LENGTH**2
+    inertia = np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
+    P = np.empty((4, 4))
+    P[:3, :3] = 0.5 * np.trace(inertia) * np.eye(3) - inertia
+    P[:3, 3] = P[3, :3] = h
+    P[3, 3] = m
+    values, vectors = np.linalg.eigh(P)
+    least = _LEAST * max(float(np.trace(P)), 1e-3)
+    if values[0] >= least:
+        return body
+    P = (vectors * np.maximum(values, least)) @ vectors.T
+    inertia = (np.trace(P[:3, :3]) * np.eye(3) - P[:3, :3]) * _LENGTH**2
+    return np.concatenate([[P[3, 3]], P[:3, 3] * _LENGTH, inertia[np.triu_indices(3)]])
