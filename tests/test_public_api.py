@@ -26,6 +26,8 @@ from edmp import costs, dynamics, execution, planner, prior, recordings, robots,
 from edmp.collision import edges_free, free, relaxed_world
 from edmp.execution.kinematic import KinematicArm
 from edmp.execution.recorder import Recorder
+from edmp.recordings import Log
+from edmp.timing import retime_waypoints
 from edmp.trace import Trace
 from edmp.validate import judge_task
 
@@ -79,8 +81,10 @@ HANDED_OUT = {
         "edmp.execution.PreparedTask",
         "edmp.execution.TaskExecution",
         "edmp.execution.Recording",
+        "edmp.execution.Adaptation",
         "edmp.execution.Summary",
         "edmp.execution.Violation",
+        "edmp.dynamics.Prediction",
         "edmp.Motion",
         "edmp.recordings.Gap",
         "edmp.recordings.Handled",
@@ -550,9 +554,41 @@ def _dynamics(robot: edmp.Robot) -> dict[str, Row]:
             dynamics.track,
             {"arms": arm, "nominal": arm, "reference": (q[None],) * 3, "controller": dynamics.Controller(), "dt": 1e-3},
         ),
+        **_arm_models(arm),
         "dynamics.rollout": Row(
             dynamics.rollout, {"arms": arm, "q0": q, "v0": q, "torques": np.zeros((2, 3, robot.dof)), "dt": 1e-3}
         ),
+    }
+
+
+def _arm_models(arm: dynamics.ArmDynamics) -> dict[str, Row]:
+    robot, still = arm.robot, np.zeros((2, arm.dof))
+    nothing = np.zeros(arm.dof)
+    there = robot.home + 0.3
+    trajectory = retime_waypoints([robot.home, there], robot.limits, joint_names=robot.joint_names)
+    covariance = 1e-9 * np.eye(13 * arm.dof)
+    model = dynamics.ArmModel(
+        arm, arm, covariance, dynamics.Controller(), 0.0, nothing, nothing, (1.0, 0.1), (0.0, 0.1)
+    )
+    predicted = model.predict(trajectory, num_samples=2)
+    log = Log(robot.joint_names, np.array([0.0, 1.0]), still)
+    return {
+        "dynamics.ArmModel": _settings(model),
+        "dynamics.ArmModel.draws": Row(model.draws, {"count": 2}),
+        "dynamics.ArmModel.for_robot": Row(model.for_robot, {"robot": robot}),
+        "dynamics.ArmModel.load": Row(
+            dynamics.ArmModel.load, {"path": "arm.safetensors"}, {"path": "text"}, runs=False
+        ),
+        "dynamics.ArmModel.save": Row(model.save, {"path": "arm.safetensors"}, {"path": "text"}),
+        "dynamics.ArmModel.predict": Row(model.predict, {"trajectory": trajectory, "num_samples": 2}),
+        "dynamics.IdentifySettings": _settings(dynamics.IdentifySettings()),
+        "dynamics.identify": Row(dynamics.identify, {"recording": log, "robot": robot}, runs=False),
+        **{
+            f"dynamics.Prediction.{name}": Row(getattr(predicted, name), {"share": 0.9})
+            for name in ("error_quantile", "torque_quantile", "peak_errors", "peak_torques")
+        },
+        "execution.AdaptSettings": _settings(execution.AdaptSettings()),
+        "execution.AdaptSettings.within": Row(execution.AdaptSettings().within, {"takes_accelerations": True}),
     }
 
 

@@ -33,6 +33,7 @@ Array = NDArray[np.float64]
 METHODS = ("least-squares",)
 
 
+@checked
 @dataclass(frozen=True)
 class IdentifySettings:
     """Settings of `identify`.

@@ -202,12 +202,12 @@ class ArmModel:
                 f"({', '.join(robot.joint_names)})"
             )
         arrays = _arrays(tensors, header, robot.dof)
-        described = ArmDynamics.of(robot)
+        nominal = ArmDynamics.of(robot)
+        moved = arrays["parameters"] - arrays["nominal"]  # what is attached to ``robot`` is not what was identified
         with header.blamed():
-            nominal = arm_of(described, arrays["nominal"])
             return cls(
                 nominal,
-                arm_of(described, arrays["parameters"]),
+                arm_of(nominal, parameters_of(nominal) + moved),
                 arrays["covariance"],
                 _controller(header["controller"]),
                 header["delay_deviation"].number(0.0),

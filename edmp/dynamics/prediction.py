@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from edmp.arguments import checked
 from edmp.dynamics.simulate import forward_dynamics, inverse_dynamics, track
 from edmp.errors import InvalidInputError
 from edmp.ranges import Range
@@ -53,14 +54,17 @@ class Prediction:
         """(k, n, dof) of the positions, as the monitor will see them [rad or m]."""
         return self.positions - self.due
 
+    @checked
     def error_quantile(self, share: float) -> Array:
         """(n, dof) tracking error that this share of arms stays below [rad or m]; 0.5 is the median."""
         return _quantile(self.errors, share)
 
+    @checked
     def torque_quantile(self, share: float) -> Array:
         """(n, dof) torque that this share of arms stays below [Nm or N]."""
         return _quantile(self.torques, share)
 
+    @checked
     def peak_errors(self, share: float) -> Array:
         """(dof,) that the largest tracking error of this share of arms stays below, noise included [rad or m]."""
         from scipy.stats import norm
@@ -68,6 +72,7 @@ class Prediction:
         peaks = np.abs(self.errors).max(axis=1)
         return _quantile(peaks, share) + norm.ppf(0.5 + 0.5 * share) * self.noise
 
+    @checked
     def peak_torques(self, share: float) -> Array:
         """(dof,) that the largest share of its limit of each torque stays below, for this share of arms [1]."""
         return _quantile(np.abs(self.torques).max(axis=1) / self.effort, share)

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edmp.arguments import checked
 from edmp.dynamics.feed_forward import FeedForward
 from edmp.dynamics.model import ArmModel
 from edmp.dynamics.prediction import Prediction
@@ -43,6 +44,7 @@ _WORST = 2
 """Predicted motions, beside the likeliest, that are held against the tube: those furthest off."""
 
 
+@checked
 @dataclass(frozen=True)
 class AdaptSettings:
     """How motions are adapted.
@@ -70,6 +72,7 @@ class AdaptSettings:
         check_fields(self, dict.fromkeys(("quantile", "error_share", "effort", "slowest"), Range(0, 1, above=True)))
         check_fields(self, {"num_samples": Range(1, whole=True)})
 
+    @checked
     def within(self, takes_accelerations: bool) -> AdaptSettings:
         """The same, without feed-forward for a driver that takes no accelerations."""
         return dataclasses.replace(self, feed_forward=self.feed_forward and takes_accelerations)
