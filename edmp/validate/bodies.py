@@ -135,6 +135,10 @@ def _polytope_of_bytes(points: bytes) -> Polytope:
     return Polytope.of(np.frombuffer(points).reshape(-1, 3))
 
 
+_THIN = 1e-6
+"""FCL's boxes are no thinner [m]."""
+
+
 class Thing:
     """A convex obstacle placed in the base frame: ``R`` (3, 3), ``p`` (3,)."""
 
@@ -172,6 +176,12 @@ class Crowd:
         n_O, tree = n @ self.R, self.tree
         reach = np.sum(np.where(n_O > 0.0, n_O * tree.upper[0], n_O * tree.lower[0]), axis=-1)
         return reach + tree.radius * np.linalg.norm(n, axis=-1) + n @ self.p
+
+    def box(self) -> fcl.CollisionObject:
+        """A fresh FCL object of the box round all parts, without their radius."""
+        lower, upper = self.tree.lower[0], self.tree.upper[0]
+        size = np.maximum(upper - lower, _THIN)
+        return fcl.CollisionObject(fcl.Box(*size), fcl.Transform(self.R, self.R @ (0.5 * (lower + upper)) + self.p))
 
     def part(self, node: int) -> Thing:
         """One of its parts."""
@@ -211,10 +221,11 @@ class Environment:
         every: list[Thing | MeshSolid | Crowd] = [*self.things, *self.solids, *self.crowds]
         self.names = [one.name for one in every]
         self.frame_of = np.zeros(len(self), dtype=np.int64)
-        frames, self.frame_of[: len(self.things)] = choose_frames(
-            [thing.shape for thing in self.things], np.array([thing.R for thing in self.things]).reshape(-1, 3, 3)
-        )
-        self.frames = frames
+        boxed = [*self.things, *self.crowds]  # a crowd fits the axes that its box has
+        place = [*range(len(self.things)), *range(self.first_crowd, len(self))]
+        shapes: list[Shape] = [one.shape if isinstance(one, Thing) else _A_BOX for one in boxed]
+        R = np.array([one.R for one in boxed]).reshape(-1, 3, 3)
+        self.frames, self.frame_of[place] = choose_frames(shapes, R)
         self.upper, self.lower = self._extents()
         points = [one.point for one in every]
         self.points = np.array(points).reshape(-1, 3)
@@ -250,10 +261,12 @@ class Environment:
         return np.flatnonzero(((self.lower <= upper) & (lower <= self.upper)).all(axis=1)).tolist()
 
     def object(self, o: int) -> fcl.CollisionObject:
-        """A fresh FCL object of obstacle ``o``, no crowd (they are mutable: each user has its own)."""
+        """A fresh FCL object of obstacle ``o``, of a crowd its box (they are mutable: each user has its own)."""
         if o < len(self.things):
             thing = self.things[o]
             return fcl.CollisionObject(thing.convex.geometry, fcl.Transform(thing.R, thing.p))
+        if o >= self.first_crowd:
+            return self.crowds[o - self.first_crowd].box()
         solid = self.solids[o - len(self.things)]
         return fcl.CollisionObject(solid.mesh.geometry, fcl.Transform(solid.R, solid.p))
 
@@ -283,6 +296,7 @@ class Environment:
 
 
 MAX_FRAMES = 3
+_A_BOX = Box((1.0, 1.0, 1.0))
 _SAME_AXIS = 1e4
 """Axes whose coordinates agree when multiplied by this and rounded count as parallel."""
 

@@ -72,6 +72,23 @@ def nearest_part(
     return best, most
 
 
+def likely_part(view: CrowdView, k: int) -> int:
+    """A part that is near to piece ``k`` at that configuration, if not the nearest: a few steps down, by bounds alone.
+
+    A cell of a field that is small enough for `nearest_part` is not cut further.
+    """
+    zero = np.zeros(1, dtype=np.int64)
+    box, node = view.items(zero, zero, np.array([k]), np.zeros(1)), zero
+    while True:
+        bound, _ = view.fixed_bounds(box, k, node)
+        order = np.argsort(bound, kind="stable")[:_FIRST]
+        node, bound = node[order], bound[order]
+        inner = _can_open(view, node, bound)
+        if not inner[0]:
+            return int(node[0])
+        node = np.concatenate([node[~inner], view.tree.children(node[inner])[1]])
+
+
 def _can_open(view: CrowdView, node: Index, bound: Array) -> NDArray[np.bool_]:
     """Groups, and cells that are not small enough yet."""
     tree = view.tree

@@ -14,7 +14,7 @@ import threading
 import numpy as np
 from numpy.typing import NDArray
 
-from edmp.geometry.cells import boxes
+from edmp.geometry.cells import boxes, extent
 from edmp.geometry.mesh_cache import ShapeCache
 from edmp.geometry.sensed import DistanceField, PointCloud, Voxels
 from edmp.geometry.shapes import Shape
@@ -32,7 +32,7 @@ _SPLIT = 2
 """Other groups are opened into this many cells, along the longest side."""
 _COARSE, _BLOCK = 32, 4
 """Cells along each side of the grid over a large cloud, and of a block of them."""
-_LARGE = 1 << 14
+_LARGE = 1 << 10
 """Clouds with more points than this get such a grid."""
 
 
@@ -42,24 +42,40 @@ class PartTree:
     Args:
         lower, upper: (n, 3) corners of the parts; the same array if they are points.
         radius: by which all parts are larger.
+        box: (3,), (3,) that round the parts, if it is known.
 
     Attributes:
         lower, upper: (N, 3) corners of the nodes' boxes, without the radius; of a part these are the part's.
         kind: (N,) `GROUP`, `PART` or `CELL`.
     """
 
-    def __init__(self, lower: NDArray[np.floating], upper: NDArray[np.floating], radius: float) -> None:
+    def __init__(
+        self,
+        lower: NDArray[np.floating],
+        upper: NDArray[np.floating],
+        radius: float,
+        *,
+        box: tuple[NDArray[np.floating], NDArray[np.floating]] | None = None,
+    ) -> None:
+        self._plant(*(box or (lower.min(axis=0), upper.max(axis=0))), radius)
+        self._take(lower, upper)
+
+    def _plant(self, low: NDArray[np.floating], high: NDArray[np.floating], radius: float) -> None:
+        """The root alone: a box (3,), (3,) round the parts, which need not be known yet."""
         self.radius = radius
-        self._low, self._high = lower, upper
-        self._order = np.arange(len(lower))
-        low = np.array([[lower[:, k].min() for k in range(3)]], dtype=np.float64)
-        high = np.array([[upper[:, k].max() for k in range(3)]], dtype=np.float64)
         self._size = 0
         self.lower, self.upper, self.kind = np.empty((0, 3)), np.empty((0, 3)), np.empty(0, dtype=np.int8)
         self._first = self._count = self._begin = self._end = np.empty(0, dtype=np.int64)
-        self._append(low, high, np.array([GROUP]), np.array([0]), np.array([len(lower)]))
-        if len(lower) > _LARGE and lower is upper:
-            self._grid()
+        self._append(low[None], high[None], np.array([GROUP]), np.array([0]), np.array([0]))
+
+    def _take(self, lower: NDArray[np.floating], upper: NDArray[np.floating]) -> None:
+        """The parts (n, 3), (n, 3) that the root holds."""
+        self._low, self._high = lower, upper
+        self._end[0] = len(lower)
+
+    def _load(self) -> None:
+        """Called before the root is opened."""
+        self._order = np.arange(self._end[0])
 
     @property
     def point(self) -> Array:
@@ -70,6 +86,11 @@ class PartTree:
         """Of groups and cells ``nodes`` (n,): index of the parent in ``nodes`` (m,), and children (m,)."""
         with _lock:
             shut = np.unique(nodes[self._first[nodes] < 0])
+            if len(shut) and shut[0] == 0:
+                self._load()
+                if self._end[0] > _LARGE and self._low is self._high:
+                    self._grid()
+                    shut = shut[1:]
             groups = self.kind[shut] == GROUP
             if groups.any():
                 self._open(shut[groups])
@@ -131,8 +152,8 @@ class PartTree:
 
     def _grid(self) -> None:
         """Sort points into the cells of a coarse grid, cells into blocks: the root's children, and theirs."""
-        low, extent = self.lower[0], float((self.upper[0] - self.lower[0]).max()) + 1e-9
-        edge = extent * (1 + 1e-6) / _COARSE
+        low, width = self.lower[0], float((self.upper[0] - self.lower[0]).max()) + 1e-9
+        edge = width * (1 + 1e-6) / _COARSE
         q = self._low - low.astype(np.float32)
         q *= np.float32(1.0 / edge)
         at = np.minimum(q, _COARSE - 1, out=q).astype(np.uint8)
@@ -145,7 +166,7 @@ class PartTree:
         cell = np.flatnonzero(size)
         end = np.cumsum(size)[cell]
         column = [((cell >> (6 + 3 * k)) & 7) * _BLOCK + ((cell >> (2 * k)) & 3) for k in range(3)]
-        pad = 1e-5 * extent + 1e-9  # single precision, generously
+        pad = 1e-5 * width + 1e-9  # single precision, generously
         lower = low + np.stack(column, axis=1) * edge - pad
         upper = lower + edge + 2 * pad
         starts = np.flatnonzero(np.concatenate([[True], cell[1:] >> 6 != cell[:-1] >> 6]))
@@ -156,6 +177,29 @@ class PartTree:
         self._adopt(np.array([0]), np.array([len(starts)]), first)
         inner = self._append(lower, upper, np.full(len(cell), GROUP), begin, end)
         self._adopt(first + np.arange(len(starts)), count, inner)
+
+
+class _CellTree(PartTree):
+    """The occupied cells of a grid, joined to boxes when somebody looks."""
+
+    def __init__(self, grid: Voxels) -> None:
+        cells, edge = grid.occupancy, grid.resolution
+        self._cells: NDArray[np.bool_] | None = cells
+        self._edge = edge
+        self._point = (np.array(np.unravel_index(cells.argmax(), cells.shape)) + 0.5) * edge
+        self._plant(*extent(cells, edge), 0.0)
+
+    @property
+    def point(self) -> Array:
+        """(3,) a point of the solid."""
+        return self._point
+
+    def _load(self) -> None:
+        assert self._cells is not None
+        low, high = boxes(self._cells)
+        self._cells = None
+        self._take(low * self._edge, high * self._edge)
+        super()._load()
 
 
 class _FieldTree(PartTree):
@@ -234,10 +278,9 @@ def _cell_keys(centres: Array, group: Index) -> Index:
 
 def _make(shape: Shape) -> PartTree:
     if isinstance(shape, PointCloud):
-        return PartTree(shape.points, shape.points, shape.radius)
+        return PartTree(shape.points, shape.points, shape.radius, box=shape.extent)
     if isinstance(shape, Voxels):
-        low, high = boxes(shape.occupancy)
-        return PartTree(low * shape.resolution, high * shape.resolution, 0.0)
+        return _CellTree(shape)
     assert isinstance(shape, DistanceField)
     return _FieldTree(shape)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,6 +29,17 @@ class Intervals:
 
     def __len__(self) -> int:
         return len(self.a)
+
+    def rows(self, which: Index) -> Intervals:
+        """Some of them."""
+        columns = (self.a, self.b, self.first, self.last, self.probe, self.deviation)
+        return Intervals(*(column[which] for column in columns))
+
+    @classmethod
+    def joined(cls, parts: Sequence[Intervals]) -> Intervals:
+        """All of them, one after the other."""
+        columns = ((one.a, one.b, one.first, one.last, one.probe, one.deviation) for one in parts)
+        return cls(*(np.concatenate(column) for column in zip(*columns, strict=True)))
 
 
 class PathTable:

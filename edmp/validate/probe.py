@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from edmp.validate.bodies import Arm, Environment, Thing
 from edmp.validate.crowds import CrowdView
 from edmp.validate.kinematic_tree import Poses
-from edmp.validate.nearest_part import nearest_part
+from edmp.validate.nearest_part import likely_part, nearest_part
 from edmp.validate.pieces import Convex, shrunk
 from edmp.validate.separation import best_direction
 
@@ -129,6 +129,31 @@ class Prober:
         thing = self.environment.crowds[pair % len(self.environment) - self.environment.first_crowd].part(node)
         other = fcl.CollisionObject(thing.convex.geometry, fcl.Transform(thing.R, thing.p))
         return self._separate_thing(poses, config, pair, thing, other, enough)
+
+    def separate_box(self, poses: Poses, config: int, pair: int) -> Direction:
+        """A direction that separates a piece from the box round all parts of a crowd, which is round by their radius.
+
+        Where they are not apart it is no direction, and the distance -inf.
+        """
+        k, o = divmod(pair, len(self.environment))
+        crowd, piece = self.environment.crowds[o - self.environment.first_crowd], self.arm.pieces[k]
+        self.queries += 1
+        result = fcl.DistanceResult()
+        distance = fcl.distance(self._place(k, poses, config), self._obstacle(o), _DISTANCE, result)
+        if distance > 0.0:
+            n = result.nearest_points[0] - result.nearest_points[1]
+            n /= max(float(np.sqrt(n @ n)), 1e-300)
+            R, p = poses.R[config, piece.body], poses.p[config, piece.body]
+            h = float(crowd.support(n))
+            gap = float(n @ p - piece.convex.support(-n @ R)) - h
+            if gap > 0.5 * (distance - crowd.tree.radius):
+                return Direction(n, h, config, gap)
+        return Direction(_ZERO, 0.0, config, -np.inf)
+
+    def likely_part(self, poses: Poses, config: int, pair: int) -> int:
+        """A part of a crowd that is near to the piece, by its node; see `edmp.validate.nearest_part`."""
+        k, o = divmod(pair, len(self.environment))
+        return likely_part(self._view(o, poses, config), k)
 
     def _separate_thing(
         self, poses: Poses, config: int, pair: int, thing: Thing, other: fcl.CollisionObject, enough: float

@@ -9,7 +9,9 @@ body
 
 where ``g_a(n)``, ``g_b(n)`` are the gaps along ``n`` at the two ends. Boxes swept by the pieces settle most triples
 (interval, piece, obstacle) at once; for the rest FCL proposes a direction at one configuration, and all intervals of
-that pair are tried with it. What remains is halved. Only these inequalities, in float64, decide that something is free.
+that pair are tried with it. What remains is halved. An obstacle of many parts is tried as the box round all of them,
+and where that is not enough, part by part (`edmp.validate.crowd_proof`). Only these inequalities, in float64, decide
+that something is free.
 
 Some pairs may be given slack: they count as free while they are no deeper in each other than that. The bound that has
 to be beaten then is a negative one, and everything else is the same. From some obstacles a distance is to be kept: the
@@ -34,6 +36,8 @@ from edmp.validate.probe import CONTACT_TOLERANCE, DISTANCE_TOLERANCE, Direction
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
 
+_BARELY = 1e-4
+"""A bound that the box round a crowd beats by no more than this is left to its parts [m]."""
 _MANY = 256
 """More obstacles than this are worth a look which of them can matter."""
 
@@ -70,6 +74,9 @@ class Proof(PathTable):
         self.prober = Prober(arm, environment, self.slack)
         self._kept_distance = self._distances()
         self._directions: dict[tuple[int, int], Direction] = {}
+        self._boxes_asked: dict[tuple[int, int], Direction] = {}
+        self._in_box: set[int] = set()  # pairs with crowds, of which the piece is in the box somewhere
+        self._by_parts: list[tuple[Intervals, Index]] = []  # what boxes did not settle: intervals, and a pair for each
 
     # -- the proof --------------------------------------------------------------------------------------------
 
@@ -84,9 +91,6 @@ class Proof(PathTable):
         interval, pair = np.nonzero(score <= self._wanted(np.arange(score.shape[1]))[None, :])
         bounds = score[interval, pair]
         score[interval, pair] = np.inf
-        crowded = self._crowded(pair)
-        crowds = intervals, motion, interval[crowded], pair[crowded]
-        interval, pair, bounds = interval[~crowded], pair[~crowded], bounds[~crowded]
         self._note(score[:, : self.env_pairs].min(initial=np.inf))
         if self.keep:
             self._note_kept(np.arange(self.env_pairs), score[:, : self.env_pairs].min(axis=0, initial=np.inf))
@@ -99,8 +103,12 @@ class Proof(PathTable):
             motion = self.motion(intervals)
             interval = np.concatenate([index, index + len(which)])
             pair, bounds = np.tile(pair, 2), np.tile(bounds, 2)
-        if self.touch is None and len(crowds[3]):
-            self.prove_crowds(*crowds)
+        if self.touch is None and self._by_parts:
+            rows = Intervals.joined([some for some, _ in self._by_parts])
+            _, first, interval = np.unique(rows.a * len(self.q) + rows.b, return_index=True, return_inverse=True)
+            intervals = rows.rows(first)
+            pair = np.concatenate([of for _, of in self._by_parts])
+            self.prove_crowds(intervals, self.motion(intervals), interval, pair)
 
     def _crowded(self, pair: Index) -> NDArray[np.bool_]:
         """Which pairs are with crowds."""
@@ -232,10 +240,14 @@ class Proof(PathTable):
         if self.tightness is None or not self.env_pairs:
             return
         per_pair = score[:, : self.env_pairs].min(axis=0)
-        for k in np.argsort(per_pair, kind="stable")[:8]:
+        for k in np.argsort(per_pair, kind="stable")[:8].tolist():
             if per_pair[k] > self.nearest or self.touch is not None:
                 break
-            self._ask(int(intervals.probe[score[:, k].argmin()]), int(k))
+            config = int(intervals.probe[score[:, k].argmin()])
+            if not self.prober.is_crowd(k):
+                self._ask(config, k)
+            elif self._ask_box(config, k).distance < self.nearest:
+                self._ask_likely_part(config, k)
 
     def _leave_out_far(self, motion: PieceMotion) -> None:
         """Of many obstacles, forget those that are certainly not the nearest: they decide nothing.
@@ -320,6 +332,8 @@ class Proof(PathTable):
             self._note(bounds[env].min(initial=np.inf))
             if self.keep:
                 self._note_kept(pair[env], bounds[env])
+            if self.environment.crowds:
+                open_ &= ~self._left_to_parts(intervals, interval, pair, open_, asked)
             stuck = open_ & asked
             if stuck.any():
                 halve.append((interval[stuck], pair[stuck], bounds[stuck]))
@@ -330,6 +344,24 @@ class Proof(PathTable):
             return interval, pair, bounds
         i, p, b = (np.concatenate(part) for part in zip(*halve, strict=True))
         return i, p, b
+
+    def _left_to_parts(
+        self, intervals: Intervals, interval: Index, pair: Index, open_: NDArray[np.bool_], asked: NDArray[np.bool_]
+    ) -> NDArray[np.bool_]:
+        """(items,) which of those that are open no box round a crowd will settle: they are noted for its parts.
+
+        Those are all of a pair once its piece was found in the box, and those that the box is too near to where asked.
+        """
+        left = np.isin(pair, list(self._in_box)) & open_
+        for k in np.flatnonzero(open_ & asked & ~left & self._crowded(pair)).tolist():
+            config = int(intervals.probe[interval[k]])
+            met = self._boxes_asked[config, int(pair[k])].distance - _BARELY
+            if met <= self._wanted(pair[k : k + 1])[0] and self.tightness is not None:
+                self._ask_likely_part(config, int(pair[k]))  # there may be less to beat than it seemed
+            left[k] = met <= self._wanted(pair[k : k + 1])[0]
+        if left.any():
+            self._by_parts.append((intervals.rows(interval[left]), pair[left]))
+        return left
 
     def _ask_round(
         self, intervals: Intervals, interval: Index, pair: Index, bounds: Array, round_number: int
@@ -348,7 +380,8 @@ class Proof(PathTable):
             else:
                 chosen = [s + ((2 * c + 1) * (e - s)) // (2 * count) for c in range(count)]
             for c, item in enumerate(chosen):
-                direction = self._ask(int(intervals.probe[interval[item]]), int(pair[item]))
+                ask = self._ask_box if self.prober.is_crowd(int(pair[item])) else self._ask
+                direction = ask(int(intervals.probe[interval[item]]), int(pair[item]))
                 if direction is None:
                     return directions, [], asked
                 asked[item] = True
@@ -411,6 +444,24 @@ class Proof(PathTable):
             if pair < self.env_pairs:
                 self.nearest = min(self.nearest, direction.distance)
         return self._directions[key]
+
+    def _ask_box(self, config: int, pair: int) -> Direction:
+        """As `_ask`, of the box round a crowd, which may well be touched."""
+        key = (config, pair)
+        if key not in self._boxes_asked:
+            found = self._boxes_asked[key] = self.prober.separate_box(self.poses, config, pair)
+            if not np.isfinite(found.distance):
+                self._in_box.add(pair)
+        return self._boxes_asked[key]
+
+    def _ask_likely_part(self, config: int, pair: int) -> None:
+        """Know how near a crowd is at most."""
+        crowd = self.environment.crowds[pair % len(self.environment) - self.environment.first_crowd]
+        node = self.prober.likely_part(self.poses, config, pair)
+        if crowd.tree.kind[node] == CELL:  # of which only a part is solid
+            self._ask(config, pair)
+        else:
+            self._ask_part(config, pair, node)
 
     def _permitted(self, answer: Direction | Touch, pair: int) -> Direction | None:
         """An answer as a direction, unless the pair is too near or too deep in: then `touch` is set."""
