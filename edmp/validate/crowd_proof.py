@@ -142,8 +142,10 @@ class CrowdProof:
             bound = np.maximum(bound, view.bounds(items, item, node, directions[item]))
             open_ = bound <= self._wanted(pair)[item]
             np.minimum.at(floor, item[~open_], bound[~open_])
-            stuck.append((item[open_ & asked], node[open_ & asked]))
-            left = open_ & ~asked
+            hopeless = np.zeros(len(items), dtype=bool)
+            hopeless[item[open_ & asked]] = True  # not even the part that was asked about: the interval is too long
+            stuck.append((item[open_ & hopeless[item]], node[open_ & hopeless[item]]))
+            left = open_ & ~hopeless[item]
             item, node, bound = item[left], node[left], bound[left]
         stuck.append((item, node))
         item, node = (np.concatenate(part) for part in zip(*stuck, strict=True))

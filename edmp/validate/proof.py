@@ -240,14 +240,19 @@ class Proof(PathTable):
         if self.tightness is None or not self.env_pairs:
             return
         per_pair = score[:, : self.env_pairs].min(axis=0)
+        crowds: list[tuple[float, int, int]] = []
         for k in np.argsort(per_pair, kind="stable")[:8].tolist():
             if per_pair[k] > self.nearest or self.touch is not None:
                 break
             config = int(intervals.probe[score[:, k].argmin()])
-            if not self.prober.is_crowd(k):
+            if self.prober.is_crowd(k):
+                crowds.append((self._ask_box(config, k).distance, config, k))
+            else:
                 self._ask(config, k)
-            elif self._ask_box(config, k).distance < self.nearest:
-                self._ask_likely_part(config, k)
+        for distance, config, k in sorted(crowds):
+            if distance > self.nearest - self.tightness or self.touch is not None:
+                break
+            self._ask_likely_part(config, k)
 
     def _leave_out_far(self, motion: PieceMotion) -> None:
         """Of many obstacles, forget those that are certainly not the nearest: they decide nothing.
