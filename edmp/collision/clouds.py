@@ -23,7 +23,7 @@ KEPT = 1 << 24
 
 ROUND = 0.1
 """How far the grid of a cloud goes beyond it [m]."""
-FINEST = 0.005
+FINEST = 0.01
 """Edges of cells are no shorter [m]."""
 FEWEST_CELLS, MOST_CELLS, CELLS_A_POINT = 1 << 17, 1 << 21, 16
 """About so many cells a grid has, whatever its edges then are: sixteen for each point, within these."""
