@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from edmp.taskplan import TaskPlan
     from edmp.viz.subject import Subject
 
+_LET_DOWN = 0.5
+"""How fast what is put down comes from above [m/s]."""
+
 app = typer.Typer(help="Things to look at.", no_args_is_help=True, rich_markup_mode=None)
 
 
@@ -107,7 +110,7 @@ def pick(
 def sense(
     seed: Annotated[int, typer.Option(min=0, help="Of the first cell; each run has the next.")] = 0,
     runs: Annotated[int, typer.Option(min=1, help="How many cells.")] = 1,
-    unseen: Annotated[str, typer.Option(help="What nobody has seen is: free or occupied.")] = "free",
+    unseen: Annotated[str, typer.Option(help="What nobody has seen is: free or occupied.")] = "occupied",
     robot: Annotated[str, typer.Option(help="Robot name or description file.")] = "panda",
     driver: SimulatedArm = "drake-sim",
     headless: Annotated[bool, typer.Option("--headless", help="Print what happened, show nothing.")] = False,
@@ -116,7 +119,7 @@ def sense(
 ) -> None:
     """Three depth cameras look at a cell; something is put down while the arm works; the arm plans anew on the map.
 
-    What the arm did is judged on the truth. The last run is shown, with the map as it was at the end.
+    What the arm did is judged on the truth. The last run is shown, with the map as it was when the arm set off.
     Exit code 0: nine in ten arrived, and nothing was touched; 1: not so.
     """
     _check_shown(headless, html, movie)
@@ -170,13 +173,22 @@ def _report_sensed(run: SensedRun) -> None:
 
 
 def _sensed_subject(run: SensedRun) -> Subject:
-    """The measured motion in the map as it was at the end."""
+    """The measured motion, the map as it was before it, and what was put down on the way, let down from above."""
+    import numpy as np
+
     from edmp.recordings.recording import motion_as_seen
+    from edmp.viz.moving import beside_mover, with_mover
     from edmp.viz.subject import Subject
 
-    motion = motion_as_seen(run.done.recording)
-    q, scene = motion.positions, run.world.map.scene(unseen="free")
-    return Subject(run.cell.robot, scene, q[0], q[-1], motions=(motion,), name=f"sensing, cell {run.cell.seed}")
+    cell, recording, world = run.cell, run.done.recording, run.world
+    speed, at = _LET_DOWN, cell.after["post"]
+    above = at.X_WO.copy()
+    above[2, 3] += speed * cell.put_down
+    shown = with_mover(cell.robot, dataclasses.replace(at, X_WO=above), np.array([0.0, 0.0, -speed]))
+    begin = float(recording.seen[0]) - world.begin
+    motion = beside_mover(motion_as_seen(recording), speed, robot=shown, begin=begin, until=cell.put_down)
+    q = motion.positions
+    return Subject(shown, world.first, q[0], q[-1], motions=(motion,), name=f"sensing, cell {cell.seed}")
 
 
 def _pick_plan(seed: int) -> TaskPlan:

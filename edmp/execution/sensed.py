@@ -43,6 +43,9 @@ _ARM_PADDING = 0.035
 """What is measured this near to the arm is the arm [m]: five sigma of the noise from where the cameras are."""
 _APPEARED, _VANISHED = 8, 0.05
 """More new cells than this outside of what the last scene took, or a larger share of that gone, make a scene new."""
+_TURNS = (-2.0, -1.0, 0.0, 1.0, 2.0)
+"""Before it works the arm has been at home, turned so about its first joint, where that is free [rad]: cameras saw what
+it hides at its start."""
 _ATTEMPTS = 200
 SPEED = 0.4
 """Share of its limits that the arm moves with."""
@@ -123,6 +126,9 @@ def _clear(robot: Robot, scene: Scene, configurations: Iterable[Array]) -> bool:
 class SensedWorld:
     """The scene source of such a cell: at each question the next camera looks, and the map takes its image in.
 
+    Before, the cameras have looked round while the arm was turned about its first joint: where unseen space counts as
+    occupied, it could go nowhere that it hides itself.
+
     A scene is a new one only if some cells were seen outside of what the last one has taken with its padding, or if
     some of that has vanished: noise at surfaces makes none.
 
@@ -131,10 +137,15 @@ class SensedWorld:
         driver: whose clock tells the time.
         unseen: see `Map.scene`.
         faults: of the cameras.
+
+    Attributes:
+        map: what the cameras saw.
+        first: the map as a scene before the arm set off, without padding and unseen space: to look at.
+        scenes: how many there were.
     """
 
     def __init__(
-        self, cell: SensedCell, driver: ArmDriver, *, unseen: str = "free", faults: SensorFaults | None = None
+        self, cell: SensedCell, driver: ArmDriver, *, unseen: str = "occupied", faults: SensorFaults | None = None
     ) -> None:
         self.cell, self._driver, self._unseen = cell, driver, unseen
         worlds = (cell.before, cell.after)
@@ -146,13 +157,21 @@ class SensedWorld:
             for scene in worlds
         ]
         self.map = Map(BOUNDS, 0.02, robot=cell.robot, settings=MapSettings(robot_padding=_ARM_PADDING))
-        self._q = cell.start
         self._begin: float | None = None
         self._looks = 0
-        for _ in range(2 * len(cell.cameras)):
-            self._look(0)
+        judge = Judge(cell.robot, cell.before)
+        turned = (cell.robot.home + turn * np.eye(cell.robot.dof)[0] for turn in _TURNS)
+        for self._q in (*(q for q in turned if judge.check(q).valid), cell.start, cell.start):
+            for _ in cell.cameras:
+                self._look(0)
         self._scene = self._made()
+        self.first = self.map.scene(unseen="free")
         self.scenes = 1
+
+    @property
+    def begin(self) -> float:
+        """When it was asked first, on the driver's clock [s]."""
+        return 0.0 if self._begin is None else self._begin
 
     def watch(self, state: ArmState, _: Command) -> None:
         """Where the arm was measured last."""
@@ -170,6 +189,11 @@ class SensedWorld:
             self._scene = made
             self.scenes += 1
         return Observation(self._scene, (), now)
+
+    def close(self) -> None:
+        """The cameras look no more."""
+        for sight in (sight for sights in self._sights for sight in sights):
+            sight.close()
 
     def examine(self, recording: Recording) -> str | None:
         """What the measured motion touched, really; None if nothing."""
@@ -226,7 +250,7 @@ def run_cell(
     planner: Plans,
     *,
     driver: str = "drake-sim",
-    unseen: str = "free",
+    unseen: str = "occupied",
     horizon: HorizonSettings | None = None,
 ) -> SensedRun:
     """Send the arm to the goal of a cell, by what the map says.
@@ -248,5 +272,8 @@ def run_cell(
         world = SensedWorld(cell, arm, unseen=unseen)
         company = company_of(arm) if arm.real_time else Turns(arm, stopwatch=time.process_time)
         loop = RecedingHorizon(planner, arm, world, horizon, company=company)
-        done = loop.run(cell.goal, seed=cell.seed, on_tick=world.watch)
+        try:
+            done = loop.run(cell.goal, seed=cell.seed, on_tick=world.watch)
+        finally:
+            world.close()
     return SensedRun(cell, world, done, world.examine(done.recording), time.perf_counter() - begin)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import queue
 import tempfile
+import threading
 import weakref
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -108,7 +110,7 @@ class SimulatedCameras:
         self._folder = tempfile.TemporaryDirectory(prefix="edmp-cameras-")
         # The renderer's window belongs to the thread that made it; who asks may have several.
         self._thread = _renderer()
-        self._stage = SimpleNamespace()
+        self._stage = self._thread.stage()
         self._thread.submit(self._build).result()
         weakref.finalize(self, _end, self._thread, self._stage).atexit = False
 
@@ -158,8 +160,7 @@ class SimulatedCameras:
         from pydrake.systems.sensors import RgbdSensor
 
         builder = DiagramBuilder()
-        graph: Any = builder.AddSystem(SceneGraph())
-        self._stage.graph = graph
+        graph = self._stage.graph = builder.AddSystem(SceneGraph())
         graph.AddRenderer("vtk", MakeRenderEngineVtk(RenderEngineVtkParams()))
         self._stage.source = graph.RegisterSource("edmp")
         for k, obstacle in enumerate(self.scene):
@@ -199,18 +200,64 @@ class SimulatedCameras:
         return instance
 
 
+class _Stage:
+    """What Drake made for some cameras, in the thread of the renderers, where it is let go."""
+
+    graph: Any
+    source: Any
+    frames: list[Any]
+    sensors: list[Any]
+    diagram: Any
+    context: Any
+
+
+class _RendererThread:
+    """The thread of all renderers: what it made is let go there, too, when Python ends at the latest."""
+
+    def __init__(self) -> None:
+        self._jobs: queue.SimpleQueue[tuple[Future[Any], Callable[..., Any], tuple[Any, ...]]] = queue.SimpleQueue()
+        self._stages: weakref.WeakSet[_Stage] = weakref.WeakSet()
+        # Those of a pool are joined before anything is asked to clean up.
+        threading.Thread(target=self._work, name="edmp-cameras", daemon=True).start()
+        atexit.register(self._end)
+
+    def stage(self) -> _Stage:
+        """A new one, empty."""
+        stage = _Stage()
+        self._stages.add(stage)
+        return stage
+
+    def submit(self, call: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        self._jobs.put((future, call, arguments))
+        return future
+
+    def _work(self) -> None:
+        while True:
+            future, call, arguments = self._jobs.get()
+            try:
+                future.set_result(call(*arguments))
+            except BaseException as error:
+                future.set_exception(error)
+            del future, call, arguments  # or they live until the next one
+
+    def _end(self) -> None:
+        for ended in [self.submit(vars(stage).clear) for stage in self._stages]:
+            ended.exception(timeout=5.0)
+
+
 @cache
-def _renderer() -> ThreadPoolExecutor:
-    """The thread of all renderers."""
-    return ThreadPoolExecutor(max_workers=1, thread_name_prefix="edmp-cameras")
+def _renderer() -> _RendererThread:
+    """Of this process."""
+    return _RendererThread()
 
 
-def _end(thread: ThreadPoolExecutor, stage: SimpleNamespace) -> None:
+def _end(thread: _RendererThread, stage: _Stage) -> None:
     """Let the renderer go where it was made."""
     thread.submit(vars(stage).clear)
 
 
-# A forked child has its parent's pool, but not the thread.
+# A forked child has its parent's queue, but not the thread.
 os.register_at_fork(after_in_child=_renderer.cache_clear)
 
 

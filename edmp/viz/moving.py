@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any
 
 import numpy as np
@@ -56,7 +57,9 @@ def with_mover(robot: Robot, obstacle: Obstacle, velocity: Array) -> Robot:
     )
 
 
-def beside_mover(motion: Trajectory, speed: float, *, robot: Robot, begin: float = 0.0) -> Trajectory:
+def beside_mover(
+    motion: Trajectory, speed: float, *, robot: Robot, begin: float = 0.0, until: float = math.inf
+) -> Trajectory:
     """The motion of what `with_mover` made.
 
     Args:
@@ -64,12 +67,14 @@ def beside_mover(motion: Trajectory, speed: float, *, robot: Robot, begin: float
         speed: of the obstacle [m/s].
         robot: that `with_mover` made.
         begin: time at which the motion begins, where the obstacle was at its place at time 0 [s].
+        until: time at which the obstacle stops [s].
     """
-    way = speed * (motion.times + begin)
+    times = motion.times + begin
+    way = speed * np.minimum(times, until)
+    moving = np.where(times < until, speed, 0.0)
     arrays = (motion.positions, motion.velocities, motion.accelerations)
     q, v, a = (
-        np.column_stack([own, own, array])
-        for own, array in zip((way, np.full_like(way, speed), np.zeros_like(way)), arrays, strict=True)
+        np.column_stack([own, own, array]) for own, array in zip((way, moving, np.zeros_like(way)), arrays, strict=True)
     )
     return Trajectory(robot.joint_names, motion.times, q, v, a)
 
