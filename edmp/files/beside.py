@@ -4,7 +4,7 @@ A document may hold numpy arrays where it holds numbers. `write_beside` writes t
 name has a digest of what is in it, and leaves ``{"array": DIGEST, "file": NAME}`` in the text, where the first digest
 is that of the array. So no text goes with arrays that it was not written with: they are written first, under a name of
 their own; then the text takes the place of the older one; and only then is removed what the older one had beside
-itself. Who reads computes the digest again.
+itself, unless another text in the folder, a copy of the older one, names it. Who reads computes the digest again.
 
 Files that stand alone, recordings and traces, hold the arrays inside (`set_aside`); there ``file`` is missing.
 """
@@ -27,6 +27,8 @@ from edmp.files.reading import is_file
 
 LARGEST_TEXT = 1 << 28
 """An older text that is longer is not searched for what it had beside itself [bytes]."""
+MOST_SEARCHED = 1 << 28
+"""Where the files of a folder are longer in all, none is removed that one of them might name [bytes]."""
 
 
 def digest_of(array: NDArray[Any]) -> str:
@@ -89,7 +91,7 @@ def write_beside(path: str | Path, document: dict[str, Any], write: Callable[[Pa
                 beside.unlink(missing_ok=True)
             raise
         older -= {name}
-    for one in older:
+    for one in older - _named_elsewhere(path, older):
         with contextlib.suppress(OSError):
             path.with_name(one).unlink(missing_ok=True)
 
@@ -103,6 +105,24 @@ def _beside(path: Path) -> set[str]:
     except (OSError, UnicodeDecodeError):
         return set()
     return set(re.findall(re.escape(path.name) + r"\.[0-9a-f]{16}\.npz", text))
+
+
+def _named_elsewhere(path: Path, names: set[str]) -> set[str]:
+    """Those of ``names`` that another file of the folder holds, such as a copy of the text; all, if it is not known."""
+    found: set[str] = set()
+    left = MOST_SEARCHED
+    try:
+        for other in path.parent.iterdir() if names else ():
+            if other.name == path.name or other.suffix == ".npz" or not is_file(other):
+                continue
+            left -= other.stat().st_size
+            if left < 0:
+                return names
+            content = other.read_bytes()
+            found |= {name for name in names if name.encode() in content}
+    except OSError:
+        return names
+    return found
 
 
 # --- reading ---------------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import queue
 import tempfile
@@ -110,9 +111,9 @@ class SimulatedCameras:
         self._folder = tempfile.TemporaryDirectory(prefix="edmp-cameras-")
         # The renderer's window belongs to the thread that made it; who asks may have several.
         self._thread = _renderer()
-        self._stage = self._thread.stage()
+        self._studio = self._thread.studio()
         self._thread.submit(self._build).result()
-        weakref.finalize(self, _end, self._thread, self._stage).atexit = False
+        weakref.finalize(self, _end, self._thread, self._studio).atexit = False
 
     @checked
     def look(self, q: ArrayLike | None = None) -> list[Depth]:
@@ -134,15 +135,15 @@ class SimulatedCameras:
         from pydrake.math import RigidTransform, RotationMatrix
 
         poses = FramePoseVector()
-        for frame, X in zip(self._stage.frames, X_WB, strict=True):
+        for frame, X in zip(self._studio.frames, X_WB, strict=True):
             rotation = RotationMatrix.ProjectToRotationMatrix(X[:3, :3])
             poses.set_value(frame, RigidTransform(rotation, p=X[:3, 3]))
-        context = self._stage.context
-        if self._stage.frames:
-            graph_context = self._stage.graph.GetMyMutableContextFromRoot(context)
-            self._stage.graph.get_source_pose_port(self._stage.source).FixValue(graph_context, poses)
+        context = self._studio.context
+        if self._studio.frames:
+            graph_context = self._studio.graph.GetMyMutableContextFromRoot(context)
+            self._studio.graph.get_source_pose_port(self._studio.source).FixValue(graph_context, poses)
         images = []
-        for camera, sensor in zip(self.cameras, self._stage.sensors, strict=True):
+        for camera, sensor in zip(self.cameras, self._studio.sensors, strict=True):
             port: Any = sensor.depth_image_32F_output_port()
             raw = np.array(port.Eval(sensor.GetMyContextFromRoot(context)).data[..., 0], dtype=np.float32)
             images.append(_ranged(self.faults.applied(raw, self._rng), camera))
@@ -150,7 +151,7 @@ class SimulatedCameras:
 
     def close(self) -> None:
         """Remove the files that Drake reads, and end the renderer where it began; the cameras are blind from now on."""
-        _end(self._thread, self._stage)
+        _end(self._thread, self._studio)
         self._folder.cleanup()
 
     def _build(self) -> None:
@@ -160,30 +161,30 @@ class SimulatedCameras:
         from pydrake.systems.sensors import RgbdSensor
 
         builder = DiagramBuilder()
-        graph = self._stage.graph = builder.AddSystem(SceneGraph())
+        graph = self._studio.graph = builder.AddSystem(SceneGraph())
         graph.AddRenderer("vtk", MakeRenderEngineVtk(RenderEngineVtkParams()))
-        self._stage.source = graph.RegisterSource("edmp")
+        self._studio.source = graph.RegisterSource("edmp")
         for k, obstacle in enumerate(self.scene):
             vertices, faces = triangles(obstacle.shape)
             instance = self._instance(f"obstacle{k}", vertices, faces, obstacle.X_WO)
-            graph.RegisterAnchoredGeometry(self._stage.source, instance)
-        self._stage.frames = []
+            graph.RegisterAnchoredGeometry(self._studio.source, instance)
+        self._studio.frames = []
         for body in range(self.robot.num_bodies if self.robot else 0):
-            frame = graph.RegisterFrame(self._stage.source, GeometryFrame(f"body{body}"))
-            self._stage.frames.append(frame)
+            frame = graph.RegisterFrame(self._studio.source, GeometryFrame(f"body{body}"))
+            self._studio.frames.append(frame)
             for link in self.robot.links if self.robot else ():
                 for k, hull in enumerate(link.hulls_B if link.body == body else ()):
                     instance = self._instance(f"{link.name}-{k}", hull, hull_faces(hull), np.eye(4))
-                    graph.RegisterGeometry(self._stage.source, frame, instance)
-        self._stage.sensors = []
+                    graph.RegisterGeometry(self._studio.source, frame, instance)
+        self._studio.sensors = []
         for camera in self.cameras:
             X_WC: Any = camera.X_WC
             pose: Any = RigidTransform(X_WC)
             sensor: Any = builder.AddSystem(RgbdSensor(graph.world_frame_id(), pose, _drake_camera(camera)))
             builder.Connect(graph.get_query_output_port(), sensor.query_object_input_port())
-            self._stage.sensors.append(sensor)
-        self._stage.diagram = builder.Build()
-        self._stage.context = self._stage.diagram.CreateDefaultContext()
+            self._studio.sensors.append(sensor)
+        self._studio.diagram = builder.Build()
+        self._studio.context = self._studio.diagram.CreateDefaultContext()
 
     def _instance(self, name: str, vertices: Array, faces: NDArray[np.int64], X: Array) -> Any:
         from pydrake.geometry import GeometryInstance, Mesh, PerceptionProperties, RenderLabel
@@ -200,7 +201,7 @@ class SimulatedCameras:
         return instance
 
 
-class _Stage:
+class _Studio:
     """What Drake made for some cameras, in the thread of the renderers, where it is let go."""
 
     graph: Any
@@ -216,16 +217,17 @@ class _RendererThread:
 
     def __init__(self) -> None:
         self._jobs: queue.SimpleQueue[tuple[Future[Any], Callable[..., Any], tuple[Any, ...]]] = queue.SimpleQueue()
-        self._stages: weakref.WeakSet[_Stage] = weakref.WeakSet()
+        self._studios: weakref.WeakSet[_Studio] = weakref.WeakSet()
+        self._process = os.getpid()
         # Those of a pool are joined before anything is asked to clean up.
         threading.Thread(target=self._work, name="edmp-cameras", daemon=True).start()
         atexit.register(self._end)
 
-    def stage(self) -> _Stage:
+    def studio(self) -> _Studio:
         """A new one, empty."""
-        stage = _Stage()
-        self._stages.add(stage)
-        return stage
+        studio = _Studio()
+        self._studios.add(studio)
+        return studio
 
     def submit(self, call: Callable[..., Any], *arguments: Any) -> Future[Any]:
         future: Future[Any] = Future()
@@ -242,8 +244,11 @@ class _RendererThread:
             del future, call, arguments  # or they live until the next one
 
     def _end(self) -> None:
-        for ended in [self.submit(vars(stage).clear) for stage in self._stages]:
-            ended.exception(timeout=5.0)
+        if os.getpid() != self._process:
+            return  # a forked child has no such thread
+        for ended in [self.submit(vars(studio).clear) for studio in self._studios]:
+            with contextlib.suppress(TimeoutError):
+                ended.exception(timeout=5.0)
 
 
 @cache
@@ -252,9 +257,9 @@ def _renderer() -> _RendererThread:
     return _RendererThread()
 
 
-def _end(thread: _RendererThread, stage: _Stage) -> None:
+def _end(thread: _RendererThread, studio: _Studio) -> None:
     """Let the renderer go where it was made."""
-    thread.submit(vars(stage).clear)
+    thread.submit(vars(studio).clear)
 
 
 # A forked child has its parent's queue, but not the thread.

@@ -114,6 +114,23 @@ def test_saving_over_a_file_takes_away_what_it_had_beside_it(tmp_path: Path) -> 
     assert not list(tmp_path.glob("scene.yaml.*"))
 
 
+def test_a_copy_in_the_same_folder_keeps_its_arrays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, copy = tmp_path / "scene.yaml", tmp_path / "copy of the scene"
+    edmp.save_scene(path, sensed(0))
+    copy.write_bytes(path.read_bytes())
+    edmp.save_scene(path, sensed(1))
+    assert edmp.load_scene(path) == sensed(1)
+    copy.rename(tmp_path / "copy.yaml")
+    assert edmp.load_scene(tmp_path / "copy.yaml") == sensed(0)
+    (tmp_path / "copy.yaml").unlink()
+    edmp.save_scene(path, sensed(2))
+    assert len(list(tmp_path.glob("scene.yaml.*"))) == 2, "what nobody names any more is left alone"
+    monkeypatch.setattr(module, "MOST_SEARCHED", 10)
+    (tmp_path / "notes.txt").write_text("more than that")
+    edmp.save_scene(path, sensed(3))
+    assert len(list(tmp_path.glob("scene.yaml.*"))) == 3, "where it is not known, nothing goes"
+
+
 @pytest.mark.parametrize("fails", ["write_npz", "text"])
 def test_what_cannot_be_written_leaves_the_older_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: str

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -86,6 +88,19 @@ def test_the_same_seed_gives_the_same_images(truth: edmp.Scene) -> None:
     )
     assert np.array_equal(one, other)
     assert not np.array_equal(one, third)
+
+
+def test_cameras_that_nobody_closes_end_without_a_word() -> None:
+    """Drake's renderer complains where it is let go in another thread than its own."""
+    code = """
+import edmp
+from edmp.sensing import DepthCamera, SimulatedCameras
+camera = DepthCamera.looking((1.7, 0.2, 1.2), (0.4, 0.0, 0.3), width=64, height=48)
+cameras = SimulatedCameras([camera], edmp.Scene.of({"table": (edmp.Box((1.0, 1.0, 0.1)), (0.5, 0.0, 0.0))}))
+assert (cameras.look()[0] > 0).any()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_simulated_images_are_those_of_geometry(truth: edmp.Scene) -> None:
