@@ -555,6 +555,11 @@ def _dynamics(robot: edmp.Robot) -> dict[str, Row]:
             {"arms": arm, "nominal": arm, "reference": (q[None],) * 3, "controller": dynamics.Controller(), "dt": 1e-3},
         ),
         **_arm_models(arm),
+        "dynamics.LabelSettings": Row(dynamics.LabelSettings, {"arms": 2, "states": 2, "seed": 0}),
+        "dynamics.label_log": Row(
+            dynamics.label_log,
+            {"log": recordings.Log(robot.joint_names, 0.1 * np.arange(6.0), np.zeros((6, robot.dof))), "robot": robot},
+        ),
         "dynamics.rollout": Row(
             dynamics.rollout, {"arms": arm, "q0": q, "v0": q, "torques": np.zeros((2, 3, robot.dof)), "dt": 1e-3}
         ),

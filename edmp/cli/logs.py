@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import numpy as np
 import typer
 from rich.table import Table
 
@@ -16,11 +17,14 @@ from edmp.cli.arguments import progress_console, report_console
 from edmp.errors import InvalidInputError
 
 if TYPE_CHECKING:
+    from edmp.dynamics.label import LabelSettings
     from edmp.recordings import Log
     from edmp.recordings.log_info import LogInfo
     from edmp.robots import Robot
 
 app = typer.Typer(help="Logs of arms: .csv, .mcap, .hdf5, .parquet.", no_args_is_help=True, rich_markup_mode=None)
+
+_UNITS = {"velocities": "rad/s or m/s", "torques": "Nm or N", "commanded": "rad or m"}
 
 File = Annotated[Path, typer.Argument(help="Log (.csv .mcap .npz .hdf5 .parquet), or a folder as LeRobot's.")]
 Episode = Annotated[int, typer.Option(help="Which, of files that hold several.")]
@@ -72,6 +76,76 @@ def info(
         print(json.dumps(described(log, arm), allow_nan=False))
     else:
         _print(log, describe_log(log, robot=arm))
+
+
+@app.command()
+def label(
+    file: File,
+    robot: Annotated[str, typer.Option(help="Built-in name or description file: whose log it is.")],
+    out: Annotated[Path, typer.Option(help="Write the log with what was added (.csv .mcap .npz) here.")],
+    model: Annotated[Path | None, typer.Option(help="The arm as edmp identify found it (.safetensors).")] = None,
+    network: Annotated[
+        Path | None, typer.Option(help="Learned inverse dynamics (.safetensors), added to the arm as described.")
+    ] = None,
+    control: Annotated[str | None, typer.Option(help="Law: inverse-dynamics (if not said) or impedance.")] = None,
+    delay: Annotated[float | None, typer.Option(help="Commands take effect this much later [s].")] = None,
+    seed: Annotated[int, typer.Option(help="Of the draws that say how sure the labels are.")] = 0,
+    episode: Episode = 0,
+    column: Columns = None,
+    rate: Rate = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what was added as JSON, and nothing else.")] = False,
+) -> None:
+    """Add the velocities, torques and commands that a log lacks, each with a standard deviation."""
+    from edmp.dynamics.label import LabelSettings, label_log
+    from edmp.files.writing import check_writable
+    from edmp.recordings import read_log, write_log
+    from edmp.recordings.log_file import WRITTEN
+    from edmp.robots import load_robot
+
+    check_writable(out, "--out", suffixes=WRITTEN)
+    if sum((model is not None, network is not None, control is not None or delay is not None)) > 1:
+        raise InvalidInputError("--model, --network, and --control with --delay exclude each other: give one of them")
+    arm, settings = load_robot(robot), LabelSettings(seed=seed)
+    options = _explained_by(arm, model, network, control, delay, settings)
+    with progress_console().status(f"reading {file}"):
+        log = read_log(file, robot=arm, episode=episode, columns=chosen_columns(column), rate=rate)
+    with progress_console().status("computing"):
+        labelled = label_log(log, arm, **options, settings=settings)
+    write_log(out, labelled, about={"labelled": ", ".join(sorted({*labelled.spread} - {*log.spread}))})
+    added = {name: labelled.spread[name] for name in labelled.spread if name not in log.spread}
+    if as_json:
+        deviations = {name: np.sqrt((one**2).mean(axis=0)).tolist() for name, one in added.items()}
+        print(json.dumps({"file": str(out), "rows": len(log.times), "deviations": deviations}, allow_nan=False))
+        return
+    console = report_console()
+    for name, deviation in added.items():
+        each = ", ".join(f"{value:.2g}" for value in np.sqrt((deviation**2).mean(axis=0)))
+        console.print(f"{name:<12}added, standard deviations {each} [{_UNITS[name]}]", soft_wrap=True)
+    if not added:
+        console.print("nothing      was missing")
+    console.print(f"{'written':<12}{out}", soft_wrap=True)
+
+
+def _explained_by(
+    robot: Robot,
+    model: Path | None,
+    network: Path | None,
+    control: str | None,
+    delay: float | None,
+    settings: LabelSettings,
+) -> dict[str, Any]:
+    """Options of `label_log`."""
+    from edmp.dynamics import ArmModel, Controller
+
+    if network is not None:
+        from edmp.dynamics.learned.inverse import load_inverse
+
+        return {"leftover": load_inverse(network)}
+    if model is not None:
+        found = ArmModel.load(model, robot=robot)
+        arms, delays = found.draws(settings.arms + 1, seed=settings.seed)
+        return {"arms": arms, "controller": found.controller, "delays": delays.tolist()}
+    return {"controller": Controller(control=control or "inverse-dynamics", delay=delay or 0.0)}
 
 
 def described(log: Log, robot: Robot | None) -> dict[str, Any]:

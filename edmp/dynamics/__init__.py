@@ -7,10 +7,12 @@ __all__ = [
     "ArmModel",
     "Controller",
     "IdentifySettings",
+    "LabelSettings",
     "Prediction",
     "forward_dynamics",
     "identify",
     "inverse_dynamics",
+    "label_log",
     "rollout",
     "track",
 ]
@@ -20,6 +22,7 @@ __getattr__, __dir__ = lazily(
     {
         "edmp.dynamics.arm": ["ArmDynamics"],
         "edmp.dynamics.identification": ["IdentifySettings", "identify"],
+        "edmp.dynamics.label": ["LabelSettings", "label_log"],
         "edmp.dynamics.model": ["ArmModel"],
         "edmp.dynamics.prediction": ["Prediction"],
         "edmp.dynamics.simulate": ["Controller", "forward_dynamics", "inverse_dynamics", "rollout", "track"],

@@ -645,6 +645,14 @@ def _write_log(path: Path) -> None:
     write_log(path, Log(("j1", "j2", "j3"), 0.02 * np.arange(12), q, q, q, q, q, spread={"torques": np.abs(q)}))
 
 
+def _write_inverse(path: Path) -> None:
+    from edmp.dynamics.learned.inverse import InverseConfig, InverseNetwork, inverse_card, save_inverse
+    from edmp.robots import load_robot
+
+    config = InverseConfig(7, chunk=2, width=8, depth=1, hidden=8)
+    save_inverse(path, InverseNetwork(config), inverse_card(load_robot("panda"), config))
+
+
 def _write_lerobot(path: Path) -> None:
     """A file without a data set around it."""
     import shutil
@@ -847,6 +855,9 @@ FORMATS: dict[str, Format] = {
     "log-hdf5": Format(".hdf5", _named("log_cases", "write_robomimic"), _read_log, as_demos),
     "log-parquet": Format(".parquet", _write_lerobot, _read_log, damaged),
     "log-info": Format(".json", _write_lerobot_info, _read_info, as_json),
+    "inverse": Format(
+        ".safetensors", _write_inverse, _named("edmp.dynamics.learned.inverse", "load_inverse"), as_safetensors
+    ),
     "mesh-ply": Format(".ply", _write_mesh, _read_mesh, as_text),
     "mesh-stl": Format(".stl", _write_mesh, _read_mesh, damaged),
     "mesh-obj": Format(".obj", _write_mesh, _read_mesh, as_text),
