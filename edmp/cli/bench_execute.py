@@ -107,8 +107,8 @@ def _print_table(records: list[ExecutedRecord]) -> None:
     )
     for s in summarise_executed(records):
         faults = ", ".join(f"{fault} {count}" for fault, count in sorted(s.faults.items()))
-        numbers = (s.tracking_peak, s.tracking_rms, 100 * s.torque_share, 100 * s.speed)
-        numbers += (1e3 * s.clearance_loss, 1e3 * s.min_clearance)
+        numbers = [s.tracking_peak, s.tracking_rms, 100 * s.torque_share, 100 * s.speed]
+        numbers += [1e3 * s.clearance_loss, 1e3 * s.min_clearance]
         counts = (s.executed, s.reached, s.stopped, s.touched)
         table.add_row(s.set, *map(str, counts), *(f"{value:.2f}" for value in numbers), faults)
     console = report_console()

@@ -37,7 +37,7 @@ def tuned_controller(arm: ArmDynamics, nominal: ArmDynamics, log: Log, delay: fl
     if log.commanded is None:
         return Controller(), np.zeros(log.dof)
     end = min(log.duration, _LONGEST)
-    times = _STEP * np.arange(1, round(end / _STEP) + 1)
+    times = _STEP * np.arange(1, round(end / _STEP) + 1, dtype=np.float64)
     reference = _reference(log, times - delay)
     measured = _columns(times, log.times - log.times[0], log.positions)
     rows = tuple(np.repeat(part[None], len(CANDIDATES), axis=0) for part in reference)

@@ -87,8 +87,10 @@ def identify(
     log = _whole(log.for_robot(robot), settings)
     nominal = ArmDynamics.of(robot)
     delay = _delay(log, lead)
+    fit: Fit | None = None
+    missing: tuple[str, ...]
     if log.torques is None:
-        fit, missing = None, ("no torques are recorded: masses, motors and friction are as described, none was told",)
+        missing = ("no torques are recorded: masses, motors and friction are as described, none was told",)
         warnings.warn(f"{log.source}: {missing[0]}", EdmpWarning, stacklevel=2)
         arm, covariance = nominal, prior_of(nominal, settings.prior)
     else:

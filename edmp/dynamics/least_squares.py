@@ -73,6 +73,7 @@ class Fit:
         explained: (dof,) share of the torques' mean square that the estimate explains [1].
         spread: (d,) standard deviations of the parameters divided by those before anything was seen.
         told: combinations of inertial parameters that the torques tell, to within what bodies usually have.
+        alone: (dof,) share of each body's mass that lies in these combinations: 1 if it is told by itself [1].
         projected: largest change, of the noise, that making the arm physical made to the torques [1].
     """
 
@@ -84,6 +85,7 @@ class Fit:
     explained: Array
     spread: Array
     told: int
+    alone: Array
     projected: float
 
 
@@ -109,6 +111,8 @@ def fit_torques(nominal: ArmDynamics, signals: Signals, cutoff: float, prior: Pr
     moved = A @ (parameters_of(arm) - estimate) / sigma
     usual = prior.bodies[len(prior.bodies) // 2] * _scales(nominal)
     weighted = np.concatenate([A[:, j, : 10 * dof] / sigma[j] for j in range(dof)]) * usual
+    _, singular, rows = np.linalg.svd(weighted, full_matrices=False)
+    directions = rows[singular > 1.0]
     return Fit(
         arm,
         covariance,
@@ -117,7 +121,8 @@ def fit_torques(nominal: ArmDynamics, signals: Signals, cutoff: float, prior: Pr
         np.sqrt(np.mean(left**2, axis=0)),
         1.0 - np.sum(left**2, axis=0) / np.maximum(np.sum(tau**2, axis=0), 1e-12),
         np.sqrt(np.diag(covariance) / np.maximum(np.diag(before), 1e-300)),
-        int((np.linalg.svd(weighted, compute_uv=False) > 1.0).sum()),
+        len(directions),
+        np.sum(directions[:, 0 : 10 * dof : 10] ** 2, axis=0),
         float(np.abs(moved).max(initial=0.0)),
     )
 

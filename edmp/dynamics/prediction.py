@@ -92,7 +92,7 @@ def predict(
     robot = model.robot
     arms, delays = model.draws(num_samples, seed=seed)
     end = trajectory.duration / speed + max(float(delays.max()), lead) + _SETTLING
-    times = STEP * np.arange(1, round(end / STEP) + 1)
+    times = STEP * np.arange(1, round(end / STEP) + 1, dtype=np.float64)
     q, v, a = _played(trajectory, times, speed)
     if feed_forward:
         a = fed_forward(model, q, v, a)

@@ -19,6 +19,8 @@ _STILL = 0.05
 """A joint that moves less tells nothing of its own motor and friction [rad or m]."""
 _KNOWN = 0.7
 """A parameter whose spread shrank to less than this share has been told."""
+_ALONE = 0.5
+"""A mass of which less than this share is told is told only together with others."""
 _STATES = 60
 """Random states, in which every combination of parameters that torques can depend on shows."""
 
@@ -44,12 +46,20 @@ def untold(nominal: ArmDynamics, log: Log, fit: Fit) -> tuple[str, ...]:
 def _masses(nominal: ArmDynamics, fit: Fit) -> list[str]:
     possible = base_parameters(nominal.robot)
     told = min(fit.told, possible)
-    if told >= possible:
-        return []
-    return [
-        f"{told} of the {possible} combinations of masses, centres of mass and inertias that torques can depend on are "
-        "told; in the others bodies are taken to differ from the description alike"
-    ]
+    sentences = []
+    if told < possible:
+        sentences.append(
+            f"{told} of the {possible} combinations of masses, centres of mass and inertias that torques can depend on "
+            "are told; in the others bodies are taken to differ from the description alike"
+        )
+    if names := [_link(nominal.robot, body) for body in range(nominal.dof) if fit.alone[body] < _ALONE]:
+        sentences.append(f"the mass of {_listed(names)} cannot be told alone, only together with what is beside it")
+    return sentences
+
+
+def _link(robot: Robot, body: int) -> str:
+    """The name of the first link that joint ``body`` moves."""
+    return next((link.name for link in robot.links if link.body == body + 1), f"what {robot.joint_names[body]} moves")
 
 
 def base_parameters(robot: Robot) -> int:
