@@ -25,7 +25,7 @@ from edmp.cli.learn import generate, prior_app, train
 from edmp.cli.logs import app as logs_app
 from edmp.cli.pick import pick
 from edmp.cli.plan import plan
-from edmp.cli.refine import distill
+from edmp.cli.refine import distill, finetune, improve
 from edmp.cli.robot import app as robot_app
 from edmp.cli.sense import app as sense_app
 from edmp.cli.sim import app as sim_app
@@ -64,6 +64,8 @@ app.command()(identify)
 app.command()(generate)
 app.command()(train)
 app.command()(distill)
+app.command()(finetune)
+app.command()(improve)
 app.add_typer(prior_app, name="prior")
 app.add_typer(dynamics_app, name="dynamics")
 

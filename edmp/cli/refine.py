@@ -1,4 +1,4 @@
-"""``edmp distill``: what is made of a trained prior afterwards."""
+"""``edmp distill``, ``edmp finetune``, ``edmp improve``: what is made of a trained prior afterwards."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edmp.cli.arguments import report_console
+from edmp.cli.arguments import key_values, report_console
 from edmp.cli.learn import check_folder
 from edmp.errors import InvalidInputError
 
@@ -76,6 +76,133 @@ def distill(
         command=shlex.join(["edmp", *sys.argv[1:]]),
     )
     _tell(report)
+
+
+def finetune(
+    prior: Annotated[str, typer.Option(help="The prior whose samples are looked at, by name or file.")],
+    data: Data,
+    out: Out,
+    method: Annotated[str, typer.Option(help="value: a network that ranks samples by what comes of them.")] = "value",
+    robot: RobotName = "panda",
+    reward: Annotated[
+        Path | None, typer.Option(help="YAML: weights of free, length, duration, clearance; docs/learning.md.")
+    ] = None,
+    questions: Annotated[int, typer.Option(min=1, help="Starts and goals that samples are drawn for.")] = 400,
+    max_steps: MaxSteps = None,
+    max_seconds: MaxSeconds = None,
+    batch_size: BatchSize = 256,
+    learning_rate: LearningRate = 1e-3,
+    config: Annotated[
+        list[str] | None, typer.Option(help="A size of the network, KEY=JSON, such as width=32; repeatable.")
+    ] = None,
+    threads: Threads = None,
+    seed: Seed = 0,
+    resume: Resume = True,
+) -> None:
+    """Learn from what comes of a prior's samples. Stop with Ctrl-C; the same command goes on."""
+    from edmp.data.finetune import train_value
+    from edmp.data.reward import Reward, load_reward
+    from edmp.errors import unknown_name
+    from edmp.learning.training import TrainSettings
+    from edmp.robots import load_robot
+
+    if method not in _METHODS:
+        raise unknown_name("method", method, _METHODS)
+    _check(data, max_steps, max_seconds)
+    settings = TrainSettings(
+        max_steps=max_steps,
+        max_seconds=max_seconds,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        warmup_steps=100,
+        seed=seed,
+        num_threads=threads,
+        config=key_values(config or (), "--config"),
+    )
+    check_folder(out)
+    report = train_value(
+        data,
+        out,
+        robot=load_robot(robot),
+        prior=prior,
+        reward=Reward() if reward is None else load_reward(reward),
+        questions=questions,
+        settings=settings,
+        resume=resume,
+        command=shlex.join(["edmp", *sys.argv[1:]]),
+    )
+    _tell(report)
+
+
+_METHODS = ("value",)
+
+
+def improve(
+    prior: Annotated[str, typer.Option(help="The prior to begin with, by name or file: an mlp or a scene prior.")],
+    data: Data,
+    out: Out,
+    robot: RobotName = "panda",
+    rounds: Annotated[int, typer.Option(min=1, help="Of planning in new scenes and tuning.")] = 2,
+    scenes: Annotated[int, typer.Option(min=1, help="New scenes in each round.")] = 64,
+    queries: Annotated[int, typer.Option(min=1, help="Starts and goals in each.")] = 4,
+    proofs: Annotated[int, typer.Option(min=1, help="Scenes in which each figure is taken.")] = 16,
+    anchor_shards: Annotated[int, typer.Option(min=1, help="Shards of the data that anchor the prior.")] = 24,
+    control: Annotated[bool, typer.Option(help="Train as many steps on the data alone, too.")] = True,
+    reward: Annotated[
+        Path | None, typer.Option(help="YAML: weights of free, length, duration, clearance; docs/learning.md.")
+    ] = None,
+    max_steps: Annotated[int, typer.Option(min=1, help="Steps of tuning in each round.")] = 1000,
+    batch_size: BatchSize = 256,
+    learning_rate: LearningRate = 2e-4,
+    threads: Threads = None,
+    seed: Seed = 0,
+) -> None:
+    """Plan in new scenes, tune the prior on what was certified, in rounds. Ctrl-C stops; the same command goes on."""
+    from edmp.data.improve import Figure, ImproveSettings
+    from edmp.data.improve import improve as run
+    from edmp.data.reward import Reward, load_reward
+    from edmp.learning.training import TrainSettings
+    from edmp.robots import load_robot
+
+    _check(data, max_steps, None)
+    console = report_console()
+    improvement = ImproveSettings(
+        rounds=rounds,
+        scenes=scenes,
+        queries=queries,
+        proofs=proofs,
+        anchor_shards=anchor_shards,
+        control=control,
+        reward=Reward() if reward is None else load_reward(reward),
+    )
+    settings = TrainSettings(
+        max_steps=max_steps,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        warmup_steps=50,
+        seed=seed,
+        num_threads=threads,
+    )
+    check_folder(out)
+
+    def tell(figure: Figure) -> None:
+        own = f"; {figure.own} motions of its own" if figure.own else ""
+        console.print(
+            f"  {figure.name}: free as drawn {figure.unguided:.1%}, guided {figure.guided:.1%}, first look "
+            f"{figure.looks:.1%}{own}"
+        )
+
+    run(
+        data,
+        out,
+        robot=load_robot(robot),
+        prior=prior,
+        improvement=improvement,
+        settings=settings,
+        command=shlex.join(["edmp", *sys.argv[1:]]),
+        on_figure=tell,
+    )
+    console.print(f"written: {out}")
 
 
 def _check(data: Path, max_steps: int | None, max_seconds: float | None) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,10 @@ from edmp.files.writing import write_json, written_whole
 from edmp.ranges import Range, check_fields
 from edmp.robots.robot import Robot
 from edmp.trajectory import path_length
+
+if TYPE_CHECKING:
+    from edmp.collision.world import World
+    from edmp.scenes.scene import Scene
 
 Array = NDArray[np.float64]
 
@@ -234,18 +238,12 @@ def _make_shard(out: str, settings: GenerateSettings, shard: int) -> tuple[int, 
 
 def _expert_paths(robot: Robot, family: str, rng: np.random.Generator, s: GenerateSettings) -> tuple[Array, int]:
     """(n, 16, dof) smooth collision-free splines in one random scene, and the number of queries tried."""
-    from edmp.collision.world import World
     from edmp.connect import connect
-    from edmp.scenes.generators import generate as generate_scene
 
-    generated = generate_scene(family, rng)
-    world = World.of(robot, generated.scene)
-    margin = float(rng.uniform(0.0, s.margin))
-    tasks = _free_task_configurations(robot, world, generated, rng, s.targets_per_scene, margin)
+    _, world, margin, starts, goals = scene_questions(robot, family, rng, s)
     nothing = np.zeros((0, 16, robot.dof))
-    if len(tasks) < 2:
+    if not len(starts):
         return nothing, 0
-    starts, goals = _pairs(robot, world, tasks, rng, s.queries_per_scene, margin)
     searched = connect(
         world,
         starts.repeat(s.ways, axis=0),
@@ -260,6 +258,22 @@ def _expert_paths(robot: Robot, family: str, rng: np.random.Generator, s: Genera
     if not found:
         return nothing, len(starts)
     return _smooth(world, found, margin), len(starts)
+
+
+def scene_questions(
+    robot: Robot, family: str, rng: np.random.Generator, s: GenerateSettings
+) -> tuple[Scene, World, float, Array, Array]:
+    """A random scene, the same for the kernels, a margin to keep [m], and starts and goals (n, dof) to be joined."""
+    from edmp.collision.world import World
+    from edmp.scenes.generators import generate as generate_scene
+
+    generated = generate_scene(family, rng)
+    world = World.of(robot, generated.scene)
+    margin = float(rng.uniform(0.0, s.margin))
+    tasks = _free_task_configurations(robot, world, generated, rng, s.targets_per_scene, margin)
+    if len(tasks) < 2:
+        return generated.scene, world, margin, np.zeros((0, robot.dof)), np.zeros((0, robot.dof))
+    return generated.scene, world, margin, *_pairs(robot, world, tasks, rng, s.queries_per_scene, margin)
 
 
 def _shortest(paths: Sequence[Array | None], ways: int) -> Iterator[Array]:

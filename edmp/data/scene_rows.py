@@ -40,6 +40,7 @@ class SceneExamples:
         robot: whose motions these are.
         validation_fraction: share of scenes held out.
         looks: (0, 1) makes rows of first estimates and of estimates after one look of the network.
+        max_shards: so many of the first shards; None takes all.
         device: of the rows.
 
     Attributes:
@@ -54,10 +55,11 @@ class SceneExamples:
         *,
         validation_fraction: float,
         looks: tuple[int, ...] = (0,),
+        max_shards: int | None = None,
         device: torch.device | str = "cpu",
     ) -> None:
         self.data_dir, self.network, self.robot, self.looks = Path(data_dir), network, robot, looks
-        self._fraction, self._device = validation_fraction, torch.device(device)
+        self._fraction, self._device, self._most = validation_fraction, torch.device(device), max_shards
         self.manifest = read_manifest(self.data_dir)
         self._settings = settings_of(self.manifest, robot, data_dir)
         self._folder = self.data_dir / f"felt-{_digest(network, looks)}"
@@ -83,7 +85,7 @@ class SceneExamples:
 
     def rescan(self) -> int:
         """Work through shards that are new; returns their number."""
-        new = [path for path in shard_files(self.data_dir) if path.name not in self._seen]
+        new = [path for path in [*shard_files(self.data_dir)][: self._most] if path.name not in self._seen]
         train, validation = ([t] if len(t) else [] for t in (self.train, self.validation))
         for path in new:
             rows, held_out = self._rows_of(path)

@@ -47,6 +47,7 @@ class Architecture:
 ARCHITECTURES: dict[str, str] = {
     "mlp": "edmp.prior.mlp",
     "scene": "edmp.prior.scene",
+    "value": "edmp.prior.value",
     "unet": "edmp.baselines.edmp_paper.ddpm",
 }
 """The module of each architecture, which is imported when it is asked for."""

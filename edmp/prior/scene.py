@@ -21,7 +21,7 @@ import copy
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -34,6 +34,7 @@ from edmp.learning.networks.tokens import token_blocks
 from edmp.prior.base import Context, Denoiser, Prior
 from edmp.prior.checkpoint import Architecture
 from edmp.prior.mlp import MlpConfig, MlpNetwork
+from edmp.prior.spline import Spline
 from edmp.ranges import Range, check_fields
 
 _GAIN = 30.0
@@ -134,16 +135,7 @@ class SceneNetwork(nn.Module):
             (n, tokens, len(clearances) * (dof + 1)): for each clearance the gradient in the joints, pulled back to the
             interior control points, and the cost about each of them, both squashed.
         """
-        basis = self.spline.basis(self.config.num_waypoints, device=control_points.device)[:, 1:-1]
-        share = basis / basis.sum(dim=0)
-        lower, upper = self.base.lower, self.base.upper
-        q = self.spline.waypoints(control_points, self.config.num_waypoints)
-        q = torch.minimum(torch.maximum(q, lower), upper)
-        told = []
-        for clearance in self.config.clearances:
-            cost, gradient = clearance_field(world, q, q.new_full((len(q),), clearance))
-            told += [_squashed(basis.T @ gradient), _squashed(cost @ share)[..., None]]
-        return torch.cat(told, dim=-1)
+        return felt(world, control_points, self.spline, self.config, (self.base.lower, self.base.upper))
 
     def set_statistics(self, control_points: Tensor, lower: Tensor, upper: Tensor) -> None:
         """Nothing to take from the data: the statistics are those of the denoiser that is corrected."""
@@ -224,6 +216,36 @@ class SceneRows:
             estimate = estimate + network(noisy, estimate, touch, sigma, ends)
             touch = network.touch(world, network.spline.control_points(estimate, start, goal))
         return cls(clean, noisy, estimate, touch, sigma, ends)
+
+
+class Feeling(Protocol):
+    """What a network feels of a scene.
+
+    Attributes:
+        clearances: distances within which it feels obstacles, each by itself [m].
+        num_waypoints: samples along the path at which they are felt.
+    """
+
+    @property
+    def clearances(self) -> tuple[float, ...]: ...
+    @property
+    def num_waypoints(self) -> int: ...
+
+
+def felt(
+    world: World, control_points: Tensor, spline: Spline, feeling: Feeling, limits: tuple[Tensor, Tensor]
+) -> Tensor:
+    """As `SceneNetwork.touch`, within joint ``limits`` (dof,), (dof,) [rad or m]."""
+    basis = spline.basis(feeling.num_waypoints, device=control_points.device)[:, 1:-1]
+    share = basis / basis.sum(dim=0)
+    lower, upper = limits
+    q = spline.waypoints(control_points, feeling.num_waypoints)
+    q = torch.minimum(torch.maximum(q, lower), upper)
+    told = []
+    for clearance in feeling.clearances:
+        cost, gradient = clearance_field(world, q, q.new_full((len(q),), clearance))
+        told += [_squashed(basis.T @ gradient), _squashed(cost @ share)[..., None]]
+    return torch.cat(told, dim=-1)
 
 
 def _squashed(x: Tensor) -> Tensor:

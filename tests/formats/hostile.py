@@ -216,6 +216,10 @@ def _write_camera(path: Path) -> None:
     path.write_text(CALIBRATION)
 
 
+def _write_reward(path: Path) -> None:
+    path.write_text("free: 1.0\nlength: 0.3  # off\nduration: 0\nclearance: 1e-1\nenough: 0.03\n")
+
+
 def _write_octomap(path: Path) -> None:
     import yaml
     from sensed_cases import octomap
@@ -842,6 +846,7 @@ FORMATS: dict[str, Format] = {
     "octomap": Format(".yaml", _write_octomap, _named("edmp.problem", "load_setting"), as_yaml),
     "depth": Format(".png", _write_depth, _named("edmp.sensing", "load_depth"), damaged),
     "camera": Format(".yaml", _write_camera, _named("edmp.sensing", "load_camera"), as_yaml),
+    "reward": Format(".yaml", _write_reward, _named("edmp.data.reward", "load_reward"), as_yaml),
     "failed-plan": Format(".json", _write_failed_plan, _view_plan, as_json),
     "blocked-plan": Format(".json", _write_blocked_plan, _view_plan, as_json),
     "line": Format(".yaml", _write_line, _named("edmp.problem", "load_problem"), as_yaml),
@@ -877,7 +882,7 @@ FORMATS: dict[str, Format] = {
 TOGETHER = (
     ("log-csv", "log-npz", "log-cdr", "log-cdr-message", "log-ros-json", "log-hdf5", "log-parquet", "log-info"),
     ("ply", "ply-binary", "pcd", "pcd-binary", "pcd-compressed", "xyz", "npy", "npz"),
-    ("octree-bt", "octree-ot", "octomap", "depth", "camera", "sensed-scene", "sensed-plan", "arrays"),
+    ("octree-bt", "octree-ot", "octomap", "depth", "camera", "reward", "sensed-scene", "sensed-plan", "arrays"),
 )
 """Formats that are read so fast that starting takes longer: in one process."""
 

@@ -1,0 +1,177 @@
+"""What a sample will be worth: V(x_sigma, sigma, scene), trained on what came of samples.
+
+It reads what `edmp.prior.scene` reads: the noisy sample, a clean estimate of it, what that touches in the scene,
+control point by control point, noise level and ends. It ranks; it proves nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from edmp.collision.world import World
+from edmp.learning.edm import scalings
+from edmp.learning.networks.embeddings import Waves
+from edmp.learning.networks.tokens import token_blocks
+from edmp.prior.checkpoint import Architecture
+from edmp.prior.scene import felt
+from edmp.prior.spline import Spline
+from edmp.ranges import Range, check_fields
+
+
+@dataclass(frozen=True)
+class ValueConfig:
+    """Size of the network, and what it is told.
+
+    Attributes:
+        width: width of a token.
+        depth: number of blocks over the tokens.
+        blocks: their kind, see `edmp.learning.networks.tokens`.
+        cond_width: width of the embedding of noise level, start and goal.
+        num_control_points: of the spline.
+        clearances: distances within which it feels obstacles [m].
+        num_waypoints: samples along the path at which they are felt.
+        sigma_min: noise level of what is a sample already [1].
+    """
+
+    width: int = 64
+    depth: int = 3
+    blocks: str = "mixer"
+    cond_width: int = 64
+    num_control_points: int = 16
+    clearances: tuple[float, ...] = (0.02, 0.08)
+    num_waypoints: int = 32
+    sigma_min: float = 0.01
+
+    def __post_init__(self) -> None:
+        size = Range(1, 1 << 12, whole=True)
+        check_fields(self, dict.fromkeys(("width", "cond_width", "num_waypoints"), size))
+        check_fields(self, {"depth": Range(1, 64, whole=True), "num_control_points": Range(4, 1024, whole=True)})
+        check_fields(self, {"clearances": Range(0, 10, above=True, several=True)})
+        check_fields(self, {"sigma_min": Range(0, 1e6, above=True)})
+
+
+class ValueNetwork(nn.Module):
+    """V, and the logit of being free after repair.
+
+    Attributes:
+        noise_scale: (dim,) of the prior whose samples it ranks [rad or m].
+        lower, upper: (dof,) joint limits [rad or m].
+    """
+
+    noise_scale: Tensor
+    lower: Tensor
+    upper: Tensor
+
+    def __init__(self, config: ValueConfig, dof: int) -> None:
+        super().__init__()
+        self.config, self.dof, self.spline = config, dof, Spline(config.num_control_points)
+        tokens, width, cond = self.spline.num_interior, config.width, config.cond_width
+        self.register_buffer("noise_scale", torch.ones(self.spline.dim(dof)))
+        self.register_buffer("lower", -torch.ones(dof))
+        self.register_buffer("upper", torch.ones(dof))
+        self.waves = Waves(16, lowest=1.0, highest=64.0)
+        self.embed = nn.Sequential(nn.Linear(32 + 2 * dof, cond), nn.SiLU(), nn.Linear(cond, cond))
+        self.read = nn.Linear(2 * dof + len(config.clearances) * (dof + 1), width)
+        self.place = nn.Parameter(torch.zeros(tokens, width))
+        self.blocks = token_blocks(config.blocks, config.depth, tokens=tokens, width=width, cond=cond)
+        self.write = nn.Sequential(nn.Linear(2 * width, width), nn.SiLU(), nn.Linear(width, 2))
+
+    def forward(self, noisy: Tensor, estimate: Tensor, touch: Tensor, sigma: Tensor, ends: Tensor) -> Tensor:
+        """(n, 2) reward that is to be expected, and logit of being free after repair.
+
+        Args:
+            noisy, estimate: (n, dim) the sample, and a clean estimate of it.
+            touch: (n, tokens, told) what the estimate touches.
+            sigma: (n, 1) noise level.
+            ends: (n, 2, dof) start and goal.
+        """
+        _, _, c_in, c_noise = scalings(sigma, torch.ones_like(sigma))
+        middle, half = (self.upper + self.lower) / 2, (self.upper - self.lower) / 2
+        where = ((ends - middle) / half).flatten(1)
+        cond = nn.functional.silu(self.embed(torch.cat([self.waves(c_noise), where], dim=-1)))
+        scaled = [(x / self.noise_scale).unflatten(1, (-1, self.dof)) for x in (noisy * c_in, estimate)]
+        h = self.read(torch.cat([*scaled, touch], dim=-1)) + self.place
+        for block in self.blocks:
+            h = block(h, cond)
+        h = nn.functional.layer_norm(h, h.shape[-1:])
+        return self.write(torch.cat([h.mean(dim=1), h.amax(dim=1)], dim=-1))
+
+    def touch(self, world: World, control_points: Tensor) -> Tensor:
+        """(n, tokens, told) what paths touch, see `edmp.prior.scene.felt`."""
+        return felt(world, control_points, self.spline, self.config, (self.lower, self.upper))
+
+    @torch.no_grad()
+    def value(self, world: World, control_points: Tensor) -> Tensor:
+        """(n,) V of motions ``control_points`` (n, K, dof) that nothing was done to yet [1]."""
+        x = self.spline.deviation(control_points)
+        sigma = x.new_full((len(x), 1), self.config.sigma_min)
+        ends = control_points[:, [0, -1]]
+        return self(x, x, self.touch(world, control_points), sigma, ends)[:, 0]
+
+    def loss(self, rows: Tensor, generator: torch.Generator) -> Tensor:
+        """(n,) squared error of the reward, and a tenth of the cross-entropy of being free; rows as `ValueRows`."""
+        given = ValueRows.of(rows, self)
+        value, logit = self(given.noisy, given.estimate, given.touch, given.sigma, given.ends).unbind(-1)
+        entropy = nn.functional.binary_cross_entropy_with_logits(logit, given.free, reduction="none")
+        return (value - given.reward).square() + 0.1 * entropy
+
+
+@dataclass(frozen=True)
+class ValueRows:
+    """Examples: samples on their way, and what came of them.
+
+    Attributes:
+        noisy, estimate: (n, dim) [rad or m].
+        touch: (n, tokens, told).
+        sigma: (n, 1) noise level [1].
+        ends: (n, 2, dof).
+        reward: (n,) of what repair made of the finished sample [1].
+        free: (n,) is that free? 1 or 0.
+    """
+
+    noisy: Tensor
+    estimate: Tensor
+    touch: Tensor
+    sigma: Tensor
+    ends: Tensor
+    reward: Tensor
+    free: Tensor
+
+    @property
+    def packed(self) -> Tensor:
+        """(n, columns) in half precision."""
+        parts = (self.noisy, self.estimate, self.touch, self.sigma, self.ends, self.reward[:, None], self.free[:, None])
+        return torch.cat([part.flatten(1) for part in parts], dim=1).half()
+
+    @classmethod
+    def of(cls, packed: Tensor, network: ValueNetwork) -> ValueRows:
+        dof, tokens, dim = network.dof, network.spline.num_interior, network.spline.dim(network.dof)
+        told = len(network.config.clearances) * (dof + 1)
+        noisy, estimate, touch, sigma, ends, reward, free = packed.float().split(
+            [dim, dim, tokens * told, 1, 2 * dof, 1, 1], dim=1
+        )
+        ends, touch = ends.unflatten(1, (2, dof)), touch.unflatten(1, (tokens, told))
+        return cls(noisy, estimate, touch, sigma, ends, reward[:, 0], free[:, 0])
+
+
+@dataclass(frozen=True)
+class Value:
+    """A trained value network, for one robot. No prior: it ranks samples of one.
+
+    Attributes:
+        network: in eval mode.
+        robot_name: the robot it is for.
+    """
+
+    network: ValueNetwork
+    robot_name: str
+
+    @classmethod
+    def of(cls, network: ValueNetwork, *, robot_name: str) -> Value:
+        return cls(network.eval().requires_grad_(False), robot_name)
+
+
+ARCHITECTURE = Architecture(ValueConfig, ValueNetwork, Value.of)
