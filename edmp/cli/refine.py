@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,7 +14,9 @@ from edmp.cli.learn import check_folder
 from edmp.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from edmp.learning.training import TrainReport
+    from edmp.data.reward import Reward
+    from edmp.learning.training import TrainReport, TrainSettings
+    from edmp.robots.robot import Robot
 
 Data = Annotated[Path, typer.Option(help="Folder that edmp generate filled, or is still filling.")]
 Out = Annotated[Path, typer.Option(help="Folder of the run; an earlier run there goes on.")]
@@ -82,12 +84,23 @@ def finetune(
     prior: Annotated[str, typer.Option(help="The prior whose samples are looked at, by name or file.")],
     data: Data,
     out: Out,
-    method: Annotated[str, typer.Option(help="value: a network that ranks samples by what comes of them.")] = "value",
+    method: Annotated[
+        str,
+        typer.Option(
+            help="value: a network that ranks samples by what comes of them. A scene prior is tuned by dppo: policy "
+            "gradients, dql: a value network's gradient; the controls: clearance (the kernel's) and plain (data alone)."
+        ),
+    ] = "value",
     robot: RobotName = "panda",
     reward: Annotated[
         Path | None, typer.Option(help="YAML: weights of free, length, duration, clearance; docs/learning.md.")
     ] = None,
-    questions: Annotated[int, typer.Option(min=1, help="Starts and goals that samples are drawn for.")] = 400,
+    value: Annotated[Path | None, typer.Option(help="Of dql: the file of a value network.")] = None,
+    questions: Annotated[int, typer.Option(min=1, help="Starts and goals that samples are drawn for.")] = 200,
+    tuning: Annotated[
+        list[str] | None, typer.Option(help="Of dppo and its controls, KEY=JSON, such as group=16; repeatable.")
+    ] = None,
+    proofs: Annotated[int, typer.Option(min=1, help="Of these: scenes in which the figure is taken.")] = 16,
     max_steps: MaxSteps = None,
     max_seconds: MaxSeconds = None,
     batch_size: BatchSize = 256,
@@ -102,12 +115,16 @@ def finetune(
     """Learn from what comes of a prior's samples. Stop with Ctrl-C; the same command goes on."""
     from edmp.data.finetune import train_value
     from edmp.data.reward import Reward, load_reward
+    from edmp.data.rewarded import METHODS
     from edmp.errors import unknown_name
     from edmp.learning.training import TrainSettings
     from edmp.robots import load_robot
 
-    if method not in _METHODS:
-        raise unknown_name("method", method, _METHODS)
+    if method not in ("value", *METHODS):
+        raise unknown_name("method", method, ["value", *METHODS])
+    for option, given, is_value in (("--config", config, True), ("--tuning", tuning, False), ("--value", value, False)):
+        if given and is_value != (method == "value"):
+            raise InvalidInputError(f"{option} is not for --method {method}")
     _check(data, max_steps, max_seconds)
     settings = TrainSettings(
         max_steps=max_steps,
@@ -119,22 +136,63 @@ def finetune(
         num_threads=threads,
         config=key_values(config or (), "--config"),
     )
+    worth = Reward() if reward is None else load_reward(reward)
     check_folder(out)
+    arm, command = load_robot(robot), shlex.join(["edmp", *sys.argv[1:]])
+    if method != "value":
+        changed = {"questions": questions, **key_values(tuning or (), "--tuning")}
+        _reward(data, out, arm, prior, method, worth, changed, value, proofs, settings, resume, command)
+        return
     report = train_value(
         data,
         out,
-        robot=load_robot(robot),
+        robot=arm,
         prior=prior,
-        reward=Reward() if reward is None else load_reward(reward),
+        reward=worth,
         questions=questions,
         settings=settings,
         resume=resume,
-        command=shlex.join(["edmp", *sys.argv[1:]]),
+        command=command,
     )
     _tell(report)
 
 
-_METHODS = ("value",)
+def _reward(
+    data: Path,
+    out: Path,
+    arm: Robot,
+    prior: str,
+    method: str,
+    worth: Reward,
+    given: dict[str, Any],
+    value: Path | None,
+    proofs: int,
+    settings: TrainSettings,
+    resume: bool,
+    command: str,
+) -> None:
+    from edmp.data.figures import figure_in
+    from edmp.data.rewarded import RewardedSettings, tune_by_reward
+
+    try:
+        rewarded = RewardedSettings(method=method, reward=worth, **given)
+    except TypeError as error:
+        raise InvalidInputError(f"--tuning: {error}; see RewardedSettings") from None
+    report = tune_by_reward(
+        data,
+        out,
+        robot=arm,
+        prior=prior,
+        rewarded=rewarded,
+        value=value,
+        settings=settings,
+        resume=resume,
+        command=command,
+    )
+    _tell(report)
+    if report.file is not None:
+        report_console().print(f"  before: {figure_in(data, out, 'before', arm, prior, proofs).told}")
+        report_console().print(f"  after: {figure_in(data, out, 'after', arm, report.file, proofs).told}")
 
 
 def improve(
@@ -186,11 +244,7 @@ def improve(
     check_folder(out)
 
     def tell(figure: Figure) -> None:
-        own = f"; {figure.own} motions of its own" if figure.own else ""
-        console.print(
-            f"  {figure.name}: free as drawn {figure.unguided:.1%}, guided {figure.guided:.1%}, first look "
-            f"{figure.looks:.1%}{own}"
-        )
+        console.print(f"  {figure.name}: {figure.told}")
 
     run(
         data,

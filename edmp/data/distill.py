@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from edmp.data.export import export_prior
-from edmp.data.taught import TaughtExamples, Ways, digest
+from edmp.data.taught import Student, TaughtExamples, Ways, digest
 from edmp.data.train import PRIOR_NAME
 from edmp.errors import InvalidInputError
 from edmp.learning.consistency import consistency_error, pairs
@@ -100,14 +100,16 @@ def distill(
         card, one_call=True, origin=f"consistency tuning of {Path(prior).stem} {digest(teacher)}"
     )
     run = TrainingRun(student, card, settings)
+    assert isinstance(run.ema, Student)
     run.loss = _loss(run.ema, distillation.levels)
     return trained(run, data, out, settings, resume=resume, ship=export_prior, name=PRIOR_NAME, on_step=on_step)
 
 
-def _loss(averaged: nn.Module, levels: int) -> Callable[[nn.Module, Tensor, torch.Generator], Tensor]:
+def _loss(averaged: Student, levels: int) -> Callable[[nn.Module, Tensor, torch.Generator], Tensor]:
     """Of the ends that a network gives, by how much they disagree, in parts of the data's variance."""
 
     def loss(network: nn.Module, rows: Tensor, generator: torch.Generator) -> Tensor:
+        assert isinstance(network, Student)
         ways = Ways.of(rows, network, levels)
         start, end = pairs(len(rows), levels, generator)
         error = consistency_error(
@@ -137,7 +139,7 @@ def _teacher(name: str | Path, robot: Robot, distillation: DistillSettings) -> P
     return dataclasses.replace(teacher, looks=distillation.looks)
 
 
-def _student(teacher: Prior, base: str | Path | None, robot: Robot) -> tuple[MlpNetwork | SceneNetwork, str]:
+def _student(teacher: Prior, base: str | Path | None, robot: Robot) -> tuple[Student, str]:
     """The network that is tuned, and its architecture."""
     if isinstance(teacher, MlpPrior):
         if base is not None:

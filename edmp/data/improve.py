@@ -13,7 +13,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from edmp.collision.world import World
 from edmp.data.export import export_prior
+from edmp.data.figures import PROOF_SEED, Figure, figure_of
 from edmp.data.generate import GenerateSettings, scene_questions, scene_source
 from edmp.data.reward import Outcome, Reward
 from edmp.data.scene_rows import SceneExamples, settings_of
@@ -32,27 +33,21 @@ from edmp.data.taught import digest
 from edmp.data.train import PRIOR_NAME
 from edmp.data.training_set import TrainingSet, read_manifest
 from edmp.descent import Descent
-from edmp.errors import InvalidInputError
+from edmp.errors import EdmpError, InvalidInputError
 from edmp.files.writing import write_json, written_whole
-from edmp.guidance import GuidanceSettings
 from edmp.learning.training import Examples, TrainingRun, TrainSettings, trained
-from edmp.planner import Planner, PlannerSettings, rounds
-from edmp.planner.goals import unjudged
-from edmp.planner.settings import FIRST_LOOK, Round
+from edmp.planner import Planner
 from edmp.prior.base import Prior
 from edmp.prior.checkpoint import load_prior, untrained_card
 from edmp.prior.mlp import MlpPrior
 from edmp.prior.scene import ScenePrior
 from edmp.ranges import Range, check_fields
 from edmp.robots.robot import Robot
-from edmp.validate import Judge
 
 COPIES = 4
 """The best motions of a shard are written so many times, the worst once."""
-PROOF_SEED = 900
-"""Of the scenes that figures are taken in: no round plans in them."""
-ROUND_SEED = 901
-SEEDS = Round(num_seeds=24, prior_share=1.0)
+ROUND_SEED = PROOF_SEED + 1
+"""Of the scenes that the first round plans in, less one."""
 
 
 @dataclass(frozen=True)
@@ -83,24 +78,6 @@ class ImproveSettings:
         count = Range(1, 10**5, whole=True)
         check_fields(self, dict.fromkeys(("rounds", "scenes", "queries", "proofs", "anchor_shards"), count))
         check_fields(self, {"time_budget": Range(0, above=True)})
-
-
-@dataclass(frozen=True)
-class Figure:
-    """What a prior's samples are worth in scenes that nothing was trained on.
-
-    Attributes:
-        name: of the prior, such as ``round 1``.
-        unguided, guided: share of 24 samples that is free, without and with a push in each denoising step [1].
-        looks: share of questions that the first look has a free seed for, after repair [1].
-        own: motions that were certified in its round.
-    """
-
-    name: str
-    unguided: float
-    guided: float
-    looks: float
-    own: int = 0
 
 
 def improve(
@@ -143,19 +120,24 @@ def improve(
     figures: list[Figure] = []
 
     def tell(name: str, which: Prior, own: int = 0) -> None:
-        figures.append(_figure(out, name, Planner(robot, prior=which), source, improvement.proofs, own))
+        figures.append(figure_of(out, name, Planner(robot, prior=which), source, improvement.proofs, own))
         write_json(out / "figures.json", [dataclasses.asdict(figure) for figure in figures])
         if on_figure is not None:
             on_figure(figures[-1])
 
     tell("before", known)
-    controlled = known
+    best: Prior = known
+    controlled: Prior = known
     for number in range(1, improvement.rounds + 1):
         folder = out / f"round-{number}"
-        own = _plan(folder / "motions", Planner(robot, prior=known), source, number, improvement)
+        own = _plan(folder / "motions", Planner(robot, prior=best), source, number, improvement)
+        if not own:
+            raise EdmpError(
+                f"{folder}: nothing was certified in {improvement.scenes} new scenes: no motion to learn from"
+            )
         tune = _Tuning(Path(data_dir), robot, improvement.anchor_shards, settings, f"round {number} of {command}")
-        known = tune(known, folder, folder / "motions")
-        tell(f"round {number}", known, own)
+        best = tune(best, folder, folder / "motions")
+        tell(f"round {number}", best, own)
         if improvement.control:
             controlled = tune(controlled, folder / "control", None)
             tell(f"control {number}", controlled)
@@ -251,7 +233,7 @@ class _Tuning:
             network = copy.deepcopy(prior.network).train().requires_grad_(True)
             if isinstance(prior, ScenePrior):
                 prior.network.base.requires_grad_(False)
-                network.base.requires_grad_(False)  # type: ignore[operator,union-attr]
+                network.base.requires_grad_(False)
             data: Examples = self._examples(network, self.data_dir, self.anchor_shards)
             if own is not None:
                 data = Mixed(self._examples(network, own, None), data)
@@ -292,38 +274,3 @@ class Mixed:
 
     def description(self) -> dict[str, Any]:
         return {"own": self.own.description(), "anchor": self.anchor.description()}
-
-
-def _proofs(planner: Planner, source: GenerateSettings, count: int) -> Iterator[Any]:
-    """Calls of the planner in scenes that nothing is trained on, one in each."""
-    here, number, found = dataclasses.replace(source, seed=PROOF_SEED), 0, 0
-    while found < count:
-        family, rng = scene_source(here, number)
-        number += 1
-        scene, _, _, starts, goals = scene_questions(planner.robot, family, rng, here)
-        far = [i for i in range(len(starts)) if np.linalg.norm(starts[i] - goals[i]) > 1.0]
-        query = unjudged(planner.robot, starts[far[0]], goals[far[0]]) if far else None
-        if query is not None:
-            found += 1
-            yield query, Judge(planner.robot, scene)
-
-
-@torch.inference_mode()
-def _figure(out: Path, name: str, planner: Planner, source: GenerateSettings, count: int, own: int) -> Figure:
-    """See `Figure`; kept in the folder once it is known."""
-    path = out / f"figure-{name.replace(' ', '-')}.json"
-    if path.is_file():
-        return Figure(**json.loads(path.read_text()))
-    shares: dict[str, list[float]] = {"unguided": [], "guided": [], "looks": []}
-    for query, judge in _proofs(planner, source, count):
-        for key, steps in (("unguided", 0), ("guided", 1)):
-            twin = copy.copy(planner)
-            twin.settings = PlannerSettings(guidance=GuidanceSettings(steps=steps))
-            call = twin.prepare(query, judge, seed=0)
-            shares[key].append(float(rounds.seeds(call, SEEDS).valid.float().mean()))
-        call = planner.prepare(query, judge, seed=0)
-        look = rounds.repair(rounds.seeds(call, FIRST_LOOK), call.descent, round_=FIRST_LOOK, settings=planner.settings)
-        shares["looks"].append(float(look.valid.any()))
-    figure = Figure(name, *(float(np.mean(shares[key])) for key in ("unguided", "guided", "looks")), own)
-    write_json(path, dataclasses.asdict(figure))
-    return figure

@@ -8,6 +8,7 @@ goes on with what is missing.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -109,20 +110,22 @@ class OwnSamples:
         self.data_dir = Path(data_dir)
         self.manifest = read_manifest(self.data_dir)
         settings = settings_of(self.manifest, planner.robot, data_dir)
-        train, validation = [], []
+        train: list[Tensor] = []
+        validation: list[Tensor] = []
         self.free = self.proved = self.count = 0
         for question in questions(self.data_dir, settings):
             if question.number >= count:
                 break
-            tensors = kept(
-                out / f"samples-{question.number:06d}.safetensors", lambda q=question: made(planner, network, q)
-            )
+            path = out / f"samples-{question.number:06d}.safetensors"
+            tensors = kept(path, functools.partial(made, planner, network, question))
+            if not len(tensors["rows"]):
+                continue
             rows = relabelled(tensors, reward)
             held_out = bool(is_validation(torch.tensor([question.scene_number]), validation_fraction))
             (validation if held_out else train).append(rows)
             free, proved = tensors["judged"].tolist()
             self.free, self.proved, self.count = self.free + free, self.proved + proved, self.count + 1
-        if not sum(map(len, train)):
+        if not any(len(rows) for rows in train):
             raise InvalidInputError(f"{data_dir}: no motions between whose ends samples could be drawn")
         self.train = torch.cat(train)
         self.validation = torch.cat(validation) if validation else self.train[:0]

@@ -115,7 +115,8 @@ class SceneExamples:
                 made = SceneRows.made(self.network, world, both, looks=looks, generator=generator).packed
                 rows.append(made)
                 scenes.append(torch.full((len(made),), number))
-        tensors = {"rows": torch.cat(rows), "scene": torch.cat(scenes)}
+        empty = torch.zeros(0, dtype=torch.long)
+        tensors = {"rows": torch.cat(rows) if rows else empty.half(), "scene": torch.cat([empty, *scenes])}
         with written_whole(kept) as temporary:
             safetensors.torch.save_file(tensors, temporary)
         return tensors["rows"], is_validation(tensors["scene"], self._fraction)

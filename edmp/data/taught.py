@@ -30,6 +30,8 @@ from edmp.prior.scene import SceneNetwork, ScenePrior
 from edmp.robots.robot import Robot
 from edmp.scenes.generators import generate
 
+Student = MlpNetwork | SceneNetwork
+
 
 @dataclass(frozen=True)
 class Ways:
@@ -57,9 +59,9 @@ class Ways:
         ).half()
 
     @classmethod
-    def of(cls, packed: Tensor, network: nn.Module, levels: int) -> Ways:
+    def of(cls, packed: Tensor, network: Student, levels: int) -> Ways:
         """The columns of ``packed`` (n, columns), in single precision; ``network`` is the student's."""
-        dof, dim = network.dof, network.spline.dim(network.dof)  # type: ignore[union-attr,operator]
+        dof, dim = network.dof, network.spline.dim(network.dof)
         told = network.told if isinstance(network, SceneNetwork) else 0
         guessed = dim if told else 0
         sizes = [2 * dof, levels + 1, (levels + 1) * dim, levels * guessed, levels * told]
@@ -67,7 +69,7 @@ class Ways:
         levelled = [part.unflatten(1, (levels, -1)) if told else part for part in (estimate, touch)]
         return cls(ends.unflatten(1, (2, dof)), sigma, x.unflatten(1, (levels + 1, dim)), *levelled)
 
-    def end_from(self, network: nn.Module, level: Tensor) -> Tensor:
+    def end_from(self, network: Student, level: Tensor) -> Tensor:
         """(n, dim) where ``network`` says that each way ends, from the point numbered ``level`` (n,) on."""
         row = torch.arange(len(level), device=level.device)
         x, sigma = self.x[row, level], self.sigma[row, level, None]
@@ -75,13 +77,12 @@ class Ways:
             estimate = self.estimate[row, level]
             touch = self.touch[row, level].unflatten(1, (network.spline.num_interior, -1))
             return estimate + network(x, estimate, touch, sigma, self.ends)
-        assert isinstance(network, MlpNetwork)
         return network.denoise(x, sigma, network.problem_embedding(self.ends[:, 0], self.ends[:, 1]))
 
 
 @torch.no_grad()
 def taught(
-    teacher: Prior, student: nn.Module, world: World | None, motions: Tensor, *, levels: int, generator: torch.Generator
+    teacher: Prior, student: Student, world: World | None, motions: Tensor, *, levels: int, generator: torch.Generator
 ) -> Ways:
     """The teacher's ways between the ends of ``motions`` (n, K, dof), from noise drawn by ``generator``."""
     start, goal = motions[:, 0], motions[:, -1]
@@ -122,7 +123,7 @@ class TaughtExamples:
         self,
         data_dir: str | Path,
         teacher: Prior,
-        student: nn.Module,
+        student: Student,
         robot: Robot,
         *,
         levels: int,
@@ -135,15 +136,16 @@ class TaughtExamples:
         self._folder = self.data_dir / f"taught-{_digest(teacher, student, levels)}"
         self._folder.mkdir(exist_ok=True)
         self.shards_read = 0
-        train, validation = [], []
+        train: list[Tensor] = []
+        validation: list[Tensor] = []
         for shard in shard_files(self.data_dir):
-            if sum(map(len, train)) + sum(map(len, validation)) >= count:
+            if sum(len(rows) for rows in (*train, *validation)) >= count:
                 break
             rows, held_out = self._rows_of(shard, teacher, student, validation_fraction)
             train.append(rows[~held_out])
             validation.append(rows[held_out])
             self.shards_read += 1
-        if not sum(map(len, train)):
+        if not any(len(rows) for rows in train):
             raise InvalidInputError(f"{data_dir}: no shard-*.safetensors with motions to train on in it yet")
         self.train, self.validation = torch.cat(train), torch.cat(validation)
 
@@ -163,7 +165,7 @@ class TaughtExamples:
         """Nothing: the teacher was asked before."""
         return 0
 
-    def _rows_of(self, shard: Path, teacher: Prior, student: nn.Module, fraction: float) -> tuple[Tensor, Tensor]:
+    def _rows_of(self, shard: Path, teacher: Prior, student: Student, fraction: float) -> tuple[Tensor, Tensor]:
         """The rows of a shard, and which of them are held out."""
         kept = self._folder / shard.name
         if kept.is_file():
@@ -181,7 +183,7 @@ class TaughtExamples:
             world = World.of(self.robot, generate(*scene_source(self._settings, number)).scene) if sees else None
             made = taught(teacher, student, world, motions, levels=self.levels, generator=generator)
             rows.append(made.packed)
-        tensors = {"rows": torch.cat(rows), "scene": scene}
+        tensors = {"rows": torch.cat(rows) if rows else torch.zeros(0).half(), "scene": scene}
         with written_whole(kept) as temporary:
             safetensors.torch.save_file(tensors, temporary)
         return tensors["rows"], is_validation(scene, fraction)
@@ -200,7 +202,7 @@ def digest(prior: Prior) -> str:
     return found.hexdigest()
 
 
-def _digest(teacher: Prior, student: nn.Module, levels: int) -> str:
+def _digest(teacher: Prior, student: Student, levels: int) -> str:
     """Of everything that the rows depend on."""
     found = hashlib.blake2b(f"{digest(teacher)} {levels}".encode(), digest_size=6)
     if isinstance(student, SceneNetwork):

@@ -47,11 +47,11 @@ def pairs(num: int, levels: int, generator: torch.Generator, *, from_noise: floa
     A share ``from_noise`` starts at pure noise, where one call has to do; the others anywhere on the way. The end
     (number ``levels``) is what half of them are led to, an earlier point the other half.
     """
-    where: dict[str, torch.device] = {"device": generator.device}
-    start = torch.randint(levels, (num,), generator=generator, **where)
-    start = torch.where(torch.rand(num, generator=generator, **where) < from_noise, 0, start)
-    between = start + 1 + (torch.rand(num, generator=generator, **where) * (levels - start)).long()
-    end = torch.where(torch.rand(num, generator=generator, **where) < 0.5, levels, between.clamp_max(levels))
+    where = generator.device
+    start = torch.randint(levels, (num,), generator=generator, device=where)
+    start = torch.where(torch.rand(num, generator=generator, device=where) < from_noise, 0, start)
+    between = start + 1 + (torch.rand(num, generator=generator, device=where) * (levels - start)).long()
+    end = torch.where(torch.rand(num, generator=generator, device=where) < 0.5, levels, between.clamp_max(levels))
     return start, end
 
 
