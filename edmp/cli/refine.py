@@ -120,6 +120,8 @@ def finetune(
     from edmp.learning.training import TrainSettings
     from edmp.robots import load_robot
 
+    if method == "expert":
+        raise InvalidInputError("--method expert: expert iteration goes in rounds and is a command, edmp improve")
     if method not in ("value", *METHODS):
         raise unknown_name("method", method, ["value", *METHODS])
     for option, given, is_value in (("--config", config, True), ("--tuning", tuning, False), ("--value", value, False)):

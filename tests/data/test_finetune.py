@@ -136,6 +136,8 @@ def test_samples_are_kept_and_a_training_that_stopped_goes_on(data: Path, tmp_pa
     ("words", "message"),
     [
         (["--method", "values"], "values"),
+        (["--method", "expert"], "edmp improve"),
+        (["--method", "value", "--tuning", "group=4"], "--tuning"),
         (["--prior", "pandy"], "pandy"),
         (["--config", "widht=3"], "widht"),
         (["--reward", "nowhere.yaml"], "nowhere.yaml"),
