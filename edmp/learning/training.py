@@ -431,7 +431,8 @@ def _plot(path: Path, history: list[dict[str, float]]) -> None:
         ms=3,
         label="validation (averaged weights)",
     )
-    axes.set(xlabel="step", ylabel="denoising loss [1]", yscale="log")
+    positive = all(row["loss"] > 0 for row in history)  # that of a reward need not be
+    axes.set(xlabel="step", ylabel="loss [1]", yscale="log" if positive else "linear")
     axes.legend()
     axes.grid(alpha=0.3, which="both")
     figure.savefig(path, dpi=120, format="png")
