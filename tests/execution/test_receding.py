@@ -11,7 +11,7 @@ from edmp.execution.company import Turns
 from edmp.execution.crossing import CrossingWorld, make_crossing
 from edmp.execution.driver import ArmState
 from edmp.execution.kinematic import KinematicArm
-from edmp.execution.prediction import Observation
+from edmp.execution.prediction import Observation, predicted_scene
 from edmp.execution.receding import HorizonSettings, RecedingHorizon
 from edmp.execution.replanning import ReplanSettings
 from edmp.planner.planner import Planner
@@ -19,7 +19,7 @@ from edmp.recordings.recording import motion_as_seen
 from edmp.result import PlanResult, Solution, Stats, Status
 from edmp.robots import load_robot
 from edmp.robots.kinematics import tool_pose
-from edmp.scenes import Scene, Sphere
+from edmp.scenes import Scene, Sphere, as_clouds, as_voxels
 from edmp.scenes.scene import Obstacle
 from edmp.timing import retime_waypoints
 from edmp.validate import Judge
@@ -374,3 +374,68 @@ def test_an_error_inside_ends_at_rest(panda, ends, monkeypatch):
 
         done = go(arm, ends[1], Straight(panda), source, on_tick=press)
     stopped_short(done, panda, ends[1], Fault.GUARD, "an error inside: RuntimeError: a bug")
+
+
+# -- what moves was seen by a sensor ----------------------------------------------------------------------------------
+
+WALKER = Scene.of({"walker": (Sphere(0.06), (0.0, 0.0, 0.0))})
+
+
+def seen_walker(kind):
+    """The ball as a sensor has it, about its middle: points with a radius, or cells."""
+    sensed = {"cloud": lambda: as_clouds(WALKER, spacing=0.02), "cells": lambda: as_voxels(WALKER, resolution=0.01)}
+    return sensed[kind]()["walker"]
+
+
+def walking(robot, q, kind, velocity):
+    seen, ball = seen_walker(kind), in_the_way(robot, q)
+    X_WO = ball.obstacle.X_WO @ seen.X_WO
+    return MovingObstacle(Obstacle("walker", seen.shape, X_WO), np.array(velocity), APPEARS)
+
+
+@pytest.mark.parametrize("kind", ["cloud", "cells"])
+def test_it_waits_for_points_that_pass_and_goes_on(panda, ends, kind):
+    passing = walking(panda, 0.5 * (ends[0] + ends[1]), kind, (0.0, 0.0, 0.5))
+    way = retime_waypoints(np.stack(ends), panda.limits, joint_names=panda.joint_names)
+    still = MovingObstacle(passing.obstacle, np.zeros(3))
+    met = first_encounter(panda, (still,), way, begin=0.0, end=way.duration)
+    ball = MovingObstacle(in_the_way(panda, 0.5 * (ends[0] + ends[1])).obstacle, np.zeros(3))
+    assert met.obstacle == "walker"
+    assert abs(met.time - first_encounter(panda, (ball,), way, begin=0.0, end=way.duration).time) < 0.05
+    with KinematicArm(panda, ends[0], period=PERIOD) as arm:
+        done = go(arm, ends[1], Straight(panda), Source(arm, passing), HorizonSettings(plan_period=0.2))
+    assert done.reached, done.message
+    assert len(done.replans) > 1
+    assert any("walker" in one.why or "walker" in one.outcome for one in done.replans)
+    comes_to_rest(done, panda)
+
+
+@pytest.mark.parametrize("kind", ["cloud", "cells"])
+def test_points_in_the_way_for_good_are_named(panda, ends, kind):
+    with KinematicArm(panda, ends[0], period=PERIOD) as arm:
+        blocking = walking(panda, ends[1], kind, (0.0, 0.0, 0.001))
+        done = go(arm, ends[1], Straight(panda), Source(arm, blocking))
+    assert done.outcome is Outcome.STOPPED
+    assert done.violation.fault is Fault.NO_WAY
+    assert "walker" in done.message
+
+
+def test_a_planner_goes_round_points_where_they_will_be(panda, planner, ends):
+    """Copies of a cloud on its way, grown, stand in the planner's scene; if there is no way, it says by which."""
+    walker = walking(panda, 0.5 * (ends[0] + ends[1]), "cloud", (0.0, 0.0, 0.2))
+    seen = Observation(Scene(), (walker,), APPEARS)
+    scene = predicted_scene(panda, seen, ends[0], begin=APPEARS, end=APPEARS + 0.8, grow=0.05)
+    assert len(scene) >= 3
+    assert {one.shape.radius for one in scene} == {walker.obstacle.shape.radius + 0.05}
+    result = planner.plan(scene, ends[0], ends[1], seed=0)
+    assert result.solved, result.message
+    assert (
+        first_encounter(
+            panda, (MovingObstacle(walker.obstacle, np.zeros(3)),), result.trajectory, begin=0.0, end=5.0, margin=0.04
+        )
+        is None
+    )
+    middle = 0.5 * (ends[0] + ends[1])
+    blocked = planner.plan(scene, ends[0], middle, seed=0)
+    assert blocked.status is Status.GOAL_IN_COLLISION
+    assert '"walker in 0.00 s"' in blocked.message
