@@ -12,6 +12,7 @@ import typer
 import edmp
 from edmp.cli.bench import app as bench_app
 from edmp.cli.bench_carry import carry
+from edmp.cli.bench_dynamics import dynamics as bench_dynamics
 from edmp.cli.bench_execute import execute as bench_execute
 from edmp.cli.bench_make import make
 from edmp.cli.bench_pick import pick as bench_pick
@@ -50,6 +51,7 @@ bench_app.command("execute")(bench_execute)
 bench_app.command("replan")(bench_replan)
 bench_app.command("pick")(bench_pick)
 bench_app.command("carry")(carry)
+bench_app.command("dynamics")(bench_dynamics)
 for command in (report, compare, baseline, ablate):
     bench_app.command()(command)
 app.add_typer(bench_app, name="bench")

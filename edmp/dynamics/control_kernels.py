@@ -8,6 +8,7 @@ from edmp.dynamics.kernels import (
     Scratch,
     Tree,
     friction_damping,
+    joints_of,
     outwards,
     stepped,
     torques,
@@ -257,3 +258,45 @@ def track_rows(
                 v_out[r, i, j] = v[j]
                 tau_out[r, i, j] = total[j] / wp.float64(every * substeps)
             total = Joints()
+
+
+@wp.kernel
+def excite_rows(
+    tree: Tree,
+    arms: Arms,
+    s: Scratch,
+    model: Arms,
+    q0: wp.array2d(dtype=wp.float64),
+    v0: wp.array2d(dtype=wp.float64),
+    excitation: wp.array3d(dtype=wp.float64),
+    spring: wp.array(dtype=wp.float64),
+    damper: wp.array(dtype=wp.float64),
+    dt: wp.float64,
+    substeps: int,
+    first: int,
+    q_out: wp.array3d(dtype=wp.float64),
+    v_out: wp.array3d(dtype=wp.float64),
+    tau_out: wp.array3d(dtype=wp.float64),
+):
+    """States after each row of the excitation, and the mean of the whole torques meanwhile."""
+    r = wp.tid() + first
+    arm = r % arms.count
+    known = r % model.count
+    start = joints_of(q0, r)
+    q = start
+    v = joints_of(v0, r)
+    for t in range(excitation.shape[1]):
+        total = Joints()
+        for _ in range(substeps):
+            outwards(tree, r, q, Joints(), s)
+            tau = torques(tree, model, known, r, Joints(), s)  # gravity, as the model has it
+            for j in range(tree.dof):
+                x = tau[j] + excitation[r, t, j] + spring[j] * (start[j] - q[j]) - damper[j] * v[j]
+                tau[j] = wp.clamp(x, -tree.effort[j], tree.effort[j])
+            v = stepped(tree, arms, arm, r, q, v, tau, dt, s)
+            q = q + v * dt
+            total = total + tau
+        for j in range(tree.dof):
+            q_out[r, t, j] = q[j]
+            v_out[r, t, j] = v[j]
+            tau_out[r, t, j] = total[j] / wp.float64(substeps)

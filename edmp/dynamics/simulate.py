@@ -24,6 +24,9 @@ Array = NDArray[np.float64]
 
 GRAVITY = 9.81
 """[m/s^2]"""
+SPRING, DAMPER, EXCITED_SUBSTEPS = 0.2, 0.05, 25
+"""What holds an arm that is excited where it began [1/rad, s/rad, each for a unit of the effort limit], and steps of
+its simulation between two rows."""
 CONTROLS = ("inverse-dynamics", "impedance")
 
 
@@ -179,6 +182,57 @@ def track(
     inputs = [packed_arms(known, batch.device), _packed_controllers(controllers, robot, dt, batch), commanded]
     q, v, tau = (np.zeros((rows, motions[0].shape[1] // every, robot.dof)) for _ in range(3))
     batch.launch(control.track_rows, [*inputs, dt / substeps, substeps, every, *room], [q, v, tau])
+    return q, v, tau
+
+
+@checked
+def excited(
+    arms: ArmDynamics | Sequence[ArmDynamics],
+    nominal: ArmDynamics | Sequence[ArmDynamics],
+    q0: Array,
+    v0: Array,
+    excitation: Array,
+    dt: float,
+    *,
+    spring: float = SPRING,
+    damper: float = DAMPER,
+    substeps: int = EXCITED_SUBSTEPS,
+    device: str = "cpu",
+) -> tuple[Array, Array, Array]:
+    """Arms that are shaken where they are, as through the torque interface of a real arm.
+
+    The torque is that which would hold ``nominal`` up where the arm is, a weak spring to ``q0`` with a damper, and the
+    excitation; cut off at the effort limits.
+
+    Args:
+        arms: what moves, one or one a row.
+        nominal: what gravity compensation believes of it, one or one a row.
+        q0, v0: (n, dof) where they begin.
+        excitation: (n, T, dof), each row held for ``dt`` [Nm or N].
+        dt: between rows [s].
+        spring: for each unit of a joint's effort limit [1/rad].
+        damper: for each unit of a joint's effort limit [s/rad].
+        substeps: steps of the simulation in ``dt``.
+        device: Warp device name.
+
+    Returns:
+        positions and velocities (n, T, dof) after each row, and the mean of the whole torque meanwhile.
+
+    Raises:
+        InvalidInputError: shapes that do not go together, arms of several robots, steps that are none.
+    """
+    (q0, v0), batch = _rows(arms, q0=q0, v0=v0), _Batch(arms, len(q0), device)
+    if _robot(nominal) is not _robot(arms) or _count(nominal) not in (1, len(q0)):
+        raise InvalidInputError(f"nominal: must be of the same robot as arms, and 1 or {len(q0)}, one a row")
+    u = _series(excitation, "excitation", q0)
+    _check_step(dt, substeps)
+    if not (0.0 <= spring < np.inf and 0.0 <= damper < np.inf):
+        raise InvalidInputError(f"spring and damper must be at least 0, got {spring} and {damper}")
+    known = packed_arms([nominal] if isinstance(nominal, ArmDynamics) else [*nominal], batch.device)
+    scale = effort_scale(_robot(arms))
+    inputs = [known, *(batch.array(x) for x in (q0, v0, u, spring * scale, damper * scale)), dt / substeps, substeps]
+    q, v, tau = (np.zeros_like(u) for _ in range(3))
+    batch.launch(control.excite_rows, inputs, [q, v, tau])
     return q, v, tau
 
 

@@ -23,7 +23,7 @@ from edmp.learning.training import CHECKPOINT_NAME, TrainSettings
 from edmp.robots import load_robot
 
 DOF, STEPS, CONTEXT, DT = 7, 40, 8, 0.1
-SIZES = {"width": 32, "depth": 2, "context_depth": 1, "widths": [32, 64], "cond": 32, "groups": 4}
+SIZES = {"width": 32, "depth": 2, "context_depth": 1, "widths": [32, 64], "cond": 32, "groups": 4, "patch": 4}
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,7 @@ def test_a_forecast_beats_holding_still_and_needs_the_arms_own_context(
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_network_is_told_nothing_of_the_future(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Other motion after the context changes neither statistics of a window nor a network's input; the drive does."""
-    config = ForecastConfig(num_steps=STEPS, num_context=CONTEXT, dt=DT, width=32, depth=1, widths=(16, 32))
+    config = ForecastConfig(num_steps=STEPS, num_context=CONTEXT, dt=DT, width=32, depth=1, patch=4, widths=(16, 32))
     torch.manual_seed(0)
     network = NETWORKS[name](config, DOF).eval()
     made = windows(8, dof=DOF, steps=STEPS, dt=DT, seed=1)

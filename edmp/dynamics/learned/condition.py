@@ -49,7 +49,7 @@ class ForecastConfig:
     depth: int = 4
     context_depth: int = 2
     heads: int = 4
-    patch: int = 4
+    patch: int = 8
     widths: tuple[int, ...] = (64, 128, 128)
     kernel: int = 5
     groups: int = 8
