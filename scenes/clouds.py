@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from edmp.errors import EdmpWarning, FileFormatError, InvalidInputError
 from edmp.files.npz import npz_arrays
 from edmp.files.reading import read_bytes
-from edmp.geometry.cloud_files import READERS, CloudError, Points, load_points, points_of
+from edmp.geometry.cloud_files import READERS, CloudError, Points, load_points, pcd_viewpoint, points_of
 from edmp.geometry.octree import load_octree
 from edmp.geometry.poses import pose, rigid
 from edmp.geometry.sensed import DistanceField, PointCloud, Voxels
@@ -44,13 +44,19 @@ def is_sensed(path: str | Path) -> bool:
     return Path(path).suffix.lower() in SUFFIXES
 
 
-def load_sensed(path: str | Path, *, radius: float | None = None, scale: float = 1.0) -> tuple[Shape, Array]:
+def load_sensed(
+    path: str | Path, *, radius: float | None = None, scale: float = 1.0, viewpoint: bool = True
+) -> tuple[Shape, Array]:
     """What a sensor saw, and its pose (4, 4) in the frame of the file.
+
+    Points of a .pcd are in the sensor's frame, as PCL has them, and its VIEWPOINT is where the sensor stood: it becomes
+    the pose, which is told. Most files have the origin there.
 
     Args:
         path: of the file, `SUFFIXES` says which.
         radius: of each point [m]; None takes `covering_radius`, and says so. Cells and fields have none.
         scale: length of the file's unit [m]; 0.001 for millimetres. Of cells and fields, too.
+        viewpoint: False leaves a VIEWPOINT out, which is told, too: it is known better where the sensor stood.
 
     Raises:
         FileFormatError: it is not there, damaged, or holds nothing.
@@ -66,9 +72,10 @@ def load_sensed(path: str | Path, *, radius: float | None = None, scale: float =
             shape: Shape = Voxels(voxels.occupancy, voxels.resolution * scale)
             X = pose(corner * scale)
         elif kind == ".npz":
-            shape, X = _of_arrays(path, radius, scale)
+            shape, X = _of_arrays(_read_arrays(path), path, radius, scale)
         else:
-            shape, X = cloud_of(load_points(path), radius=radius, scale=scale, what=str(path)), np.eye(4)
+            shape = cloud_of(load_points(path), radius=radius, scale=scale, what=str(path))
+            X = _placed(path, scale, viewpoint)
     except InvalidInputError as error:
         raise FileFormatError(f"{path}: {error}") from None
     if radius is not None and not isinstance(shape, PointCloud):
@@ -76,21 +83,57 @@ def load_sensed(path: str | Path, *, radius: float | None = None, scale: float =
     return shape, X
 
 
-def raw_points(path: Path, *, scale: float = 1.0) -> Points | None:
-    """The points of a file as they are, also those that are not finite; None if it holds cells or a field.
+_HEADER = 1 << 19
+"""No header of a .pcd is longer [bytes]."""
+
+
+def viewpoint_of(path: Path) -> Array | None:
+    """Where the sensor of a .pcd stood, x, y, z in the file's unit and qx, qy, qz, qw; None if not said, or elsewhere.
+
+    Raises:
+        FileFormatError: what is said is no pose.
+    """
+    if path.suffix.lower() != ".pcd":
+        return None
+    try:
+        with path.open("rb") as file:
+            return pcd_viewpoint(file.read(_HEADER))
+    except (CloudError, OSError) as fault:
+        raise FileFormatError(f"{path}: {fault}") from None
+
+
+def _placed(path: Path, scale: float, applied: bool) -> Array:
+    """(4, 4) where the sensor of a file stood, or the identity if that is not ``applied``; both are told."""
+    stood = viewpoint_of(path)
+    if stood is None:
+        return np.eye(4)
+    at = " ".join(f"{scale * value:.4g}" for value in stood[:3])
+    told = f"{path}: its VIEWPOINT says that the sensor stood at {at} m"
+    if not applied:
+        warnings.warn(f"{told}; points are taken as they are, not moved by it", EdmpWarning, stacklevel=4)
+        return np.eye(4)
+    warnings.warn(f"{told}; points are placed accordingly", EdmpWarning, stacklevel=4)
+    return pose(scale * stood[:3], stood[3:])
+
+
+def load_raw(path: Path, *, scale: float = 1.0) -> Points | tuple[Shape, Array]:
+    """The points of a file as they are, also those that are not finite; cells and fields as `load_sensed` has them.
 
     Raises:
         FileFormatError: it is not there, damaged, or holds nothing.
     """
     kind = path.suffix.lower()
     if kind in (".bt", ".ot"):
-        return None
+        return load_sensed(path, scale=scale)
     if kind != ".npz":
         return np.asarray(_scaled(load_points(path), scale))
-    arrays = npz_arrays(read_bytes(path, "file of points"), str(path), "file of arrays")
-    if not {"occupancy", "distances"}.isdisjoint(arrays):
-        return None
-    return np.asarray(_scaled(_points_in(arrays, path), scale))
+    arrays = _read_arrays(path)
+    if {"occupancy", "distances"}.isdisjoint(arrays):
+        return np.asarray(_scaled(_points_in(arrays, path), scale))
+    try:
+        return _of_arrays(arrays, path, None, scale)
+    except InvalidInputError as error:
+        raise FileFormatError(f"{path}: {error}") from None
 
 
 def load_sensed_scene(path: str | Path) -> Scene:
@@ -144,8 +187,13 @@ def _scaled(points: Any, scale: float) -> Any:
     return points if scale == 1.0 else np.asarray(points) * scale
 
 
-def _of_arrays(path: Path, radius: float | None, scale: float) -> tuple[Shape, Array]:
-    arrays = npz_arrays(read_bytes(path, "file of points"), str(path), "file of arrays")
+def _read_arrays(path: Path) -> Mapping[str, NDArray[Any]]:
+    return npz_arrays(read_bytes(path, "file of points"), str(path), "file of arrays")
+
+
+def _of_arrays(
+    arrays: Mapping[str, NDArray[Any]], path: Path, radius: float | None, scale: float
+) -> tuple[Shape, Array]:
     X = rigid(arrays["X_WV"], "X_WV") if "X_WV" in arrays else np.eye(4)
     X[:3, 3] *= scale
     if len(held := [name for name in ("points", "occupancy", "distances") if name in arrays]) > 1:

@@ -13,7 +13,7 @@ from edmp.errors import EdmpWarning, InvalidInputError
 from edmp.geometry import cells
 from edmp.geometry.kinds import bounds, kind_of
 from edmp.geometry.sensed import WIDE, DistanceField, PointCloud, Voxels
-from edmp.scenes.clouds import COVERING, load_sensed, raw_points, spacing_of
+from edmp.scenes.clouds import COVERING, load_raw, spacing_of, viewpoint_of
 
 Array = NDArray[np.float64]
 
@@ -58,12 +58,14 @@ def sensed_info(path: str | Path, *, scale: float = 1.0) -> SensedInfo:
     """
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always", EdmpWarning)
-        points = raw_points(Path(path), scale=scale)
-        if points is None:
-            shape, X = load_sensed(path, scale=scale)
-            lower, upper = bounds(shape, X)
+        points, stood = load_raw(Path(path), scale=scale), viewpoint_of(Path(path))
     notes = tuple(str(one.message) for one in told)
-    if points is None:
+    if stood is not None:
+        at = " ".join(f"{value:.4g}" for value in stood)
+        notes = (*notes, f"its VIEWPOINT, where the sensor stood, is {at} (x y z qx qy qz qw); extent is without it")
+    if isinstance(points, tuple):
+        shape, X = points
+        lower, upper = bounds(shape, X)
         assert isinstance(shape, Voxels | DistanceField)
         array = shape.occupancy if isinstance(shape, Voxels) else shape.distances
         count = int(array.sum()) if isinstance(shape, Voxels) else int((array <= 0).sum())

@@ -41,7 +41,7 @@ def read_problem(
         raise InvalidInputError("a line stands alone: leave out --goal and --goal-pose")
     with _scene_file(scene, clouds) as path:
         problem = _problem_of(path, request, start, goals or [], goal_poses or [], line, robot)
-    return dataclasses.replace(problem, scene=clouds.added_to(problem.scene)) if clouds.clouds else problem
+    return dataclasses.replace(problem, scene=clouds.added_to(problem)) if clouds.clouds else problem
 
 
 def _scene_file(scene: str | None, clouds: CloudOptions) -> contextlib.AbstractContextManager[Path | None]:

@@ -63,6 +63,9 @@ def plan(
     intrinsics: Annotated[
         Path | None, typer.Option(help="Camera of depth images among the clouds: camera_info YAML of ROS.")
     ] = None,
+    without_robot: Annotated[
+        bool, typer.Option("--without-robot", help="Points of a --cloud at the robot, at the start, are its own.")
+    ] = False,
     cloud_radius: Annotated[
         float | None, typer.Option(help="Radius of each point [m]; default: from how far they are apart.")
     ] = None,
@@ -142,7 +145,7 @@ def plan(
         "time_budget": time_budget, "num_seeds": num_seeds, "num_alternatives": alternatives, "ensemble": ensemble,
         "prior": prior,
     }  # fmt: skip
-    clouds = CloudOptions(cloud or (), camera_pose or (), cloud_radius, cloud_scale, intrinsics)
+    clouds = CloudOptions(cloud or (), camera_pose or (), cloud_radius, cloud_scale, intrinsics, without_robot)
     with progress_console().status("reading the problem") as status, contextlib.redirect_stdout(sys.stderr):
         line = line_asked(line_to or [], line_by, blend)
         problem = read_problem(

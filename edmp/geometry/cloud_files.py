@@ -212,7 +212,7 @@ _PCD_KEYS = (b"VERSION", b"FIELDS", b"SIZE", b"TYPE", b"COUNT", b"WIDTH", b"HEIG
 
 
 def pcd_points(data: bytes, source: str = "PCD") -> Points:
-    """The points of a .pcd file: ASCII, binary or compressed. Its VIEWPOINT is not applied."""
+    """The points of a .pcd file: ASCII, binary or compressed. Its VIEWPOINT is not applied; `pcd_viewpoint` has it."""
     header, at, line = _pcd_header(data)
     names = [word.decode("latin-1") for word in header.get(b"FIELDS", [])]
     if not {"x", "y", "z"} <= set(names):
@@ -231,13 +231,6 @@ def pcd_points(data: bytes, source: str = "PCD") -> Points:
         if name in ("x", "y", "z") and (count != 1 or names.count(name) > 1):
             raise CloudError(f"PCD header: the field {name} stands {count * names.count(name)} times")
         columns.append((name if name in ("x", "y", "z") else f"{k}", f"<{code}", (count,)))
-    if not _stands_at_origin(header.get(b"VIEWPOINT", [])):
-        told = b" ".join(header[b"VIEWPOINT"]).decode("latin-1")[:100]
-        warnings.warn(
-            f"{source}: its VIEWPOINT, {told}, is where a sensor stood; points are taken as they are, not moved by it",
-            EdmpWarning,
-            stacklevel=4,
-        )
     width, height = (promised(b"".join(header.get(key, [b"1"])[:1])) for key in (b"WIDTH", b"HEIGHT"))
     total = promised(b"".join(header.get(b"POINTS", [b"%d" % (width * height)])[:1]))
     how = b" ".join(header[b"DATA"]).lower()
@@ -256,11 +249,28 @@ def pcd_points(data: bytes, source: str = "PCD") -> Points:
     raise CloudError(f"PCD header: DATA {_shown(how)}; expected ascii, binary or binary_compressed")
 
 
-def _stands_at_origin(viewpoint: list[bytes]) -> bool:
+def pcd_viewpoint(data: bytes) -> NDArray[np.float64] | None:
+    """Where the sensor stood that took a .pcd file: x, y, z, and the quaternion qx, qy, qz, qw; None for the origin.
+
+    Args:
+        data: the file, or its beginning with the whole header.
+
+    Raises:
+        CloudError: these are no pose.
+    """
+    words = _pcd_header(data)[0].get(b"VIEWPOINT", [])
     try:
-        return [float(word) for word in viewpoint] in ([], [0, 0, 0, 1, 0, 0, 0])
+        values = np.array([float(word) for word in words])
     except ValueError:
-        return False
+        values = np.zeros(1)
+    if not len(values) or np.array_equal(values, [0, 0, 0, 1, 0, 0, 0]):
+        return None
+    if len(values) != 7 or not np.isfinite(values).all() or abs(np.linalg.norm(values[3:]) - 1.0) > 1e-3:
+        raise CloudError(
+            f"PCD header: VIEWPOINT {_shown(b' '.join(words))}; expected x y z and a unit quaternion qw qx qy qz"
+        )
+    w, x, y, z = values[3:] / np.linalg.norm(values[3:])
+    return np.array([*values[:3], x, y, z, w])
 
 
 def _pcd_header(data: bytes) -> tuple[dict[bytes, list[bytes]], int, int]:

@@ -45,7 +45,7 @@ def point_cloud(source: Any, *, radius: float | None = None, scale: float = 1.0)
         InvalidInputError: no such source, or none of its points is finite.
     """
     if isinstance(source, str | Path):
-        shape, X = load_sensed(source, radius=radius, scale=scale)
+        shape, X = load_sensed(source, radius=radius, scale=scale, viewpoint=False)
         if not isinstance(shape, PointCloud):
             raise InvalidInputError(f"{source} holds {type(shape).__name__}, no points; see edmp.sensing.voxels")
         if not np.array_equal(X, np.eye(4)):

@@ -56,6 +56,17 @@ def arm_pieces(robot: Robot, q: Array) -> list[Piece]:
     return [piece.at(X_WB[body]) for body, piece in _pieces_of(robot)]
 
 
+def near_robot(robot: Robot, q: Array, points: Array, distance: float) -> NDArray[np.bool_]:
+    """(n,) whether points (n, 3) in the world are within a distance [m] of the robot at ``q`` (dof,), or of what it
+    holds; at the corners of its pieces from a little farther away, too."""
+    near = np.zeros(len(points), dtype=np.bool_)
+    for piece in (one.grown(distance) for one in arm_pieces(robot, q)):
+        lower, upper = piece.vertices.min(axis=0), piece.vertices.max(axis=0)
+        some = np.flatnonzero(((points >= lower) & (points <= upper)).all(axis=1) & ~near)
+        near[some] = (points[some] @ piece.planes[:, :3].T <= piece.planes[:, 3]).all(axis=1)
+    return near
+
+
 @lru_cache(maxsize=16)
 def _pieces_of(robot: Robot) -> tuple[tuple[int, Piece], ...]:
     return tuple((link.body, Piece.of(hull)) for link in robot.links for hull in link.hulls_B)

@@ -12,6 +12,7 @@ from command import run
 from sensed_cases import OCTREES, ROWS, write_cloud
 
 import edmp
+from edmp.sensing.pieces import arm_pieces
 from edmp.validate import Judge
 
 START = "0 -0.785 0 -2.356 0 1.571 0.785"
@@ -110,6 +111,30 @@ def test_a_plan_around_what_a_camera_saw(tmp_path: Path, capsys: pytest.CaptureF
     judge = Judge(result.problem.robot, result.problem.scene)
     assert not judge.check_path(straight).valid  # the wall is in the way
     assert judge.check_path(result.path).valid
+
+
+def test_the_robot_is_taken_out_of_a_cloud_where_it_is_asked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A camera sees the arm that it is to plan for; without being asked, nothing is left out."""
+    robot, start = edmp.load_robot("panda"), np.array([float(word) for word in START.split()])
+    own = np.concatenate([piece.vertices for piece in arm_pieces(robot, start)])
+    far = np.add(ROWS, (2.0, 0.0, 0.0))
+    np.save(tmp_path / "scan.npy", np.concatenate([own, far]) - (0.0, 0.0, 0.5))
+    plan = (
+        "plan", "--cloud", tmp_path / "scan.npy", "--camera-pose", "0 0 0.5 0 0 0 1", "--cloud-radius", "0.01",
+        "--start", START, "--goal", GOAL, "--out", tmp_path / "plan.json",
+    )  # fmt: skip
+    assert run(*plan) == 1
+    assert "START_IN_COLLISION" in capsys.readouterr().out
+    assert run(*plan, "--without-robot") == 0
+    assert re.search(r"scan.npy: \d+ of \d+ points are within 20 mm.* of panda at the start", capsys.readouterr().err)
+    assert len(edmp.load_plan(tmp_path / "plan.json").problem.scene["scan"].shape.points) == len(far)
+    np.save(tmp_path / "scan.npy", own - (0.0, 0.0, 0.5))
+    assert run(*plan, "--without-robot") == 2
+    assert "all points" in capsys.readouterr().err
+    assert run("plan", "--scene", "bookshelf", "--without-robot", "--out", tmp_path / "plan.json") == 2
+    assert "--without-robot belongs to --cloud" in capsys.readouterr().err
 
 
 def test_a_cloud_stands_beside_a_scene_under_a_name_of_its_own(tmp_path: Path) -> None:

@@ -165,9 +165,26 @@ def test_what_is_left_is_said(tmp_path: Path) -> None:
     )
     with pytest.warns(EdmpWarning, match="its 1 faces are left"):
         load_sensed(tmp_path / "faces.ply", radius=0.01)
-    (tmp_path / "a.pcd").write_bytes(pcd("binary").replace(b"VIEWPOINT 0 0 0", b"VIEWPOINT 0 0 2"))
-    with pytest.warns(EdmpWarning, match="VIEWPOINT, 0 0 2 1 0 0 0"):
-        load_sensed(tmp_path / "a.pcd", radius=0.01)
+
+
+def test_a_pcd_stands_where_its_viewpoint_says(tmp_path: Path) -> None:
+    """Points are in the sensor's frame; the quaternion has w first."""
+    path, pose = tmp_path / "a.pcd", b"VIEWPOINT 0.1 0 2 0 1 0 0"  # half a turn about x
+    path.write_bytes(pcd("binary").replace(b"VIEWPOINT 0 0 0 1 0 0 0", pose))
+    with pytest.warns(EdmpWarning) as told:
+        scene = edmp.load_scene(path)
+    assert any("stood at 0.1 0 2 m; points are placed" in str(one.message) for one in told)
+    np.testing.assert_allclose(
+        scene["a"].X_WO, [[1, 0, 0, 0.1], [0, -1, 0, 0], [0, 0, -1, 2], [0, 0, 0, 1]], atol=1e-12
+    )
+    with pytest.warns(EdmpWarning, match="taken as they are"):
+        assert edmp.sensing.point_cloud(path, radius=0.01) == edmp.PointCloud(ROWS, 0.01)
+    with pytest.warns(EdmpWarning, match="stood at 0.0001 0 0.002 m"):
+        assert load_sensed(path, radius=0.01, scale=0.001)[1][2, 3] == pytest.approx(0.002)
+    for wrong in (b"0 0 2 1 0 0", b"0 0 2 2 0 0 0", b"0 0 nan 1 0 0 0", b"0 0 a 1 0 0 0"):
+        path.write_bytes(pcd("binary").replace(b"VIEWPOINT 0 0 0 1 0 0 0", b"VIEWPOINT " + wrong))
+        with pytest.raises(edmp.FileFormatError, match=r"VIEWPOINT .*expected x y z and a unit quaternion"):
+            load_sensed(path, radius=0.01)
 
 
 def test_the_radius_covers_what_the_points_were_seen_of() -> None:
