@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from edmp.validate.bodies import Crowd
 from edmp.validate.crowds import CrowdView, Items
 from edmp.validate.kinematic_tree import PieceMotion, Poses
-from edmp.validate.part_tree import CELL
+from edmp.validate.part_tree import CELL, GROUP
 from edmp.validate.path_table import Intervals, PathTable
 from edmp.validate.probe import Direction
 
@@ -99,6 +99,9 @@ class CrowdProof:
         halve: list[tuple[Index, Index]] = []
         while len(item):
             item, node, bound = view.doubtful(items, self._wanted(pair), item, node, floor)
+            shut = tree.kind[node] == GROUP  # smaller than the item strays
+            halve.append((item[shut], node[shut]))
+            item, node, bound = item[~shut], node[~shut], bound[~shut]
             edge = (tree.upper[node] - tree.lower[node]).max(axis=1)
             cut = (tree.kind[node] == CELL) & (edge > items.stray[item])
             stuck = self._settle(items, view, probe, pair, (item[~cut], node[~cut], bound[~cut]), floor)

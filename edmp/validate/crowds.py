@@ -23,6 +23,10 @@ Array = NDArray[np.float64]
 Index = NDArray[np.int64]
 
 
+AT_ONCE = 1 << 16
+"""So many triples are looked at at once; a few hundred bytes each."""
+
+
 @dataclass(frozen=True, eq=False)
 class Items:
     """Pieces of the arm on intervals: from configuration ``a`` to ``b``, no point strays further than ``stray`` [m].
@@ -62,22 +66,31 @@ class CrowdView:
     ) -> tuple[Index, Index, Array]:
         """Triples (item, node) that may be nearer than ``wanted`` (items,): their items, nodes, and bounds [m].
 
-        Groups are opened. Of all that is not returned the bounds are noted in ``floor`` (items,), where they are less.
+        Groups are opened; but of very many triples, those that are smaller than their item strays are returned as they
+        are, so that their number stays bounded. Of all that is not returned the bounds are noted in ``floor`` (items,),
+        where they are less.
         """
-        out: list[tuple[Index, Index, Array]] = []
-        while len(item):
+        found: list[tuple[Index, Index, Array]] = []
+        waiting, held = [(item, node)], 0
+        while waiting:
+            item, node = waiting.pop()
+            if len(item) > AT_ONCE:
+                waiting.append((item[AT_ONCE:], node[AT_ONCE:]))
+                item, node = item[:AT_ONCE], node[:AT_ONCE]
             bound = self.box_bounds(items, item, node)
             item, node, bound = _above(bound, wanted, floor, item, node)
             if len(item):
                 bound = np.maximum(bound, self.face_bounds(items, item, node))
                 item, node, bound = _above(bound, wanted, floor, item, node)
-            group = self.tree.kind[node] == GROUP
-            out.append((item[~group], node[~group], bound[~group]))
-            parent, node = self.tree.children(node[group])
-            item = item[group][parent]
-        if not out:
-            return item, node, np.empty(0)
-        item, node, bound = (np.concatenate(part) for part in zip(*out, strict=True))
+            opened = self.tree.kind[node] == GROUP
+            if held > AT_ONCE:  # parts of a group that is smaller than its item strays will all be in doubt
+                opened &= (self.tree.upper[node] - self.tree.lower[node]).max(axis=1) > items.stray[item]
+            found.append((item[~opened], node[~opened], bound[~opened]))
+            held += len(found[-1][0])
+            parent, node = self.tree.children(node[opened])
+            if len(parent):
+                waiting.append((item[opened][parent], node))
+        item, node, bound = (np.concatenate(part) for part in zip(*found, strict=True))
         return item, node, bound
 
     def box_bounds(self, items: Items, item: Index, node: Index) -> Array:

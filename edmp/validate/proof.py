@@ -25,7 +25,8 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from edmp.validate.bodies import Arm, Environment, extents
+from edmp.validate.bodies import Arm, Environment
+from edmp.validate.coarse import ball_bounds, box_bounds, may_be_nearest
 from edmp.validate.crowd_proof import CrowdProof
 from edmp.validate.kinematic_tree import MotionBound, PieceMotion
 from edmp.validate.nearest_part import SAME
@@ -255,68 +256,20 @@ class Proof(PathTable):
             self._ask_likely_part(config, k)
 
     def _leave_out_far(self, motion: PieceMotion) -> None:
-        """Of many obstacles, forget those that are certainly not the nearest: they decide nothing.
-
-        Some point of the arm where the path begins is within ``near`` of some obstacle, so that the clearance is no
-        more than that. Obstacles whose boxes keep further away from the boxes of the whole way cannot matter.
-        """
+        """Of many obstacles, forget those that decide nothing."""
         arm, environment = self.arm, self.environment
-        R, p = self.poses.R[0, arm.bodies], self.poses.p[0, arm.bodies]
-        points = p + np.einsum("mij,mj->mi", R, [piece.polytope.vertices[0] for piece in arm.pieces[: arm.moving]])
-        near = min((float(np.linalg.norm(environment.points - point, axis=1).min()) for point in points), default=0.0)
-        stray = motion.stray[:, :, 0].max(axis=0)
-        apart = np.full(len(environment), np.inf)
-        for g, R_0G in enumerate(environment.frames):
-            members = np.flatnonzero(environment.frame_of == g)
-            lower, upper = extents(arm, self.poses, R_0G)
-            lower, upper = lower.min(axis=1) - stray, upper.max(axis=1) + stray  # (3, moving pieces)
-            for low, high in zip(lower.T, upper.T, strict=True):
-                gap = np.maximum(np.maximum(low - environment.upper[members], environment.lower[members] - high), 0.0)
-                apart[members] = np.minimum(apart[members], np.linalg.norm(gap, axis=1))
         kept = np.array([name in self.keep for name in environment.names])
-        self.environment = environment.only(np.flatnonzero((apart <= near) | kept))
+        matters = may_be_nearest(arm, environment, self.poses, motion) | kept
+        self.environment = environment.only(np.flatnonzero(matters))
         self.env_pairs = arm.moving * len(self.environment)
         self.prober = Prober(arm, self.environment, self.slack)
         self._kept_distance = self._distances()
 
     def _boxes(self, intervals: Intervals, motion: PieceMotion) -> Array:
-        """(intervals, moving pieces, obstacles): lower bounds of the distance from boxes round the swept pieces [m]."""
-        arm, environment = self.arm, self.environment
-        out = np.empty((len(intervals), arm.moving, len(environment)))
-        stray = motion.stray[:, :, 0]
-        for g, R_0G in enumerate(environment.frames):
-            members = np.flatnonzero(environment.frame_of == g)
-            if not len(members):
-                continue
-            lower, upper = extents(arm, self.poses, R_0G)
-            a, b = intervals.a, intervals.b
-            low = np.minimum(lower[:, a], lower[:, b]) - stray
-            high = np.maximum(upper[:, a], upper[:, b]) + stray
-            worst = np.full((len(intervals), arm.moving, len(members)), -np.inf)
-            squared = np.zeros_like(worst)
-            for k in range(3):
-                bottom, top = environment.lower[members, k], environment.upper[members, k]
-                gap = np.maximum(low[k][:, :, None] - top, bottom - high[k][:, :, None])
-                np.maximum(worst, gap, out=worst)
-                np.maximum(gap, 0.0, out=gap)
-                squared += gap * gap
-            out[:, :, members] = np.where(squared > 0.0, np.sqrt(squared), worst)
-        return out
+        return box_bounds(self.arm, self.environment, self.poses, intervals, motion)
 
     def _spheres(self, intervals: Intervals, motion: PieceMotion) -> Array:
-        """(intervals, self pairs): lower bounds of the distance from bounding spheres [m]."""
-        arm = self.arm
-        m, f = arm.self_moving, arm.self_fixed
-        if not len(m):
-            return np.empty((len(intervals), 0))
-        bodies = np.array([piece.body for piece in arm.pieces])
-        R, p = self.poses.R, self.poses.p
-        c_m = p[:, bodies[m]] + np.einsum("npij,pj->npi", R[:, bodies[m]], arm.centres[m])
-        c = np.einsum("npji,npj->npi", R[:, bodies[f]], c_m - p[:, bodies[f]]) - arm.centres[f]
-        ca, cb = c[intervals.a], c[intervals.b]
-        middle = np.linalg.norm(0.5 * (ca + cb), axis=2) - 0.5 * np.linalg.norm(cb - ca, axis=2)
-        stray = motion.stray[:, m, bodies[f]]
-        return middle - arm.radii[m] - arm.radii[f] - stray
+        return ball_bounds(self.arm, self.poses, intervals, motion)
 
     def _settle(
         self, intervals: Intervals, motion: PieceMotion, interval: Index, pair: Index, bounds: Array
