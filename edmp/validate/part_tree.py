@@ -57,10 +57,11 @@ class PartTree:
         *,
         box: tuple[NDArray[np.floating], NDArray[np.floating]] | None = None,
     ) -> None:
-        self._plant(*(box or (lower.min(axis=0), upper.max(axis=0))), radius)
+        low, high = box or (lower.min(axis=0), upper.max(axis=0))
+        self._plant(low.astype(np.float64), high.astype(np.float64), radius)
         self._take(lower, upper)
 
-    def _plant(self, low: NDArray[np.floating], high: NDArray[np.floating], radius: float) -> None:
+    def _plant(self, low: Array, high: Array, radius: float) -> None:
         """The root alone: a box (3,), (3,) round the parts, which need not be known yet."""
         self.radius = radius
         self._size = 0
@@ -186,7 +187,8 @@ class _CellTree(PartTree):
         cells, edge = grid.occupancy, grid.resolution
         self._cells: NDArray[np.bool_] | None = cells
         self._edge = edge
-        self._point = (np.array(np.unravel_index(cells.argmax(), cells.shape)) + 0.5) * edge
+        first = np.array(np.unravel_index(cells.argmax(), cells.shape), dtype=np.float64)
+        self._point: Array = (first + 0.5) * edge
         self._plant(*extent(cells, edge), 0.0)
 
     @property
