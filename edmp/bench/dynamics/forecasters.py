@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,7 +59,7 @@ def least_squares(test: TestSet, nominal: ArmDynamics, *, samples: int, seed: in
     drawn: list[list[ArmDynamics]] = []
     for q, v, tau in zip(test.positions[:, :m], test.velocities[:, :m], test.torques[:, :m], strict=True):
         middle, speed, a = (q[1:] + q[:-1]) / 2, (q[1:] - q[:-1]) / dt, (v[1:] - v[:-1]) / dt
-        signals = Signals(dt * np.arange(1, m), middle, speed, a, tau[1:])
+        signals = Signals(dt * np.arange(1.0, m), middle, speed, a, tau[1:])
         fit = fit_torques(nominal, signals, 0.45 / dt, PriorSettings())
         mean = parameters_of(fit.arm)
         values, vectors = np.linalg.eigh(fit.covariance)
@@ -109,23 +110,33 @@ def learned(models: Mapping[str, LearnedDynamics], *, samples: int) -> list[Fore
 
     Warm starts go on from the deterministic network's forecast if it is among the models, else from the last position.
     """
-    rows = []
     guessing = next((model for model in models.values() if model.deterministic), None)
 
     def guess(test: TestSet) -> Array:
-        return hold(test)[0] if guessing is None else asked(test, guessing)[0]
+        return hold(test)[0] if guessing is None else _asked(test, guessing, samples)[0]
 
-    def asked(test: TestSet, model: LearnedDynamics, **options: object) -> Array:
-        drive = test.excitation if model.config.drive == "excitation" else test.torques
-        return forecast(model, drive, test.known, num_samples=samples, **options)  # type: ignore[arg-type]
-
+    rows = []
     for name, model in models.items():
-        rows.append(Forecaster(name, lambda test, model=model: asked(test, model), "full sampling"))
+        rows.append(Forecaster(name, partial(_asked, model=model, samples=samples), "full sampling"))
         if not model.deterministic:
-            warm = "held" if guessing is None else "the deterministic forecast"
-            run = lambda test, model=model: asked(test, model, warm_start=guess(test))  # noqa: E731
-            rows.append(Forecaster(f"{name}, 5 warm steps", run, f"from {warm}"))
-        for kind, said in (("none", "no context"), ("other", "another arm's context")):
-            run = lambda test, model=model, kind=kind: asked(test, model, ablation=Ablation(kind))  # noqa: E731
-            rows.append(Forecaster(f"{name}, {said}", run, "ablation"))
+            warm = partial(_asked, model=model, samples=samples, guess=guess)
+            said = "the last position" if guessing is None else "the deterministic forecast"
+            rows.append(Forecaster(f"{name}, 5 warm steps", warm, f"from {said}"))
+        for ablation, said in ((Ablation("none"), "no context"), (Ablation("other"), "another arm's context")):
+            without = partial(_asked, model=model, samples=samples, ablation=ablation)
+            rows.append(Forecaster(f"{name}, {said}", without, "ablation"))
     return rows
+
+
+def _asked(
+    test: TestSet,
+    model: LearnedDynamics,
+    samples: int,
+    *,
+    guess: Callable[[TestSet], Array] | None = None,
+    ablation: Ablation | None = None,
+) -> Array:
+    """What a network says; ``guess`` is where it starts from."""
+    drive = test.excitation if model.config.drive == "excitation" else test.torques
+    start = None if guess is None else guess(test)
+    return forecast(model, drive, test.known, num_samples=samples, warm_start=start, ablation=ablation)

@@ -43,7 +43,7 @@ def draw_bands(test: TestSet, forecasters: Sequence[Forecaster], path: Path, *, 
 
     one, names = test.first(1), load_names(test.robot)
     t = test.dt * (np.arange(test.positions.shape[1]) - test.context + 1)
-    figure = Figure(figsize=(3.4 * len(forecasters), 2.1 * len(joints)), layout="constrained")
+    figure = Figure(figsize=(2.2 * len(forecasters), 1.9 * len(joints)), layout="constrained")
     axes = figure.subplots(len(joints), len(forecasters), sharex=True, sharey="row", squeeze=False)
     for column, forecaster in enumerate(forecasters):
         samples = np.degrees(forecaster.run(one)[:, 0])

@@ -86,8 +86,8 @@ def read_test_sets(folders: list[Path], *, count: int, context: int | None = Non
         raise InvalidInputError(f"no shard-*.safetensors in {', '.join(map(str, folders))}")
     sets = []
     for name in sorted(found):
-        rows = np.concatenate(found[name])[:count]
-        drive, positions, velocities, torques = np.split(rows, 4, axis=-1)
-        m = context or 8 * round(rows.shape[1] / 40)
+        every = np.concatenate(found[name])[:count]
+        drive, positions, velocities, torques = np.split(every, 4, axis=-1)
+        m = context or 8 * round(every.shape[1] / 40)
         sets.append(TestSet(name, *about[name], m, drive, torques, positions, velocities))
     return sets

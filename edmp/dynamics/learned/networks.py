@@ -221,8 +221,14 @@ class _PatchedUnet(TemporalUnet):
     """A U-Net (n, steps, features) -> (n, steps, dof) whose finest level has a patch a place: it sees far."""
 
     def __init__(self, features: int, config: ForecastConfig, dof: int) -> None:
-        sizes = {"widths": config.widths, "kernel": config.kernel, "groups": config.groups, "cond": config.cond}
-        super().__init__(config.patch * features, config.patch * dof, **sizes)
+        super().__init__(
+            config.patch * features,
+            config.patch * dof,
+            widths=config.widths,
+            kernel=config.kernel,
+            groups=config.groups,
+            cond=config.cond,
+        )
         self.patch, self.dof = config.patch, dof
 
     def forward(self, series: Tensor, cond: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -22,7 +23,13 @@ from edmp.learning.training import TrainingRun, TrainReport, TrainSettings, expo
 from edmp.robots.robot import Robot
 
 DYNAMICS_NAME = "dynamics.safetensors"
-SETTINGS = {"batch_size": 32, "learning_rate": 1e-3, "warmup_steps": 100, "ema_decay": 0.995, "max_validation": 1024}
+SETTINGS: dict[str, Any] = {
+    "batch_size": 32,
+    "learning_rate": 1e-3,
+    "warmup_steps": 100,
+    "ema_decay": 0.995,
+    "max_validation": 1024,
+}
 """What differs from `TrainSettings`: few steps."""
 
 
@@ -63,8 +70,8 @@ def train(
         network = kind(config, robot.dof)
     network.normaliser.fit(data.train.cpu())
     sizes = {key: list(v) if isinstance(v, tuple) else v for key, v in dataclasses.asdict(config).items()}
-    limits = (tuple(float(x) for x in bound) for bound in (robot.limits.lower, robot.limits.upper))
-    card = Card(model, sizes, robot.name, robot.dof, *limits, seed=settings.seed, command=command)
+    lower, upper = (tuple(float(x) for x in bound) for bound in (robot.limits.lower, robot.limits.upper))
+    card = Card(model, sizes, robot.name, robot.dof, lower, upper, seed=settings.seed, command=command)
     run = TrainingRun(network, card, settings)
     return trained(run, data, out, settings, resume=resume, ship=_export, name=DYNAMICS_NAME, on_step=on_step)
 
@@ -82,7 +89,7 @@ def _config(data: Windows, robot: Robot, settings: TrainSettings) -> ForecastCon
     given = {key: tuple(v) if isinstance(v, list) else v for key, v in settings.config.items()}
     patch = given.get("patch", ForecastConfig.patch)
     context = patch * max(1, round(steps / 5 / patch)) if isinstance(patch, int) and patch > 0 else 1  # a fifth
-    own = {"num_steps": steps, "num_context": context, "dt": shard.dt, "drive": shard.drive}
+    own: dict[str, Any] = {"num_steps": steps, "num_context": context, "dt": shard.dt, "drive": shard.drive}
     try:
         return ForecastConfig(**{**own, **given})
     except (TypeError, ValueError) as error:
