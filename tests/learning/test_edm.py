@@ -6,7 +6,16 @@ import pytest
 import torch
 
 from edmp.errors import InvalidInputError, UnknownNameError
-from edmp.learning.edm import SAMPLERS, Churn, karras_sigmas, sample_heun, sampler, scalings
+from edmp.learning.edm import (
+    SAMPLERS,
+    Churn,
+    edm_loss,
+    karras_sigmas,
+    preconditioned,
+    sample_heun,
+    sampler,
+    scalings,
+)
 
 
 def test_preconditioning_identities():
@@ -108,3 +117,14 @@ def test_one_step_returns_the_estimate(generator):
 def test_unknown_sampler_lists_the_known():
     with pytest.raises(UnknownNameError, match="dpmpp_2m"):
         sampler("dpmpp_3m")
+
+
+def test_the_loss_of_the_best_denoiser_of_unit_data_is_one(generator):
+    """F = 0 is the best linear denoiser, and best of all for data that are Gaussian noise of unit variance."""
+    x = torch.randn(4000, 3, 5, generator=generator)
+    loss = edm_loss(lambda y, c: torch.zeros_like(y), x, p_mean=0.0, p_std=1.0, generator=generator)
+    assert loss.shape == (4000,)
+    assert float(loss.mean()) == pytest.approx(1.0, abs=0.02)
+    denoise = preconditioned(lambda y, c: torch.zeros_like(y))
+    assert torch.allclose(denoise(x, 1.0), x / 2)
+    assert torch.allclose(denoise(x, torch.full((4000,), 3.0)), x / 10)

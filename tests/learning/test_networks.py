@@ -5,7 +5,7 @@ import torch
 
 from edmp.errors import UnknownNameError
 from edmp.learning.networks.film_mlp import FilmMlp
-from edmp.learning.networks.tokens import token_blocks
+from edmp.learning.networks.tokens import AttentionBlock, token_blocks
 from edmp.learning.networks.unet import TemporalUnet
 
 
@@ -55,3 +55,20 @@ def test_the_unet_keeps_the_number_of_steps_and_hears_the_condition(n, generator
     out = network.trunk(x, cond)
     assert out.shape == (3, 4, n)
     assert not torch.allclose(out, network.trunk(x, cond + 1.0))
+
+
+def test_causal_blocks_look_back_alone_and_memory_is_looked_at_by_all(generator):
+    block = AttentionBlock(16, 8, 4, causal=True, memory=True)
+    torch.nn.init.normal_(block.film.weight, std=0.3, generator=generator)
+    h, cond, memory = (torch.randn(shape, generator=generator) for shape in ((2, 6, 16), (2, 8), (2, 5, 16)))
+    before = block(h, cond, memory)
+    changed = h.clone()
+    changed[:, 4:] += 1.0
+    after = block(changed, cond, memory)
+    assert torch.allclose(before[:, :4], after[:, :4], atol=1e-6)
+    assert not torch.allclose(before[:, 4:], after[:, 4:], atol=1e-3)
+    other = block(h, cond, memory + torch.randn(memory.shape, generator=generator))
+    assert ((other - before).abs().amax(dim=-1) > 1e-4).all()
+    both_ways = AttentionBlock(16, 8, 4)
+    torch.nn.init.normal_(both_ways.film.weight, std=0.3, generator=generator)
+    assert not torch.allclose(both_ways(h, cond)[:, :4], both_ways(changed, cond)[:, :4], atol=1e-4)
