@@ -35,11 +35,7 @@ def model_card(card: Card, *, num_parameters: int, size: int) -> str:
     rows = [f"| {key} | {_number(value)} |" for key, value in card.metrics.items()]
     return "\n".join(
         [
-            f"# Motion prior for {card.robot}",
-            "",
-            f"A diffusion prior over joint motions of `{card.robot}` ({card.dof} joints): what good motion between two "
-            f"configurations looks like, {_KNOWS.get(card.architecture, _NO_SCENE)}. "
-            "It proposes; costs and judge decide.",
+            *_heading(card),
             "",
             f"- Architecture: `{card.architecture}` ({config}), {num_parameters / 1e6:.2f} M parameters, "
             f"{size / 1e6:.1f} MB.",
@@ -66,6 +62,30 @@ def model_card(card: Card, *, num_parameters: int, size: int) -> str:
             "",
         ]
     )
+
+
+def _heading(card: Card) -> list[str]:
+    """Title, what it is, and where it comes from if not from data alone."""
+    if card.architecture == "value":
+        lines = [
+            f"# Value of motions of {card.robot}",
+            "",
+            f"What samples of a prior for `{card.robot}` ({card.dof} joints) are worth, and whether repair makes them "
+            "free: learned from what came of such. It ranks; costs and judge decide.",
+        ]
+    else:
+        lines = [
+            f"# Motion prior for {card.robot}",
+            "",
+            f"A diffusion prior over joint motions of `{card.robot}` ({card.dof} joints): what good motion between two "
+            f"configurations looks like, {_KNOWS.get(card.architecture, _NO_SCENE)}. "
+            "It proposes; costs and judge decide.",
+        ]
+    if card.one_call:
+        lines += ["", "One call gives a sample: it is called once, whatever number of denoising steps is asked for."]
+    if card.origin:
+        lines += ["", f"Comes from: {card.origin}."]
+    return lines
 
 
 def _number(value: Any) -> str:

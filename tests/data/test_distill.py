@@ -65,6 +65,9 @@ def test_what_comes_out_says_that_it_needs_one_call_and_of_what_it_is_made(once:
         card = read_card(path)
         assert card.origin.startswith(f"consistency tuning of {teacher} ")
         assert card.data["levels"] == 3
+        told = path.with_suffix(".md").read_text()
+        assert "One call gives a sample" in told
+        assert card.origin in told
     assert not load_prior("panda", PANDA).one_call  # type: ignore[attr-defined]
 
 

@@ -87,6 +87,7 @@ def test_a_value_network_ranks_motions_of_its_robot_and_is_no_prior(value: Path)
     card = read_card(value)
     assert card.origin.startswith("outcomes of panda ")
     assert card.data["samples"] > 4 * 48
+    assert value.with_suffix(".md").read_text().startswith("# Value of motions of panda")
     assert card.data["judged_free_by_kernel"] >= card.data["proved_of_these"] > 0
     spline = Spline()
     motions = spline.control_points(0.3 * torch.randn(5, 98, generator=torch.Generator().manual_seed(0)), START, GOAL)
