@@ -161,7 +161,8 @@ class SimulatedCameras:
         from pydrake.systems.sensors import RgbdSensor
 
         builder = DiagramBuilder()
-        graph = self._studio.graph = builder.AddSystem(SceneGraph())
+        graph: Any = builder.AddSystem(SceneGraph())
+        self._studio.graph = graph
         graph.AddRenderer("vtk", MakeRenderEngineVtk(RenderEngineVtkParams()))
         self._studio.source = graph.RegisterSource("edmp")
         for k, obstacle in enumerate(self.scene):
