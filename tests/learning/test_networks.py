@@ -63,7 +63,7 @@ def test_causal_blocks_look_back_alone_and_memory_is_looked_at_by_all(generator)
     h, cond, memory = (torch.randn(shape, generator=generator) for shape in ((2, 6, 16), (2, 8), (2, 5, 16)))
     before = block(h, cond, memory)
     changed = h.clone()
-    changed[:, 4:] += 1.0
+    changed[:, 4:] += torch.randn(2, 2, 16, generator=generator)
     after = block(changed, cond, memory)
     assert torch.allclose(before[:, :4], after[:, :4], atol=1e-6)
     assert not torch.allclose(before[:, 4:], after[:, 4:], atol=1e-3)

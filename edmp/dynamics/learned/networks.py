@@ -230,10 +230,13 @@ class _PatchedUnet(TemporalUnet):
             cond=config.cond,
         )
         self.patch, self.dof = config.patch, dof
+        # Noise has to come out as it went in, which GroupNorm and a narrow first level make hard to learn.
+        self.past_norms = nn.Linear(config.patch * features, config.patch * dof)
 
     def forward(self, series: Tensor, cond: Tensor) -> Tensor:
-        patches = series.unflatten(1, (-1, self.patch)).flatten(2).mT
-        return self.trunk(patches, cond).mT.unflatten(-1, (self.patch, self.dof)).flatten(1, 2)
+        patches = series.unflatten(1, (-1, self.patch)).flatten(2)
+        raw = self.trunk(patches.mT, cond).mT + self.past_norms(patches)
+        return raw.unflatten(-1, (self.patch, self.dof)).flatten(1, 2)
 
 
 NETWORKS: dict[str, type[Forecaster]] = {
