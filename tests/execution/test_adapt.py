@@ -7,10 +7,10 @@ import json
 
 import numpy as np
 import pytest
-from heavy_arm import HEAVY, heavy_model, plan_to
+from heavy_arm import HEAVY, heavy_model, plan_to, recorded
 
 from edmp.cli import main
-from edmp.dynamics import ArmModel
+from edmp.dynamics import ArmModel, identify
 from edmp.errors import InvalidInputError
 from edmp.execution import AdaptSettings, ExecutionSettings, Outcome, execute, prepare
 from edmp.execution.ahead import Ahead
@@ -60,14 +60,30 @@ def test_lead_and_feed_forward_each_take_their_part_of_the_error():
 def test_under_impedance_control_a_payload_is_held_up_by_feed_forward():
     """It sags by its weight over the stiffness, and there is no integral to take that away."""
     plan, options = plan_to(), {"control": "impedance", "payload": 2.0}
-    from heavy_arm import recorded
-
-    from edmp.dynamics import identify
-
     model = identify(recorded(**options), robot="panda")
     plain, adapted = execute(plan, options=options), execute(plan, adapt=model, options=options)
     assert adapted.reached
     assert off(adapted) < 0.35 * off(plain)
+
+
+@pytest.mark.parametrize(
+    "arm",
+    [
+        {"mass_error": 0.4, "delay": 0.06, "coulomb": 0.02, "viscous": 0.02},
+        {"motor_error": 0.5, "delay": 0.03, "position_noise": 2e-4, "velocity_noise": 5e-3},
+    ],
+    ids=["heavier, later, with friction", "slower motors and noise"],
+)
+def test_other_arms_are_recognised_and_reach(arm):
+    model = identify(recorded(0.3, **arm), robot="panda")
+    assert model.delay == pytest.approx(arm["delay"], abs=1e-3)
+    assert model.mass_factor[0] == pytest.approx(1.0 + arm.get("mass_error", 0.0), abs=0.05)
+    friction = model.arm.coulomb / model.robot.limits.effort
+    assert friction == pytest.approx(np.full(7, arm.get("coulomb", 0.0)), abs=4e-3)
+    assert execute(plan_to(), options=arm).outcome is Outcome.STOPPED
+    done = execute(plan_to(), adapt=model, options=arm)
+    assert done.reached, done.message
+    assert off(done) < 5e-3
 
 
 def test_what_was_chosen_is_said(tmp_path):
