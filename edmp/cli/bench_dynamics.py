@@ -21,7 +21,7 @@ def dynamics(
         str, typer.Option(help="Files of edmp dynamics train, with commas between; default: baselines alone.")
     ] = "",
     windows: Annotated[int, typer.Option(min=1, help="Windows of each test set.")] = 24,
-    samples: Annotated[int, typer.Option(min=2, help="Samples of each window.")] = 8,
+    samples: Annotated[int, typer.Option(min=2, help="Samples of each window; bands of 90 % need 19.")] = 19,
     picture: Annotated[Path | None, typer.Option(help="A picture of bands against truth, .png.")] = None,
     shown: Annotated[str | None, typer.Option(help="Test set of the picture; default: the last.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,

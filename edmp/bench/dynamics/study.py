@@ -35,7 +35,8 @@ class ForecastRecord:
         samples: of each.
         rmse_05, rmse_1, rmse_2, rmse: root mean square error up to 0.5, 1, 2 s after the context, and of all [deg].
         crps: continuous ranked probability score, the mean absolute error if there is one sample [deg].
-        covered_50, covered_90: share of the truth within the samples' middle 50 and 90 %; None of one sample.
+        covered_50, covered_90: share of the truth within the samples' middle 50 and 90 %; None of one sample. From 19
+            samples on a band can be as wide as that; fewer reach (k - 1) / (k + 1) at most.
         latency_ms: wall time of one window's forecast, median [ms].
     """
 
