@@ -1,4 +1,4 @@
-"""Which controller makes the estimated arm do what was measured; and what even then is left over."""
+"""Which controller, how late, makes the estimated arm do what was measured; and what even then is left over."""
 
 from __future__ import annotations
 
@@ -17,16 +17,22 @@ CANDIDATES = (
     *(Controller(bandwidth=w) for w in _BANDWIDTHS),
     *(Controller("impedance", stiffness=k) for k in _STIFFNESSES),
 )
+_AROUND = 1e-3 * np.arange(-6.0, 7.0)
+"""Delays that are tried round the one that the shift of positions says [s]."""
 _STEP = 1e-3
 """Of the simulation [s]."""
 _LONGEST = 4.0
 """So much of a recording is tried [s]."""
 
 
-def tuned_controller(arm: ArmDynamics, nominal: ArmDynamics, log: Log, delay: float) -> tuple[Controller, Array]:
-    """The controller out of `CANDIDATES` under which the arm does most nearly what was measured, and how nearly.
+def tuned_controller(arm: ArmDynamics, nominal: ArmDynamics, log: Log, delay: float) -> tuple[Controller, float, Array]:
+    """The controller out of `CANDIDATES` under which the arm does most nearly what was measured, how late, how nearly.
 
-    The second is (dof,), the standard deviation of what was measured from that [rad or m].
+    What friction and weight make an arm lag behind looks like delay to a shift of positions, but not to the closed loop
+    of an arm whose friction and weight are known: the best delay nearby is the vertex of the parabola through three.
+
+    Returns:
+        The controller; the delay of its commands [s]; (dof,) the standard deviation of what was measured [rad or m].
 
     Args:
         arm: the estimate.
@@ -35,7 +41,7 @@ def tuned_controller(arm: ArmDynamics, nominal: ArmDynamics, log: Log, delay: fl
         delay: of the commands [s].
     """
     if log.commanded is None:
-        return Controller(), np.zeros(log.dof)
+        return Controller(), delay, np.zeros(log.dof)
     end = min(log.duration, _LONGEST)
     times = _STEP * np.arange(1, round(end / _STEP) + 1, dtype=np.float64)
     reference = _reference(log, times - delay)
@@ -43,8 +49,21 @@ def tuned_controller(arm: ArmDynamics, nominal: ArmDynamics, log: Log, delay: fl
     rows = tuple(np.repeat(part[None], len(CANDIDATES), axis=0) for part in reference)
     positions, _, _ = track(arm, nominal, (rows[0], rows[1], rows[2]), CANDIDATES, _STEP)
     left = positions - measured
-    best = int(np.argmin(np.sum(left**2, axis=(1, 2))))
-    return CANDIDATES[best], np.sqrt(np.mean(left[best] ** 2, axis=0))
+    best = CANDIDATES[int(np.argmin(np.sum(left**2, axis=(1, 2))))]
+
+    def tried(delays: Array) -> Array:
+        """(delays, n, dof) what is left of the measured positions."""
+        late = [_reference(log, times - one) for one in delays]
+        q, v, a = (np.stack([one[k] for one in late]) for k in range(3))
+        return track(arm, nominal, (q, v, a), best, _STEP)[0] - measured
+
+    cost = np.sum(tried(delay + _AROUND) ** 2, axis=(1, 2))
+    k = int(np.clip(np.argmin(cost), 1, len(cost) - 2))
+    bend = cost[k - 1] - 2.0 * cost[k] + cost[k + 1]
+    if bend > 0.0:
+        vertex = 0.5 * (cost[k - 1] - cost[k + 1]) / bend
+        delay += float(_AROUND[k] + (_AROUND[1] - _AROUND[0]) * np.clip(vertex, -1.0, 1.0))
+    return best, delay, np.sqrt(np.mean(tried(np.array([delay]))[0] ** 2, axis=0))
 
 
 def _reference(log: Log, times: Array) -> tuple[Array, Array, Array]:

@@ -96,12 +96,12 @@ def identify(
     else:
         fit = _fit(nominal, log, settings)
         arm, covariance, missing = fit.arm, fit.covariance, untold(nominal, log, fit)
-    controller, left = tuned_controller(arm, nominal, log, delay.delay - lead)
+    controller, late, left = tuned_controller(arm, nominal, log, delay.delay - lead)
     return ArmModel(
         nominal,
         arm,
         covariance,
-        dataclasses.replace(controller, delay=delay.delay),
+        dataclasses.replace(controller, delay=max(late + lead, 0.0)),
         delay.deviation,
         np.zeros(robot.dof) if fit is None else fit.residual,
         left,

@@ -107,6 +107,7 @@ def test_a_payload_is_told_from_a_heavy_arm_and_the_controller_from_how_it_gives
     assert model.payload[0] == pytest.approx(1.0, abs=0.03)
     assert model.controller.control == "impedance"
     assert model.controller.stiffness == 7.0
+    assert model.delay < 2e-4  # what sags and rubs is not late
 
 
 def test_what_is_predicted_is_what_drake_does():
