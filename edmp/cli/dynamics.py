@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import shlex
 import sys
 from pathlib import Path
@@ -10,11 +11,61 @@ from typing import Annotated
 
 import typer
 
-from edmp.cli.arguments import key_values, report_console
+from edmp.cli.arguments import key_values, names, report_console
 from edmp.cli.learn import check_folder
 from edmp.errors import InvalidInputError
 
 app = typer.Typer(help="How arms answer to their motors.", no_args_is_help=True, rich_markup_mode=None)
+
+
+@app.command()
+def generate(
+    out: Annotated[Path, typer.Option(help="Folder for the shards; an earlier run there goes on.")],
+    robot: Annotated[str, typer.Option(help="Robot name or description file.")] = "panda",
+    count: Annotated[int, typer.Option(min=1, help="Windows to make.")] = 10_000,
+    excitation: Annotated[str, typer.Option(help="chirp, multisine, both with a comma between, or motions.")] = "chirp",
+    band: Annotated[str, typer.Option(help="D1 to D4 or held-out, several with commas between.")] = "D2",
+    distribution: Annotated[str, typer.Option(help="Of the arms: in, or out: beyond all of those.")] = "in",
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the data set.")] = 1,
+    pool: Annotated[int, typer.Option(min=1, help="Planned motions that the windows of motions are made of.")] = 200,
+    simulator: Annotated[str, typer.Option(help="kernels (edmp's own), or drake, for test sets.")] = "kernels",
+    shard: Annotated[int, typer.Option(min=1, help="Windows in a file.")] = 250,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes; default: all cores.")] = None,
+    max_seconds: Annotated[float | None, typer.Option(min=1, help="Stop after this time [s].")] = None,
+) -> None:
+    """Make windows of random arms in motion. Stop with Ctrl-C; the same command goes on."""
+    from edmp.dynamics.generate import WindowSettings, generate_windows, share_kept
+    from edmp.errors import unknown_name
+    from edmp.files.json_nodes import read_json
+
+    if simulator not in _SIMULATORS:
+        raise unknown_name("simulator", simulator, _SIMULATORS)
+    settings = WindowSettings(
+        robot=robot,
+        count=count,
+        excitations=tuple(names(excitation) or ()),
+        bands=tuple(names(band) or ()),
+        distribution=distribution,
+        seed=seed,
+        windows_per_shard=shard,
+        pool=pool,
+    )
+    check_folder(out)
+    module, function = _SIMULATORS[simulator]
+    moved_by = getattr(importlib.import_module(module), function)
+    manifest = generate_windows(
+        out, settings, workers=workers, max_seconds=max_seconds, simulator=moved_by, simulator_name=simulator
+    )
+    kept = share_kept(read_json(manifest, "manifest").keys_plain())
+    report_console().print(
+        f"written: {manifest}; {kept:.1%} of the arms stayed within their limits, others do not count"
+    )
+
+
+_SIMULATORS = {
+    "kernels": ("edmp.dynamics.draws", "simulated"),
+}
+"""What can move the arms: module and function."""
 
 
 @app.command()

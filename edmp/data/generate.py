@@ -6,11 +6,10 @@ stopped run goes on with the shards that are missing.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, wait
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edmp.data.workers import worker_pool
+from edmp.data.workers import shard_pool
 from edmp.errors import EdmpError, FileFormatError, InvalidInputError, unknown_name
 from edmp.files.json_nodes import read_json
 from edmp.files.writing import write_json, written_whole
@@ -111,7 +110,7 @@ def generate(
     done = manifest["shards"]
     barren = 0
     todo = (k for k in range(10**9) if str(k) not in done)
-    with trajectory_progress(settings.count) as show, _workers(workers, out) as pool:
+    with trajectory_progress(settings.count) as show, shard_pool(workers, out) as pool:
         show(_total(manifest))
         running = {pool.submit(_make_shard, str(out), settings, next(todo)) for _ in range(workers)}
         while running:
@@ -150,18 +149,6 @@ def _barren(settings: GenerateSettings, manifest: dict[str, Any]) -> str:
         f"{', '.join(settings.families) or 'these scene families'} with margin {settings.margin} m? "
         "Larger targets_per_scene and queries_per_scene find more."
     )
-
-
-@contextlib.contextmanager
-def _workers(count: int, out: Path) -> Iterator[ProcessPoolExecutor]:
-    """A `worker_pool` that leaves no half-written shard behind."""
-    try:
-        with worker_pool(count) as pool:
-            yield pool
-    except BaseException:
-        for leftover in out.glob(".shard-*.partial.safetensors"):
-            leftover.unlink(missing_ok=True)
-        raise
 
 
 def _total(manifest: dict[str, Any]) -> int:

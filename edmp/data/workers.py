@@ -7,6 +7,7 @@ import signal
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
+from pathlib import Path
 
 
 @contextlib.contextmanager
@@ -28,6 +29,18 @@ def worker_pool(count: int) -> Iterator[ProcessPoolExecutor]:
                 process.join()
         raise
     pool.shutdown()
+
+
+@contextlib.contextmanager
+def shard_pool(count: int, out: Path) -> Iterator[ProcessPoolExecutor]:
+    """A `worker_pool` that leaves no half-written shard behind in the folder ``out``."""
+    try:
+        with worker_pool(count) as pool:
+            yield pool
+    except BaseException:
+        for leftover in out.glob(".shard-*.partial.safetensors"):
+            leftover.unlink(missing_ok=True)
+        raise
 
 
 def _start_worker() -> None:
