@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -136,9 +137,9 @@ class ArmDynamics:
         Raises:
             InvalidInputError: wrong shapes; a mass that is not above zero.
         """
-        given = {"armature": armature, "viscous": viscous, "coulomb": coulomb}
+        given: dict[str, Any] = {"armature": armature, "viscous": viscous, "coulomb": coulomb}
         changed = {
-            name: np.broadcast_to(numbers(value), self.dof) if np.ndim(value) == 0 else numbers(value)
+            name: np.broadcast_to(np.asarray(numbers(value)), self.dof) if np.ndim(value) == 0 else numbers(value)
             for name, value in given.items()
             if value is not None
         }

@@ -76,7 +76,8 @@ class Moved:
         """(n,) whether the arm stayed within its position limits."""
         limits, free = self.draw.robot.limits, self.draw.robot.continuous
         inside = (self.positions >= limits.lower) & (self.positions <= limits.upper)
-        return (inside | free).all(axis=(1, 2)) & np.isfinite(self.velocities).all(axis=(1, 2))
+        kept = (inside | free) & np.isfinite(self.velocities)
+        return np.asarray(kept.all(axis=(1, 2)))
 
 
 Simulator = Callable[[Draw], Moved]
@@ -114,7 +115,7 @@ def drawing(
 
 def _draw_excited(robot: Robot, kind: str, band: str, distribution: str, count: int, seed: Sequence[int]) -> Draw:
     rng, nominal = np.random.default_rng(seed), ArmDynamics.of(robot)
-    times = EXCITED_DT * np.arange(EXCITED_ROWS)
+    times = EXCITED_DT * np.arange(EXCITED_ROWS, dtype=np.float64)
     lower, upper = robot.limits.lower, robot.limits.upper
     q0 = 0.5 * (lower + upper) + (upper - lower) * rng.uniform(-_MIDDLE, _MIDDLE, (count, robot.dof))
     arms = tuple(random_arm(nominal, rng, distribution) for _ in range(count))
@@ -124,7 +125,7 @@ def _draw_excited(robot: Robot, kind: str, band: str, distribution: str, count: 
 
 def _draw_motions(robot: Robot, motions: Sequence[Any], distribution: str, count: int, seed: Sequence[int]) -> Draw:
     rng, nominal = np.random.default_rng(seed), ArmDynamics.of(robot)
-    times = CONTROL_DT * np.arange(MOTION_ROWS * round(MOTION_DT / CONTROL_DT))
+    times = CONTROL_DT * np.arange(MOTION_ROWS * round(MOTION_DT / CONTROL_DT), dtype=np.float64)
     chosen = rng.integers(len(motions), size=count)
     speeds = rng.uniform(_SLOWEST, 1.0, count)
     commanded = [there_and_back(motions[k], share, times) for k, share in zip(chosen, speeds, strict=True)]

@@ -187,7 +187,12 @@ def _make_shard(out: str, settings: WindowSettings, shard: int, simulator: Simul
         inside = moved.within_limits()
         kept.append(columns(moved, inside))
         tried, made = tried + len(inside), made + int(inside.sum())
-    about = {"robot": settings.robot, "excitation": kind, "band": band, "distribution": settings.distribution}
+    about: dict[str, Any] = {
+        "robot": settings.robot,
+        "excitation": kind,
+        "band": band,
+        "distribution": settings.distribution,
+    }
     about |= {"dt": moved.draw.dt, "seed": settings.seed, "shard": shard}
     first = shard * settings.windows_per_shard
     write_shard(Path(out) / f"shard-{shard:05d}.safetensors", kept, first_arm=first, about=about)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,7 +103,7 @@ def label_log(
     if len(late) != len(every) or not all(Range(0.0, 1e3).holds(delay) for delay in late):
         raise InvalidInputError(f"delays: expected {len(every)} times from 0 on, one an arm, got {late[:5]}")
     states = smoothed(log.times, log.positions, log.velocities)
-    added: dict[str, Array] = {}
+    added: dict[str, Any] = {}
     spread = dict(log.spread)
     if log.velocities is None:
         added["velocities"], spread["velocities"] = states.velocities, states.deviation[:, :, 1]
@@ -117,7 +117,7 @@ def label_log(
         ):
             if getattr(log, name) is None:
                 added[name], spread[name] = base + found[k], np.hypot(found[k + 1], other)
-        return dataclasses.replace(log, **added, spread=spread)
+        return dataclasses.replace(log, spread=spread, **added)
     torques = [_torques(arm, states) for arm in every]
     if log.torques is None:
         by_arm = _deviation(torques)
@@ -131,7 +131,7 @@ def label_log(
         commands = [_ahead(log.times, states.positions + e, delay) for e, delay in zip(errors, late, strict=True)]
         added["commanded"] = commands[0]
         spread["commanded"] = np.sqrt(_deviation(commands) ** 2 + states.deviation[:, :, 0] ** 2)
-    return dataclasses.replace(log, **added, spread=spread)
+    return dataclasses.replace(log, spread=spread, **added)
 
 
 def _arms(nominal: ArmDynamics, arms: Sequence[ArmDynamics] | None, settings: LabelSettings) -> list[ArmDynamics]:

@@ -328,7 +328,7 @@ def packed_tree(robot: Robot, device: str) -> k.Tree:
     tree.p_PJ = wp.array(X_PJ[:, :3, 3], dtype=wp.vec3d, device=device)
     tree.gravity_0 = wp.vec3d(*(robot.X_W0[:3, :3].T @ (0.0, 0.0, -GRAVITY)))
     tree.effort = wp.array(robot.limits.effort, dtype=wp.float64, device=device)
-    tree.friction_speed = FRICTION_SPEED
+    tree.friction_speed = wp.float64(FRICTION_SPEED)
     return tree
 
 

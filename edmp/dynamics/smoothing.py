@@ -87,7 +87,9 @@ class _Filter:
 
     def __init__(self, z: Array, ratio: Array, z_v: Array | None = None, variance_v: Array | None = None) -> None:
         n, m = z.shape
-        self.measured = [(0, z, np.ones(m))] if z_v is None else [(0, z, np.ones(m)), (1, z_v, variance_v)]
+        self.measured = [(0, z, np.ones(m))]
+        if z_v is not None and variance_v is not None:
+            self.measured.append((1, z_v, variance_v))
         self.ratio = ratio
         self.x, self.P = np.zeros((n, m, 3)), np.zeros((n, m, 3, 3))
         self.innovations: list[list[tuple[Array, Array, Array]]] = []

@@ -221,7 +221,7 @@ class Environment:
         every: list[Thing | MeshSolid | Crowd] = [*self.things, *self.solids, *self.crowds]
         self.names = [one.name for one in every]
         self.frame_of = np.zeros(len(self), dtype=np.int64)
-        boxed = [*self.things, *self.crowds]  # a crowd fits the axes that its box has
+        boxed: list[Thing | Crowd] = [*self.things, *self.crowds]  # a crowd fits the axes that its box has
         place = [*range(len(self.things)), *range(self.first_crowd, len(self))]
         shapes: list[Shape] = [one.shape if isinstance(one, Thing) else _A_BOX for one in boxed]
         R = np.array([one.R for one in boxed]).reshape(-1, 3, 3)

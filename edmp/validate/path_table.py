@@ -32,8 +32,8 @@ class Intervals:
 
     def rows(self, which: Index) -> Intervals:
         """Some of them."""
-        columns = (self.a, self.b, self.first, self.last, self.probe, self.deviation)
-        return Intervals(*(column[which] for column in columns))
+        a, b, first, last, probe = (column[which] for column in (self.a, self.b, self.first, self.last, self.probe))
+        return Intervals(a, b, first, last, probe, self.deviation[which])
 
     @classmethod
     def joined(cls, parts: Sequence[Intervals]) -> Intervals:

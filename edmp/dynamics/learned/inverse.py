@@ -60,6 +60,11 @@ class InverseConfig:
 class InverseNetwork(nn.Module):
     """Mean and logarithm of the standard deviation of actions (n, chunk, 2 dof): torques left over, commands ahead."""
 
+    state_mean: Tensor
+    state_std: Tensor
+    action_mean: Tensor
+    action_std: Tensor
+
     def __init__(self, config: InverseConfig) -> None:
         super().__init__()
         self.config = config
@@ -121,7 +126,7 @@ def examples_of(robot: Robot, positions: Array, torques: Array, commanded: Array
         (m, T - chunk, 4 dof + chunk 2 dof) float32.
     """
     m, T, dof = positions.shape
-    times = config.period * np.arange(T)
+    times = config.period * np.arange(T, dtype=np.float64)
     states = smoothed(times, positions.transpose(1, 0, 2).reshape(T, m * dof))
     q, v, a = (
         x.reshape(T, m, dof).transpose(1, 0, 2) for x in (states.positions, states.velocities, states.accelerations)
@@ -176,9 +181,9 @@ def save_inverse(path: str | Path, network: InverseNetwork, card: Card) -> None:
 
 
 def inverse_card(robot: Robot, config: InverseConfig, *, seed: int = 0, command: str = "") -> Card:
-    bounds = (tuple(float(x) for x in bound) for bound in (robot.limits.lower, robot.limits.upper))
+    lower, upper = (tuple(bound.tolist()) for bound in (robot.limits.lower, robot.limits.upper))
     sizes = dataclasses.asdict(config)
-    return Card(ARCHITECTURE, sizes, robot.name, robot.dof, *bounds, seed=seed, command=command)
+    return Card(ARCHITECTURE, sizes, robot.name, robot.dof, lower, upper, seed=seed, command=command)
 
 
 def load_inverse(path: str | Path) -> LearnedLeftover:

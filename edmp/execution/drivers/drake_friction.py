@@ -33,7 +33,7 @@ class JointFriction:
     ) -> None:
         self._plant: Any = plant
         self._arm, self._viscous, self._coulomb = arm, viscous, coulomb
-        self._joints = [self._plant.GetJointByName(name, arm) for name in names]
+        self._joints: list[Any] = [self._plant.GetJointByName(name, arm) for name in names]
         self._any = bool(viscous.any() or coulomb.any())
 
     def set(self, context: Any) -> None:
