@@ -34,6 +34,7 @@ def generate(
     max_seconds: Annotated[float | None, typer.Option(min=1, help="Stop after this time [s].")] = None,
 ) -> None:
     """Make windows of random arms in motion. Stop with Ctrl-C; the same command goes on."""
+    from edmp.dynamics.draws import MOTIONS
     from edmp.dynamics.generate import WindowSettings, generate_windows, share_kept
     from edmp.errors import unknown_name
     from edmp.files.json_nodes import read_json
@@ -50,6 +51,8 @@ def generate(
         windows_per_shard=shard,
         pool=pool,
     )
+    if simulator == "drake" and MOTIONS in settings.excitations:
+        raise InvalidInputError("--simulator drake: only chirp and multisine; edmp bench execute runs motions in Drake")
     check_folder(out)
     module, function = _SIMULATORS[simulator]
     moved_by = getattr(importlib.import_module(module), function)
@@ -64,6 +67,7 @@ def generate(
 
 _SIMULATORS = {
     "kernels": ("edmp.dynamics.draws", "simulated"),
+    "drake": ("edmp.execution.drivers.drake_windows", "simulated_by_drake"),
 }
 """What can move the arms: module and function."""
 

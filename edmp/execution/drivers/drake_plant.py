@@ -230,9 +230,12 @@ def _add_fingers(
     return fingers, body_of
 
 
-def make_model(robot: Robot, *, rotor_inertia: float) -> MultibodyPlant:
-    """What a controller knows of the arm: kinematics and masses as described, nothing around it."""
-    plant = MultibodyPlant(0.0)
+def make_model(robot: Robot, *, rotor_inertia: float, time_step: float = 0.0) -> MultibodyPlant:
+    """What a controller knows of the arm: kinematics and masses as described, nothing around it.
+
+    ``time_step`` is that of a discrete plant [s]; 0: continuous.
+    """
+    plant = MultibodyPlant(time_step)
     _add_arm(plant, robot, rotor_inertia, 1.0, 0.0, ())
     plant.Finalize()
     return plant
