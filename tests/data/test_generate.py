@@ -147,7 +147,7 @@ def test_shard_after_shard_without_a_trajectory_ends_the_run(tmp_path, monkeypat
             yield pool
 
     monkeypatch.setattr(module, "_make_shard", barren_shard)
-    monkeypatch.setattr(module, "_workers", threads)
+    monkeypatch.setattr(module, "shard_pool", threads)
     with pytest.raises(EdmpError, match="8 shards of 2 scenes in a row without a single trajectory of panda"):
         generate(tmp_path, SMALL, workers=1)
     assert made == list(range(11))  # shard 2 was not empty
