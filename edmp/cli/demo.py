@@ -99,7 +99,7 @@ def pick(
         done = ready.run(arm)
     good = _report_pick(plan, done)
     if not headless and len(done.recording.times) > 2:
-        from edmp.cli.execute import task_subject
+        from edmp.cli.replay import task_subject
         from edmp.cli.view import present
 
         present(task_subject(done.recording, plan, "pick and place"), html=html, movie=movie)

@@ -20,13 +20,14 @@ from edmp.cli.bench_replan import replan as bench_replan
 from edmp.cli.bench_report import ablate, baseline, compare, report
 from edmp.cli.demo import app as demo_app
 from edmp.cli.dynamics import app as dynamics_app
-from edmp.cli.execute import execute, replay
+from edmp.cli.execute import execute
 from edmp.cli.identify import identify
 from edmp.cli.learn import generate, prior_app, train
 from edmp.cli.logs import app as logs_app
 from edmp.cli.pick import pick
 from edmp.cli.plan import plan
 from edmp.cli.refine import distill, finetune, improve
+from edmp.cli.replay import replay
 from edmp.cli.robot import app as robot_app
 from edmp.cli.sense import app as sense_app
 from edmp.cli.sim import app as sim_app
