@@ -45,7 +45,7 @@ def test_a_plan_is_executed_and_measured():
     line = json.loads(json.dumps(record.to_line(), allow_nan=False))
     assert list(line) == [
         "set", "index", "status", "outcome", "message", "plan_s", "prepare_s", "execute_s", "fault", "contacts",
-        "touched", "speed", "planned_duration_s", "duration_s", "tracking_rms_mrad", "tracking_peak_mrad",
+        "touched", "speed", "adaptation", "planned_duration_s", "duration_s", "tracking_rms_mrad", "tracking_peak_mrad",
         "peak_torque_share", "planned_clearance_m", "measured_clearance_m",
     ]  # fmt: skip
     assert parse_executed(JsonNode(line, "line")) == record
