@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import math
+import mmap
+import re
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -13,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edmp.errors import EdmpError, EdmpWarning, FileFormatError, MissingDependencyError, unknown_name
-from edmp.files.json_nodes import parse_json
 from edmp.files.reading import read_bytes
 from edmp.recordings.columns import log_of, order, renamed, scale_of, seconds
 from edmp.recordings.log import OPTIONAL, Log
@@ -137,29 +138,31 @@ def _times(
     if rate is None and "times" in arrays:
         name, unit = found["times"]
         return seconds(arrays["times"][:, 0], scale_of(unit, "times", source, name), source)
-    rate = rate or _control_rate(file, source)
+    rate = rate or _control_rate(file)
     if rate is None:
         raise FileFormatError(f"{source}: says neither times nor the rate of its rows: give rate= (--rate) [Hz]")
     return np.arange(rows) / rate
 
 
-def _environment(file: Any, source: str) -> Any:
-    """``env_kwargs`` of the environment that the demonstrations are from; None where nothing is said."""
-    said = file["data"].attrs.get("env_args")
-    if not isinstance(said, str):
-        return None
-    node = parse_json(said, f"{source}: env_args")
-    return node.get("env_kwargs") if isinstance(node.value, dict) else None
+def _said(file: Any, pattern: bytes) -> str | None:
+    """What the description of the environment, JSON in an attribute, says once or always alike; else None.
+
+    Looked for in the bytes of the file, where attributes lie as they are: HDF5's own reader of texts of any length
+    never comes back from some damaged heaps.
+    """
+    with Path(file.filename).open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        found = {match[1] for match in re.finditer(pattern, content)}
+    return found.pop().decode("ascii") if len(found) == 1 else None
 
 
-def _control_rate(file: Any, source: str) -> float | None:
-    arguments = _environment(file, source)
-    rate = None if arguments is None else arguments.get("control_freq")
-    return None if rate is None else rate.number(1e-3, 1e6)
+def _control_rate(file: Any) -> float | None:
+    """Of the environment's controller [Hz]; None where nothing, or nothing sensible, is said."""
+    said = _said(file, rb'"control_freq"\s{0,9}:\s{0,9}([0-9]{1,9}(?:\.[0-9]{0,9})?)')
+    rate = 0.0 if said is None else float(said)
+    return rate if 1e-3 <= rate <= 1e6 else None
 
 
 def _unread_actions(file: Any) -> str:
-    said = file["data"].attrs.get("env_args")
-    kind = "OSC_POSE" if isinstance(said, str) and "OSC_POSE" in said else None
+    kind = _said(file, rb'"type"\s{0,9}:\s{0,9}"((?:OSC|JOINT|IK)_[A-Z_]{1,40})"')
     about = f"they are of a controller {kind}" if kind else "nothing says what they are"
     return f'actions not read, {about}; if they are joint positions [rad] say columns={{"commanded": "actions"}}'
