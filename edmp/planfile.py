@@ -162,6 +162,7 @@ def stats_document(stats: Stats) -> Document:
         "num_seeds": int(stats.num_seeds),
         "num_valid": int(stats.num_valid),
         "edges_checked": int(stats.edges_checked),
+        "first_s": stats.first_s,
     }
 
 
@@ -174,6 +175,7 @@ def stats_of(node: JsonNode) -> Stats:
         num_seeds=node["num_seeds"].integer(),
         num_valid=node["num_valid"].integer(),
         edges_checked=node["edges_checked"].integer(0, 10**15),
+        first_s=None if (first := node.get("first_s")) is None else first.number(0),
     )
 
 

@@ -63,6 +63,8 @@ class Stats:
         num_seeds: candidates denoised.
         num_valid: candidates that the sphere model found free before polishing.
         edges_checked: edges that the judge looked at.
+        first_s: when the first motion was certified and timed; what came after looked for a better one. None if
+            nothing was, or it is not known [s].
     """
 
     stage: Stage | None
@@ -71,6 +73,7 @@ class Stats:
     num_seeds: int = 0
     num_valid: int = 0
     edges_checked: int = 0
+    first_s: float | None = None
 
 
 @checked

@@ -36,6 +36,7 @@ class Claim:
         stage: which stage of edmp solved it; None for others.
         timings: wall time by part [s].
         num_alternatives: other motions it found.
+        first_s: when it had its first certified motion, which later ones may have replaced; None of others [s].
     """
 
     status: Status
@@ -45,6 +46,7 @@ class Claim:
     stage: Stage | None = None
     timings: dict[str, float] = field(default_factory=dict)
     num_alternatives: int = 0
+    first_s: float | None = None
 
 
 @dataclass(frozen=True)

@@ -224,6 +224,7 @@ class EdmpPlanner:
             stage=result.stats.stage,
             timings=result.stats.timings,
             num_alternatives=len(result.alternatives),
+            first_s=result.stats.first_s,
         )
 
 

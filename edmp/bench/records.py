@@ -66,6 +66,7 @@ class Record:
         timings: by part [s].
         judge_s: wall time of the harness's judge, not in ``time_s`` [s].
         ready_s: ``time_s``, with judging and timing here where the planner does not do it itself [s].
+        first_s: when the planner had its first certified motion, if it says so [s].
         path: (n, dof) [rad].
         times: (m,) of the timed motion's samples [s].
         length_rad, duration_s: of the motion [rad], [s].
@@ -106,6 +107,7 @@ class Record:
     timings: Mapping[str, float] = field(default_factory=dict)
     judge_s: float | None = None
     ready_s: float | None = None
+    first_s: float | None = None
     # the motion
     path: list[list[float]] | None = None
     times: list[float] | None = None
@@ -196,6 +198,7 @@ def with_claim(record: Record, claim: Claim) -> Record:
         stage=claim.stage.value if claim.stage else None,
         timings={name: float(value) for name, value in claim.timings.items()},
         num_alternatives=claim.num_alternatives,
+        first_s=claim.first_s,
         path=path,
     )
 
@@ -266,6 +269,7 @@ _READ: Mapping[str, Callable[[JsonNode], Any]] = {
     "timings": lambda node: {name: value.number(-LONGEST, LONGEST) for name, value in node.items()},
     "judge_s": read_time,
     "ready_s": read_time,
+    "first_s": read_time,
     "path": lambda node: node.array(None, None).tolist(),
     "times": lambda node: node.array(None).tolist(),
     "length_rad": lambda node: node.number(0),

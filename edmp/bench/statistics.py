@@ -269,11 +269,12 @@ def checked_deadlines(deadlines: Sequence[float]) -> tuple[float, ...]:
 def ready_time(record: Record) -> float:
     """When there was a certified answer, judged and timed: one run, the time until its first one; never if none [s].
 
-    Lines of older files that do not say when the motion was judged and timed count by the time of the plan.
+    A planner that says when it had its first certified motion is taken at its word, for the last one was judged here,
+    too, and the others count by that one. Lines of older files count by the time of the plan.
     """
     if not record.solved:
         return math.inf
-    known = record.time_s if record.ready_s is None else record.ready_s
+    known = next((t for t in (record.first_s, record.ready_s, record.time_s) if t is not None), None)
     return math.inf if known is None else known
 
 

@@ -45,11 +45,13 @@ class Docket:
     Attributes:
         solutions: certified motions, best first.
         edges_checked: edges the judge looked at.
+        first: when the first of them was certified, on the clock of `time.perf_counter` [s].
         seconds: wall time by part [s].
     """
 
     solutions: list[Solution] = field(default_factory=list)
     edges_checked: int = 0
+    first: float | None = None
     seconds: dict[str, float] = field(default_factory=dict)
 
     def spent(self, part: str, since: float) -> float:
@@ -126,6 +128,7 @@ def certify(
             if solution is not None:
                 solution = replace(solution, stage=candidates.stage[row])
                 docket.solutions.append(_weighed(solution, candidates.control_points[row], descent))
+                docket.first = docket.first or time.perf_counter()
                 break
 
 

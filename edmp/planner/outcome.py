@@ -70,7 +70,8 @@ def no_path(call: Call, tried: Candidates, begin: float) -> PlanResult:
 
 def _stats(docket: Docket, begin: float, stage: Stage | None = None, tried: Candidates | None = None) -> Stats:
     seeds, free = (len(tried), int(tried.valid.sum())) if tried else (0, 0)
-    return Stats(stage, time.perf_counter() - begin, docket.seconds, seeds, free, docket.edges_checked)
+    first = None if docket.first is None or stage is None else docket.first - begin
+    return Stats(stage, time.perf_counter() - begin, docket.seconds, seeds, free, docket.edges_checked, first)
 
 
 def _escaped(call: Call) -> str:

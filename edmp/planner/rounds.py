@@ -74,11 +74,11 @@ def _take(call: Call, round_: Round, free: Candidates, *, margin: float | None =
     """Polish; certify what then is nearly straight."""
     assert round_.near is not None
     taut = call.polish(free, round_, margin=margin)
-    near = call.descent.length(taut.control_points) <= round_.near * _least_length(call)
+    near = call.descent.length(taut.control_points) <= round_.near * least_length(call)
     call.certify(taut.rows(near.nonzero().squeeze(1)), round_)
 
 
-def _least_length(call: Call) -> float:
+def least_length(call: Call) -> float:
     """What no motion is much shorter than: the distance of start and goal, led onto what constraints leave [rad]."""
     if not call.constrained:
         return float(np.linalg.norm(call.query.goals - call.query.start, axis=1).min())

@@ -19,6 +19,10 @@ from edmp.robots.parts import Array
 SEARCHES = ((0.5, 0.25, True), (1.0, 0.5, True), (1.0, 0.25, False))
 """Of a projected search, one after the other until one finds something: shares of the fallback's trees and samples, and
 whether the spheres are to keep the margin; where they may not, they may overlap by `OVERLAP`."""
+SHORT = 1000
+"""Samples of each tree of the first search, which takes 5 to 30 ms."""
+NEAR = 1.03
+"""A motion of the first search that is at most so many times as long as the distance of its ends is taken as it is."""
 OVERLAP = 0.005
 """Spheres stick out of the arm by some millimetres: where they find no way, the judge may all the same [m]."""
 
@@ -57,17 +61,63 @@ def search(call: Call, *, fallback: bool, earlier: Array | None) -> Candidates:
             tried.append(rounds.run(look, settings.first_look))
         if call.solved or call.late:
             return Candidates.join(tried)
+        if fallback and not call.constrained and settings.first_search:
+            search_first(call)
+            if call.solved:
+                return Candidates.join([*tried, *shorter(call)])
+    return Candidates.join([*tried, *whole_rounds(call, fallback=fallback)])
+
+
+def whole_rounds(call: Call, *, fallback: bool) -> list[Candidates]:
+    """Rounds of seeds, from some round on sampling-based search too, until something is certified: their candidates."""
+    settings, tried = call.settings, []
     for k in range(settings.max_rounds):
-        batch = rounds.run(call, settings, index=k)
-        tried.append(batch)
+        tried.append(rounds.run(call, settings, index=k))
         due = k + 1 >= settings.rounds or call.impatient or call.constrained
         if not call.solved and not call.late and fallback and due:
-            fall_back(call, batch, attempt=k)
+            fall_back(call, tried[-1], attempt=k)
         if call.solved or call.late:
             break
     if call.solved and k == 0 and detour(call) > settings.detour and not call.late:
         tried.append(look_again(call))
-    return Candidates.join(tried)
+    return tried
+
+
+def search_first(call: Call) -> None:
+    """A short search from start to goals; where repair is long, what it finds is certified long before its seeds."""
+    settings, now = call.settings, time.perf_counter()
+    fine = fallback.finer(call.descent, fallback.FINE_SPLINE)
+    short = dataclasses.replace(
+        settings,
+        fallback_attempts=settings.first_search,
+        fallback_iterations=min(SHORT, settings.fallback_iterations),
+        polish_candidates=min(2, settings.polish_candidates),
+    )
+    start, goals = call.query.start, call.query.goals
+    paths = fallback.search(fine, start, goals, settings=short, seed=call.seed, margin=settings.margin)
+    call.docket.spent("search", now)
+    if paths:
+        call.finish(fallback.fit(paths, fine, Stage.FALLBACK, settings=settings), short, fine)
+
+
+def shorter(call: Call) -> list[Candidates]:
+    """Rounds of seeds in search of a shorter motion than the one that is certified; their candidates.
+
+    None where that is nearly straight; and each only if as much time is left as has passed, so that what is known comes
+    in time.
+    """
+    settings, docket, tried = call.settings, call.docket, []
+    if docket.solutions[0].length <= NEAR * rounds.least_length(call):
+        return []
+    known, docket.solutions = docket.solutions, []
+    for k in range(min(settings.rounds, settings.max_rounds)):
+        if call.solved or call.left < call.budget / 2:
+            break
+        tried.append(rounds.run(call, settings, index=k))
+    docket.solutions = sorted([*known, *docket.solutions], key=lambda one: one.objective)[:1]
+    if len(tried) == 1 and detour(call) > settings.detour and call.left >= call.budget / 2:
+        tried.append(look_again(call))
+    return tried
 
 
 def replan(call: Call, earlier: Array) -> Candidates:

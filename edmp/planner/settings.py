@@ -130,6 +130,8 @@ class PlannerSettings(Round):
         path_waypoints: waypoints of the returned path.
         start_tolerance: a start may be beyond a limit by this; the motion leads inside first [rad or m].
         first_look: see `FIRST_LOOK`; None leaves it out.
+        first_search: RRT-Connect trees grown side by side, for a short time, where the first look found nothing; rounds
+            of seeds then look for a shorter motion. 0 leaves it out, as ``fallback=False`` does.
         warm: see `WARM_START`.
     """
 
@@ -151,6 +153,7 @@ class PlannerSettings(Round):
     path_waypoints: int = 100
     start_tolerance: float = START_TOLERANCE
     first_look: Round | None = FIRST_LOOK
+    first_search: int = 8
     warm: Round = WARM_START
 
     def __post_init__(self) -> None:
@@ -175,6 +178,7 @@ _RANGES = {
     "polish_clearance": _LENGTH,
     "margin": _LENGTH,
     "edge_step": _STEP,
+    "first_search": _NONE_OR_MORE,
     "fallback_attempts": _COUNT,
     "fallback_iterations": _NONE_OR_MORE,
     "num_alternatives": _NONE_OR_MORE,

@@ -62,7 +62,7 @@ def test_one_line_a_problem_with_all_that_is_promised(
     assert planned(log) == [(f"{name}/{k}", 3) for name, k in [ALL[0], *ALL]]  # one warm-up
     promised = {
         "set", "index", "planner", "robot", "gripper_width", "seed", "options", "version", "claimed", "solved",
-        "refuted", "status", "message", "stage", "time_s", "timings", "judge_s", "ready_s", "path", "times",
+        "refuted", "status", "message", "stage", "time_s", "timings", "judge_s", "ready_s", "first_s", "path", "times",
         "length_rad", "duration_s", "min_clearance_m", "sparc", "rms_jerk", "max_jerk", "breaches", "sight",
         "unseen_share", "untrue", "solvable", "coarse_solved",
         "num_alternatives", "num_obstacles", "num_constraints", "best_known_rad", "peak_rss_mb",

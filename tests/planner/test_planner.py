@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 import edmp
 from edmp.errors import InvalidInputError, UnknownNameError
 from edmp.planner import FIRST_LOOK, Planner, PlannerSettings
+from edmp.planner.call import Call
 from edmp.planner.certify import differ
 from edmp.problem import PoseGoal, load_example, load_problem
 from edmp.result import Stage, Status
@@ -121,6 +122,33 @@ def test_rounds_do_not_depend_on_the_first_look():
     without, after = (one.plan(WALL, HOME, ASIDE) for one in (none, strict))
     assert after.stats.num_seeds == without.stats.num_seeds + strict.settings.first_look.num_seeds
     np.testing.assert_array_equal(without.path, after.path)
+
+
+STRICT = replace(FIRST_LOOK, near=1.0)
+"""A look that takes nothing, so that the first search has its turn."""
+
+
+def test_a_first_search_certifies_something_before_seeds_are_repaired():
+    planner = Planner("panda", settings=PlannerSettings(first_look=STRICT))
+    result = planner.plan(WALL, HOME, ASIDE)
+    assert_sound(result, planner.robot, WALL, HOME, ASIDE)
+    assert 0 < result.stats.first_s < result.stats.time_s
+    assert result.stats.num_seeds == STRICT.num_seeds + PlannerSettings().num_seeds  # they look for a shorter one
+    hopeless = {"num_seeds": 1, "prior_share": 0.0, "repair_iterations": 0, "judge_anyway": 0, "first_look": STRICT}
+    found = Planner("panda", settings=PlannerSettings(**hopeless)).plan(WALL, HOME, ASIDE)
+    assert found.stats.stage is Stage.FALLBACK
+    assert found.stats.num_seeds == STRICT.num_seeds + PlannerSettings().rounds  # no more rounds than that
+    assert result.best.length <= found.best.length
+    assert not Planner("panda", settings=PlannerSettings(**hopeless)).plan(WALL, HOME, ASIDE, fallback=False).solved
+
+
+def test_what_the_first_search_found_is_returned_when_half_of_the_time_is_gone(monkeypatch):
+    monkeypatch.setattr(Call, "left", property(lambda call: 0.4 * call.budget))
+    planner = Planner("panda", settings=PlannerSettings(first_look=STRICT))
+    result = planner.plan(WALL, HOME, ASIDE)
+    assert_sound(result, planner.robot, WALL, HOME, ASIDE)
+    assert result.stats.stage is Stage.FALLBACK
+    assert result.stats.num_seeds == STRICT.num_seeds
 
 
 def test_who_asks_for_alternatives_gets_whole_rounds():
