@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from edmp.cli.arguments import key_values, names, report_console
-from edmp.cli.learn import check_folder
+from edmp.cli.learn import check_folder, check_run, tell_report
 from edmp.errors import InvalidInputError
 
 app = typer.Typer(help="How arms answer to their motors.", no_args_is_help=True, rich_markup_mode=None)
@@ -99,10 +99,7 @@ def train(
     from edmp.robots import load_robot
 
     network_kind(model)
-    if not data.is_dir():
-        raise InvalidInputError(f"--data: no such folder: {data}")
-    if max_steps is None and max_seconds is None:
-        raise InvalidInputError("give --max-steps or --max-seconds (or both): training needs an end")
+    check_run(data, max_steps, max_seconds)
     settings = TrainSettings(
         max_steps=max_steps,
         max_seconds=max_seconds,
@@ -119,7 +116,4 @@ def train(
     check_folder(out)
     command = shlex.join(["edmp", *sys.argv[1:]])
     report = run(data, out, robot=arm, model=model, settings=settings, resume=resume, command=command)
-    console = report_console()
-    for name, value in report.metrics.items():
-        console.print(f"  {name}: {value}")
-    console.print("stopped; the same command goes on" if report.interrupted else f"written: {report.file}")
+    tell_report(report)

@@ -84,10 +84,7 @@ def train(
 
     if kind not in _TRAINED:
         raise unknown_name("kind", kind, _TRAINED)
-    if not data.is_dir():
-        raise InvalidInputError(f"--data: no such folder: {data}")
-    if max_steps is None and max_seconds is None:
-        raise InvalidInputError("give --max-steps or --max-seconds (or both): training needs an end")
+    check_run(data, max_steps, max_seconds)
     own = {"--arch": (arch, "prior"), "--base": (base, "prior"), "--imitation": (imitation, "mpinets")}
     for option, (value, of) in own.items():
         if value and kind != of:
@@ -110,10 +107,7 @@ def train(
         report = _train_mpinets(data, out, arm, settings, imitation or (), resume, command)
     else:
         report = _train_prior(data, out, arm, arch or "mlp", base, settings, resume, command)
-    console = report_console()
-    for name, value in report.metrics.items():
-        console.print(f"  {name}: {value}")
-    console.print("stopped; the same command goes on" if report.interrupted else f"written: {report.file}")
+    tell_report(report)
 
 
 _TRAINED: Mapping[str, dict[str, Any]] = {"prior": {}, "mpinets": {"batch_size": 32, "max_validation": 1024}}
@@ -150,6 +144,22 @@ def _train_mpinets(
         raise InvalidInputError(f"--imitation: {error}; see ImitationSettings") from None
     check_folder(out)
     return train_mpinets(data, out, robot=arm, settings=settings, imitation=examples, resume=resume, command=command)
+
+
+def check_run(data: Path, max_steps: int | None, max_seconds: float | None) -> None:
+    """There are data to train on, and the training has an end."""
+    if not data.is_dir():
+        raise InvalidInputError(f"--data: no such folder: {data}")
+    if max_steps is None and max_seconds is None:
+        raise InvalidInputError("give --max-steps or --max-seconds (or both): training needs an end")
+
+
+def tell_report(report: TrainReport) -> None:
+    """How a training ended."""
+    console = report_console()
+    for name, value in report.metrics.items():
+        console.print(f"  {name}: {value}")
+    console.print("stopped; the same command goes on" if report.interrupted else f"written: {report.file}")
 
 
 def check_folder(path: Path) -> None:

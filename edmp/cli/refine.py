@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edmp.cli.arguments import key_values, report_console
-from edmp.cli.learn import check_folder
+from edmp.cli.learn import check_folder, check_run, tell_report
 from edmp.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from edmp.data.reward import Reward
-    from edmp.learning.training import TrainReport, TrainSettings
+    from edmp.learning.training import TrainSettings
     from edmp.robots.robot import Robot
 
 Data = Annotated[Path, typer.Option(help="Folder that edmp generate filled, or is still filling.")]
@@ -55,7 +55,7 @@ def distill(
     from edmp.learning.training import TrainSettings
     from edmp.robots import load_robot
 
-    _check(data, max_steps, max_seconds)
+    check_run(data, max_steps, max_seconds)
     settings = TrainSettings(
         max_steps=max_steps,
         max_seconds=max_seconds,
@@ -77,7 +77,7 @@ def distill(
         resume=resume,
         command=shlex.join(["edmp", *sys.argv[1:]]),
     )
-    _tell(report)
+    tell_report(report)
 
 
 def finetune(
@@ -127,7 +127,7 @@ def finetune(
     for option, given, is_value in (("--config", config, True), ("--tuning", tuning, False), ("--value", value, False)):
         if given and is_value != (method == "value"):
             raise InvalidInputError(f"{option} is not for --method {method}")
-    _check(data, max_steps, max_seconds)
+    check_run(data, max_steps, max_seconds)
     settings = TrainSettings(
         max_steps=max_steps,
         max_seconds=max_seconds,
@@ -156,7 +156,7 @@ def finetune(
         resume=resume,
         command=command,
     )
-    _tell(report)
+    tell_report(report)
 
 
 def _reward(
@@ -191,7 +191,7 @@ def _reward(
         resume=resume,
         command=command,
     )
-    _tell(report)
+    tell_report(report)
     if report.file is not None:
         report_console().print(f"  before: {figure_in(data, out, 'before', arm, prior, proofs).told}")
         report_console().print(f"  after: {figure_in(data, out, 'after', arm, report.file, proofs).told}")
@@ -224,7 +224,7 @@ def improve(
     from edmp.learning.training import TrainSettings
     from edmp.robots import load_robot
 
-    _check(data, max_steps, None)
+    check_run(data, max_steps, None)
     console = report_console()
     improvement = ImproveSettings(
         rounds=rounds,
@@ -259,17 +259,3 @@ def improve(
         on_figure=tell,
     )
     console.print(f"written: {out}")
-
-
-def _check(data: Path, max_steps: int | None, max_seconds: float | None) -> None:
-    if not data.is_dir():
-        raise InvalidInputError(f"--data: no such folder: {data}")
-    if max_steps is None and max_seconds is None:
-        raise InvalidInputError("give --max-steps or --max-seconds (or both): training needs an end")
-
-
-def _tell(report: TrainReport) -> None:
-    console = report_console()
-    for name, value in report.metrics.items():
-        console.print(f"  {name}: {value}")
-    console.print("stopped; the same command goes on" if report.interrupted else f"written: {report.file}")

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edmp.dynamics.arm import ArmDynamics
+from edmp.dynamics.signals import columns_at
 from edmp.dynamics.simulate import Controller, track
 from edmp.recordings.log import Log
 
@@ -45,7 +46,7 @@ def tuned_controller(arm: ArmDynamics, nominal: ArmDynamics, log: Log, delay: fl
     end = min(log.duration, _LONGEST)
     times = _STEP * np.arange(1, round(end / _STEP) + 1, dtype=np.float64)
     reference = _reference(log, times - delay)
-    measured = _columns(times, log.times - log.times[0], log.positions)
+    measured = columns_at(times, log.times - log.times[0], log.positions)
     rows = tuple(np.repeat(part[None], len(CANDIDATES), axis=0) for part in reference)
     positions, _, _ = track(arm, nominal, (rows[0], rows[1], rows[2]), CANDIDATES, _STEP)
     left = positions - measured
@@ -74,9 +75,5 @@ def _reference(log: Log, times: Array) -> tuple[Array, Array, Array]:
     if velocities is None:
         velocities = np.gradient(log.commanded, clock, axis=0)
     accelerations = np.gradient(velocities, clock, axis=0)
-    q, v, a = (_columns(times, clock, table) for table in (log.commanded, velocities, accelerations))
+    q, v, a = (columns_at(times, clock, table) for table in (log.commanded, velocities, accelerations))
     return q, v, a
-
-
-def _columns(times: Array, clock: Array, values: Array) -> Array:
-    return np.stack([np.interp(times, clock, column) for column in values.T], axis=1)

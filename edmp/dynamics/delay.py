@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from edmp.dynamics.signals import columns_at
 from edmp.errors import InvalidInputError
 
 Array = NDArray[np.float64]
@@ -76,7 +77,7 @@ def find_delay(times: Array, commanded: Array, measured: Array, *, earliest: flo
 
 def _left(times: Array, commanded: Array, measured: Array, delay: float) -> tuple[Array, Array]:
     """(n, dof) what is left of the measured positions, its mean taken off, and its derivative by the delay."""
-    late = np.stack([np.interp(times - delay, times, column) for column in commanded.T], axis=1)
+    late = columns_at(times - delay, times, commanded)
     slope = np.gradient(late, times, axis=0)  # d(measured - late)/d(delay) = +velocity
     left = measured - late
     return left - left.mean(axis=0), slope - slope.mean(axis=0)

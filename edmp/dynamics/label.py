@@ -15,6 +15,7 @@ from scipy.signal import cont2discrete, lfilter
 from edmp.arguments import checked
 from edmp.dynamics.arm import ArmDynamics, effort_scale
 from edmp.dynamics.random_arms import random_arm
+from edmp.dynamics.signals import columns_at
 from edmp.dynamics.simulate import Controller, forward_dynamics, inverse_dynamics
 from edmp.dynamics.smoothing import States, smoothed
 from edmp.errors import InvalidInputError
@@ -178,15 +179,15 @@ def _errors(
         # e'' + 3 w e' + 3 w^2 e + w^3 (integral of e) = what the model would accelerate with, less what the arm did;
         # the integral takes away what is there from the beginning
         w = controller.bandwidth
-        surplus = [_between(even, times, forward_dynamics(nominal, q, v, tau) - a) for tau in torques]
+        surplus = [columns_at(even, times, forward_dynamics(nominal, q, v, tau) - a) for tau in torques]
         numerator, denominator, _ = cont2discrete(([1.0, 0.0], [1.0, 3 * w, 3 * w * w, w**3]), period, "foh")
         errors = [lfilter(numerator.ravel(), denominator, one - one[:1], axis=0) for one in surplus]
     else:
         # M e'' + D e' + K e = what is exerted, less what the model asks for
         asked = inverse_dynamics(nominal, q, v, a)
-        forces = np.stack([_between(even, times, tau - asked) for tau in torques])
-        errors = [*_spring(period, _between(even, times, q), forces, nominal, controller)]
-    return [_between(times, even, e) for e in errors]
+        forces = np.stack([columns_at(even, times, tau - asked) for tau in torques])
+        errors = [*_spring(period, columns_at(even, times, q), forces, nominal, controller)]
+    return [columns_at(times, even, e) for e in errors]
 
 
 def _spring(period: float, q: Array, forces: Array, nominal: ArmDynamics, controller: Controller) -> Array:
@@ -219,8 +220,4 @@ def _mass_matrices(arm: ArmDynamics, q: Array) -> Array:
 
 def _ahead(times: Array, values: Array, delay: float) -> Array:
     """What is given now takes effect ``delay`` later; the last is held."""
-    return values if delay == 0.0 else _between(times + delay, times, values)
-
-
-def _between(at: Array, times: Array, values: Array) -> Array:
-    return np.stack([np.interp(at, times, column) for column in values.T], axis=1)
+    return values if delay == 0.0 else columns_at(times + delay, times, values)

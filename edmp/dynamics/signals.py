@@ -90,12 +90,12 @@ def smooth_signals(
             f"at most {0.4 * rate:.1f} Hz"
         )
     even = np.arange(times[0], times[-1] + 1e-9, period)
-    q = low_pass(_at(even, times, positions), settings.smoothing, rate)
+    q = low_pass(columns_at(even, times, positions), settings.smoothing, rate)
     if velocities is None:
         v = np.gradient(q, period, axis=0)
     else:
-        v = low_pass(_at(even, times, velocities), settings.smoothing, rate)
-    tau = _at(even, times - 0.5 * period, torques)
+        v = low_pass(columns_at(even, times, velocities), settings.smoothing, rate)
+    tau = columns_at(even, times - 0.5 * period, torques)
     return Signals(even, q, v, np.gradient(v, period, axis=0), tau)
 
 
@@ -115,6 +115,6 @@ def thinned(values: Array, cutoff: float, rate: float) -> Array:
     return low_pass(values, cutoff, rate)[edge : len(values) - edge : step]
 
 
-def _at(even: Array, times: Array, values: Array) -> Array:
-    """(n, dof) values between rows."""
-    return np.stack([np.interp(even, times, column) for column in values.T], axis=1)
+def columns_at(when: Array, times: Array, values: Array) -> Array:
+    """(m, dof) ``values`` (n, dof) at ``times`` (n,), between rows, at ``when`` (m,); beyond them, the nearest."""
+    return np.stack([np.interp(when, times, column) for column in values.T], axis=1)

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from edmp.dynamics.arm import ArmDynamics
 from edmp.dynamics.label import Leftover
+from edmp.dynamics.signals import columns_at
 from edmp.dynamics.simulate import inverse_dynamics
 from edmp.dynamics.smoothing import smoothed
 from edmp.errors import FileFormatError, InvalidInputError
@@ -157,7 +158,7 @@ class LearnedLeftover(Leftover):
         even = np.arange(times[0], times[-1], config.period)
         if len(even) <= config.chunk:
             raise InvalidInputError(f"{times[-1] - times[0]:.3g} s are shorter than a chunk of {config.chunk} rows")
-        q, v = (np.stack([np.interp(even, times, one) for one in x.T], axis=1) for x in (positions, velocities))
+        q, v = (columns_at(even, times, x) for x in (positions, velocities))
         n = len(even) - config.chunk
         states = np.concatenate([q[:n], v[:n], q[config.chunk :], v[config.chunk :]], axis=1)
         with torch.no_grad():
@@ -171,7 +172,7 @@ class LearnedLeftover(Leftover):
             count[rows] += 1
         # the first row ends no chunk; the errors of chunks that share a row are alike: their mean is no surer than one
         total, deviation = total[1:] / count[1:], np.sqrt(variance[1:] / count[1:])
-        both = [np.stack([np.interp(times, even[1:], one) for one in x.T], axis=1) for x in (total, deviation)]
+        both = [columns_at(times, even[1:], x) for x in (total, deviation)]
         dof = config.dof
         return both[0][:, :dof], both[1][:, :dof], both[0][:, dof:], both[1][:, dof:]
 
