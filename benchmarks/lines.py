@@ -64,7 +64,7 @@ def draw(robot: edmp.Robot, family: str, number: int) -> Drawn:
     chain = ToolChain(robot)
     for attempt in range(100):
         rng = np.random.default_rng(scene_seed(family, SEED, number, attempt))
-        made = generate(family, rng)
+        made = generate(family, rng, robot)
         judge = Judge(robot, made.scene)
         tasks = rng.permutation(task_configurations(robot, made.targets(rng, TARGETS), rng))
         start = next((q for q in tasks if judge.check(q).valid), None)

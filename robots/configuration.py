@@ -47,6 +47,20 @@ def configuration(robot: Robot, q: Any, name: str) -> Array:
     return values
 
 
+def one_turn(robot: Robot) -> tuple[Array, Array]:
+    """(dof,), (dof,) position limits, of joints that turn further than once only one turn: about zero, where it fits.
+
+    To draw configurations from: those a turn apart put the arm in the same place, and a motion between them is no
+    motion worth planning.
+    """
+    lower, upper = robot.limits.lower.copy(), robot.limits.upper.copy()
+    revolute = np.array([joint.kind == "revolute" for joint in robot.joints])
+    wide = revolute & (upper - lower > 2 * np.pi + 1e-6)
+    middle = np.clip(0.0, lower[wide] + np.pi, upper[wide] - np.pi)
+    lower[wide], upper[wide] = middle - np.pi, middle + np.pi
+    return lower, upper
+
+
 def _by_name(robot: Robot, q: Mapping[Any, Any], name: str) -> Array:
     known = robot.joint_names
     if missing := [joint for joint in known if joint not in q]:

@@ -108,7 +108,7 @@ def make_problem(robot: Robot, family: str, *, seed: int, number: int, pose_goal
     """Problem ``number`` of a family: the same for the same arguments.
 
     Args:
-        robot: the arm; scenes are made for a Panda's reach.
+        robot: the arm, which scenes are fitted to.
         family: of scenes, see `edmp.scenes.generators`.
         seed: of the suite.
         number: which problem, from 1; decides its kind too.
@@ -133,7 +133,7 @@ def _draw(robot: Robot, family: str, kind: str, seed: int, pose_goal: bool, atte
     from edmp.scenes.generators import generate
 
     rng = np.random.default_rng(seed)
-    generated = generate(family, rng)
+    generated = generate(family, rng, robot)
     judge = Judge(robot, generated.scene)
     tasks = rng.permutation(task_configurations(robot, generated.targets(rng, TARGETS), rng))
     goal = next(free_ones(judge, tasks), None)

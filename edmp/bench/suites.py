@@ -52,7 +52,7 @@ class MakeSettings:
         seed: of the suite; problem n of a family depends on this, the family and n, not on the counts.
         goal: ``pose``, a pose of the tool, or ``joints``, a configuration; of hard problems ``kind``, whichever of both
             the kind has.
-        robot: name of a built-in robot; the scene families are made for a Panda's reach.
+        robot: name of a built-in robot; the scene families are fitted to its reach.
         task: empty, or what the motions have to keep to, one of `edmp.bench.constrained.TASKS`.
         effort: of hard problems: so many times as long as usual is searched for the shortest motion.
     """

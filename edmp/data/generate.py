@@ -22,6 +22,7 @@ from edmp.errors import EdmpError, FileFormatError, InvalidInputError, unknown_n
 from edmp.files.json_nodes import read_json
 from edmp.files.writing import write_json, written_whole
 from edmp.ranges import Range, check_fields
+from edmp.robots.configuration import one_turn
 from edmp.robots.robot import Robot
 from edmp.trajectory import path_length
 
@@ -156,11 +157,13 @@ def _total(manifest: dict[str, Any]) -> int:
 
 
 def _open_manifest(out: Path, settings: GenerateSettings) -> dict[str, Any]:
+    from edmp.robots import load_robot
     from edmp.scenes.generators import FAMILIES
 
     out.mkdir(parents=True, exist_ok=True)
     wanted = asdict(settings)
     wanted["families"] = sorted(settings.families or FAMILIES)
+    robot = load_robot(settings.robot)
     path = out / "manifest.json"
     if path.exists():
         before, manifest = _read_manifest(path)
@@ -169,14 +172,40 @@ def _open_manifest(out: Path, settings: GenerateSettings) -> dict[str, Any]:
         if differ:
             was = ", ".join(f"{k}={before.get(k)!r}" for k in differ)
             raise InvalidInputError(f"{out} holds data made with other settings ({was}); choose another folder")
+        check_scenes(manifest, robot, out)
         manifest["settings"] = wanted
         return manifest
-    manifest = {"version": MANIFEST_VERSION, "reversible": True, "settings": wanted, "shards": {}}
+    manifest = {**manifest_head(robot), "settings": wanted, "shards": {}}
     write_json(path, manifest)
     return manifest
 
 
 _DEFAULTS = {"ways": 1}
+
+
+def manifest_head(robot: Robot) -> dict[str, Any]:
+    """What a manifest says of motions of ``robot`` besides the settings; ``scenes`` is where those of the generators
+    stand before the arm."""
+    from edmp.scenes.generators import placement
+
+    return {
+        "version": MANIFEST_VERSION,
+        "reversible": True,
+        "robot": robot.name,
+        "scenes": asdict(placement(robot)),
+    }
+
+
+def check_scenes(manifest: dict[str, Any], robot: Robot, folder: str | Path) -> None:
+    """Scenes are drawn again: `InvalidInputError` if they would stand elsewhere than when the data were made."""
+    from edmp.scenes.generators import Placement
+
+    were = manifest.get("scenes", asdict(Placement()))  # data that do not say are from when all scenes were a Panda's
+    now = manifest_head(robot)["scenes"]
+    if were != now:
+        raise InvalidInputError(
+            f"{folder} holds motions from scenes that stood elsewhere ({were}; {now} fits the arm): make them again"
+        )
 
 
 def _read_manifest(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -254,8 +283,8 @@ def scene_questions(
     from edmp.collision.world import World
     from edmp.scenes.generators import generate as generate_scene
 
-    generated = generate_scene(family, rng)
-    world = World.of(robot, generated.scene)
+    generated = generate_scene(family, rng, robot)
+    world = World.of(robot, generated.scene, only_separable=True)
     margin = float(rng.uniform(0.0, s.margin))
     tasks = _free_task_configurations(robot, world, generated, rng, s.targets_per_scene, margin)
     if len(tasks) < 2:
@@ -275,11 +304,11 @@ def _pairs(robot, world, tasks: Array, rng: np.random.Generator, count: int, mar
     """(count, dof) starts and goals: task to task, near home to task, anywhere to task."""
     from edmp.collision.free import free
 
-    limits = robot.limits
-    width = limits.upper - limits.lower
-    near_home = np.clip(robot.home + rng.normal(size=(32, robot.dof)) * 0.08 * width, limits.lower, limits.upper)
+    lower, upper = one_turn(robot)
+    width = upper - lower
+    near_home = np.clip(robot.home + rng.normal(size=(32, robot.dof)) * 0.08 * width, lower, upper)
     near_home[:8] = robot.home
-    anywhere = limits.lower + width * rng.uniform(0.02, 0.98, (64, robot.dof))
+    anywhere = lower + width * rng.uniform(0.02, 0.98, (64, robot.dof))
     pools = [q[free(world, q, margin=margin)] for q in (near_home, anywhere)]
     starts, goals = [], []
     for i in range(count):

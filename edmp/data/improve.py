@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from edmp.collision.world import World
 from edmp.data.export import export_prior
 from edmp.data.figures import PROOF_SEED, Figure, figure_of
-from edmp.data.generate import GenerateSettings, scene_questions, scene_source
+from edmp.data.generate import GenerateSettings, manifest_head, scene_questions, scene_source
 from edmp.data.reward import Outcome, Reward
 from edmp.data.scene_rows import SceneExamples, settings_of
 from edmp.data.taught import digest
@@ -164,8 +164,7 @@ def _plan(folder: Path, planner: Planner, source: GenerateSettings, number: int,
     here = dataclasses.replace(source, seed=ROUND_SEED + number)
     shards = -(-s.scenes // here.scenes_per_shard)
     manifest = {
-        "version": 1,
-        "reversible": True,
+        **manifest_head(planner.robot),
         "settings": dataclasses.asdict(here),
         "planned_with": digest(planner.prior),
     }
@@ -189,7 +188,7 @@ def _certified(planner: Planner, here: GenerateSettings, numbers: range, s: Impr
     for number in numbers:
         family, rng = scene_source(here, number)
         scene, _, _, starts, goals = scene_questions(planner.robot, family, rng, here)
-        descent = Descent(World.of(planner.robot, scene), planner.prior.spline)
+        descent = Descent(World.of(planner.robot, scene, only_separable=True), planner.prior.spline)
         for i, (start, goal) in enumerate(zip(starts, goals, strict=True)):
             result = planner.plan(scene, start, goal, seed=i, time_budget=s.time_budget)
             if not result.solved or result.path is None:

@@ -34,6 +34,7 @@ from edmp.planner.goals import unjudged
 from edmp.planner.settings import Round
 from edmp.prior.base import Context
 from edmp.prior.value import ValueNetwork, ValueRows
+from edmp.robots.robot import Robot
 from edmp.scenes.generators import generate
 from edmp.scenes.scene import Scene
 from edmp.validate import Judge
@@ -60,12 +61,12 @@ class Question:
     goal: Tensor
 
 
-def questions(data_dir: Path, settings: GenerateSettings, *, each: int = 2) -> Iterator[Question]:
+def questions(data_dir: Path, settings: GenerateSettings, robot: Robot, *, each: int = 2) -> Iterator[Question]:
     """Of the folder's scenes, one after the other, the ends of the first ``each`` motions."""
     counter = itertools.count()
     for shard in shard_files(data_dir):
         for scene_number, motions in by_scene(*read_shard(shard)):
-            scene = generate(*scene_source(settings, scene_number)).scene
+            scene = generate(*scene_source(settings, scene_number), robot).scene
             for motion in motions[:each]:
                 yield Question(next(counter), scene_number, scene, motion[0], motion[-1])
 
@@ -113,7 +114,7 @@ class OwnSamples:
         train: list[Tensor] = []
         validation: list[Tensor] = []
         self.free = self.proved = self.count = 0
-        for question in questions(self.data_dir, settings):
+        for question in questions(self.data_dir, settings, planner.robot):
             if question.number >= count:
                 break
             path = out / f"samples-{question.number:06d}.safetensors"

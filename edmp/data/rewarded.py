@@ -185,10 +185,10 @@ def _places(
     folder: Path, source: GenerateSettings, robot: Robot, prior: ScenePrior, s: RewardedSettings
 ) -> list[_Place]:
     def place(question: Question) -> _Place:
-        descent = Descent(World.of(robot, question.scene), prior.spline)
+        descent = Descent(World.of(robot, question.scene, only_separable=True), prior.spline)
         return _Place(descent, question.start, question.goal)
 
-    return [place(q) for q, _ in zip(questions(folder, source, each=1), range(s.questions), strict=False)]
+    return [place(q) for q, _ in zip(questions(folder, source, robot, each=1), range(s.questions), strict=False)]
 
 
 Rows = dict[str, Tensor]

@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 
 from edmp.collision.world import World
-from edmp.data.generate import GenerateSettings, scene_source, shard_files
-from edmp.data.training_set import is_validation, read_manifest, read_shard
+from edmp.data.generate import GenerateSettings, check_scenes, scene_source, shard_files
+from edmp.data.training_set import is_validation, read_manifest, read_shard, robot_of
 from edmp.errors import FileFormatError, InvalidInputError
 from edmp.files.writing import written_whole
 from edmp.learning.tensors import load_tensors
@@ -109,7 +109,7 @@ class SceneExamples:
         generator = torch.Generator().manual_seed(int.from_bytes(hashlib.blake2b(shard.name.encode()).digest()[:6]))
         rows, scenes = [], []
         for number, motions in by_scene(control_points, scene):
-            world = World.of(self.robot, generate(*scene_source(self._settings, number)).scene)
+            world = scene_world(self._settings, number, self.robot)
             both = torch.cat([motions, motions.flip(1)]).repeat(DRAWS, 1, 1)
             for looks in self.looks:
                 made = SceneRows.made(self.network, world, both, looks=looks, generator=generator).packed
@@ -125,10 +125,16 @@ class SceneExamples:
 def settings_of(manifest: dict[str, Any], robot: Robot, data_dir: str | Path) -> GenerateSettings:
     """The settings that a folder's motions were made with, or `InvalidInputError`: they are not ``robot``'s."""
     settings = manifest.get("settings")
-    if not isinstance(settings, dict) or settings.get("robot") != robot.name:
+    if not isinstance(settings, dict) or robot_of(manifest) != robot.name:
         raise InvalidInputError(f"{data_dir} does not hold motions of {robot.name!r} made by edmp generate")
+    check_scenes(manifest, robot, data_dir)
     known = GenerateSettings.__dataclass_fields__
     return GenerateSettings(**{k: _plain(v) for k, v in settings.items() if k in known})
+
+
+def scene_world(settings: GenerateSettings, number: int, robot: Robot) -> World:
+    """Scene ``number`` of the data with these settings, for the kernels."""
+    return World.of(robot, generate(*scene_source(settings, number), robot).scene, only_separable=True)
 
 
 def by_scene(control_points: Tensor, scene: Tensor) -> Iterator[tuple[int, Tensor]]:

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from edmp.robots.configuration import one_turn
 from edmp.robots.damped_least_squares import solve
 from edmp.robots.robot import Robot
 
@@ -20,11 +21,13 @@ POSITION_TOLERANCE, ROTATION_TOLERANCE = 1e-3, 1e-3
 def task_configurations(robot: Robot, X_WT: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
     """(m, dof) configurations with the tool at some of the poses ``X_WT`` (n, 4, 4), off the limits by 0.01 [rad or m].
 
-    Collisions are not looked at. m is at most ``SEEDS_EACH`` n; several may belong to one pose.
+    Joints that turn further than once are within `edmp.robots.configuration.one_turn`. Collisions are not looked at. m
+    is at most ``SEEDS_EACH`` n; several may belong to one pose.
     """
     limits = robot.limits
-    q0 = rng.uniform(limits.lower, limits.upper, (len(X_WT) * SEEDS_EACH, robot.dof))
-    q0[::2] = np.clip(robot.home + rng.normal(size=q0[::2].shape) * 0.5, limits.lower, limits.upper)
+    lower, upper = one_turn(robot)
+    q0 = rng.uniform(lower, upper, (len(X_WT) * SEEDS_EACH, robot.dof))
+    q0[::2] = np.clip(robot.home + rng.normal(size=q0[::2].shape) * 0.5, lower, upper)
     found = solve(
         robot,
         torch.as_tensor(q0),
@@ -34,4 +37,6 @@ def task_configurations(robot: Robot, X_WT: NDArray[np.float64], rng: np.random.
         rotation_tolerance=ROTATION_TOLERANCE,
     )
     q = found.q[found.within].numpy()
+    narrowed = (lower > limits.lower) | (upper < limits.upper)
+    q[:, narrowed] = lower[narrowed] + (q[:, narrowed] - lower[narrowed]) % (2 * np.pi)
     return q[((q >= limits.lower + 0.01) & (q <= limits.upper - 0.01)).all(axis=1)]

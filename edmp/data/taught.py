@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from edmp.collision.world import World
-from edmp.data.generate import scene_source, shard_files
-from edmp.data.scene_rows import by_scene, settings_of
+from edmp.data.generate import shard_files
+from edmp.data.scene_rows import by_scene, scene_world, settings_of
 from edmp.data.training_set import is_validation, read_manifest, read_shard
 from edmp.errors import FileFormatError, InvalidInputError
 from edmp.files.writing import written_whole
@@ -28,7 +28,6 @@ from edmp.prior.base import Context, Prior
 from edmp.prior.mlp import MlpNetwork
 from edmp.prior.scene import SceneNetwork, ScenePrior
 from edmp.robots.robot import Robot
-from edmp.scenes.generators import generate
 
 Student = MlpNetwork | SceneNetwork
 
@@ -180,7 +179,7 @@ class TaughtExamples:
         sees = isinstance(teacher, ScenePrior)
         rows = []
         for number, motions in by_scene(control_points, scene if sees else torch.zeros_like(scene)):
-            world = World.of(self.robot, generate(*scene_source(self._settings, number)).scene) if sees else None
+            world = scene_world(self._settings, number, self.robot) if sees else None
             made = taught(teacher, student, world, motions, levels=self.levels, generator=generator)
             rows.append(made.packed)
         tensors = {"rows": torch.cat(rows) if rows else torch.zeros(0).half(), "scene": scene}

@@ -3,8 +3,8 @@ still being generated.
 
 A data folder holds ``manifest.json`` and ``shard-*.safetensors``, each with ``control_points`` float32 (n, K, dof) in
 joint units [rad or m], whose first and last rows are start and goal, and ``scene`` int32 (n,). The manifest is a JSON
-object; read here are ``settings.robot`` and ``reversible`` (paths hold in both directions, so that training may reverse
-them). Train and validation are split by scene.
+object; read here are ``robot`` (or ``settings.robot``) and ``reversible`` (paths hold in both directions, so that
+training may reverse them). Train and validation are split by scene.
 """
 
 from __future__ import annotations
@@ -31,6 +31,13 @@ def read_manifest(data_dir: Path) -> dict[str, Any]:
     if not is_file(path):
         raise FileFormatError(f"{data_dir}: no manifest.json; not a folder made by `edmp generate`")
     return read_json(path, "manifest").keys_plain()
+
+
+def robot_of(manifest: dict[str, Any]) -> str | None:
+    """Name of the robot whose motions these are, None if the manifest does not say or gives only a file."""
+    settings = manifest.get("settings")
+    name = manifest.get("robot", settings.get("robot") if isinstance(settings, dict) else None)
+    return name if isinstance(name, str) and Path(name).name == name and not Path(name).suffix else None
 
 
 def read_shard(path: Path) -> tuple[Tensor, Tensor]:
@@ -87,10 +94,8 @@ class TrainingSet:
 
     @property
     def robot_name(self) -> str | None:
-        """Name of the robot, None if the manifest does not say or gives a file."""
-        settings = self.manifest.get("settings")
-        name = settings.get("robot") if isinstance(settings, dict) else None
-        return name if isinstance(name, str) and Path(name).name == name and not Path(name).suffix else None
+        """Name of the robot, None if the manifest does not say or gives only a file."""
+        return robot_of(self.manifest)
 
     def description(self) -> dict[str, Any]:
         """The manifest without its list of shards, and what was read of them: for a model card."""

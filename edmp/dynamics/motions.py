@@ -80,10 +80,10 @@ def _plan(robot: Robot, count: int, seed: int) -> list[Trajectory]:
     while len(motions) < count:
         rng = np.random.default_rng((seed, scene_number))
         scene_number, before = scene_number + 1, len(motions)
-        generated = generate(families[int(rng.integers(len(families)))], rng)
+        generated = generate(families[int(rng.integers(len(families)))], rng, robot)
         q = task_configurations(robot, generated.targets(rng, _TARGETS), rng)
         if len(q):
-            q = q[free(World.of(robot, generated.scene), q, margin=0.01)]
+            q = q[free(World.of(robot, generated.scene, only_separable=True), q, margin=0.01)]
         for k in range(min(_MOTIONS_A_SCENE, count - len(motions), len(q) // 2)):
             result = planner.plan(generated.scene, q[2 * k], q[2 * k + 1], seed=scene_number)
             if result.best is not None:

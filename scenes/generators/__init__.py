@@ -8,17 +8,22 @@ generated.targets(rng, 40)           # (n, 4, 4) tool poses worth trying
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from edmp.errors import unknown_name
-from edmp.scenes.generators.base import Builder, GeneratedScene, TaskRegion
+from edmp.scenes.generators.base import Builder, GeneratedScene, Placement, TaskRegion
 from edmp.scenes.generators.clutter import clutter
 from edmp.scenes.generators.containers import bins, box, cage
 from edmp.scenes.generators.furniture import cubby, dresser, merged_cubby, shelf
+from edmp.scenes.generators.placement import placement
 from edmp.scenes.generators.tables import table_under, tabletop
 
-__all__ = ["FAMILIES", "GeneratedScene", "TaskRegion", "generate"]
+if TYPE_CHECKING:
+    from edmp.robots.robot import Robot
+
+__all__ = ["FAMILIES", "GeneratedScene", "Placement", "TaskRegion", "generate", "placement"]
 
 FAMILIES: Mapping[str, Callable[[np.random.Generator], Builder]] = {
     "tabletop": tabletop,
@@ -35,8 +40,14 @@ FAMILIES: Mapping[str, Callable[[np.random.Generator], Builder]] = {
 """Families by name; each draws its obstacles and task regions from a random generator."""
 
 
-def generate(family: str, rng: np.random.Generator) -> GeneratedScene:
+def generate(family: str, rng: np.random.Generator, robot: Robot | None = None) -> GeneratedScene:
     """A random scene of ``family``, the same for the same state of ``rng``.
+
+    Args:
+        family: one of `FAMILIES`.
+        rng: what it is drawn from.
+        robot: the arm that it is for, at the origin: furniture is scaled to its reach and hung at its shoulder; a Panda
+            if None.
 
     Raises:
         UnknownNameError: for a family that is not in `FAMILIES`.
@@ -47,5 +58,6 @@ def generate(family: str, rng: np.random.Generator) -> GeneratedScene:
     for _ in range(200):
         builder = FAMILIES[family](rng)
         if not builder.spoiled:
-            return builder.finish(family)
+            drawn = builder.finish(family)
+            return drawn if robot is None else drawn.placed(placement(robot))
     raise AssertionError(f"family {family!r} keeps standing on the robot")

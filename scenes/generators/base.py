@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,7 @@ FLOOR_GAP = 0.005
 
 REACH_CENTRE = np.array([0.0, 0.0, 0.333])
 REACH = 0.85
-"""A target lies within this distance of the shoulder [m]."""
+"""Of a Panda: its shoulder, and how far from it targets may lie [m]."""
 
 DOWN = (-math.pi / 2 - math.pi / 8, -math.pi / 2 + math.pi / 8)
 ANY = (-math.pi, math.pi)
@@ -95,23 +95,67 @@ def _approach(azimuth: Array, elevation: Array, roll: Array) -> Array:
 
 
 @dataclass(frozen=True)
+class Placement:
+    """Where a scene that was drawn for a Panda stands before another arm (`edmp.scenes.generators.placement`).
+
+    A point p of the drawing is at ``scale (p - shoulder of a Panda) + (0, 0, shoulder)``, in the frame of the base.
+
+    Attributes:
+        scale: of all lengths [1].
+        shoulder: height of the arm's shoulder above its base [m].
+    """
+
+    scale: float = 1.0
+    shoulder: float = float(REACH_CENTRE[2])
+
+    @property
+    def as_drawn(self) -> bool:
+        return self == Placement()
+
+    def poses(self, X_D: Array) -> Array:
+        """(..., 4, 4) poses of the drawing in the frame of the base."""
+        if self.as_drawn:
+            return X_D
+        X_W = X_D.copy()
+        X_W[..., :3, 3] = self.scale * (X_D[..., :3, 3] - REACH_CENTRE) + [0.0, 0.0, self.shoulder]
+        return X_W
+
+    def obstacle(self, drawn: Obstacle) -> Obstacle:
+        """Every field of the generators' primitives is a length."""
+        if self.as_drawn:
+            return drawn
+        lengths = {f.name: getattr(drawn.shape, f.name) for f in fields(drawn.shape)}  # type: ignore[arg-type]
+        scaled = {
+            name: tuple(np.multiply(v, self.scale)) if np.ndim(v) else self.scale * v for name, v in lengths.items()
+        }
+        return Obstacle(drawn.name, type(drawn.shape)(**scaled), self.poses(drawn.X_WO))
+
+
+@dataclass(frozen=True)
 class GeneratedScene:
     """A random scene and where a task could be in it.
 
     Attributes:
         family: name of the family that it comes from.
         scene: the obstacles. The robot stands at the origin of the world, which is kept free.
-        regions: where tool poses are drawn from.
+        regions: where tool poses are drawn from, as drawn for a Panda.
+        placement: where ``scene`` stands before the arm.
     """
 
     family: str
     scene: Scene
     regions: tuple[TaskRegion, ...]
+    placement: Placement = Placement()
+
+    def placed(self, placement: Placement) -> GeneratedScene:
+        """This scene, as drawn, before another arm."""
+        scene = Scene(tuple(map(placement.obstacle, self.scene)))
+        return replace(self, scene=scene, placement=placement)
 
     def targets(self, rng: np.random.Generator, count: int) -> Array:
         """Candidate tool poses ``X_WT`` (n, 4, 4) in the world, n at most ``count``, shuffled over the regions.
 
-        All lie within a Panda's reach, and a coarse gripper in them is clear of the obstacles. Whether the arm gets
+        All lie within the arm's reach, and a coarse gripper in them is clear of the obstacles. Whether the arm gets
         there is for its inverse kinematics and its collision check to say.
         """
         weights = np.array([region.weight for region in self.regions])
@@ -121,8 +165,9 @@ class GeneratedScene:
         for _ in range(8):
             shares = rng.multinomial(2 * missing + 8, weights / weights.sum())
             drawn = [region.sample(rng, share) for region, share in zip(self.regions, shares, strict=True) if share]
-            X_WT = rng.permutation(np.concatenate(drawn))
-            keep = X_WT[_in_reach(X_WT[:, :3, 3]) & _gripper_free(X_WT, boxes)][:missing]
+            X_DT = rng.permutation(np.concatenate(drawn))
+            X_WT = self.placement.poses(X_DT)
+            keep = X_WT[_in_reach(X_DT[:, :3, 3]) & _gripper_free(X_WT, boxes)][:missing]
             found.append(keep)
             missing -= len(keep)
             if missing == 0:
@@ -130,9 +175,9 @@ class GeneratedScene:
         return np.concatenate(found)
 
 
-def _in_reach(p_W: Array) -> NDArray[np.bool_]:
-    away = (np.hypot(p_W[:, 0], p_W[:, 1]) > KEEP_OUT_RADIUS) | (p_W[:, 2] > KEEP_OUT_HEIGHT)
-    return np.logical_and(np.linalg.norm(p_W - REACH_CENTRE, axis=1) < REACH, away)
+def _in_reach(p_D: Array) -> NDArray[np.bool_]:
+    away = (np.hypot(p_D[:, 0], p_D[:, 1]) > KEEP_OUT_RADIUS) | (p_D[:, 2] > KEEP_OUT_HEIGHT)
+    return np.logical_and(np.linalg.norm(p_D - REACH_CENTRE, axis=1) < REACH, away)
 
 
 def _gripper_free(X_WT: Array, boxes: _Boxes) -> NDArray[np.bool_]:
