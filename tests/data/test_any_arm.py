@@ -1,4 +1,4 @@
-"""Another arm than the Panda by the same commands: scenes at its shoulder, motions of its joints, a prior that plans."""
+"""Another arm than the Panda by the same commands: scenes at its shoulder, motions, and a prior that plans."""
 
 import dataclasses
 import json
@@ -108,7 +108,7 @@ def test_an_arm_from_a_file_gets_motions_and_a_prior_by_the_same_commands(
     prior = load_prior(sees / "prior.safetensors", robot)
     assert isinstance(prior, ScenePrior)
     block = edmp.Scene.of({"block": (edmp.Box((0.1, 0.1, 0.1)), (0.0, 0.0, 1.5))})
-    goal = robot.home + [0.4, 0.2, 0.0, 0.0, 0.0, 0.5]
+    goal = robot.home + np.array([0.4, 0.2, 0.0, 0.0, 0.0, 0.5])
     assert edmp.plan(block, robot.home, goal, robot=robot, prior=str(sees / "prior.safetensors")).solved
 
 
