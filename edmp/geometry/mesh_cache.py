@@ -29,7 +29,8 @@ class ShapeCache(Generic[S, T]):
     def __init__(self, make: Callable[[S], T], *, size: Callable[[S], int], most: int) -> None:
         self._make, self._size, self._most = make, size, most
         self._made: WeakKeyDictionary[S, T] = WeakKeyDictionary()
-        self._latest: OrderedDict[S, None] = OrderedDict()
+        self._latest: OrderedDict[S, int] = OrderedDict()  # with their sizes
+        self._total = 0
         self._lock = threading.RLock()
         # A child forked while another thread is in here would wait for it for ever: fork when nobody is.
         os.register_at_fork(
@@ -41,10 +42,13 @@ class ShapeCache(Generic[S, T]):
             made = self._made.get(shape)
             if made is None:
                 made = self._made[shape] = self._make(shape)
-            self._latest[shape] = None
-            self._latest.move_to_end(shape)
-            while sum(self._size(kept) for kept in self._latest) > self._most and len(self._latest) > 1:
-                self._latest.popitem(last=False)
+            if shape in self._latest:
+                self._latest.move_to_end(shape)
+            else:
+                self._latest[shape] = self._size(shape)
+                self._total += self._latest[shape]
+            while self._total > self._most and len(self._latest) > 1:
+                self._total -= self._latest.popitem(last=False)[1]
             return made
 
 

@@ -50,10 +50,13 @@ class _Sensed(Shape):
 
     @cached_property
     def _digest(self) -> int:
-        """The same in every process: it is pickled along."""
+        """The same in every process: it is pickled along. A sum of all words, ten times as quick as a hash, does:
+        where two are the same by chance, equality decides."""
         array, length = self._content()
-        content = hashlib.blake2b(np.ascontiguousarray(array).tobytes(), digest_size=8)
-        content.update(repr((array.shape, length)).encode())
+        raw = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+        whole = raw[: len(raw) // 8 * 8].view(np.uint64)
+        content = hashlib.blake2b(raw[len(whole) * 8 :].tobytes(), digest_size=8)
+        content.update(repr((int(whole.sum()), array.shape, length)).encode())
         return int.from_bytes(content.digest(), "big", signed=True)
 
 

@@ -32,6 +32,8 @@ _SPLIT = 2
 """Other groups are opened into this many cells, along the longest side."""
 _COARSE, _BLOCK = 32, 4
 """Cells along each side of the grid over a large cloud, and of a block of them."""
+_BEAM = 2
+"""So many nodes are followed down to a part near a point."""
 _LARGE = 1 << 10
 """Clouds with more points than this get such a grid."""
 
@@ -86,8 +88,11 @@ class PartTree:
     def children(self, nodes: Index) -> tuple[Index, Index]:
         """Of groups and cells ``nodes`` (n,): index of the parent in ``nodes`` (m,), and children (m,)."""
         with _lock:
-            shut = np.unique(nodes[self._first[nodes] < 0])
-            if len(shut) and shut[0] == 0:
+            shut = nodes[self._first[nodes] < 0]
+            if not len(shut):
+                return _ranges(self._first[nodes], self._count[nodes])
+            shut = np.unique(shut)
+            if shut[0] == 0:
                 self._load()
                 if self._end[0] > _LARGE and self._low is self._high:
                     self._grid()
@@ -98,6 +103,17 @@ class PartTree:
             if not groups.all():
                 self._cut(shut[~groups])
             return _ranges(self._first[nodes], self._count[nodes])
+
+    def near(self, x: Array) -> int:
+        """A part, or a cell, that is near to the point ``x`` (3,), if not the nearest: a few steps down."""
+        node = np.zeros(1, dtype=np.int64)
+        while True:
+            gap = np.maximum(np.maximum(self.lower[node] - x, x - self.upper[node]), 0.0)
+            node = node[np.argsort(np.einsum("mi,mi->m", gap, gap), kind="stable")[:_BEAM]]
+            group = self.kind[node] == GROUP
+            if not group[0]:
+                return int(node[0])
+            node = np.concatenate([node[~group], self.children(node[group])[1]])
 
     def _append(self, lower: Array, upper: Array, kind: Index, begin: Index, end: Index) -> int:
         """New nodes; the number of the first."""
@@ -155,13 +171,12 @@ class PartTree:
         """Sort points into the cells of a coarse grid, cells into blocks: the root's children, and theirs."""
         low, width = self.lower[0], float((self.upper[0] - self.lower[0]).max()) + 1e-9
         edge = width * (1 + 1e-6) / _COARSE
-        q = self._low - low.astype(np.float32)
-        q *= np.float32(1.0 / edge)
-        at = np.minimum(q, _COARSE - 1, out=q).astype(np.uint8)
-        key = np.zeros(len(at), dtype=np.uint16)
-        for k in range(3):
-            column = at[:, k].astype(np.uint16)
-            key |= ((column >> 2) << (6 + 3 * k)) | ((column & 3) << (2 * k))  # the block, then the cell in it
+        key = np.zeros(len(self._low), dtype=np.uint16)
+        for k in range(3):  # a column at a time: rows of three are slow
+            q = self._low[:, k] - np.float32(low[k])
+            q *= np.float32(1.0 / edge)
+            at = np.minimum(q, _COARSE - 1, out=q).astype(np.uint16)
+            key |= ((at >> 2) << (6 + 3 * k)) | ((at & 3) << (2 * k))  # the block, then the cell in it
         self._order = np.argsort(key, kind="stable")  # a radix sort for numbers this short
         size = np.bincount(key, minlength=1 << 15)
         cell = np.flatnonzero(size)

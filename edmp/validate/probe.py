@@ -37,13 +37,15 @@ class Direction:
     """A separating direction: ``n`` (3,) in the frame of the other body, ``h`` = the other's support along it [m].
 
     ``distance`` [m] is the gap that it proves at configuration ``config``. Meshes that are not convex have no
-    direction: ``n`` is zero and ``distance`` is FCL's, between triangles.
+    direction: ``n`` is zero and ``distance`` is FCL's, between triangles. Of the box round a crowd, ``point`` (3,) is
+    its nearest, in the base frame [m].
     """
 
     n: Array
     h: float
     config: int
     distance: float
+    point: Array | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,7 +149,7 @@ class Prober:
             h = float(crowd.support(n))
             gap = float(n @ p - piece.convex.support(-n @ R)) - h
             if gap > 0.5 * (distance - crowd.tree.radius):
-                return Direction(n, h, config, gap)
+                return Direction(n, h, config, gap, result.nearest_points[1])
         return Direction(_ZERO, 0.0, config, -np.inf)
 
     def likely_part(self, poses: Poses, config: int, pair: int) -> int:

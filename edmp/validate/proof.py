@@ -76,7 +76,9 @@ class Proof(PathTable):
         self._kept_distance = self._distances()
         self._directions: dict[tuple[int, int], Direction] = {}
         self._boxes_asked: dict[tuple[int, int], Direction] = {}
-        self._in_box: set[int] = set()  # pairs with crowds, of which the piece is in the box somewhere
+        self._loose: set[int] = (
+            set()
+        )  # pairs with crowds whose boxes settle little: the piece is in it, or near where it is empty
         self._by_parts: list[tuple[Intervals, Index]] = []  # what boxes did not settle: intervals, and a pair for each
 
     # -- the proof --------------------------------------------------------------------------------------------
@@ -286,6 +288,11 @@ class Proof(PathTable):
             fresh = self._bounds(intervals, motion, interval, pair, [directions[k] for k in use])
             bounds = np.maximum(bounds, fresh)
             open_ = bounds <= self._wanted(pair)
+            if self.environment.crowds and self.tightness is not None:
+                self._look_closer(intervals, interval, pair, open_ & asked)
+                if self.touch is not None:
+                    return interval, pair, bounds
+                open_ = bounds <= self._wanted(pair)
             env = ~open_ & (pair < self.env_pairs)
             self._note(bounds[env].min(initial=np.inf))
             if self.keep:
@@ -303,20 +310,33 @@ class Proof(PathTable):
         i, p, b = (np.concatenate(part) for part in zip(*halve, strict=True))
         return i, p, b
 
+    def _look_closer(self, intervals: Intervals, interval: Index, pair: Index, asked: NDArray[np.bool_]) -> None:
+        """Where boxes round crowds, ``asked`` about, are too near: there may be less to beat than it seemed.
+
+        The nearest box comes first: once a part in it is known, the others are seldom near enough to matter.
+        """
+        which = np.flatnonzero(asked & self._crowded(pair))
+        keys = list(zip(intervals.probe[interval[which]].tolist(), pair[which].tolist(), strict=True))
+        met = np.array([self._boxes_asked[key].distance for key in keys])
+        for k in np.argsort(met, kind="stable").tolist():
+            config, one = keys[k]
+            if one not in self._loose and met[k] - _BARELY <= self._wanted(np.array([one]))[0]:
+                self._ask_likely_part(config, one)
+                if self.touch is not None:
+                    return
+
     def _left_to_parts(
         self, intervals: Intervals, interval: Index, pair: Index, open_: NDArray[np.bool_], asked: NDArray[np.bool_]
     ) -> NDArray[np.bool_]:
         """(items,) which of those that are open no box round a crowd will settle: they are noted for its parts.
 
-        Those are all of a pair once its piece was found in the box, and those that the box is too near to where asked.
+        Those are all of a pair whose box was found loose, and those that the box is too near to where asked.
         """
-        left = np.isin(pair, list(self._in_box)) & open_
-        for k in np.flatnonzero(open_ & asked & ~left & self._crowded(pair)).tolist():
-            config = int(intervals.probe[interval[k]])
-            met = self._boxes_asked[config, int(pair[k])].distance - _BARELY
-            if met <= self._wanted(pair[k : k + 1])[0] and self.tightness is not None:
-                self._ask_likely_part(config, int(pair[k]))  # there may be less to beat than it seemed
-            left[k] = met <= self._wanted(pair[k : k + 1])[0]
+        left = np.isin(pair, list(self._loose)) & open_
+        near = np.flatnonzero(open_ & asked & ~left & self._crowded(pair))
+        keys = zip(intervals.probe[interval[near]].tolist(), pair[near].tolist(), strict=True)
+        met = np.array([self._boxes_asked[key].distance for key in keys]) - _BARELY
+        left[near] = met <= self._wanted(pair[near])
         if left.any():
             self._by_parts.append((intervals.rows(interval[left]), pair[left]))
         return left
@@ -409,17 +429,26 @@ class Proof(PathTable):
         if key not in self._boxes_asked:
             found = self._boxes_asked[key] = self.prober.separate_box(self.poses, config, pair)
             if not np.isfinite(found.distance):
-                self._in_box.add(pair)
+                self._loose.add(pair)
         return self._boxes_asked[key]
 
     def _ask_likely_part(self, config: int, pair: int) -> None:
-        """Know how near a crowd is at most."""
+        """Know how near a crowd is at most, by a part where its box is nearest; if it is nowhere near, by its faces.
+
+        Where that part is not about as near as the box is, the box is loose there, and the pair left to its parts.
+        """
         crowd = self.environment.crowds[pair % len(self.environment) - self.environment.first_crowd]
-        node = self.prober.likely_part(self.poses, config, pair)
+        box = self._ask_box(config, pair)
+        if box.point is None:
+            node = self.prober.likely_part(self.poses, config, pair)
+        else:
+            node = crowd.tree.near((box.point - crowd.p) @ crowd.R)
         if crowd.tree.kind[node] == CELL:  # of which only a part is solid
             self._ask(config, pair)
-        else:
-            self._ask_part(config, pair, node)
+            return
+        found = self._ask_part(config, pair, node)
+        if found is not None and found.distance > box.distance + (self.tightness or 0.0):
+            self._loose.add(pair)
 
     def _permitted(self, answer: Direction | Touch, pair: int) -> Direction | None:
         """An answer as a direction, unless the pair is too near or too deep in: then `touch` is set."""

@@ -35,6 +35,18 @@ def test_what_is_not_a_point_is_dropped_and_said() -> None:
         cloud.points[0] = 0
 
 
+def test_equal_hashes_are_not_taken_for_equal_content() -> None:
+    """The hash is a sum, which does not know the order: what is the same by chance must still be told apart."""
+    occupied = np.zeros((1, 1, 16), bool)
+    occupied[0, 0, 0] = True
+    here, there = edmp.Voxels(occupied, 0.05), edmp.Voxels(np.roll(occupied, 8), 0.05)
+    assert hash(here) == hash(there)
+    assert here != there
+    q, X = [0, -0.785, 0, -2.356, 0, 1.571, 0.785], (0.3, 0.0, 0.1)
+    free = [edmp.Judge(edmp.load_robot("panda"), edmp.Scene.of({"cell": (one, X)})).check(q) for one in (there, here)]
+    assert [verdict.valid for verdict in free] == [False, True]
+
+
 def test_millimetres_are_noticed() -> None:
     with pytest.warns(edmp.EdmpWarning, match=r"extends over 69\d(\.\d)? m; is it in millimetres"):
         edmp.PointCloud(1000 * POINTS, 0.01)

@@ -7,7 +7,7 @@ import pytest
 import trimesh
 
 import edmp
-from edmp.geometry.mesh_cache import MeshCache
+from edmp.geometry.mesh_cache import MeshCache, ShapeCache
 from edmp.geometry.shapes import Box, Capsule, Cylinder, Mesh, Sphere
 from edmp.planner import planner as planner_module
 from edmp.result import Status
@@ -87,6 +87,16 @@ def test_meshes_that_nobody_holds_are_forgotten():
     for scale in range(2, 9):
         assert kept(Mesh(held.vertices * scale, held.faces)) == 1280
     assert len(kept._made) == 3  # the latest two, and the one that is held
+
+
+def test_sizes_are_asked_for_once():
+    asked = []
+    kept = ShapeCache(lambda mesh: 0, size=lambda mesh: asked.append(mesh) or len(mesh.faces), most=10_000)
+    held = [Mesh(ripples(2).vertices * scale, ripples(2).faces) for scale in range(1, 6)]
+    for _ in range(3):
+        for mesh in held:
+            kept(mesh)
+    assert len(asked) == len(held)
 
 
 def test_a_fine_convex_mesh_is_no_burden():
