@@ -20,8 +20,7 @@ import numpy as np
 import torch
 
 import edmp
-from benchmarks.prior_seeds import SEEDS, Case, Elsewhere, cases
-from edmp.collision.world import World
+from benchmarks.prior_seeds import SEEDS, Case, Elsewhere, cases, elsewhere
 from edmp.guidance import GuidanceSettings
 from edmp.planner import Planner, rounds
 from edmp.planner.candidates import Candidates
@@ -102,8 +101,7 @@ def measured(
     for i, (case, path) in enumerate(zip(problems, earlier, strict=True)):
         row = table.setdefault(case.kind, {})
         if other is not None:
-            wrong = problems[(i + len(problems) // 2 + 1) % len(problems)].problem
-            other.world = World.of(case.problem.robot, wrong.scene)
+            other.world = elsewhere(problems, i)
         for guidance, planner in planners.items():
             planner.robot = case.problem.robot
             sampled(planner, case, f"guidance {guidance}", row)

@@ -1,6 +1,7 @@
 """What a prior's samples are worth before anything repairs them: the share that is free as drawn, and the first look.
 
     python benchmarks/prior_seeds.py --problems DIR --priors panda,process,runs/scene/prior.safetensors
+    python benchmarks/prior_seeds.py --problems DIR --robot ur5 --priors process,runs/ends/prior.safetensors
 
 Problems are every n-th of the numbers 1-50 of a MotionBenchMaker folder (development half) and problems of the suite
 generators that no training saw. Rows are priors; ``NAME*`` is the prior with its condition shuffled: it sees the scene
@@ -38,7 +39,7 @@ SEEDS = Round(num_seeds=24, sampler_steps=6, prior_share=1.0)
 SUITE_SEED = 77
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Case:
     """A problem with start and goals that are known to be free."""
 
@@ -66,17 +67,25 @@ class Elsewhere:
         return Shuffled(**fields)
 
 
-def cases(folder: str, num_given: int, num_generated: int) -> Iterator[Case]:
-    """Some of the folder's problems, and some of the generators'."""
+def cases(folder: str, num_given: int, num_generated: int, robot_name: str = "panda") -> Iterator[Case]:
+    """Some of the folder's problems, and some of the generators', for a robot."""
     found = find_problems(folder, numbers=range(1, 51))
     for index in np.unique(np.linspace(0, len(found) - 1, num_given).astype(int)):
-        yield _case("given", found[index].load("panda"))
-    robot = Planner("panda", prior="process").robot
+        yield _case("given", found[index].load(robot_name))
+    robot = Planner(robot_name, prior="process").robot
     families = sorted(FAMILIES)
     for i in range(num_generated):
         family, number = families[i % len(families)], i // len(families) + 1
         made = make_problem(robot, family, seed=SUITE_SEED, number=number, pose_goal=False)
         yield _case("generated", Problem(robot, made.scene, made.start, made.goal))
+
+
+def elsewhere(problems: list[Case], i: int) -> World:
+    """The robot of problem ``i`` in the scene of another one of the same kind."""
+    case = problems[i]
+    same = [other for other in problems if other.kind == case.kind]
+    wrong = same[(same.index(case) + len(same) // 2 + 1) % len(same)]
+    return World.of(case.problem.robot, wrong.problem.scene, only_separable=True)
 
 
 def _case(kind: str, problem: Problem) -> Case:
@@ -93,13 +102,12 @@ def measured(prior: Prior, problems: list[Case], other: Elsewhere | None = None)
     table: dict[str, dict[str, list[float]]] = {}
     for guidance in GUIDANCE:
         settings = PlannerSettings(guidance=GuidanceSettings(steps=guidance))
-        planner = Planner("panda", prior=prior, settings=settings)
+        planner = Planner(problems[0].problem.robot.name, prior=prior, settings=settings)
         for i, case in enumerate(problems):
             planner.robot = case.problem.robot
             call = planner.prepare(case.query, case.judge, seed=0)
             if other is not None:
-                wrong = problems[(i + len(problems) // 2 + 1) % len(problems)].problem
-                other.world = World.of(case.problem.robot, wrong.scene)
+                other.world = elsewhere(problems, i)
             row = table.setdefault(case.kind, {})
             begin = time.perf_counter()
             batch = rounds.seeds(call, SEEDS)
@@ -121,14 +129,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--problems", required=True, help="a folder as edmp bench run takes it")
     parser.add_argument("--priors", required=True, help="names or files, separated by commas; * after one shuffles it")
+    parser.add_argument("--robot", default="panda", help="whose problems these are")
     parser.add_argument("--given", type=int, default=41, help="problems of the folder")
     parser.add_argument("--generated", type=int, default=24, help="problems of the generators")
     parser.add_argument("--cfg", type=float, default=None, help="weight of the condition; default: the prior's own")
     parser.add_argument("--looks", type=int, default=None, help="looks at each estimate; default: the prior's own")
     options = parser.parse_args()
-    problems = list(cases(options.problems, options.given, options.generated))
+    problems = list(cases(options.problems, options.given, options.generated, options.robot))
     for name in options.priors.split(","):
-        prior = Planner("panda", prior=name.removesuffix("*")).prior
+        prior = Planner(options.robot, prior=name.removesuffix("*")).prior
         changes = {key: getattr(options, key) for key in ("cfg", "looks") if getattr(options, key) is not None}
         if changes and all(hasattr(prior, key) for key in changes):
             prior = dataclasses.replace(prior, **changes)

@@ -153,6 +153,8 @@ def _digest(network: SceneNetwork, looks: tuple[int, ...]) -> str:
     for name, tensor in parts.items():
         digest.update(name.encode() + tensor.detach().cpu().numpy().tobytes())
     digest.update(repr((looks, DRAWS, network.config.clearances, network.config.num_waypoints)).encode())
+    if network.config.condition != "estimate":
+        digest.update(network.config.condition.encode())
     return digest.hexdigest()
 
 

@@ -61,7 +61,7 @@ class Ways:
     def of(cls, packed: Tensor, network: Student, levels: int) -> Ways:
         """The columns of ``packed`` (n, columns), in single precision; ``network`` is the student's."""
         dof, dim = network.dof, network.spline.dim(network.dof)
-        told = network.told if isinstance(network, SceneNetwork) else 0
+        told = network.condition.columns if isinstance(network, SceneNetwork) else 0
         guessed = dim if told else 0
         sizes = [2 * dof, levels + 1, (levels + 1) * dim, levels * guessed, levels * told]
         ends, sigma, x, estimate, touch = packed.float().split(sizes, dim=1)
@@ -74,7 +74,7 @@ class Ways:
         x, sigma = self.x[row, level], self.sigma[row, level, None]
         if isinstance(network, SceneNetwork):
             estimate = self.estimate[row, level]
-            touch = self.touch[row, level].unflatten(1, (network.spline.num_interior, -1))
+            touch = self.touch[row, level].unflatten(1, network.condition.shape)
             return estimate + network(x, estimate, touch, sigma, self.ends)
         return network.denoise(x, sigma, network.problem_embedding(self.ends[:, 0], self.ends[:, 1]))
 

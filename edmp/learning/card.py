@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import torch
 from torch import nn
 
-from edmp.errors import FileFormatError
+from edmp.errors import FileFormatError, UnknownNameError
 from edmp.files.json_nodes import JsonNode
 from edmp.learning.tensors import read_header, write_tensors
 
@@ -124,5 +124,5 @@ def built(
             return network(sizes)
         with torch.device("cpu"):
             return network(sizes)
-    except (TypeError, ValueError, RuntimeError) as error:
+    except (TypeError, ValueError, RuntimeError, UnknownNameError) as error:
         raise FileFormatError(f"{path}: bad {card.architecture} config {card.config!s:.300}: {error}") from None

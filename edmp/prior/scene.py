@@ -21,24 +21,21 @@ import copy
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from edmp.collision.world import World
-from edmp.costs.clearance import clearance_field
+from edmp.errors import unknown_name
 from edmp.learning.edm import scalings
 from edmp.learning.networks.embeddings import Waves
 from edmp.learning.networks.tokens import token_blocks
 from edmp.prior.base import Context, Denoiser, Prior
 from edmp.prior.checkpoint import Architecture
+from edmp.prior.conditions import CONDITIONS
 from edmp.prior.mlp import MlpConfig, MlpNetwork
-from edmp.prior.spline import Spline
 from edmp.ranges import Range, check_fields
-
-_GAIN = 30.0
-"""Costs and gradients are squashed, sign(g) log(1 + gain |g|): they span four decades."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +44,7 @@ class SceneConfig:
 
     Attributes:
         base: sizes of the denoiser that is corrected, as `edmp.prior.mlp.MlpConfig` takes them.
+        condition: what the network is told of the scene, a row of `edmp.prior.conditions.CONDITIONS`.
         width: width of a token.
         depth: number of blocks over the tokens.
         blocks: their kind, ``"mixer"`` or ``"attention"``, see `edmp.learning.networks.tokens`.
@@ -58,6 +56,7 @@ class SceneConfig:
     """
 
     base: Mapping[str, Any] = field(default_factory=dict)
+    condition: str = "estimate"
     width: int = 128
     depth: int = 4
     blocks: str = "mixer"
@@ -72,6 +71,8 @@ class SceneConfig:
         check_fields(self, dict.fromkeys(("width", "cond_width", "num_waypoints"), size))
         check_fields(self, {"depth": Range(1, 64, whole=True), "looks": Range(0, 16, whole=True)})
         check_fields(self, {"clearances": Range(0, 10, above=True, several=True), "cfg": Range(0, 100)})
+        if self.condition not in CONDITIONS:
+            raise unknown_name("condition", self.condition, CONDITIONS)
         MlpConfig(**self.base)
 
 
@@ -85,20 +86,15 @@ class SceneNetwork(nn.Module):
         self.base.requires_grad_(False)
         self.spline = self.base.spline
         tokens, width, cond = self.spline.num_interior, config.width, config.cond_width
-        told = len(config.clearances) * (dof + 1)
+        self.condition = CONDITIONS[config.condition](config, self.spline, dof, cond)
         self.waves = Waves(16, lowest=1.0, highest=64.0)
         self.embed = nn.Sequential(nn.Linear(32 + 2 * dof, cond), nn.SiLU(), nn.Linear(cond, cond))
-        self.read = nn.Linear(2 * dof + told, width)
+        self.read = nn.Linear(2 * dof + self.condition.channels, width)
         self.place = nn.Parameter(torch.zeros(tokens, width))
         self.blocks = token_blocks(config.blocks, config.depth, tokens=tokens, width=width, cond=cond)
         self.write = nn.Linear(width, dof)
         nn.init.zeros_(self.write.weight)
         nn.init.zeros_(self.write.bias)
-
-    @property
-    def told(self) -> int:
-        """Numbers that `touch` says of a path."""
-        return self.spline.num_interior * len(self.config.clearances) * (self.dof + 1)
 
     def forward(self, noisy: Tensor, estimate: Tensor, touch: Tensor, sigma: Tensor, ends: Tensor) -> Tensor:
         """The corrected estimate (n, dim) [rad or m].
@@ -106,7 +102,7 @@ class SceneNetwork(nn.Module):
         Args:
             noisy: (n, dim) the noisy sample.
             estimate: (n, dim) the estimate to be corrected.
-            touch: (n, tokens, told) what `touch` says of it.
+            touch: (n, ...) what `touch` says of it; of one row, the same for all.
             sigma: (n or 1, 1) noise level.
             ends: (n, 2, dof) start and goal.
         """
@@ -116,26 +112,22 @@ class SceneNetwork(nn.Module):
         middle, half = (base.upper + base.lower) / 2, (base.upper - base.lower) / 2
         where = ((ends - middle) / half).flatten(1)
         level = self.waves(c_noise).expand(len(where), -1)
-        cond = nn.functional.silu(self.embed(torch.cat([level, where], dim=-1)))
-        scaled = torch.cat([(x / base.noise_scale).unflatten(1, (-1, self.dof)) for x in (noisy * c_in, estimate)], -1)
-        h = self.read(torch.cat([scaled, touch], dim=-1)) + self.place
+        beside, shift = self.condition(touch)
+        cond = self.embed(torch.cat([level, where], dim=-1))
+        cond = nn.functional.silu(cond if shift is None else cond + shift)
+        parts = [(x / base.noise_scale).unflatten(1, (-1, self.dof)) for x in (noisy * c_in, estimate)]
+        if beside is not None:
+            parts.append(beside.expand(len(noisy), -1, -1))
+        h = self.read(torch.cat(parts, dim=-1)) + self.place
         for block in self.blocks:
             h = block(h, cond)
         raw = self.write(nn.functional.layer_norm(h, h.shape[-1:])).flatten(1)
         return base.noise_scale * ((raw @ base.modes) * c_out) @ base.modes.T
 
     def touch(self, world: World, control_points: Tensor) -> Tensor:
-        """What a path costs in clearance, control point by control point.
-
-        Args:
-            world: robot and scene.
-            control_points: (n, K, dof).
-
-        Returns:
-            (n, tokens, len(clearances) * (dof + 1)): for each clearance the gradient in the joints, pulled back to the
-            interior control points, and the cost about each of them, both squashed.
-        """
-        return felt(world, control_points, self.spline, self.config, (self.base.lower, self.base.upper))
+        """(n, *shape) what the condition says in ``world`` of paths ``control_points`` (n, K, dof), or of their ends
+        (n, 2, dof) alone if it is not renewed."""
+        return self.condition.told(world, control_points, (self.base.lower, self.base.upper))
 
     def set_statistics(self, control_points: Tensor, lower: Tensor, upper: Tensor) -> None:
         """Nothing to take from the data: the statistics are those of the denoiser that is corrected."""
@@ -159,7 +151,7 @@ class SceneRows:
 
     Attributes:
         clean, noisy, estimate: (n, dim) [rad or m].
-        touch: (n, tokens, told) see `SceneNetwork.touch`.
+        touch: (n, *shape) see `SceneNetwork.touch`.
         sigma: (n, 1) noise level [1].
         ends: (n, 2, dof) start and goal.
     """
@@ -180,13 +172,11 @@ class SceneRows:
     @classmethod
     def of(cls, packed: Tensor, network: SceneNetwork) -> SceneRows:
         """The columns of ``packed``, in single precision."""
-        dof, tokens = network.dof, network.spline.num_interior
-        told = len(network.config.clearances) * (dof + 1)
-        dim = network.spline.dim(dof)
+        dof, dim, condition = network.dof, network.spline.dim(network.dof), network.condition
         clean, noisy, estimate, touch, sigma, ends = packed.float().split(
-            [dim, dim, dim, tokens * told, 1, 2 * dof], dim=1
+            [dim, dim, dim, condition.columns, 1, 2 * dof], dim=1
         )
-        return cls(clean, noisy, estimate, touch.unflatten(1, (tokens, told)), sigma, ends.unflatten(1, (2, dof)))
+        return cls(clean, noisy, estimate, touch.unflatten(1, condition.shape), sigma, ends.unflatten(1, (2, dof)))
 
     @classmethod
     @torch.no_grad()
@@ -216,40 +206,6 @@ class SceneRows:
             estimate = estimate + network(noisy, estimate, touch, sigma, ends)
             touch = network.touch(world, network.spline.control_points(estimate, start, goal))
         return cls(clean, noisy, estimate, touch, sigma, ends)
-
-
-class Feeling(Protocol):
-    """What a network feels of a scene.
-
-    Attributes:
-        clearances: distances within which it feels obstacles, each by itself [m].
-        num_waypoints: samples along the path at which they are felt.
-    """
-
-    @property
-    def clearances(self) -> tuple[float, ...]: ...
-    @property
-    def num_waypoints(self) -> int: ...
-
-
-def felt(
-    world: World, control_points: Tensor, spline: Spline, feeling: Feeling, limits: tuple[Tensor, Tensor]
-) -> Tensor:
-    """As `SceneNetwork.touch`, within joint ``limits`` (dof,), (dof,) [rad or m]."""
-    basis = spline.basis(feeling.num_waypoints, device=control_points.device)[:, 1:-1]
-    share = basis / basis.sum(dim=0)
-    lower, upper = limits
-    q = spline.waypoints(control_points, feeling.num_waypoints)
-    q = torch.minimum(torch.maximum(q, lower), upper)
-    told = []
-    for clearance in feeling.clearances:
-        cost, gradient = clearance_field(world, q, q.new_full((len(q),), clearance))
-        told += [_squashed(basis.T @ gradient), _squashed(cost @ share)[..., None]]
-    return torch.cat(told, dim=-1)
-
-
-def _squashed(x: Tensor) -> Tensor:
-    return torch.sign(x) * torch.log1p(_GAIN * x.abs())
 
 
 @dataclass(frozen=True)
@@ -289,6 +245,9 @@ class ScenePrior(Prior):
         start, goal = self.check(context.start, context.goal)
         network, world = self.network, context.world
         problem = network.base.problem_embedding(start, goal)
+        once = None
+        if world is not None and not network.condition.renewed:
+            once = network.touch(world, torch.stack(torch.broadcast_tensors(start, goal), dim=1))
 
         @torch.no_grad()
         def denoise(x: Tensor, sigma: Tensor | float) -> Tensor:
@@ -298,8 +257,10 @@ class ScenePrior(Prior):
                 return estimate
             from_, to = start.expand(len(x), -1), goal.expand(len(x), -1)
             ends = torch.stack([from_, to], dim=1)
+            touch = once
             for _ in range(self.looks):
-                touch = network.touch(world, network.spline.control_points(estimate, from_, to))
+                if touch is None or network.condition.renewed:
+                    touch = network.touch(world, network.spline.control_points(estimate, from_, to))
                 estimate = estimate + self.cfg * network(x, estimate, touch, level, ends)
             return estimate
 

@@ -16,7 +16,7 @@ from edmp.learning.edm import scalings
 from edmp.learning.networks.embeddings import Waves
 from edmp.learning.networks.tokens import token_blocks
 from edmp.prior.checkpoint import Architecture
-from edmp.prior.scene import felt
+from edmp.prior.conditions import felt
 from edmp.prior.spline import Spline
 from edmp.ranges import Range, check_fields
 
@@ -100,7 +100,7 @@ class ValueNetwork(nn.Module):
         return self.write(torch.cat([h.mean(dim=1), h.amax(dim=1)], dim=-1))
 
     def touch(self, world: World, control_points: Tensor) -> Tensor:
-        """(n, tokens, told) what paths touch, see `edmp.prior.scene.felt`."""
+        """(n, tokens, told) what paths touch, see `edmp.prior.conditions.felt`."""
         return felt(world, control_points, self.spline, self.config, (self.lower, self.upper))
 
     @torch.no_grad()
