@@ -11,6 +11,7 @@ import torch
 from edmp.learning.card import Card
 from edmp.learning.training import export
 from edmp.prior.checkpoint import build_network
+from edmp.prior.conditions import CONDITIONS
 
 
 def export_prior(run_dir: str | Path, path: str | Path, *, command: str | None = None, half: bool = True) -> Card:
@@ -23,10 +24,6 @@ def export_prior(run_dir: str | Path, path: str | Path, *, command: str | None =
         half: store weights as float16.
     """
     return export(run_dir, path, build=build_network, describe=model_card, command=command, half=half)
-
-
-_NO_SCENE = "knowing nothing of the scene"
-_KNOWS = {"scene": "and what its own estimate touches in the scene"}
 
 
 def model_card(card: Card, *, num_parameters: int, size: int) -> str:
@@ -78,7 +75,7 @@ def _heading(card: Card) -> list[str]:
             f"# Motion prior for {card.robot}",
             "",
             f"A diffusion prior over joint motions of `{card.robot}` ({card.dof} joints): what good motion between two "
-            f"configurations looks like, {_KNOWS.get(card.architecture, _NO_SCENE)}. "
+            f"configurations looks like, {_knows(card)}. "
             "It proposes; costs and judge decide.",
         ]
     if card.one_call:
@@ -86,6 +83,12 @@ def _heading(card: Card) -> list[str]:
     if card.origin:
         lines += ["", f"Comes from: {card.origin}."]
     return lines
+
+
+def _knows(card: Card) -> str:
+    if card.architecture != "scene":
+        return "knowing nothing of the scene"
+    return f"and {CONDITIONS[card.config.get('condition', 'estimate')].knows}"
 
 
 def _number(value: Any) -> str:

@@ -52,10 +52,12 @@ class Condition(nn.Module):
 
     Attributes:
         shape: of what is told of one path.
+        knows: in words, for cards.
         channels: numbers beside each token of the spline that come of it.
         renewed: whether it depends on the path between the ends: it is told anew of every estimate, else once.
     """
 
+    knows: str
     channels: int = 0
     renewed: bool = False
 
@@ -81,6 +83,7 @@ class Estimate(Condition):
     """What the current clean estimate costs in clearance, beside each of its control points: a learned step of
     guidance."""
 
+    knows = "what its own estimate touches in the scene"
     renewed = True
 
     def __init__(self, feeling: Feeling, spline: Spline, dof: int, cond: int) -> None:
@@ -97,6 +100,8 @@ class Estimate(Condition):
 
 class Line(Condition):
     """What the straight line from start to goal costs in clearance, all along it, as a shift."""
+
+    knows = "what the straight line touches in the scene"
 
     def __init__(self, feeling: Feeling, spline: Spline, dof: int, cond: int) -> None:
         super().__init__((spline.num_interior, len(feeling.clearances) * (dof + 1)))
@@ -119,6 +124,7 @@ class Tokens(Condition):
     query of each spline token, learned, attends to the obstacles after these have attended to one another.
     """
 
+    knows = "the obstacles of the scene"
     MOST = 32
     """Tokens of a scene; of more, those nearest the arm's base are told."""
     FEATURES = 3 + 3 + 3 + 6

@@ -29,6 +29,7 @@ SHAPES = {
     "pill": edmp.Capsule(0.05, 0.3),
 }
 TABLE = edmp.Scene.of({name: (shape, (0.45, 0.2 * i, 0.3)) for i, (name, shape) in enumerate(SHAPES.items())})
+BLOCK = edmp.Scene.of({"block": (edmp.Box((0.1, 0.1, 0.6)), (0.45, 0.0, 0.3))})
 FAR = edmp.Scene.of({"moon": (edmp.Sphere(0.5), (9.0, 0.0, 0.0))})
 
 
@@ -56,7 +57,8 @@ def test_every_condition_trains_by_the_command_and_plans(condition: str, data: P
     prior = load_prior(file, PANDA)
     assert isinstance(prior, ScenePrior)
     assert prior.network.config.condition == condition
-    assert edmp.plan(TABLE, START[0].numpy(), GOAL[0].numpy(), prior=str(file)).solved
+    assert CONDITIONS[condition].knows in (tmp_path / "prior.md").read_text()
+    assert edmp.plan(BLOCK, START[0].numpy(), GOAL[0].numpy(), prior=str(file)).solved
     other = next(name for name in CONDITIONS if name != condition)
     more = ["--max-steps", "6", "--config", f'condition="{other}"']
     done = CliRunner().invoke(app, [*words, *sizes, *more])
