@@ -1,6 +1,6 @@
 """What a network may be told of a scene: rows of one table, with one interface.
 
-A condition says something of a path in a scene, without weights (`Condition.told`; training keeps it beside the
+A condition says something of a path in a scene, without weights (`SceneCondition.told`; training keeps it beside the
 motions), and reads it into a network with weights of its own: as numbers beside each token of the spline, or as a shift
 of the embedding that modulates every block (FiLM, Perez et al. 2018).
 
@@ -47,7 +47,7 @@ class Feeling(Protocol):
     def num_waypoints(self) -> int: ...
 
 
-class Condition(nn.Module):
+class SceneCondition(nn.Module):
     """One row of `CONDITIONS`.
 
     Attributes:
@@ -79,7 +79,7 @@ class Condition(nn.Module):
         raise NotImplementedError
 
 
-class Estimate(Condition):
+class AlongEstimate(SceneCondition):
     """What the current clean estimate costs in clearance, beside each of its control points: a learned step of
     guidance."""
 
@@ -98,7 +98,7 @@ class Estimate(Condition):
         return told, None
 
 
-class Line(Condition):
+class AlongLine(SceneCondition):
     """What the straight line from start to goal costs in clearance, all along it, as a shift."""
 
     knows = "what the straight line touches in the scene"
@@ -117,7 +117,7 @@ class Line(Condition):
         return None, self.read(told.flatten(1))
 
 
-class Tokens(Condition):
+class ObstacleTokens(SceneCondition):
     """The obstacles as tokens of kind, size and pose, in the frame of the base; each token of the spline asks them.
 
     Boxes, cylinders (capsules among them) and spheres are told as they are, other kinds by points of their surface. A
@@ -170,7 +170,7 @@ class Tokens(Condition):
         return nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=mask).transpose(1, 2).flatten(2)
 
 
-CONDITIONS: dict[str, type[Condition]] = {"estimate": Estimate, "line": Line, "tokens": Tokens}
+CONDITIONS: dict[str, type[SceneCondition]] = {"estimate": AlongEstimate, "line": AlongLine, "tokens": ObstacleTokens}
 """The table: conditions by name."""
 
 
@@ -217,7 +217,7 @@ def scene_tokens(world: World, most: int, farthest: float) -> tuple[np.ndarray, 
         rows += own
         left_out += [] if own else [obstacle.name]
     rows.sort(key=lambda row: float(np.linalg.norm(row[6:9])))
-    told = np.zeros((most, Tokens.FEATURES), np.float32)
+    told = np.zeros((most, ObstacleTokens.FEATURES), np.float32)
     if rows:
         told[: len(rows)] = np.stack(rows[:most])
     return told, left_out
@@ -232,9 +232,9 @@ def _tokens_of(obstacle: Obstacle, X_0W: np.ndarray) -> list[np.ndarray]:
     lower, upper = kinds.bounds(shape)
     spread = float(np.linalg.norm(upper - lower)) / 4
     points = kinds.cover(shape, max(spread, 1e-3))
-    points = points[np.linspace(0, len(points) - 1, min(len(points), Tokens.POINTS)).astype(int)]
+    points = points[np.linspace(0, len(points) - 1, min(len(points), ObstacleTokens.POINTS)).astype(int)]
     balls = (np.vstack([np.column_stack([X_0O[:3, :3], X_0O[:3, :3] @ p + X_0O[:3, 3]]), [0, 0, 0, 1]]) for p in points)
-    return [_token(2, np.full(3, Tokens.POINT_RADIUS), X) for X in balls]
+    return [_token(2, np.full(3, ObstacleTokens.POINT_RADIUS), X) for X in balls]
 
 
 def _token(kind: int, half: np.ndarray, X_0O: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ from edmp.errors import EdmpError, EdmpWarning
 from edmp.learning.card import save_network
 from edmp.prior.base import Context
 from edmp.prior.checkpoint import load_network, load_prior, prior_path, untrained_card
-from edmp.prior.conditions import CONDITIONS, Tokens, felt, scene_tokens
+from edmp.prior.conditions import CONDITIONS, ObstacleTokens, felt, scene_tokens
 from edmp.prior.scene import SceneConfig, SceneNetwork, ScenePrior
 from edmp.robots import load_robot
 
@@ -102,8 +102,8 @@ def test_obstacles_are_told_in_the_frame_of_the_base_and_other_kinds_as_points()
     rng = np.random.default_rng(0)
     cloud = edmp.Scene.of({"seen": (edmp.PointCloud(rng.uniform(0.3, 0.5, (200, 3)), 0.01), (0, 0, 0))})
     rows, _ = scene_tokens(World.of(PANDA, cloud), 32, 2.5)
-    assert rows[: Tokens.POINTS, 2].all()
-    assert (np.abs(rows[: Tokens.POINTS, 6:9] - 0.4) < 0.15).all()
+    assert rows[: ObstacleTokens.POINTS, 2].all()
+    assert (np.abs(rows[: ObstacleTokens.POINTS, 6:9] - 0.4) < 0.15).all()
     shown, _ = scene_tokens(World.of(PANDA, TABLE), 32, 2.5)
     assert shown[:5, :3].sum(axis=0).tolist() == [1, 2, 1]
 
