@@ -110,6 +110,46 @@ def test_grandchildren() -> None:
         os.waitpid(pid, 0)
 
 
+FORKED = """
+import multiprocessing
+import numpy as np
+import edmp
+from edmp.sensing import DepthCamera, SimulatedCameras
+
+camera = DepthCamera([[50, 0, 32], [0, 50, 24], [0, 0, 1]], np.eye(4), 64, 48, near=0.1, far=3.0)
+scene = edmp.Scene.of({"wall": (edmp.Box((1.0, 1.0, 0.1)), (0.0, 0.0, 1.0))})
+made = SimulatedCameras([camera], scene)
+
+def see(connection, cameras):
+    try:
+        connection.send(round(float((cameras or SimulatedCameras([camera], scene)).look()[0].min()), 3))
+    except edmp.EdmpError as error:
+        connection.send(str(error))
+
+def child(cameras):
+    here, there = multiprocessing.Pipe(duplex=False)
+    process = multiprocessing.get_context("fork").Process(target=see, args=(there, cameras), daemon=True)
+    process.start()
+    print(str(here.recv())[:30] if here.poll(20) else "hangs")
+    process.kill()
+
+child(made)
+child(None)
+print(round(float(made.look()[0].min()), 3))
+child(made)
+child(None)
+print(round(float(made.look()[0].min()), 3))
+"""
+
+
+def test_cameras_do_not_hang_in_a_fork() -> None:
+    """The graphics library has threads, too: who renders before forking is told so where it would hang."""
+    done = subprocess.run([sys.executable, "-c", FORKED], capture_output=True, text=True, timeout=2 * PATIENCE)
+    lines = done.stdout.splitlines()
+    strange = "these cameras belong to proces"
+    assert lines == [strange, "0.95", "0.95", strange, "this process was forked from o", "0.95"], done.stderr
+
+
 @pytest.mark.parametrize("text", ["0", "-2", "four", "1.5", "1e3", "²", "99999999"])
 def test_a_bad_number_of_threads_is_misuse_that_names_the_variable(text: str) -> None:
     command = [sys.executable, "-m", "edmp", "plan", "--scene", "table"]

@@ -21,7 +21,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from edmp.arguments import checked
-from edmp.errors import InvalidInputError
+from edmp.errors import EdmpError, InvalidInputError
 from edmp.geometry.kinds import triangles
 from edmp.geometry.primitives import hull_faces
 from edmp.ranges import Range, check_fields
@@ -89,8 +89,12 @@ class SimulatedCameras:
         faults: of the cameras; none by default.
         seed: of the faults.
 
+    They belong to the process that made them. One that was forked from a process that has rendered cannot render:
+    of its threads, and the graphics library's, none is there.
+
     Raises:
         InvalidInputError: a camera is inside an obstacle.
+        EdmpError: made, or looked through, in such a fork.
     """
 
     @checked
@@ -108,7 +112,6 @@ class SimulatedCameras:
         self._rng = np.random.default_rng(seed)
         for number, camera in enumerate(self.cameras):
             _check_outside(camera, scene, number)
-        self._folder = tempfile.TemporaryDirectory(prefix="edmp-cameras-")
         # The renderer's window belongs to the thread that made it; who asks may have several.
         self._thread = _renderer()
         self._studio = self._thread.studio()
@@ -122,6 +125,7 @@ class SimulatedCameras:
         Args:
             q: (dof,) where the arm is [rad or m], or {joint: value}; home if left out.
         """
+        self._thread.check_process()
         if self.robot is None:
             if q is not None:
                 raise InvalidInputError("q needs a robot: SimulatedCameras(..., robot=)")
@@ -131,6 +135,8 @@ class SimulatedCameras:
         return self._thread.submit(self._images, X_WB).result()
 
     def _images(self, X_WB: Array) -> list[Depth]:
+        global _rendered
+        _rendered = True
         from pydrake.geometry import FramePoseVector
         from pydrake.math import RigidTransform, RotationMatrix
 
@@ -150,11 +156,14 @@ class SimulatedCameras:
         return images
 
     def close(self) -> None:
-        """Remove the files that Drake reads, and end the renderer where it began; the cameras are blind from now on."""
+        """End the renderer where it began; the cameras are blind from now on."""
         _end(self._thread, self._studio)
-        self._folder.cleanup()
 
     def _build(self) -> None:
+        with tempfile.TemporaryDirectory(prefix="edmp-cameras-") as folder:  # of meshes, which are read at once
+            self._build_from(Path(folder))
+
+    def _build_from(self, folder: Path) -> None:
         from pydrake.geometry import GeometryFrame, MakeRenderEngineVtk, RenderEngineVtkParams, SceneGraph
         from pydrake.math import RigidTransform
         from pydrake.systems.framework import DiagramBuilder
@@ -167,7 +176,7 @@ class SimulatedCameras:
         self._studio.source = graph.RegisterSource("edmp")
         for k, obstacle in enumerate(self.scene):
             vertices, faces = triangles(obstacle.shape)
-            instance = self._instance(f"obstacle{k}", vertices, faces, obstacle.X_WO)
+            instance = self._instance(folder / f"obstacle{k}.obj", vertices, faces, obstacle.X_WO)
             graph.RegisterAnchoredGeometry(self._studio.source, instance)
         self._studio.frames = []
         for body in range(self.robot.num_bodies if self.robot else 0):
@@ -175,7 +184,7 @@ class SimulatedCameras:
             self._studio.frames.append(frame)
             for link in self.robot.links if self.robot else ():
                 for k, hull in enumerate(link.hulls_B if link.body == body else ()):
-                    instance = self._instance(f"{link.name}-{k}", hull, hull_faces(hull), np.eye(4))
+                    instance = self._instance(folder / f"{link.name}-{k}.obj", hull, hull_faces(hull), np.eye(4))
                     graph.RegisterGeometry(self._studio.source, frame, instance)
         self._studio.sensors = []
         for camera in self.cameras:
@@ -187,17 +196,17 @@ class SimulatedCameras:
         self._studio.diagram = builder.Build()
         self._studio.context = self._studio.diagram.CreateDefaultContext()
 
-    def _instance(self, name: str, vertices: Array, faces: NDArray[np.int64], X: Array) -> Any:
+    @staticmethod
+    def _instance(path: Path, vertices: Array, faces: NDArray[np.int64], X: Array) -> Any:
         from pydrake.geometry import GeometryInstance, Mesh, PerceptionProperties, RenderLabel
         from pydrake.math import RigidTransform, RotationMatrix
 
         placed: Any = X
-        path = Path(self._folder.name) / f"{name}.obj"
         _write_obj(path, vertices, faces)
         properties = PerceptionProperties()
         properties.AddProperty("label", "id", RenderLabel.kDontCare)
         rotation = RotationMatrix.ProjectToRotationMatrix(placed[:3, :3])
-        instance = GeometryInstance(RigidTransform(rotation, p=placed[:3, 3]), Mesh(path), name)
+        instance = GeometryInstance(RigidTransform(rotation, p=placed[:3, 3]), Mesh(path), path.stem)
         instance.set_perception_properties(properties)
         return instance
 
@@ -230,6 +239,14 @@ class _RendererThread:
         self._studios.add(studio)
         return studio
 
+    def check_process(self) -> None:
+        """Raises EdmpError: this is not the process of the thread."""
+        if os.getpid() != self._process:
+            raise EdmpError(
+                f"these cameras belong to process {self._process}, and this is a fork of it, process {os.getpid()}: "
+                "make cameras of its own there"
+            )
+
     def submit(self, call: Callable[..., Any], *arguments: Any) -> Future[Any]:
         future: Future[Any] = Future()
         self._jobs.put((future, call, arguments))
@@ -255,6 +272,11 @@ class _RendererThread:
 @cache
 def _renderer() -> _RendererThread:
     """Of this process."""
+    if _inherited:
+        raise EdmpError(
+            "this process was forked from one that has rendered, and would hang: the graphics library's threads are "
+            'not here. Start it otherwise (multiprocessing.get_context("spawn")), or use cameras only after forking'
+        )
     return _RendererThread()
 
 
@@ -263,8 +285,18 @@ def _end(thread: _RendererThread, studio: _Studio) -> None:
     thread.submit(vars(studio).clear)
 
 
-# A forked child has its parent's queue, but not the thread.
-os.register_at_fork(after_in_child=_renderer.cache_clear)
+_rendered = _inherited = False
+"""Has this process rendered? Has one from which it was forked?"""
+
+
+def _forked() -> None:
+    """A forked child has its parent's queue, but not the thread, nor those of the graphics library."""
+    global _rendered, _inherited
+    _inherited, _rendered = _inherited or _rendered, False
+    _renderer.cache_clear()
+
+
+os.register_at_fork(after_in_child=_forked)
 
 
 def _write_obj(path: Path, vertices: Array, faces: NDArray[np.int64]) -> None:

@@ -34,6 +34,8 @@ _COARSE, _BLOCK = 32, 4
 """Cells along each side of the grid over a large cloud, and of a block of them."""
 _BEAM = 2
 """So many nodes are followed down to a part near a point."""
+_ALL = 1 << 17
+"""Of clouds of so many points, or fewer, all are looked at for one near a point, if they are not sorted yet."""
 _LARGE = 1 << 10
 """Clouds with more points than this get such a grid."""
 
@@ -106,6 +108,8 @@ class PartTree:
 
     def near(self, x: Array) -> int:
         """A part, or a cell, that is near to the point ``x`` (3,), if not the nearest: a few steps down."""
+        if self._first[0] < 0 and self._end[0] <= _ALL and self._low is self._high:  # not worth sorting them
+            return self._nearest_point(x)
         node = np.zeros(1, dtype=np.int64)
         while True:
             gap = np.maximum(np.maximum(self.lower[node] - x, x - self.upper[node]), 0.0)
@@ -114,6 +118,18 @@ class PartTree:
             if not group[0]:
                 return int(node[0])
             node = np.concatenate([node[~group], self.children(node[group])[1]])
+
+    def _nearest_point(self, x: Array) -> int:
+        """Of a cloud; as a node that no other holds."""
+        squared = np.zeros(len(self._low), dtype=np.float32)
+        for k in range(3):  # a column at a time: rows of three are slow
+            column = self._low[:, k] - np.float32(x[k])
+            column *= column
+            squared += column
+        found = np.array([squared.argmin()])
+        point = self._low[found].astype(np.float64)
+        with _lock:
+            return self._append(point, point, self._part_kinds(found), found, found + 1)
 
     def _append(self, lower: Array, upper: Array, kind: Index, begin: Index, end: Index) -> int:
         """New nodes; the number of the first."""

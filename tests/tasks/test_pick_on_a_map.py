@@ -9,6 +9,8 @@ import pytest
 from task_cases import START, THERE, table_with_block
 
 import edmp
+from edmp.execution import prepare_task
+from edmp.execution.drivers import make_driver
 from edmp.sensing import DepthCamera, Map, SensorFaults, SimulatedCameras
 from edmp.taskplan import Phase
 from edmp.validate import judge_task
@@ -39,20 +41,39 @@ def task(scene: edmp.Scene, time_budget: float = 30.0) -> edmp.TaskPlan:
     return edmp.pick_and_place(scene, START, "block", THERE, seed=1, time_budget=time_budget)
 
 
-def test_the_cells_of_what_is_grasped_do_not_block_the_grasp(seen: Map) -> None:
-    known = table_with_block().without("wall")
-    blocked = task(seen.scene(unseen="free", base_scene=known, released=["table"], margin=0.02), time_budget=3.0)
+KNOWN = table_with_block().without("wall")
+
+
+@pytest.fixture(scope="module")
+def planned(seen: Map) -> edmp.TaskPlan:
+    """What is known, table and block, is released from the map by name."""
+    scene = seen.scene(unseen="free", base_scene=KNOWN, released=["table", "block"], margin=0.02)
+    assert scene.names == ("table", "block", "map")
+    return task(scene)
+
+
+def test_the_cells_of_what_is_grasped_do_not_block_the_grasp(seen: Map, planned: edmp.TaskPlan) -> None:
+    blocked = task(seen.scene(unseen="free", base_scene=KNOWN, released=["table"], margin=0.02), time_budget=3.0)
     assert not blocked.solved
     assert 'in collision with "map"' in blocked.message
-    scene = seen.scene(unseen="free", base_scene=known, released=["table", "block"], margin=0.02)
-    assert scene.names == ("table", "block", "map")
-    plan = task(scene)
-    assert plan.solved, plan.message
-    assert all(phase.scene.unseen == scene.unseen for phase in plan.phases)
-    assert judge_task(plan).valid
-    for phase in plan.phases:
+    assert planned.solved, planned.message
+    assert all(phase.scene.unseen == planned.scene.unseen for phase in planned.phases)
+    assert judge_task(planned).valid
+    for phase in planned.phases:
         truly = judge_phase(truth_of(phase))
         assert truly.valid, f"{phase.name}: {truly.message()}"
+
+
+def test_it_is_done_in_drake_among_what_is_really_there(planned: edmp.TaskPlan) -> None:
+    ready = prepare_task(planned)
+    assert ready.refusal is None
+    truth = table_with_block()
+    arm = make_driver("drake-sim", ready.robot, positions=ready.begin, scene=truth, movable=ready.movable)
+    done = ready.run(arm)
+    assert done.reached, done.message
+    (block,) = done.objects
+    assert block.error < 5e-3
+    assert not done.recording.contacts  # neither the wall, of which only cameras knew, nor anything else
 
 
 def truth_of(phase: Phase) -> Phase:
