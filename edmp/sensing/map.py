@@ -311,7 +311,9 @@ class Map:
     def _look_where_the_camera_is(self, image: NDArray[np.float32], camera: DepthCamera) -> None:
         near = float(((image > 0) & (image < camera.near)).mean())
         measured = image[np.isfinite(image) & (image > 0)]
-        if measured.size and float(np.median(measured)) > _FAR_OFF:
+        if not measured.size and not np.isposinf(image).any():
+            warnings.warn("Map: no pixel of the image says anything: all are 0 or NaN", EdmpWarning, stacklevel=4)
+        elif measured.size and float(np.median(measured)) > _FAR_OFF:
             warnings.warn(
                 f"Map: half of the image is farther than {float(np.median(measured)):.4g} m; is depth in millimetres?",
                 EdmpWarning,

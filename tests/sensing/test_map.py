@@ -221,6 +221,14 @@ def test_depths_that_look_like_millimetres_are_told() -> None:
         small().integrate(np.full((48, 64), 1500.0), CAMERA)
 
 
+@pytest.mark.parametrize("value", [0.0, np.nan, -1.0])
+def test_an_image_that_says_nothing_is_told(value: float) -> None:
+    map = small()
+    with pytest.warns(EdmpWarning, match="no pixel of the image says anything"):
+        map.integrate(np.full((48, 64), value), CAMERA)
+    assert np.isnan(map.log_odds).all()
+
+
 def test_a_camera_inside_an_obstacle_is_told() -> None:
     scene = sights.scene()
     from edmp.sensing import SimulatedCameras
@@ -232,4 +240,4 @@ def test_a_camera_inside_an_obstacle_is_told() -> None:
     face = np.argwhere(map.occupied)[0] * map.resolution + map.corner + map.resolution / 2
     there = DepthCamera.looking(face, face + np.array([0.0, 0.0, 0.5]), width=64, height=48)
     with pytest.warns(EdmpWarning, match="inside an obstacle, as the map has it"):
-        map.integrate(np.zeros((48, 64)), there)
+        map.integrate(np.full((48, 64), np.inf), there)
