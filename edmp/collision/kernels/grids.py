@@ -20,7 +20,7 @@ MAX_NODES = wp.constant(1024)
 class VoxelGrid:
     """Cells with one that is free on all sides; node (i, j, k) is the lower corner of cell (i, j, k)."""
 
-    features: wp.array(dtype=int, ndim=3)  # of the nodes
+    features: wp.array(dtype=int, ndim=3)  # of the nodes: x << 21 | y << 11 | z << 1 | whether the cell beyond is taken
     octants: wp.array(dtype=wp.uint8, ndim=3)  # which of the eight cells round a node are occupied
     corner: wp.vec3  # of node (0, 0, 0), from the centre of the obstacle's box [m]
     edge: float  # of a cell [m]
@@ -109,11 +109,6 @@ def nearest_octant(w: wp.vec3, octants: int) -> wp.vec4:
 
 
 @wp.func
-def packed(x: int, y: int, z: int, occupied: int) -> int:
-    return (x << 21) | (y << 11) | (z << 1) | occupied
-
-
-@wp.func
 def voxel_distance(grid: VoxelGrid, p: wp.vec3, reach: float) -> wp.vec4:
     """Signed distance to the occupied cells, and its gradient; may answer ``reach`` for anything farther away.
 
@@ -188,120 +183,135 @@ def field_distance(grid: FieldGrid, p: wp.vec3) -> wp.vec4:
 # --- features ---------------------------------------------------------------------------------------------------------
 
 
-@wp.func
-def quadrants(cells: wp.array(dtype=wp.uint8, ndim=3), x: int, y: int, z: int) -> int:
-    """Which of the four cells at height ``z`` that meet in the edge above (x, y) are occupied, as octants of a node."""
-    lower = int(cells[x, y, z]) + 4 * int(cells[x, y + 1, z])
-    return lower + 16 * int(cells[x + 1, y, z]) + 64 * int(cells[x + 1, y + 1, z])
+_FEATURES_Z = """
+    const int n = nearest.shape[2], width = cells.shape[2];
+    const unsigned char* c00 = cells.data + ((size_t)i * cells.shape[1] + j) * width;
+    const unsigned char *c01 = c00 + width, *c10 = c00 + (size_t)cells.shape[1] * width, *c11 = c10 + width;
+    const size_t start = ((size_t)i * nearest.shape[1] + j) * n;
+    unsigned char* octant = octants.data + start;
+    short* line = nearest.data + start;
+    for (int k = 0; k < n; ++k) {  // the four cells of either height that meet in the node
+        const int below = c00[k] | c01[k] << 2 | c10[k] << 4 | c11[k] << 6;
+        octant[k] = below | c00[k + 1] << 1 | c01[k + 1] << 3 | c10[k + 1] << 5 | c11[k + 1] << 7;
+    }
+    int last = -1;
+    for (int k = 0; k < n; ++k) {
+        if (octant[k] != 0 && octant[k] != 255) last = k;
+        line[k] = last;
+    }
+    last = -1;
+    for (int k = n - 1; k >= 0; --k) {
+        const int before = line[k];
+        if (before == k) last = k;
+        else if (last >= 0 && (before < 0 || last - k < k - before)) line[k] = last;
+    }
+"""
+
+_ENVELOPE = """
+    // The lower envelope of parabolas f + (x - q)^2; `sum` is f + q^2 of each, `begin` where it begins to be the lowest.
+    int place[1024];
+    float sum[1024], begin[1024];
+    int top = 0;
+    auto add = [&](int q, float f) {
+        const float own = f + (float)(q * q);
+        float start = -1.e9f;
+        while (top > 0) {
+            start = (own - sum[top - 1]) / (float)(2 * (q - place[top - 1]));
+            if (start > begin[top - 1]) break;
+            --top;
+            start = -1.e9f;
+        }
+        place[top] = q; sum[top] = own; begin[top] = start;
+        ++top;
+    };
+"""
+
+_FEATURES_Y = (
+    _ENVELOPE
+    + """
+    const int n = nearest.shape[1], width = nearest.shape[2];
+    const short* in = nearest.data + (size_t)i * n * width;
+    int* out = found.data + (size_t)i * n * width;
+    for (int k = 0; k < width; ++k) {
+        top = 0;
+        for (int j = 0; j < n; ++j) {
+            const int z = in[j * width + k];
+            if (z >= 0) add(j, (float)((z - k) * (z - k)));
+        }
+        for (int j = 0, at = 0; j < n; ++j) {
+            while (at + 1 < top && begin[at + 1] < (float)j) ++at;
+            out[j * width + k] = top == 0 ? -1 : place[at] << 11 | in[place[at] * width + k] << 1;
+        }
+    }
+"""
+)
+
+_FEATURES_X = (
+    _ENVELOPE
+    + """
+    int in_plane[1024];
+    const int n = features.shape[0], width = features.shape[2];
+    const size_t stride = (size_t)features.shape[1] * width, first = (size_t)j * width;
+    for (int k = 0; k < width; ++k) {
+        top = 0;
+        int* line = features.data + first + k;
+        const unsigned char* octant = octants.data + first + k;
+        for (int i = 0; i < n; ++i) {
+            const int yz = in_plane[i] = line[i * stride];
+            if (yz < 0) continue;
+            const int y = (yz >> 11) - j, z = (yz >> 1 & 1023) - k;
+            add(i, (float)(y * y + z * z));
+        }
+        for (int i = 0, at = 0; i < n; ++i) {
+            while (at + 1 < top && begin[at + 1] < (float)i) ++at;
+            line[i * stride] = place[at] << 21 | in_plane[place[at]] | octant[i * stride] >> 7;
+        }
+    }
+"""
+)
+
+
+@wp.func_native(_FEATURES_Z)
+def features_along_z(
+    cells: wp.array(dtype=wp.uint8, ndim=3), i: int, j: int,
+    octants: wp.array(dtype=wp.uint8, ndim=3), nearest: wp.array(dtype=wp.int16, ndim=3),
+):  # fmt: skip
+    """`feature_z` on line (i, j); in C++, as the other passes, where they take half the time."""
+    ...
+
+
+@wp.func_native(_FEATURES_Y)
+def features_along_y(nearest: wp.array(dtype=wp.int16, ndim=3), i: int, found: wp.array(dtype=int, ndim=3)):
+    """`feature_y` in plane ``i``."""
+    ...
+
+
+@wp.func_native(_FEATURES_X)
+def features_along_x(octants: wp.array(dtype=wp.uint8, ndim=3), j: int, features: wp.array(dtype=int, ndim=3)):
+    """`feature_x` in plane ``j``."""
+    ...
 
 
 @wp.kernel
 def feature_z(
-    cells: wp.array(dtype=wp.uint8, ndim=3),
-    first: int,
-    octants: wp.array(dtype=wp.uint8, ndim=3),
-    nearest: wp.array(dtype=wp.int16, ndim=3),
-):
+    cells: wp.array(dtype=wp.uint8, ndim=3), first: int,
+    octants: wp.array(dtype=wp.uint8, ndim=3), nearest: wp.array(dtype=wp.int16, ndim=3),
+):  # fmt: skip
     """Octants of every node, and the nearest node of the surface along z, -1 if there is none.
 
     ``cells`` are 0 or 1; node (i, j, k) is the upper corner of cell (i, j, k): there is one cell more along each axis.
     """
     row, j = wp.tid()
-    i = row + first
-    n = nearest.shape[2]
-    below = quadrants(cells, i, j, 0)
-    last = int(-1)
-    for k in range(n):
-        above = quadrants(cells, i, j, k + 1)
-        mask = below + 2 * above
-        below = above
-        octants[i, j, k] = wp.uint8(mask)
-        if mask != 0 and mask != 255:
-            last = k
-        nearest[i, j, k] = wp.int16(last)
-    last = int(-1)
-    for b in range(n):
-        k = n - 1 - b
-        before = int(nearest[i, j, k])
-        if before == k:
-            last = k
-        elif last >= 0 and (before < 0 or last - k < k - before):
-            nearest[i, j, k] = wp.int16(last)
-
-
-@wp.func
-def lowered(
-    place: wp.array(dtype=int),
-    height: wp.array(dtype=float),
-    begin: wp.array(dtype=float),
-    count: int,
-    q: int,
-    f: float,
-) -> int:
-    """Add the parabola f + (x - q)^2 to the lower envelope of ``count`` earlier ones; how many it then has.
-
-    ``begin`` is where each begins to be the lowest.
-    """
-    top = count
-    start = float(-1.0e9)
-    while top > 0:
-        v = place[top - 1]
-        start = (f + float(q * q) - height[top - 1] - float(v * v)) / float(2 * (q - v))
-        if start > begin[top - 1]:
-            break
-        top -= 1
-    if top == 0:
-        start = float(-1.0e9)
-    place[top] = q
-    height[top] = f
-    begin[top] = start
-    return top + 1
+    features_along_z(cells, row + first, j, octants, nearest)
 
 
 @wp.kernel
 def feature_y(nearest: wp.array(dtype=wp.int16, ndim=3), first: int, found: wp.array(dtype=int, ndim=3)):
     """The features, all indices but the first, of the nodes of the surface in the plane of x; -1 if there is none."""
-    i = wp.tid() + first
-    n = nearest.shape[1]
-    place = wp.zeros(shape=(MAX_NODES,), dtype=int)
-    height = wp.zeros(shape=(MAX_NODES,), dtype=float)
-    begin = wp.zeros(shape=(MAX_NODES,), dtype=float)
-    for k in range(nearest.shape[2]):
-        count = int(0)
-        for j in range(n):
-            z = int(nearest[i, j, k])
-            if z >= 0:
-                count = lowered(place, height, begin, count, j, float((z - k) * (z - k)))
-        at = int(0)
-        for j in range(n):
-            if count == 0:
-                found[i, j, k] = -1
-            else:
-                while at + 1 < count and begin[at + 1] < float(j):
-                    at += 1
-                found[i, j, k] = packed(0, place[at], int(nearest[i, place[at], k]), 0)
+    features_along_y(nearest, wp.tid() + first, found)
 
 
 @wp.kernel
 def feature_x(octants: wp.array(dtype=wp.uint8, ndim=3), first: int, features: wp.array(dtype=int, ndim=3)):
     """The features, in place of those of `feature_y`."""
-    j = wp.tid() + first
-    n = features.shape[0]
-    place = wp.zeros(shape=(MAX_NODES,), dtype=int)
-    height = wp.zeros(shape=(MAX_NODES,), dtype=float)
-    begin = wp.zeros(shape=(MAX_NODES,), dtype=float)
-    in_plane = wp.zeros(shape=(MAX_NODES,), dtype=int)
-    for k in range(features.shape[2]):
-        count = int(0)
-        for i in range(n):
-            yz = features[i, j, k]
-            in_plane[i] = yz
-            if yz >= 0:
-                y = (yz >> 11) - j
-                z = ((yz >> 1) & 1023) - k
-                count = lowered(place, height, begin, count, i, float(y * y + z * z))
-        at = int(0)
-        for i in range(n):
-            while at + 1 < count and begin[at + 1] < float(i):
-                at += 1
-            features[i, j, k] = packed(place[at], 0, 0, int(octants[i, j, k]) >> 7) | in_plane[place[at]]
+    features_along_x(octants, wp.tid() + first, features)
