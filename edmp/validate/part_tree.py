@@ -68,6 +68,7 @@ class PartTree:
     def _plant(self, low: Array, high: Array, radius: float) -> None:
         """The root alone: a box (3,), (3,) round the parts, which need not be known yet."""
         self.radius = radius
+        self._low = self._high = np.empty((0, 3))
         self._size = 0
         self.lower, self.upper, self.kind = np.empty((0, 3)), np.empty((0, 3)), np.empty(0, dtype=np.int8)
         self._first = self._count = self._begin = self._end = np.empty(0, dtype=np.int64)
@@ -108,7 +109,7 @@ class PartTree:
 
     def near(self, x: Array) -> int:
         """A part, or a cell, that is near to the point ``x`` (3,), if not the nearest: a few steps down."""
-        if self._first[0] < 0 and self._end[0] <= _ALL and self._low is self._high:  # not worth sorting them
+        if self._first[0] < 0 and 0 < self._end[0] <= _ALL and self._low is self._high:  # not worth sorting them
             return self._nearest_point(x)
         node = np.zeros(1, dtype=np.int64)
         while True:

@@ -208,7 +208,7 @@ _FEATURES_Z = """
 """
 
 _ENVELOPE = """
-    // The lower envelope of parabolas f + (x - q)^2; `sum` is f + q^2 of each, `begin` where it begins to be the lowest.
+    // The lower envelope of parabolas f + (x - q)^2: `sum` is f + q^2 of each, `begin` where it begins to be lowest.
     int place[1024];
     float sum[1024], begin[1024];
     int top = 0;
