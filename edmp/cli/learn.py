@@ -29,6 +29,9 @@ def generate(
     families: Annotated[str | None, typer.Option(help="Scene families, separated by commas; default: all.")] = None,
     queries: Annotated[int, typer.Option(min=1, help="Start and goal pairs tried in each scene.")] = 24,
     ways: Annotated[int, typer.Option(min=1, help="Searches for each pair; the shortest way is kept.")] = 1,
+    goals: Annotated[
+        str, typer.Option(help="any, or nearest: goals are the free configurations of their pose nearest to the start.")
+    ] = "any",
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; default: all cores.")] = None,
     max_seconds: Annotated[float | None, typer.Option(min=1, help="Stop after this time [s].")] = None,
 ) -> None:
@@ -46,7 +49,13 @@ def generate(
             raise unknown_name("scene family", family, FAMILIES)
     check_folder(out)
     settings = GenerateSettings(
-        robot=robot, count=count, seed=seed, families=tuple(chosen), queries_per_scene=queries, ways=ways
+        robot=robot,
+        count=count,
+        seed=seed,
+        families=tuple(chosen),
+        queries_per_scene=queries,
+        ways=ways,
+        goals=goals,
     )
     manifest = run(out, settings, workers=workers, max_seconds=max_seconds)
     report_console().print(f"written: {manifest}")
@@ -57,7 +66,10 @@ def train(
     out: Annotated[Path, typer.Option(help="Folder of the run; an earlier run there goes on.")],
     kind: Annotated[str, typer.Option(help="What is trained: prior, or mpinets, a baseline.")] = "prior",
     robot: Annotated[str, typer.Option(help="Robot name or description file.")] = "panda",
-    arch: Annotated[str | None, typer.Option(help="Of a prior: mlp, scene or unet.  [default: mlp]")] = None,
+    arch: Annotated[
+        str | None,
+        typer.Option(help="Of a prior: mlp, scene or unet; of mpinets: published or compact.  [default: the first]"),
+    ] = None,
     base: Annotated[
         str | None, typer.Option(help="With --arch scene: the prior to be corrected, by name or file; default: ROBOT.")
     ] = None,
@@ -85,7 +97,7 @@ def train(
     if kind not in _TRAINED:
         raise unknown_name("kind", kind, _TRAINED)
     check_run(data, max_steps, max_seconds)
-    own = {"--arch": (arch, "prior"), "--base": (base, "prior"), "--imitation": (imitation, "mpinets")}
+    own = {"--base": (base, "prior"), "--imitation": (imitation, "mpinets")}
     for option, (value, of) in own.items():
         if value and kind != of:
             raise InvalidInputError(f"{option} is for --kind {of}, not for {kind}")
@@ -104,7 +116,7 @@ def train(
     arm = load_robot(robot)
     command = shlex.join(["edmp", *sys.argv[1:]])
     if kind == "mpinets":
-        report = _train_mpinets(data, out, arm, settings, imitation or (), resume, command)
+        report = _train_mpinets(data, out, arm, arch or "published", settings, imitation or (), resume, command)
     else:
         report = _train_prior(data, out, arm, arch or "mlp", base, settings, resume, command)
     tell_report(report)
@@ -133,7 +145,14 @@ def _train_prior(
 
 
 def _train_mpinets(
-    data: Path, out: Path, arm: Robot, settings: TrainSettings, imitation: Sequence[str], resume: bool, command: str
+    data: Path,
+    out: Path,
+    arm: Robot,
+    arch: str,
+    settings: TrainSettings,
+    imitation: Sequence[str],
+    resume: bool,
+    command: str,
 ) -> TrainReport:
     from edmp.baselines.mpinets.imitation_set import ImitationSettings
     from edmp.baselines.mpinets.train import train_mpinets
@@ -143,7 +162,9 @@ def _train_mpinets(
     except TypeError as error:
         raise InvalidInputError(f"--imitation: {error}; see ImitationSettings") from None
     check_folder(out)
-    return train_mpinets(data, out, robot=arm, settings=settings, imitation=examples, resume=resume, command=command)
+    return train_mpinets(
+        data, out, robot=arm, arch=arch, settings=settings, imitation=examples, resume=resume, command=command
+    )
 
 
 def check_run(data: Path, max_steps: int | None, max_seconds: float | None) -> None:

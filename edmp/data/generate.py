@@ -36,6 +36,8 @@ MANIFEST_VERSION = 1
 BENCHMARK_SEED_BASE = 1 << 40
 """Scene seeds from here on belong to benchmarks; generated training data never reach them."""
 
+GOALS = ("any", "nearest")
+
 BARREN_SHARDS = 8
 """So many finished shards in a row without a single trajectory end the run: something is wrong with the setting."""
 
@@ -55,6 +57,9 @@ class GenerateSettings:
         scenes_per_shard: scenes in one file.
         ways: searches for each pair, of which the shortest way is kept: a random one of several ways round teaches
             a mean of them, which is none.
+        goals: ``any``, a task configuration drawn at random, or ``nearest``: of the configurations with the tool at the
+            same pose, the free one nearest to the start (`edmp.data.nearest`), so that who sees the pose alone can
+            foresee it. Such paths do not hold backwards.
     """
 
     robot: str = "panda"
@@ -66,8 +71,11 @@ class GenerateSettings:
     margin: float = 0.02
     scenes_per_shard: int = 64
     ways: int = 1
+    goals: str = "any"
 
     def __post_init__(self) -> None:
+        if self.goals not in GOALS:
+            raise unknown_name("choice of goals", self.goals, GOALS)
         count, length = Range(1, whole=True), Range(0)
         whole = dict.fromkeys(("count", "queries_per_scene", "targets_per_scene", "scenes_per_shard", "ways"), count)
         check_fields(self, {**whole, "seed": Range(0, whole=True), "margin": length})
@@ -175,12 +183,12 @@ def _open_manifest(out: Path, settings: GenerateSettings) -> dict[str, Any]:
         check_scenes(manifest, robot, out)
         manifest["settings"] = wanted
         return manifest
-    manifest = {**manifest_head(robot), "settings": wanted, "shards": {}}
+    manifest = {**manifest_head(robot), "reversible": settings.goals == "any", "settings": wanted, "shards": {}}
     write_json(path, manifest)
     return manifest
 
 
-_DEFAULTS = {"ways": 1}
+_DEFAULTS = {"ways": 1, "goals": "any"}
 
 
 def manifest_head(robot: Robot) -> dict[str, Any]:
@@ -281,6 +289,7 @@ def scene_questions(
 ) -> tuple[Scene, World, float, Array, Array]:
     """A random scene, the same for the kernels, a margin to keep [m], and starts and goals (n, dof) to be joined."""
     from edmp.collision.world import World
+    from edmp.data.nearest import nearest_goals
     from edmp.scenes.generators import generate as generate_scene
 
     generated = generate_scene(family, rng, robot)
@@ -289,7 +298,10 @@ def scene_questions(
     tasks = _free_task_configurations(robot, world, generated, rng, s.targets_per_scene, margin)
     if len(tasks) < 2:
         return generated.scene, world, margin, np.zeros((0, robot.dof)), np.zeros((0, robot.dof))
-    return generated.scene, world, margin, *_pairs(robot, world, tasks, rng, s.queries_per_scene, margin)
+    starts, goals = _pairs(robot, world, tasks, rng, s.queries_per_scene, margin)
+    if s.goals == "nearest":
+        starts, goals = nearest_goals(robot, world, starts, goals, margin=margin)
+    return generated.scene, world, margin, starts, goals
 
 
 def _shortest(paths: Sequence[Array | None], ways: int) -> Iterator[Array]:

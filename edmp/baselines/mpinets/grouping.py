@@ -56,6 +56,32 @@ def ball_query(p: Tensor, center: Tensor, radius: float, count: int) -> Tensor:
     return index.long()
 
 
+def nearest_points(p: Tensor, cloud: Tensor, center: Tensor, radius: float, count: int) -> Tensor:
+    """Indices of the nearest points within a ball about each centre, nearest first.
+
+    Unlike `ball_query`, several rows may look at one cloud, and a ball takes its nearest points, not its first.
+
+    Args:
+        p: (G, n, 3) float32 clouds.
+        cloud: (B,) int64, which cloud each row looks at.
+        center: (B, m, 3).
+        radius: of the open ball [m].
+        count: most indices a ball.
+
+    Returns:
+        (B, m, count) int64, -1 where a ball has no more points.
+    """
+    if p.is_cuda:
+        return nearest_points_definition(p, cloud, center, radius, count)
+    p, center = p.detach().contiguous(), center.detach().contiguous()
+    index = torch.empty(*center.shape[:2], count, dtype=torch.int32)
+    squared = torch.empty(index.shape)
+    inputs = [wp.from_torch(p, dtype=wp.vec3), wp.from_torch(cloud.int()), wp.from_torch(center, dtype=wp.vec3), radius]
+    outputs = [wp.from_torch(index), wp.from_torch(squared)]
+    launch_rows(kernels.nearest_points, center.shape[0], (center.shape[1],), inputs, outputs, "cpu")
+    return index.long()
+
+
 def farthest_points_definition(p: Tensor, count: int) -> Tensor:
     """`farthest_points` in torch."""
     rows = torch.arange(p.shape[0], device=p.device)
@@ -77,3 +103,11 @@ def ball_query_definition(p: Tensor, center: Tensor, radius: float, count: int) 
     index = torch.nn.functional.pad(index, (0, count - index.shape[-1]), value=n)
     first = index[..., :1]
     return torch.where(index < n, index, torch.where(first < n, first, 0))
+
+
+def nearest_points_definition(p: Tensor, cloud: Tensor, center: Tensor, radius: float, count: int) -> Tensor:
+    """`nearest_points` in torch."""
+    squared = (center.unsqueeze(2) - p[cloud].unsqueeze(1)).square().sum(-1)
+    nearest = squared.topk(min(count, p.shape[1]), dim=-1, largest=False)
+    index = torch.where(nearest.values < radius * radius, nearest.indices, -1)
+    return torch.nn.functional.pad(index, (0, count - index.shape[-1]), value=-1)

@@ -63,3 +63,35 @@ def ball_query(
         filler = index[row, ball, 0]
     for i in range(found, count):
         index[row, ball, i] = filler
+
+
+@wp.kernel
+def nearest_points(
+    p: wp.array2d(dtype=wp.vec3),
+    cloud: wp.array(dtype=int),
+    center: wp.array2d(dtype=wp.vec3),
+    radius: float,
+    first: int,
+    index: wp.array3d(dtype=int),
+    squared: wp.array3d(dtype=float),
+):
+    row, ball = wp.tid()
+    row += first
+    count = index.shape[2]
+    for i in range(count):
+        index[row, ball, i] = -1
+        squared[row, ball, i] = radius * radius
+    c = center[row, ball]
+    g = cloud[row]
+    worst = radius * radius
+    for k in range(p.shape[1]):
+        d = wp.length_sq(p[g, k] - c)
+        if d < worst:  # put in its place among those found, nearest first; the farthest falls off the end
+            i = int(count - 1)
+            while i > 0 and squared[row, ball, i - 1] > d:
+                squared[row, ball, i] = squared[row, ball, i - 1]
+                index[row, ball, i] = index[row, ball, i - 1]
+                i -= 1
+            squared[row, ball, i] = d
+            index[row, ball, i] = k
+            worst = squared[row, ball, count - 1]

@@ -43,6 +43,10 @@ class ImitationSettings:
         num_loss_points: points on the moving links that both losses look at.
         cloud_points: points on the obstacles of a scene that are kept; each example sees some of them.
         max_scenes: use only that many scenes; 0 for all.
+        scene_examples: of the compact policy: examples of one scene in a batch.
+        rollout_every: of the compact policy: steps between rollouts of held-out problems; 0 for none.
+        rollouts: of the compact policy: so many held-out problems.
+        joint_weight: of the compact policy: of the joints' mean distance from the expert's, in its loss [m/rad].
     """
 
     steps_per_path: int = 50
@@ -52,6 +56,10 @@ class ImitationSettings:
     num_loss_points: int = 1024
     cloud_points: int = 8192
     max_scenes: int = 0
+    scene_examples: int = 8
+    rollout_every: int = 2000
+    rollouts: int = 160
+    joint_weight: float = 0.0
 
     def __post_init__(self) -> None:
         count, number = Range(1, whole=True), Range(0)
@@ -59,9 +67,9 @@ class ImitationSettings:
             self,
             {
                 "steps_per_path": Range(2, whole=True),
-                **dict.fromkeys(["noise", "collision_weight", "collision_margin"], number),
-                **dict.fromkeys(["num_loss_points", "cloud_points"], count),
-                "max_scenes": Range(0, whole=True),
+                **dict.fromkeys(["noise", "collision_weight", "collision_margin", "joint_weight"], number),
+                **dict.fromkeys(["num_loss_points", "cloud_points", "scene_examples", "rollouts"], count),
+                **dict.fromkeys(["max_scenes", "rollout_every"], Range(0, whole=True)),
             },
         )
 
@@ -132,8 +140,10 @@ class ImitationSet:
 
     Attributes:
         train: (m,) rows of `paths` to train on.
+        held_out: (h,) rows of `paths` in held-out scenes.
         validation: (v, 3) fixed examples of held-out scenes.
         scenes: the scenes of all paths.
+        families: of those scenes.
         loss_standing_still: what a policy that never moves scores in validation [m], once it is known.
     """
 
@@ -161,22 +171,30 @@ class ImitationSet:
             raise InvalidInputError(f"{data_dir}: no shard-*.safetensors in it yet")
         control_points, number = (torch.cat(parts) for parts in zip(*shards, strict=True))
         numbers, row = number.unique(return_inverse=True)
+        order = row.argsort(stable=True)  # scene by scene, whatever shards they came in
+        control_points, row = control_points[order], row[order]
         if settings.max_scenes:
             numbers = numbers[: settings.max_scenes]
             control_points, row = control_points[row < len(numbers)], row[row < len(numbers)]
         self.paths, self._scene = control_points.to(device), row.to(device)
-        scenes = [generate(*scene_source(source, int(n))).scene for n in numbers]
+        generated = [generate(*scene_source(source, int(n))) for n in numbers]
+        scenes, self.families = [one.scene for one in generated], [one.family for one in generated]
         self.scenes = SceneBatch(scenes)
         rngs = [np.random.default_rng([source.seed, int(n)]) for n in numbers]
-        clouds = [sample_scene(scene, settings.cloud_points, rng) for scene, rng in zip(scenes, rngs, strict=True)]
+        clouds = [self._cloud(scene, rng) for scene, rng in zip(scenes, rngs, strict=True)]
         self._clouds = torch.as_tensor(np.stack(clouds).astype(np.float16), device=device)
         held_out = is_validation(numbers[row], validation_fraction)
+        self.held_out = torch.nonzero(held_out).flatten()
         self.train = torch.nonzero(~held_out).flatten()
         fixed = torch.Generator().manual_seed(1)
-        self.validation = self._examples(torch.nonzero(held_out).flatten(), max_validation, fixed)
+        self.validation = self._examples(self.held_out, max_validation, fixed)
         if len(self.train) == 0:
             raise InvalidInputError(f"{data_dir}: its shards hold no training trajectory")
         self._basis = Spline(self.paths.shape[1]).basis(settings.steps_per_path, device=device)
+
+    def _cloud(self, scene: Scene, rng: np.random.Generator) -> np.ndarray:
+        """(cloud_points, 3) on the obstacles."""
+        return sample_scene(scene, self.settings.cloud_points, rng)
 
     def __len__(self) -> int:
         return len(self.paths)

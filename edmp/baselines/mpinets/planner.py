@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,15 +19,16 @@ import torch
 from torch import Tensor
 
 from edmp.baselines.base import Array, Baseline, Claim, Task
-from edmp.baselines.mpinets.network import MpinetsNetwork
-from edmp.baselines.mpinets.point_cloud import labelled, robot_points, target_points
-from edmp.baselines.mpinets.weights import load_policy
+from edmp.baselines.mpinets.compact import CompactConfig, CompactNetwork
+from edmp.baselines.mpinets.point_cloud import labelled, reachable_points, robot_points, target_points
+from edmp.baselines.mpinets.weights import Policy, load_policy
 from edmp.errors import InvalidInputError
 from edmp.geometry.poses import inverse
 from edmp.ranges import Range, check_fields
 from edmp.result import Status
 from edmp.robots.kinematics import tool_pose
 from edmp.robots.robot import Robot
+from edmp.scenes.scene import Scene
 from edmp.scenes.surface import sample_scene
 
 SAME_TARGET = 1e-3
@@ -81,7 +83,7 @@ class Mpinets(Baseline):
 
     def __init__(self, settings: MpinetsSettings | None = None) -> None:
         self.settings = settings or MpinetsSettings()
-        self._policies: dict[str, MpinetsNetwork] = {}
+        self._policies: dict[str, Policy] = {}
 
     def search(self, task: Task) -> Claim:
         """As `Baseline.search`.
@@ -95,7 +97,7 @@ class Mpinets(Baseline):
         begin = time.perf_counter()
         rng = np.random.default_rng(task.seed)
         X_0W = inverse(task.robot.X_W0)
-        obstacle = sample_scene(task.scene, network.config.num_obstacle_points, rng) @ X_0W[:3, :3].T + X_0W[:3, 3]
+        obstacle = seen_points(network, task.scene, X_0W, rng)
         rollouts = []
         for X_0T in targets(task):
             rollout = self._roll_out(network, task, obstacle, X_0T, begin + self.settings.time_budget)
@@ -113,29 +115,46 @@ class Mpinets(Baseline):
         )
         return Claim(Status.TIMEOUT if late else Status.NO_PATH_FOUND, message, timings=timings)
 
-    def _policy(self, robot: Robot) -> MpinetsNetwork:
+    def _policy(self, robot: Robot) -> Policy:
         """Read once a robot; its gripper's opening and its place make no other robot of it."""
         if robot.name not in self._policies:
             self._policies[robot.name] = load_policy(robot, self.settings.weights)
         return self._policies[robot.name]
 
     @torch.inference_mode()
-    def _roll_out(self, network: MpinetsNetwork, task: Task, obstacle: Array, X_0T: Array, deadline: float) -> Rollout:
-        s, config, limits = self.settings, network.config, task.robot.limits
-        body = robot_points(task.robot, config.num_robot_points)
-        target = target_points(task.robot, config.num_target_points, _row(X_0T))
-        unit = network.scaled(_row(task.start))
+    def _roll_out(self, network: Policy, task: Task, obstacle: Array, X_0T: Array, deadline: float) -> Rollout:
+        s, limits = self.settings, task.robot.limits
+        step = stepper(network, task.robot, _row(obstacle), _row(X_0T))
         path = [task.start]
-        cloud = labelled(body.at(_row(task.start)), _row(obstacle), target)
         while True:
             distance, angle = pose_error(task.robot, path[-1], X_0T)
             reached = distance <= s.position_tolerance and angle <= s.angle_tolerance
             if reached or len(path) > s.max_steps or time.perf_counter() > deadline:
                 return Rollout(np.array(path), distance, angle, reached)
-            unit = network.next_unit(cloud, unit)
-            q = network.unscaled(unit)
-            path.append(q[0].double().numpy().clip(limits.lower, limits.upper))
-            cloud[:, : config.num_robot_points, :3] = body.at(q)
+            path.append(step(_row(path[-1]))[0].double().numpy().clip(limits.lower, limits.upper))
+
+
+def seen_points(network: Policy, scene: Scene, X_0W: Array, rng: np.random.Generator) -> Array:
+    """(n, 3) the obstacles as the network sees them, in the frame of the base [m]."""
+    config = network.config
+    if isinstance(config, CompactConfig):
+        return reachable_points(scene, X_0W, config.num_obstacle_points, config.reach, rng)
+    return sample_scene(scene, config.num_obstacle_points, rng) @ X_0W[:3, :3].T + X_0W[:3, 3]
+
+
+def stepper(network: Policy, robot: Robot, obstacle: Tensor, X_0T: Tensor) -> Callable[[Tensor], Tensor]:
+    """From a configuration (1, dof) to the next, among points (1, n, 3) and towards a target (1, 4, 4)."""
+    if isinstance(network, CompactNetwork):
+        view = network.view(robot, obstacle, torch.zeros(1, dtype=torch.long), X_0T)
+        return lambda q: network.next(robot, view, q)
+    body = robot_points(robot, network.config.num_robot_points)
+    target = target_points(robot, network.config.num_target_points, X_0T)
+
+    def step(q: Tensor) -> Tensor:
+        cloud = labelled(body.at(q), obstacle, target)
+        return network.unscaled(network.next_unit(cloud, network.scaled(q)))
+
+    return step
 
 
 def targets(task: Task) -> list[Array]:

@@ -19,6 +19,8 @@ from edmp.geometry.primitives import sample_triangles
 from edmp.robots.kinematics import body_poses
 from edmp.robots.parts import Link
 from edmp.robots.robot import Robot
+from edmp.scenes.scene import Scene
+from edmp.scenes.surface import sample_scene
 
 Array = NDArray[np.float64]
 
@@ -77,6 +79,18 @@ def gripper_points(robot: Robot, count: int) -> Tensor:
 def target_points(robot: Robot, count: int, X_0T: Tensor) -> Tensor:
     """(B, count, 3) the gripper's points with the tool at poses ``X_0T`` (B, 4, 4) in the frame of the base [m]."""
     return gripper_points(robot, count).to(X_0T) @ X_0T[:, :3, :3].mT + X_0T[:, None, :3, 3]
+
+
+def reachable_points(scene: Scene, X_0W: Array, count: int, reach: float, rng: np.random.Generator) -> Array:
+    """(count, 3) points on the obstacles, in the frame of the base, none farther from it than ``reach`` [m].
+
+    A cloud with too few of them has some twice; one without any is a single point straight below.
+    """
+    p = sample_scene(scene, 4 * count, rng) @ X_0W[:3, :3].T + X_0W[:3, 3]
+    p = p[np.linalg.norm(p, axis=1) < reach]
+    if not len(p):
+        p = np.array([[0.0, 0.0, -reach]])
+    return p[np.arange(count) % len(p)]
 
 
 def labelled(robot: Tensor, obstacle: Tensor, target: Tensor) -> Tensor:

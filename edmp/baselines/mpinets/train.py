@@ -21,11 +21,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from edmp.baselines.mpinets.compact import CompactConfig
+from edmp.baselines.mpinets.compact_loss import CompactLoss, point_match
 from edmp.baselines.mpinets.imitation_set import ImitationSet, ImitationSettings, Situations
 from edmp.baselines.mpinets.network import MpinetsConfig, MpinetsNetwork
 from edmp.baselines.mpinets.point_cloud import labelled, robot_points, target_points
-from edmp.baselines.mpinets.weights import card_of, network_of
-from edmp.errors import InvalidInputError
+from edmp.baselines.mpinets.rollouts import HeldOutRollouts
+from edmp.baselines.mpinets.steady_set import SteadySet
+from edmp.baselines.mpinets.weights import ARCHITECTURES, card_of, network_of
+from edmp.errors import InvalidInputError, unknown_name
 from edmp.learning.card import Card
 from edmp.learning.training import TrainingRun, TrainReport, TrainSettings, export, trained
 from edmp.robots.kinematics import tool_pose
@@ -40,6 +44,7 @@ def train_mpinets(
     *,
     robot: Robot,
     settings: TrainSettings,
+    arch: str = "published",
     imitation: ImitationSettings | None = None,
     resume: bool = True,
     command: str = "",
@@ -47,46 +52,52 @@ def train_mpinets(
     """Train a policy for ``robot`` on the paths in ``data_dir``.
 
     Args:
-        data_dir: made by `edmp generate`.
+        data_dir: made by `edmp generate`; for the compact policy with nearest goals.
         out: folder of the run; created.
         robot: whose paths these are.
-        settings: of the training; ``config`` replaces fields of `MpinetsConfig`.
+        settings: of the training; ``config`` replaces fields of the architecture's config.
+        arch: ``published``, or ``compact`` (`edmp.baselines.mpinets.compact`).
         imitation: how examples are made and weighed.
         resume: go on from the folder's checkpoint if it has one; False starts afresh and overwrites it.
         command: that called this, for the model card.
     """
-    imitation, config = imitation or ImitationSettings(), _config(settings)
+    if arch not in ARCHITECTURES:
+        raise unknown_name("architecture", arch, ARCHITECTURES)
+    imitation, config = imitation or ImitationSettings(), _config(settings, arch)
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     if settings.num_threads is not None:
         torch.set_num_threads(settings.num_threads)
-    data = ImitationSet(
-        data_dir,
-        imitation,
-        num_obstacle_points=config.num_obstacle_points,
-        validation_fraction=settings.validation_fraction,
-        max_validation=settings.max_validation,
-        device=settings.device,
-    )
+    split = {"validation_fraction": settings.validation_fraction, "max_validation": settings.max_validation}
+    data: ImitationSet
+    if isinstance(config, CompactConfig):
+        data = SteadySet(data_dir, imitation, config, **split, device=settings.device)
+    else:
+        points = config.num_obstacle_points
+        data = ImitationSet(data_dir, imitation, num_obstacle_points=points, **split, device=settings.device)
     if data.robot_name != robot.name or data.paths.shape[2] != robot.dof:
         raise InvalidInputError(f"{data_dir} holds trajectories of {data.robot_name!r}, not of {robot.name!r}")
     card = card_of(config, robot, seed=settings.seed, command=command)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)  # torch's initialisers take no generator
         network = network_of(card, out)
-    loss = ImitationLoss(data, robot)
+    loss = CompactLoss(data, robot) if isinstance(data, SteadySet) else ImitationLoss(data, robot)
     if len(data.validation):
         generator = torch.Generator(settings.device).manual_seed(settings.seed)
         data.loss_standing_still = float(loss.standing_still(data.validation, generator).mean())
     run = TrainingRun(network, card, settings, loss)
-    return trained(run, data, out, settings, resume=resume, ship=export_mpinets, name=SHIPPED)
+    looks = None
+    if isinstance(data, SteadySet):
+        looks = HeldOutRollouts(run, robot, data, out, every=imitation.rollout_every, resume=resume)
+    return trained(run, data, out, settings, resume=resume, ship=export_mpinets, name=SHIPPED, on_step=looks)
 
 
-def _config(settings: TrainSettings) -> MpinetsConfig:
+def _config(settings: TrainSettings, arch: str = "published") -> MpinetsConfig | CompactConfig:
+    kind = CompactConfig if arch == "compact" else MpinetsConfig
     try:
-        return MpinetsConfig(**settings.config)
+        return kind(**settings.config)
     except TypeError as error:
-        valid = ", ".join(f.name for f in dataclasses.fields(MpinetsConfig))
+        valid = ", ".join(f.name for f in dataclasses.fields(kind))
         raise InvalidInputError(f"bad config: {error}; it has {valid}") from None
 
 
@@ -133,12 +144,6 @@ class ImitationLoss:
         p = body.at(q)
         depth = (settings.collision_margin - self.data.scenes.distance(now.scene, p)).clamp(min=0)
         return point_match(p, body.at(now.q_next)) + settings.collision_weight * depth.mean(dim=1)
-
-
-def point_match(p: Tensor, p_expert: Tensor) -> Tensor:
-    """(B,) mean absolute plus mean squared difference of coordinates of points (B, n, 3)."""
-    difference = p - p_expert
-    return difference.abs().mean(dim=(1, 2)) + difference.square().mean(dim=(1, 2))
 
 
 def export_mpinets(run_dir: str | Path, path: str | Path, *, half: bool = True) -> Card:

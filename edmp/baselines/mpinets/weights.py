@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from edmp.baselines.mpinets.compact import CompactConfig, CompactNetwork
 from edmp.baselines.mpinets.network import MpinetsConfig, MpinetsNetwork
 from edmp.errors import FileFormatError, InvalidInputError
 from edmp.learning.card import Card, built, read_card
@@ -18,7 +19,8 @@ from edmp.learning.tensors import load_state, load_tensors
 from edmp.prior.checkpoint import untrained_card
 from edmp.robots.robot import Robot
 
-ARCHITECTURE = "mpinets"
+ARCHITECTURES = {"published": "mpinets", "compact": "mpinets-compact"}
+"""Networks by the names that one chooses by, and as cards call them."""
 OFFICIAL_SUFFIXES = (".ckpt", ".pt", ".pth")
 
 OFFICIAL_LIMITS = (
@@ -27,6 +29,8 @@ OFFICIAL_LIMITS = (
 )
 """Lower and upper limits [rad] that scale the published policy's joints (robofin's FrankaRealRobot): those of joint 6
 are narrower than the manufacturer's."""
+
+Policy = MpinetsNetwork | CompactNetwork
 
 
 class MissingWeightsError(InvalidInputError):
@@ -38,7 +42,7 @@ def bundled_weights() -> dict[str, Path]:
     return {path.stem: path for path in sorted(Path(__file__).parent.glob("*.safetensors"))}
 
 
-def load_policy(robot: Robot, path: str | Path = "") -> MpinetsNetwork:
+def load_policy(robot: Robot, path: str | Path = "") -> Policy:
     """The trained policy of a robot, in evaluation mode.
 
     Args:
@@ -72,20 +76,23 @@ def load_policy(robot: Robot, path: str | Path = "") -> MpinetsNetwork:
     return network
 
 
-def load_weights(path: str | Path) -> tuple[MpinetsNetwork, Card]:
+def load_weights(path: str | Path) -> tuple[Policy, Card]:
     """The policy of a file that `edmp train --kind mpinets` wrote, float32 on the CPU, and its card."""
     path = Path(path)
     card = read_card(path)
-    if card.architecture != ARCHITECTURE:
-        raise FileFormatError(f"{path}: weights of architecture {card.architecture!r}, not {ARCHITECTURE!r}")
+    if card.architecture not in ARCHITECTURES.values():
+        known = " or ".join(map(repr, ARCHITECTURES.values()))
+        raise FileFormatError(f"{path}: weights of architecture {card.architecture!r}, not {known}")
     tensors = load_tensors(path)
     network = network_of(card, path)
     _load(network, tensors, path)
     return network, card
 
 
-def network_of(card: Card, path: str | Path) -> MpinetsNetwork:
+def network_of(card: Card, path: str | Path) -> Policy:
     """The untrained network that a card describes."""
+    if card.architecture == ARCHITECTURES["compact"]:
+        return built(card, CompactConfig, lambda config: CompactNetwork(config, card.lower, card.upper), path)
     return built(card, MpinetsConfig, lambda config: MpinetsNetwork(config, card.lower, card.upper), path)
 
 
@@ -148,11 +155,12 @@ def own_name(official: str, path: str | Path = "checkpoint") -> str:
     raise FileFormatError(f"{path}: {official!r} is no parameter of a Motion Policy Network")
 
 
-def _load(network: MpinetsNetwork, tensors: Mapping[str, Any], path: Path) -> None:
+def _load(network: Policy, tensors: Mapping[str, Any], path: Path) -> None:
     load_state(network, tensors, path)
     network.eval().requires_grad_(False)
 
 
-def card_of(config: MpinetsConfig, robot: Robot, *, seed: int, command: str) -> Card:
+def card_of(config: MpinetsConfig | CompactConfig, robot: Robot, *, seed: int, command: str) -> Card:
     """What is known of a policy before it is trained."""
-    return untrained_card(ARCHITECTURE, config, robot, seed=seed, command=command)
+    architecture = ARCHITECTURES["compact" if isinstance(config, CompactConfig) else "published"]
+    return untrained_card(architecture, config, robot, seed=seed, command=command)
