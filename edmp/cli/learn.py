@@ -32,6 +32,11 @@ def generate(
     goals: Annotated[
         str, typer.Option(help="any, or nearest: goals are the free configurations of their pose nearest to the start.")
     ] = "any",
+    correct: Annotated[
+        Path | None,
+        typer.Option(help="A compact mpinets policy: plan from where it gets to in the scenes that are there already."),
+    ] = None,
+    correct_round: Annotated[int, typer.Option("--round", min=1, help="With --correct: another for each policy.")] = 1,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; default: all cores.")] = None,
     max_seconds: Annotated[float | None, typer.Option(min=1, help="Stop after this time [s].")] = None,
 ) -> None:
@@ -42,7 +47,13 @@ def generate(
     from edmp.robots import load_robot
     from edmp.scenes.generators import FAMILIES
 
-    load_robot(robot)
+    arm = load_robot(robot)
+    if correct is not None:
+        from edmp.baselines.mpinets.corrections import correct as run_corrections
+
+        added = run_corrections(out, correct, robot=arm, round_=correct_round, max_seconds=max_seconds)
+        report_console().print(f"{added} corrections added to {out}")
+        return
     chosen = names(families) or []
     for family in chosen:
         if family not in FAMILIES:

@@ -262,26 +262,36 @@ def _make_shard(out: str, settings: GenerateSettings, shard: int) -> tuple[int, 
 
 def _expert_paths(robot: Robot, family: str, rng: np.random.Generator, s: GenerateSettings) -> tuple[Array, int]:
     """(n, 16, dof) smooth collision-free splines in one random scene, and the number of queries tried."""
+    _, world, margin, starts, goals = scene_questions(robot, family, rng, s)
+    if not len(starts):
+        return np.zeros((0, 16, robot.dof)), 0
+    return experts(world, starts, goals, margin=margin, ways=s.ways, seed=int(rng.integers(2**30))), len(starts)
+
+
+def experts(world: World, starts: Array, goals: Array, *, margin: float, ways: int, seed: int) -> Array:
+    """Smooth motions from starts to goals (n, dof), for each the shortest of several ways: (m, 16, dof), m <= n.
+
+    Args:
+        world: that they are free in, by the sphere model.
+        starts, goals: to be joined, one by one [rad or m].
+        margin: distance kept from obstacles [m].
+        ways: searches for each pair.
+        seed: of the searches.
+    """
     from edmp.connect import connect
 
-    _, world, margin, starts, goals = scene_questions(robot, family, rng, s)
-    nothing = np.zeros((0, 16, robot.dof))
-    if not len(starts):
-        return nothing, 0
     searched = connect(
         world,
-        starts.repeat(s.ways, axis=0),
-        goals.repeat(s.ways, axis=0),
-        seed=int(rng.integers(2**30)),
+        starts.repeat(ways, axis=0),
+        goals.repeat(ways, axis=0),
+        seed=seed,
         margin=margin,
         max_iterations=800,
         shortcuts=80,
         step=0.03,
     )
-    found = list(_shortest(searched, s.ways))
-    if not found:
-        return nothing, len(starts)
-    return _smooth(world, found, margin), len(starts)
+    found = list(_shortest(searched, ways))
+    return _smooth(world, found, margin) if found else np.zeros((0, 16, starts.shape[1]))
 
 
 def scene_questions(

@@ -48,24 +48,27 @@ def nearest_goals(robot: Robot, world: World, starts: Array, goals: Array, *, ma
     if not len(starts):
         return starts, goals
     limits, n = robot.limits, len(starts)
+    starts_within = np.clip(starts, limits.lower, limits.upper)
     fixed = np.random.default_rng(0).uniform(limits.lower, limits.upper, (NUM_SEEDS, robot.dof))
-    seeds = np.concatenate([starts[:, None], np.broadcast_to(fixed, (n, NUM_SEEDS, robot.dof))], axis=1)
-    seeds = np.concatenate([seeds, goals[:, None]], axis=1)  # a branch that is known
+    fixed = np.broadcast_to(fixed, (n, NUM_SEEDS, robot.dof))
+    seeds = np.concatenate([starts_within[:, None], fixed, goals[:, None], fixed], axis=1)
+    drawn = 2 + NUM_SEEDS  # the rest stay near their seeds, for where the nearest of a branch touches something
+    towards = np.concatenate([starts_within[:, None].repeat(drawn, axis=1), fixed], axis=1)
     each = seeds.shape[1]
-    towards = np.clip(starts, limits.lower, limits.upper).repeat(each, axis=0)
     found = solve(
         robot,
         torch.as_tensor(seeds.reshape(-1, robot.dof)),
         tool_pose(robot, torch.as_tensor(goals)).repeat_interleave(each, dim=0),
-        towards=torch.as_tensor(towards),
+        towards=torch.as_tensor(towards.reshape(-1, robot.dof)),
         max_iterations=ITERATIONS,
         position_tolerance=POSITION_TOLERANCE,
         rotation_tolerance=ROTATION_TOLERANCE,
     )
-    q = found.q.numpy()
-    good = found.within.numpy() & ((q >= limits.lower + OFF_LIMITS) & (q <= limits.upper - OFF_LIMITS)).all(axis=1)
+    q = np.concatenate([found.q.numpy().reshape(n, each, -1), goals[:, None]], axis=1)
+    good = np.concatenate([found.within.numpy().reshape(n, each), np.ones((n, 1), bool)], axis=1)
+    good &= ((q >= limits.lower + OFF_LIMITS) & (q <= limits.upper - OFF_LIMITS)).all(axis=2)
     good[good] = free(world, q[good], margin=margin) if good.any() else good[good]
-    distance = np.where(good, np.linalg.norm(q - towards, axis=1), np.inf).reshape(n, each)
-    best = q.reshape(n, each, -1)[np.arange(n), distance.argmin(axis=1)]
+    distance = np.where(good, np.linalg.norm(q - starts_within[:, None], axis=2), np.inf)
+    best = q[np.arange(n), distance.argmin(axis=1)]
     kept = np.isfinite(distance.min(axis=1)) & (distance.min(axis=1) > APART)
     return starts[kept], best[kept]

@@ -1,4 +1,4 @@
-"""The compact policy: what it sees, experts that foresee their goals, training by the command line, planning with it."""
+"""The compact policy: what it sees, experts whose goals can be foreseen, training and planning by the front door."""
 
 from __future__ import annotations
 
@@ -14,21 +14,22 @@ from edmp.baselines.mpinets import grouping
 from edmp.baselines.mpinets.compact import CompactConfig, CompactNetwork
 from edmp.baselines.mpinets.imitation_set import ImitationSettings
 from edmp.baselines.mpinets.planner import Mpinets, MpinetsSettings, stepper
-from edmp.baselines.mpinets.rollouts import roll_out
 from edmp.baselines.mpinets.steady_set import SteadySet
-from edmp.baselines.mpinets.weights import load_weights
+from edmp.baselines.mpinets.weights import card_of, load_weights
 from edmp.cli import main
 from edmp.collision.free import free
 from edmp.collision.world import World
-from edmp.data.generate import read_source
+from edmp.data.generate import GenerateSettings
+from edmp.data.generate import generate as generate_data
 from edmp.data.nearest import nearest_goals
 from edmp.data.training_set import read_shard
 from edmp.errors import InvalidInputError
-from edmp.geometry.poses import transform
+from edmp.geometry.poses import pose
+from edmp.learning.card import save_network
 from edmp.result import Status
 from edmp.robots import load_robot
 from edmp.robots.kinematics import tool_pose
-from edmp.scenes import Box, Scene
+from edmp.scenes import Scene
 from edmp.scenes.generators import generate
 
 TINY = {
@@ -50,14 +51,12 @@ def limits() -> tuple[list[float], list[float]]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
-    """Experts' motions on tables, made by the command."""
+    """Experts' motions on a few tables."""
     out = tmp_path_factory.mktemp("near")
-    with pytest.raises(SystemExit) as ended:
-        main(
-            ["generate", "--out", str(out), "--families", "tabletop", "--goals", "nearest", "--queries", "4"]
-            + ["--count", "1", "--workers", "1"]
-        )
-    assert ended.value.code in (0, None)
+    few = GenerateSettings(
+        count=1, families=("tabletop",), goals="nearest", queries_per_scene=8, targets_per_scene=12, scenes_per_shard=6
+    )
+    generate_data(out, few, workers=1)
     return out
 
 
@@ -120,7 +119,7 @@ def test_a_step_depends_on_the_obstacles_near_the_arm_and_not_on_where_the_base_
     q = torch.as_tensor(PANDA.home, dtype=torch.float32)[None]
     X_0T = tool_pose(PANDA, q + 0.3)
     cloud = torch.rand(1, 64, 3) * 0.2 + torch.tensor([0.4, -0.1, 0.3])
-    there = PANDA.with_base(transform(np.array([1.0, 2.0, 0.5])))
+    there = PANDA.with_base(pose((1.0, 2.0, 0.5)))
     with torch.inference_mode():
         here = stepper(network, PANDA, cloud, X_0T)(q)
         assert torch.allclose(stepper(network, there, cloud, X_0T)(q), here, atol=1e-5)
@@ -172,6 +171,32 @@ def test_trained_resumed_and_planned_with_by_the_command_line(folder, tmp_path, 
     assert claim.status is Status.NO_PATH_FOUND
     assert "after 5 steps the tool is" in claim.message
     assert not network.training
+
+
+def test_corrections_begin_where_the_policy_went_astray(folder, tmp_path, capsys) -> None:
+    """A policy that knows nothing solves nothing: it is put right in its own scenes, once."""
+    for file in folder.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    config = CompactConfig(**TINY)
+    torch.manual_seed(1)
+    policy = CompactNetwork(config, *limits())
+    save_network(tmp_path / "lost.safetensors", policy, card_of(config, PANDA, seed=0, command=""))
+    words = ["generate", "--out", str(tmp_path), "--correct", str(tmp_path / "lost.safetensors")]
+    for message in (" corrections added", "0 corrections added"):
+        with pytest.raises(SystemExit) as ended:
+            main(words)
+        assert ended.value.code in (0, None)
+        assert message in capsys.readouterr().out
+    before, scenes = read_shard(tmp_path / "shard-00000.safetensors")
+    added, places = read_shard(tmp_path / "shard-00000-c1.safetensors")
+    assert len(added) > 3
+    assert set(places.tolist()) <= set(scenes.tolist())
+    ends = [tool_pose(PANDA, paths[:, -1]) for paths in (before, added)]
+    for X, scene in zip(ends[1], places.tolist(), strict=True):  # a target of its own scene, from somewhere else
+        assert (ends[0][scenes == scene] - X).abs().amax(dim=(1, 2)).min() < 5e-3
+    assert (torch.cdist(added[:, 0], before[:, 0]) > 1e-3).all(dim=1).float().mean() > 0.5
+    data = SteadySet(tmp_path, ImitationSettings(cloud_points=64), config, validation_fraction=0, max_validation=1)
+    assert len(data) == len(before) + len(added)
 
 
 def test_data_whose_goals_cannot_be_foreseen_are_refused(folder, tmp_path) -> None:

@@ -261,5 +261,9 @@ def test_command_line(folder, tmp_path, capsys) -> None:
     with pytest.raises(SystemExit) as ended:
         main([*arguments, "--arch", "mlp"])
     assert ended.value.code == 2
-    assert "--arch is for --kind prior, not for mpinets" in capsys.readouterr().err
+    assert "unknown architecture 'mlp'; valid: compact, published" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as ended:
+        main([*arguments, "--base", "panda"])
+    assert ended.value.code == 2
+    assert "--base is for --kind prior, not for mpinets" in capsys.readouterr().err
     assert card_of(_config(settings()), load_robot("panda"), seed=0, command="").architecture == "mpinets"

@@ -164,7 +164,7 @@ class ImitationSet:
         if num_obstacle_points > settings.cloud_points:
             raise InvalidInputError(f"cloud_points must be at least {num_obstacle_points}, got {settings.cloud_points}")
         self.manifest = read_manifest(self.data_dir)
-        source = _source(self.data_dir, self.manifest)
+        source = source_of(self.data_dir, self.manifest)
         self.robot_name = source.robot
         shards = [read_shard(path) for path in shard_files(self.data_dir)]
         if not shards:
@@ -237,7 +237,7 @@ class ImitationSet:
         return torch.stack([path, step, backward], dim=1)
 
 
-def _source(data_dir: Path, manifest: dict[str, Any]) -> GenerateSettings:
+def source_of(data_dir: Path, manifest: dict[str, Any]) -> GenerateSettings:
     """The settings that made the data."""
     try:
         settings = dict(manifest["settings"])

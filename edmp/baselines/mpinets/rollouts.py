@@ -42,14 +42,19 @@ class Rollouts:
     Attributes:
         q: (n, MAX_STEPS + 1, dof) on the way; who has arrived stands still [rad].
         reached: (n,) within both tolerances.
-        touched: (n,) something on the way.
+        touched_at: (n,) the first step at which something was touched; more than MAX_STEPS if nothing was.
         steps: (n,) taken.
     """
 
     q: Tensor
     reached: Tensor
-    touched: Tensor
+    touched_at: Tensor
     steps: Tensor
+
+    @property
+    def touched(self) -> Tensor:
+        """(n,) something was touched on the way."""
+        return self.touched_at <= MAX_STEPS
 
     @property
     def solved(self) -> Tensor:
@@ -63,18 +68,19 @@ def roll_out(
 ) -> Rollouts:
     """Follow the policy from configurations ``q`` (n, dof); rows ``scene`` of ``scenes`` tell collisions."""
     body = robot_points(robot, BODY_POINTS, moving=True)
-    way, touched = [q], torch.zeros(len(q), dtype=torch.bool, device=q.device)
+    way, touched_at = [q], torch.full((len(q),), MAX_STEPS + 1, device=q.device)
     steps = torch.zeros(len(q), dtype=torch.long, device=q.device)
-    for _ in range(MAX_STEPS):
+    for number in range(1, MAX_STEPS + 1):
         arrived = _arrived(robot, q, view.X_0T)
-        if bool((arrived | touched).all()):
+        if bool((arrived | (touched_at < number)).all()):
             break
         q = torch.where(arrived[:, None], q, network.next(robot, view, q))
         steps += ~arrived
-        touched |= (scenes.distance(scene, body.at(q)) < 0).any(dim=1)
+        touches = (scenes.distance(scene, body.at(q)) < 0).any(dim=1)
+        touched_at = torch.where(touches, touched_at.clamp(max=number), touched_at)
         way.append(q)
     way += [q] * (MAX_STEPS + 1 - len(way))
-    return Rollouts(torch.stack(way, dim=1), _arrived(robot, q, view.X_0T), touched, steps)
+    return Rollouts(torch.stack(way, dim=1), _arrived(robot, q, view.X_0T), touched_at, steps)
 
 
 def _arrived(robot: Robot, q: Tensor, X_0T: Tensor) -> Tensor:

@@ -13,16 +13,15 @@ A run lives in a folder as that of `edmp.data.train`; at its end ``mpinets.safet
 from __future__ import annotations
 
 import dataclasses
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from edmp.baselines.mpinets.compact import CompactConfig
 from edmp.baselines.mpinets.compact_loss import CompactLoss, point_match
+from edmp.baselines.mpinets.description import model_card
 from edmp.baselines.mpinets.imitation_set import ImitationSet, ImitationSettings, Situations
 from edmp.baselines.mpinets.network import MpinetsConfig, MpinetsNetwork
 from edmp.baselines.mpinets.point_cloud import labelled, robot_points, target_points
@@ -155,56 +154,3 @@ def export_mpinets(run_dir: str | Path, path: str | Path, *, half: bool = True) 
         half: store weights as float16.
     """
     return export(run_dir, path, build=network_of, describe=model_card, half=half)
-
-
-def model_card(card: Card, *, num_parameters: int, size: int) -> str:
-    """The card as Markdown; everything in it comes from the metadata."""
-    published = dataclasses.asdict(MpinetsConfig())
-    sizes = [
-        f"| {name} | {_plain(value)} | {_plain(published[name])} |"
-        for name, value in card.config.items()
-        if name in published
-    ]
-    narrower = any(json.dumps(card.config[name]) != json.dumps(published[name]) for name in published)
-    metrics = [f"| {k} | {f'{v:.5g}' if isinstance(v, float) else v} |" for k, v in card.metrics.items()]
-    return "\n".join(
-        [
-            f"# Motion Policy Network for {card.robot}{', retrained here, narrower' if narrower else ''}",
-            "",
-            "The network of Fishman et al. 2022 (CoRL), trained by imitation on motions made by `edmp generate`. These "
-            "are not the weights that were published with the paper, and numbers measured with them say nothing about "
-            "those: the authors trained on millions of motions of two experts, on GPUs.",
-            "",
-            f"- {num_parameters / 1e6:.2f} M parameters, {size / 1e6:.1f} MB. Date: {card.date}. Seed: {card.seed}. "
-            f"torch {torch.__version__}.",
-            f"- Command: `{card.command or 'not recorded'}`",
-            "- Licence: that of edmp (Apache-2.0); all data self-made.",
-            "",
-            "## Sizes",
-            "",
-            "| size | here | published |",
-            "|---|---|---|",
-            *sizes,
-            "",
-            "## Metrics",
-            "",
-            "| metric | value |",
-            "|---|---|",
-            *metrics,
-            "",
-            "Losses are in metres, lower is better: mean distance of a robot point's coordinates from where the "
-            "expert's step puts them, and the weighed collision loss. The validation loss is that of the averaged "
-            "weights on scenes held out of training; `loss_standing_still` below is that of a policy that never moves.",
-            "",
-            "## Data",
-            "",
-            "```json",
-            json.dumps(card.data, indent=2),
-            "```",
-            "",
-        ]
-    )
-
-
-def _plain(value: Any) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
