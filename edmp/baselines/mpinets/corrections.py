@@ -87,7 +87,7 @@ def _corrections(
     chosen = torch.as_tensor(np.sort(rng.permutation(len(paths))[: int(SHARE * len(paths))]))
     start, goal = paths[chosen, 0], paths[chosen, -1]
     known, row = numbers[chosen].unique(return_inverse=True)
-    scenes = [generate(*scene_source(source, int(n))).scene for n in known]
+    scenes = [generate(*scene_source(source, int(n)), robot).scene for n in known]
     c = network.config
     clouds = [reachable_points(scene, np.eye(4), c.num_obstacle_points, c.reach, rng) for scene in scenes]
     obstacle = torch.as_tensor(np.stack(clouds), dtype=torch.float32)
@@ -100,7 +100,7 @@ def _corrections(
         here = ((row == s) & ~done.solved).numpy()
         if not here.any():
             continue
-        world = World.of(robot, scene)
+        world = World.of(robot, scene, only_separable=True)
         starts, goals = state[here], goal.double().numpy()[here]
         kept = free(world, starts, margin=MARGIN)
         starts, goals = nearest_goals(robot, world, starts[kept], goals[kept], margin=MARGIN)

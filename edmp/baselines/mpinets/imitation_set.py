@@ -16,12 +16,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from edmp.data.generate import GenerateSettings, scene_source, shard_files
+from edmp.data.generate import GenerateSettings, check_scenes, scene_source, shard_files
 from edmp.data.training_set import is_validation, read_manifest, read_shard
 from edmp.errors import FileFormatError, InvalidInputError
 from edmp.geometry.kinds import KINDS, kind_of
 from edmp.prior.spline import Spline
 from edmp.ranges import Range, check_fields
+from edmp.robots import load_robot
 from edmp.scenes.generators import generate
 from edmp.scenes.scene import Scene
 from edmp.scenes.surface import sample_scene
@@ -177,7 +178,9 @@ class ImitationSet:
             numbers = numbers[: settings.max_scenes]
             control_points, row = control_points[row < len(numbers)], row[row < len(numbers)]
         self.paths, self._scene = control_points.to(device), row.to(device)
-        generated = [generate(*scene_source(source, int(n))) for n in numbers]
+        robot = load_robot(source.robot)
+        check_scenes(self.manifest, robot, self.data_dir)
+        generated = [generate(*scene_source(source, int(n)), robot) for n in numbers]
         scenes, self.families = [one.scene for one in generated], [one.family for one in generated]
         self.scenes = SceneBatch(scenes)
         rngs = [np.random.default_rng([source.seed, int(n)]) for n in numbers]
