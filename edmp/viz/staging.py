@@ -135,6 +135,10 @@ class Staging:
 
     def scene_surfaces(self) -> list[Surface]:
         """Every obstacle; red if at fault."""
+        return list(self._scene_surfaces)
+
+    @cached_property
+    def _scene_surfaces(self) -> list[Surface]:
         scene, faults = self.subject.scene, self.subject.faults
         return scene_surfaces(scene, [obstacle_color(obstacle.name, obstacle.shape, faults) for obstacle in scene])
 
@@ -250,14 +254,24 @@ class Staging:
                 view = direction(float(np.arctan2(view[1], view[0])), self.elevation)
         else:
             view = direction(self.azimuth, np.radians(25) if self.elevation is None else self.elevation)
-        return fitted(_frame(on_robot, scene), view, size or self.size)
+        return fitted(self._frame(on_robot), view, size or self.size)
+
+    def _frame(self, on_robot: Array) -> Array:
+        """Points that must be in the picture: the robot, and what of the scene is within 0.45 m of its surroundings."""
+        low, high = on_robot.min(axis=0) - 0.45, on_robot.max(axis=0) + 0.45
+        things = [np.clip(surface.vertices, low, high) for surface in self._scene_surfaces]
+        near = [points for points in things if (np.ptp(points, axis=0) > 1e-6).all()]
+        return np.concatenate([on_robot, *near])
 
     def orbit(self) -> tuple[Array, Array]:
         """Eye and target (3,) [m] of a camera that can be turned: it looks from the side that `camera` finds, from
-        where a ball round the robot's motion fills `FIELD_OF_VIEW`.
+        where a ball round the robot's motion fills `FIELD_OF_VIEW`, or round robot and scene, where only that is shown.
         """
         shown = np.concatenate([np.stack([q for _, q, _ in self.ends]), self.between(8)])
         points = self._points_shown(shown)
+        subject = self.subject
+        if not subject.motions and subject.goal is None and subject.pose_goal is None:
+            points = self._frame(points)
         target = 0.5 * (points.min(axis=0) + points.max(axis=0))
         radius = float(np.linalg.norm(points - target, axis=1).max()) + (0.15 if len(self.subject.scene) else 0.0)
         target[2] -= 0.12 * radius  # the controls cover the bottom
@@ -385,15 +399,6 @@ def _link_boxes(robot: Robot, configurations: list[Array]) -> list[Box3]:
 
 def _some(points: Array, count: int) -> Array:
     return points[np.linspace(0, len(points) - 1, min(count, len(points))).astype(int)]
-
-
-def _frame(on_robot: Array, scene: Scene) -> Array:
-    """Points that must be in the picture: the robot, and what of the scene lies within 0.45 m of its surroundings."""
-    low, high = on_robot.min(axis=0) - 0.45, on_robot.max(axis=0) + 0.45
-    surfaces = scene_surfaces(scene, [FURNITURE] * len(scene))
-    things = [np.clip(surface.vertices, low, high) for surface in surfaces]
-    near = [points for points in things if (np.ptp(points, axis=0) > 1e-6).all()]
-    return np.concatenate([on_robot, *near])
 
 
 def _floor(surfaces: Sequence[Surface]) -> float:

@@ -20,7 +20,7 @@ from edmp.problem import load_example
 from edmp.viz import sensed
 from edmp.viz.plots import clearance_over_time
 from edmp.viz.sensed import blockers, distances, drawn, points_drawn
-from edmp.viz.staging import Staging
+from edmp.viz.staging import FIELD_OF_VIEW, Staging
 from edmp.viz.subject import subject_of
 from edmp.viz.web_scene import scene_document
 
@@ -124,3 +124,20 @@ def test_a_cloud_alone_is_shown_around_a_robot(tmp_path: Path) -> None:
         subject = subject_of(tmp_path / "little.ply")
     assert (subject.robot.name, subject.scene.names) == ("panda", ("little",))
     assert (tmp_path / "page.html").stat().st_size > 100_000
+
+
+def test_a_scan_is_in_the_picture_and_thinned_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sensed, "MOST_POINTS", 300)
+    points = RNG.uniform((-0.15, -0.5, 0.0), (0.15, 0.5, 1.2), (1000, 3))
+    scene = edmp.Scene.of({"scan": (edmp.PointCloud(points, 0.02), (0.8, 0.0, 0.0))})
+    stage = Staging(subject_of(scene, robot="panda"))
+    with pytest.warns(EdmpWarning) as told:
+        scene_document(stage)
+    assert [str(one.message) for one in told] == [
+        "clouds of 1000 points are drawn as some 300 balls, larger than the points are"
+    ]
+    eye, target = stage.orbit()
+    away = points + np.array([0.8, 0.0, 0.0]) - eye
+    axis = (target - eye) / np.linalg.norm(target - eye)
+    angle = np.degrees(np.arccos(away @ axis / np.linalg.norm(away, axis=1)))
+    assert angle.max() <= FIELD_OF_VIEW / 2 + 1.0  # the picture is wider than high
