@@ -33,6 +33,15 @@ def execute(
         float, typer.Option(help="The arm moves this share more mass, link by link, than its controller believes.")
     ] = 0.0,
     payload: Annotated[float, typer.Option(help="Mass at the tool that the controller does not know of [kg].")] = 0.0,
+    viscous: Annotated[
+        float, typer.Option(help="Friction that grows with speed, for each unit of a joint's effort limit [s/rad].")
+    ] = 0.0,
+    coulomb: Annotated[
+        float, typer.Option(help="Friction that does not, for each unit of a joint's effort limit; a Panda has 0.01.")
+    ] = 0.0,
+    motor_error: Annotated[
+        float, typer.Option(help="The motors have this share more inertia than the controller believes.")
+    ] = 0.0,
     delay: Annotated[float, typer.Option(help="Commands take effect this much later [s].")] = 0.0,
     speed: Annotated[float, typer.Option(help="Share of the planned speed, in (0, 1].")] = 1.0,
     effort: Annotated[
@@ -56,6 +65,7 @@ def execute(
     from edmp.execution import AdaptSettings, ExecutionSettings, TubeSettings
 
     options = {"control": control, "mass_error": payload_error, "payload": payload, "delay": delay}
+    options |= {"viscous": viscous, "coulomb": coulomb, "motor_error": motor_error}
     settings = ExecuteSettings(
         robot,
         seed,

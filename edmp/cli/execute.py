@@ -76,11 +76,7 @@ def execute(
 
         read = load_plan_or_task(plan)
     if not isinstance(read, PlanFile):
-        if adapt is not None:
-            raise InvalidInputError(
-                "--adapt: motions are adapted to an arm, tasks are not: run them slower with --speed"
-            )
-        _execute_task(read, driver, option or [], speed, effort, motion, tube, dry_run, record, yes, as_json)
+        _execute_task(read, driver, option or [], speed, effort, motion, tube, adapt, dry_run, record, yes, as_json)
     with progress_console().status(f"checking {plan}"):
         file, trajectory = read_motion(plan, motion)
         robot, scene = file.problem.robot, file.problem.scene
@@ -130,6 +126,7 @@ def _execute_task(
     effort: float,
     motion: int,
     tube: bool,
+    adapt: Path | None,
     dry_run: bool,
     record: Path | None,
     yes: bool,
@@ -138,12 +135,17 @@ def _execute_task(
     """As `execute`, of a task; ends the program."""
     if motion:
         raise InvalidInputError(f"--motion {motion}: a task has no alternatives")
-    from edmp.execution import TubeSettings, prepare_task
+    from edmp.dynamics.identification import arm_model
+    from edmp.execution import AdaptSettings, TubeSettings, prepare_task
+    from edmp.execution.drivers import driver_class
     from edmp.execution.prepared import driver_for
     from edmp.execution.recorder import Recorder
 
     with progress_console().status("checking the task"):
-        ready = prepare_task(plan, speed=speed, effort=effort, tube=TubeSettings() if tube else None)
+        model = None if adapt is None else arm_model(adapt, robot=plan.robot)
+        adapting = AdaptSettings().within(driver_class(driver).takes_accelerations)
+        room = TubeSettings() if tube else None
+        ready = prepare_task(plan, speed=speed, effort=effort, tube=room, adapt=model, adapting=adapting)
         arm = driver_for(ready, driver, driver_options(option))
         ready.check(arm)
     if ready.refusal is not None:
@@ -156,6 +158,8 @@ def _execute_task(
         console.print(
             f"{one.phase.name:<9} {one.phase.duration:.2f} s, at {one.settings.speed:.0%} of the planned speed"
         )
+        if one.adaptation is not None:
+            console.print(f"{'adapted':<9} {one.adaptation.message}")
     if dry_run:
         _say("READY", "dry run: nothing was connected, nothing moved", as_json)
         raise typer.Exit(REACHED)

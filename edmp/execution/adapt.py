@@ -25,7 +25,7 @@ from edmp.arguments import checked
 from edmp.dynamics.feed_forward import FeedForward
 from edmp.dynamics.model import ArmModel
 from edmp.dynamics.prediction import Prediction
-from edmp.execution.driver import ArmState, Command
+from edmp.execution.driver import ArmDriver, ArmState, Command
 from edmp.execution.executor import ExecutionSettings
 from edmp.execution.monitor import MonitorSettings
 from edmp.execution.tube import Tube
@@ -133,6 +133,16 @@ class Adaptation:
             return Command(q, v, accelerations(q, v, a))
 
         return correct
+
+
+def unfed(adaptation: Adaptation | None, arm: ArmDriver) -> str | None:
+    """Why a driver cannot do what was chosen: it takes no accelerations. None if it can."""
+    if adaptation is None or not adaptation.feed_forward or arm.takes_accelerations:
+        return None
+    return (
+        f"driver {arm.name} takes no accelerations, so nothing can be fed forward: prepare the motion with "
+        "AdaptSettings(feed_forward=False)"
+    )
 
 
 @dataclass(frozen=True)

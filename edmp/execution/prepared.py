@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from edmp.arguments import checked
 from edmp.dynamics.model import ArmModel
 from edmp.errors import InvalidInputError
-from edmp.execution.adapt import Adaptation, AdaptSettings, adapted
+from edmp.execution.adapt import Adaptation, AdaptSettings, adapted, unfed
 from edmp.execution.driver import ArmDriver, ArmState, Command
 from edmp.execution.drivers import driver_class, make_driver
 from edmp.execution.effort import SHARE, EffortLimit, effort_limit
@@ -72,13 +72,7 @@ class Prepared:
         recorder: Recorder | None = None,
     ) -> Execution:
         """`edmp.execution.run` on a driver, which is connected here and left at the end; REFUSED if it must not be."""
-        feeds = self.adaptation is not None and self.adaptation.feed_forward
-        refusal = self.refusal
-        if refusal is None and feeds and not arm.takes_accelerations:
-            refusal = (
-                f"driver {arm.name} takes no accelerations, so nothing can be fed forward: prepare the motion with "
-                "AdaptSettings(feed_forward=False)"
-            )
+        refusal = self.refusal or unfed(self.adaptation, arm)
         if refusal is not None:
             recording = (recorder or Recorder(self.robot)).recording()
             return Execution(Outcome.REFUSED, refusal, None, recording)
@@ -193,16 +187,16 @@ def execute(
         UnknownNameError: there is no driver of this name.
     """
     ready: Prepared | PreparedTask
+    if adapt is not None:
+        takes = (driver_class(driver) if isinstance(driver, str) else driver).takes_accelerations
+        adapting = (adapting or AdaptSettings()).within(takes)
     if isinstance(plan, TaskPlan):
         if motion != 0:
             raise InvalidInputError(f"motion {motion!r}: a task has no alternatives")
-        if adapt is not None:
-            raise InvalidInputError("adapt: motions are adapted to an arm, tasks are not: run them slower with speed=")
-        ready = prepare_task(plan, speed=speed, effort=effort, tube=tube, settings=settings)
+        ready = prepare_task(
+            plan, speed=speed, effort=effort, tube=tube, settings=settings, adapt=adapt, adapting=adapting
+        )
     else:
-        if adapt is not None:
-            takes = (driver_class(driver) if isinstance(driver, str) else driver).takes_accelerations
-            adapting = (adapting or AdaptSettings()).within(takes)
         ready = prepare(
             plan,
             motion=motion,

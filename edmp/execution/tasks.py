@@ -18,7 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edmp.arguments import checked
+from edmp.dynamics.model import ArmModel
 from edmp.errors import InvalidInputError
+from edmp.execution.adapt import Adaptation, AdaptSettings, adapted, unfed
 from edmp.execution.driver import ArmDriver, ArmState, Command, DriverError
 from edmp.execution.effort import SHARE, effort_limit
 from edmp.execution.executor import ControlLoop, Execution, ExecutionSettings, Outcome, refuse, run
@@ -88,12 +90,18 @@ class PreparedPhase:
         settings: with the share of the planned speed that the motors allow.
         expected: pairs that may touch in it.
         tube: room round its motion; None if the gripper moves, or without one.
+        adaptation: what was chosen for an arm that is not as described; None if it was not asked for.
     """
 
     phase: Phase
     settings: ExecutionSettings
     expected: frozenset[frozenset[str]]
     tube: Tube | None = None
+    adaptation: Adaptation | None = None
+
+    def corrector(self) -> Callable[[Command], Command] | None:
+        """What makes of each command the one that is sent; None if commands are sent as they are."""
+        return None if self.adaptation is None else self.adaptation.corrector()
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,8 +177,9 @@ class PreparedTask:
         """
         recorder = recorder or Recorder(self.robot)
         self.check(arm)
-        if self.refusal is not None:
-            return TaskExecution(Outcome.REFUSED, self.refusal, None, recorder.recording())
+        refusal = self.refusal or next(filter(None, (unfed(one.adaptation, arm) for one in self.phases)), None)
+        if refusal is not None:
+            return TaskExecution(Outcome.REFUSED, refusal, None, recorder.recording())
         interrupt = interrupt or threading.Event()
         with arm:
             wrong = _not_as_planned(arm, self.phases[0].phase)
@@ -201,6 +210,7 @@ class PreparedTask:
                     arm,
                     settings=one.settings,
                     tube=one.tube,
+                    correct=one.corrector(),
                     interrupt=interrupt,
                     on_tick=on_tick,
                     recorder=recorder,
@@ -231,13 +241,15 @@ def prepare_task(
     effort: float = SHARE,
     tube: TubeSettings | None = TUBE,
     settings: ExecutionSettings | None = None,
+    adapt: ArmModel | None = None,
+    adapting: AdaptSettings | None = None,
 ) -> PreparedTask:
     """Judge a task again, slow its motions down to what the motors allow, and prove the room round them.
 
-    Arguments as of `edmp.execution.prepare`.
+    Arguments as of `edmp.execution.prepare`. What is in the hand is not part of the model that is adapted to.
 
     Raises:
-        InvalidInputError: the task is not solved, or an argument is out of range.
+        InvalidInputError: the task is not solved, an argument is out of range, or the model is of another robot.
     """
     if not plan.solved:
         raise InvalidInputError(f"holds no whole task: {plan.status.value} {plan.message}")
@@ -245,6 +257,9 @@ def prepare_task(
     verdict = judge_task(plan)
     if not verdict.valid:
         return PreparedTask(plan, (), f"the task is not free: {verdict.message()}")
+    model = None if adapt is None else adapt.for_robot(PreparedTask(plan, (), None).robot)
+    if tube is not None and model is not None:
+        tube = replace(tube, reaction=tube.reaction + model.delay)
     rests = _supports(plan)
     ready: list[PreparedPhase] = []
     for phase in plan.phases:
@@ -262,7 +277,13 @@ def prepare_task(
             room = Tube(phase.robot, phase.scene, trajectory, settings=tube, touching=expected)
             slow = min(max(room.narrowest / _NARROW, _SLOWEST), 1.0)
             slower = replace(slower, speed=min(slower.speed, settings.speed * slow))
-        ready.append(PreparedPhase(phase, slower, expected, room))
+        chosen = None
+        if model is not None:
+            chosen = adapted(model, trajectory, settings=slower, tube=room, adapting=adapting or AdaptSettings())
+            if chosen.refusal is not None:
+                return PreparedTask(plan, tuple(ready), f"{phase.name}: {chosen.refusal}")
+            slower = replace(slower, speed=chosen.speed, lead=chosen.lead)
+        ready.append(PreparedPhase(phase, slower, expected, room, chosen))
     return PreparedTask(plan, tuple(ready), None)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
 import threading
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from heavy_arm import heavy_model
 from typer.testing import CliRunner
 
 import edmp
@@ -191,3 +193,23 @@ def test_calls_that_block_run_beside_the_arm():
     gripper.join()
     with pytest.raises(edmp.execution.DriverError, match="no air"):
         gripper.state()
+
+
+def test_a_task_is_adapted_to_an_arm_that_is_heavy_and_late(tmp_path: Path):
+    """Late as it is, it stops on the way; recognised, it puts the block where it belongs."""
+    late = {"mass_error": 0.2, "delay": 0.03}
+    model = dataclasses.replace(heavy_model(), controller=dataclasses.replace(heavy_model().controller, delay=0.03))
+    stopped = execute(task(), options=late, tube=None)
+    assert stopped.outcome is Outcome.STOPPED
+    assert stopped.violation is not None
+    assert stopped.violation.fault is Fault.TRACKING
+    done = execute(task(), options=late, adapt=model)
+    assert done.outcome is Outcome.REACHED, done.message
+    assert done.objects[0].error < 5e-3
+    assert np.abs(done.recording.measured - done.recording.commanded).max() < 5e-3
+    task().save(tmp_path / "task.json")
+    model.save(tmp_path / "arm.safetensors")
+    files = [str(tmp_path / "task.json"), "--adapt", str(tmp_path / "arm.safetensors")]
+    dry = CliRunner().invoke(app, ["execute", *files, "--dry-run"])
+    assert dry.exit_code == 0, dry.output
+    assert "30.0 ms ahead" in dry.output
