@@ -33,6 +33,7 @@ class Spread:
         stiffness: of impedance control, for each unit of the effort limit [1/rad].
         damping: of impedance control [1].
         delay: of commands [s].
+        common: log of a factor on all links together, as ``mass``.
     """
 
     mass: tuple[float, float]
@@ -46,6 +47,7 @@ class Spread:
     stiffness: tuple[float, float]
     damping: tuple[float, float]
     delay: tuple[float, float]
+    common: tuple[float, float] = (0.0, 0.0)
 
 
 SPREADS: Mapping[str, Spread] = {
@@ -75,8 +77,23 @@ SPREADS: Mapping[str, Spread] = {
         damping=(0.5, 0.7),
         delay=(0.02, 0.035),
     ),
+    "wide": Spread(
+        mass=(0.0, 0.25),
+        shape=(0.0, 0.15),
+        com=(0.0, 0.02),
+        armature=(0.0, 0.4),
+        viscous=(0.0, 0.03),
+        coulomb=(0.0, 0.015),
+        payload=(0.0, 2.0),
+        bandwidth=(14.0, 50.0),
+        stiffness=(2.5, 12.0),
+        damping=(0.6, 1.2),
+        delay=(0.0, 0.05),
+        common=(0.0, 0.3),
+    ),
 }
-"""Arms to learn from, and arms all of whose parts lie beyond those."""
+"""Arms to learn from, arms all of whose parts lie beyond those, and arms to learn to recognise: as the first, but
+heavier as a whole, later, and with more kinds of controllers."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,6 +137,8 @@ def random_arm(nominal: ArmDynamics, rng: np.random.Generator, distribution: str
     spread = spread_of(distribution)
     dof, effort = nominal.dof, effort_scale(nominal.robot)
     factor = np.exp(_two_sided(rng, spread.mass, dof))
+    if any(spread.common):
+        factor *= np.exp(_two_sided(rng, spread.common, 1))
     map_B = np.eye(3) + _two_sided(rng, spread.shape, (dof, 3, 3))
     moments = 0.5 * np.trace(nominal.I_C_B, axis1=1, axis2=2)[:, None, None] * np.eye(3) - nominal.I_C_B
     moments = factor[:, None, None] * map_B @ moments @ map_B.transpose(0, 2, 1)

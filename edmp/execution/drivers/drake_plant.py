@@ -38,7 +38,7 @@ from pydrake.multibody.tree import (
 )
 from pydrake.systems.framework import Diagram, DiagramBuilder
 
-from edmp.dynamics.arm import LEAST_MASS, LEAST_RADIUS, PAYLOAD_RADIUS, effort_scale
+from edmp.dynamics.arm import LEAST_MASS, LEAST_RADIUS, PAYLOAD_RADIUS, ArmDynamics, effort_scale
 from edmp.errors import EdmpWarning
 from edmp.geometry import shapes
 from edmp.geometry.boxed import boxes_round
@@ -239,6 +239,16 @@ def make_model(robot: Robot, *, rotor_inertia: float, time_step: float = 0.0) ->
     _add_arm(plant, robot, rotor_inertia, 1.0, 0.0, ())
     plant.Finalize()
     return plant
+
+
+def become(plant: Any, instance: ModelInstanceIndex, arm: ArmDynamics, context: Any) -> None:
+    """Make masses and motors of the arm in a plant those of ``arm``; friction is `JointFriction`'s."""
+    for i, name in enumerate(arm.robot.joint_names):
+        xx, xy, xz, _, yy, yz, _, _, zz = arm.I_C_B[i].ravel()
+        about_centre = RotationalInertia(xx, yy, zz, xy, xz, yz)
+        inertia = SpatialInertia.MakeFromCentralInertia(arm.mass[i], arm.com_B[i], about_centre)
+        plant.GetBodyByName(f"body{i + 1}", instance).SetSpatialInertiaInBodyFrame(context, inertia)
+        plant.GetJointActuatorByName(name, instance).SetRotorInertia(context, arm.armature[i])
 
 
 def _add_arm(

@@ -25,12 +25,12 @@ from pydrake.multibody.tree import MultibodyForces
 from pydrake.systems.analysis import Simulator
 from scipy.linalg import eigh
 
-from edmp.dynamics.arm import ROTOR_INERTIA, effort_scale, friction_numbers, joint_values
+from edmp.dynamics.arm import ROTOR_INERTIA, ArmDynamics, effort_scale, friction_numbers, joint_values
 from edmp.dynamics.simulate import CONTROLS
 from edmp.errors import InvalidInputError, unknown_name
 from edmp.execution.driver import ArmDriver, ArmState, Command, DriverError
 from edmp.execution.drivers.drake_friction import JointFriction
-from edmp.execution.drivers.drake_plant import ArmDiagram, make_diagram, make_model
+from edmp.execution.drivers.drake_plant import ArmDiagram, become, make_diagram, make_model
 from edmp.execution.drivers.sim_gripper import SimGripper
 from edmp.ranges import Range, check_fields
 from edmp.robots.robot import Robot
@@ -128,6 +128,7 @@ class DrakeArm(ArmDriver):
         movable: names of obstacles that can be moved: free bodies with mass and friction. With these the gripper's
             fingers are moved, too, and hold by pressure and friction alone; else they stay as ``robot`` has them.
         settings: see `DrakeSimSettings`.
+        dynamics: masses, motors and friction that the arm has in the place of those that settings say.
     """
 
     name: ClassVar[str] = "drake-sim"
@@ -142,8 +143,11 @@ class DrakeArm(ArmDriver):
         scene: Scene | None = None,
         movable: Collection[str] = (),
         settings: DrakeSimSettings | None = None,
+        dynamics: ArmDynamics | None = None,
     ) -> None:
-        self.robot, self.settings = robot, settings or DrakeSimSettings()
+        self.robot, self.settings, self._dynamics = robot, settings or DrakeSimSettings(), dynamics
+        if dynamics is not None and dynamics.robot.joint_names != robot.joint_names:
+            raise InvalidInputError(f"dynamics: are of {dynamics.robot.name}, not of {robot.name}")
         self.period, self.real_time = self.settings.period, self.settings.real_time
         friction_of(self.settings, robot)  # told here, not when it moves
         self._start = np.array(positions, dtype=np.float64)
@@ -165,7 +169,9 @@ class DrakeArm(ArmDriver):
     def connect(self) -> None:
         if self._movable and self.robot.gripper is not None:
             self.gripper = SimGripper(len(self.robot.gripper.fingers), self.robot.gripper.width)
-        self._simulation = _Simulation(self.robot, self._scene, self._start, self.settings, self._movable, self.gripper)
+        self._simulation = _Simulation(
+            self.robot, self._scene, self._start, self.settings, self._movable, self.gripper, self._dynamics
+        )
         self._line: deque[tuple[int, Command]] = deque()
         self._lag, self._tick = round(self.settings.delay / self.period), 0
         self._reference, self._slowing = Command.hold(self._start), np.zeros(self.robot.dof)
@@ -271,6 +277,7 @@ class _Simulation:
         settings: DrakeSimSettings,
         movable: Collection[str] = (),
         gripper: SimGripper | None = None,
+        dynamics: ArmDynamics | None = None,
     ) -> None:
         self._settings, self._effort, self._gripper = settings, robot.limits.effort, gripper
         self._built: ArmDiagram = make_diagram(
@@ -287,6 +294,10 @@ class _Simulation:
         plant: Any = self._built.plant
         root = self._simulator.get_mutable_context()
         self._context = plant.GetMyMutableContextFromRoot(root)
+        friction = friction_of(settings, robot)
+        if dynamics is not None:
+            become(plant, self._built.arm, dynamics, self._context)
+            friction = (dynamics.viscous, dynamics.coulomb)
         plant.SetPositions(self._context, self._built.arm, positions)
         self._torques = self._built.diagram.GetInputPort("torques").FixValue(root, np.zeros(robot.dof))
         if self._built.fingers is not None and gripper is not None:
@@ -301,7 +312,7 @@ class _Simulation:
         self._forces = MultibodyForces(self._model)
         self._integral = np.zeros(robot.dof)
         self._stiffness = settings.stiffness * effort_scale(robot)
-        self._friction = JointFriction(plant, self._built.arm, robot.joint_names, *friction_of(settings, robot))
+        self._friction = JointFriction(plant, self._built.arm, robot.joint_names, *friction)
         self._noise = np.random.default_rng(settings.seed)
         self._steps = round(settings.period / settings.time_step)
         self._count = 0

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydrake.multibody.tree import RotationalInertia, SpatialInertia
 from pydrake.systems.analysis import Simulator
 
 from edmp.dynamics.arm import ROTOR_INERTIA, ArmDynamics, effort_scale
@@ -18,7 +17,7 @@ from edmp.dynamics.draws import Draw, Moved
 from edmp.dynamics.simulate import DAMPER, EXCITED_SUBSTEPS, SPRING
 from edmp.errors import InvalidInputError
 from edmp.execution.drivers.drake_friction import JointFriction
-from edmp.execution.drivers.drake_plant import make_model
+from edmp.execution.drivers.drake_plant import become, make_model
 from edmp.robots.robot import Robot
 
 Array = NDArray[np.float64]
@@ -50,21 +49,13 @@ class _Shaker:
         self._known = self._model.CreateDefaultContext()
         self._arm = self._plant.GetModelInstanceByName(robot.name)
 
-    def _become(self, arm: ArmDynamics, context: Any) -> None:
-        for i, name in enumerate(self._robot.joint_names):
-            xx, xy, xz, _, yy, yz, _, _, zz = arm.I_C_B[i].ravel()
-            about_centre = RotationalInertia(xx, yy, zz, xy, xz, yz)
-            inertia = SpatialInertia.MakeFromCentralInertia(arm.mass[i], arm.com_B[i], about_centre)
-            self._plant.GetBodyByName(f"body{i + 1}", self._arm).SetSpatialInertiaInBodyFrame(context, inertia)
-            self._plant.GetJointActuatorByName(name, self._arm).SetRotorInertia(context, arm.armature[i])
-
     def shaken(self, arm: ArmDynamics, q0: Array, excitation: Array) -> tuple[Array, Array, Array]:
         """Positions, velocities, mean torques (T, dof), each row of ``excitation`` (T, dof) held for its time."""
         plant, effort = self._plant, self._robot.limits.effort
         spring, damper = SPRING * effort_scale(self._robot), DAMPER * effort_scale(self._robot)
         simulator = Simulator(plant)
         context = simulator.get_mutable_context()
-        self._become(arm, context)
+        become(plant, self._arm, arm, context)
         plant.SetPositions(context, q0)
         motors = plant.get_actuation_input_port().FixValue(context, np.zeros_like(q0))
         friction = JointFriction(plant, self._arm, self._robot.joint_names, arm.viscous, arm.coulomb)
