@@ -56,7 +56,7 @@ def test_the_wheel_holds_the_whole_package_and_nothing_else(wheel: Path) -> None
         assert path in names
     assert "edmp/scenes/examples/bookshelf.yaml" in names
     assert {"edmp/viz/web_page.html", "edmp/viz/web_page.js"} <= set(names)
-    weights = {path.name for path in (ROOT / "edmp" / "prior" / "weights").glob("*.safetensors")}
+    weights = {path.name for path in (ROOT / "edmp").glob("*/weights/*.safetensors")}
     assert {Path(name).name for name in names if name.endswith(".safetensors")} == weights
 
 

@@ -25,7 +25,7 @@ def generate(
     count: Annotated[int, typer.Option(min=1, help="Windows to make.")] = 10_000,
     excitation: Annotated[str, typer.Option(help="chirp, multisine, both with a comma between, or motions.")] = "chirp",
     band: Annotated[str, typer.Option(help="D1 to D4 or held-out, several with commas between.")] = "D2",
-    distribution: Annotated[str, typer.Option(help="Of the arms: in, or out: beyond all of those.")] = "in",
+    distribution: Annotated[str, typer.Option(help="Of the arms: in, out: beyond all of those, or wide.")] = "in",
     seed: Annotated[int, typer.Option(min=0, help="Seed of the data set.")] = 1,
     pool: Annotated[int, typer.Option(min=1, help="Planned motions that the windows of motions are made of.")] = 200,
     simulator: Annotated[str, typer.Option(help="kernels (edmp's own), or drake, for test sets.")] = "kernels",
@@ -74,13 +74,17 @@ _SIMULATORS = {
 
 @app.command()
 def train(
-    model: Annotated[str, typer.Option(help="robomorph, diffuser, cdcnn or cdt.")],
+    model: Annotated[
+        str, typer.Option(help="robomorph, diffuser, cdcnn or cdt, to forecast; recogniser, for edmp identify.")
+    ],
     data: Annotated[Path, typer.Option(help="Folder that edmp dynamics generate filled, or is still filling.")],
     out: Annotated[Path, typer.Option(help="Folder of the run; an earlier run there goes on.")],
     robot: Annotated[str, typer.Option(help="Robot name or description file.")] = "panda",
     max_steps: Annotated[int | None, typer.Option(min=1, help="Stop after this many steps.")] = None,
     max_seconds: Annotated[float | None, typer.Option(min=1, help="Stop after this time [s].")] = None,
-    batch_size: Annotated[int | None, typer.Option(min=1, help="Windows a step; default: 32.")] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, help="Windows a step; default: 32; of the recogniser 256.")
+    ] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Peak of the learning rate; default: 1e-3.")] = None,
     config: Annotated[
         list[str] | None, typer.Option(help="A size of the network, KEY=JSON, such as widths=[32,64]; repeatable.")
@@ -91,14 +95,17 @@ def train(
     compact: Annotated[bool, typer.Option(help="Leave a checkpoint of a quarter of the size at the end.")] = False,
     resume: Annotated[bool, typer.Option(help="Go on from the checkpoint in the folder, if there is one.")] = True,
 ) -> None:
-    """Train a network that forecasts arms it has not met. Stop with Ctrl-C; the same command goes on."""
-    from edmp.dynamics.learned.networks import network_kind
-    from edmp.dynamics.learned.train import SETTINGS
-    from edmp.dynamics.learned.train import train as run
+    """Train a network that forecasts, or recognises, arms it has not met. Ctrl-C stops; the same command goes on."""
+    from edmp.dynamics.learned import recogniser_training
+    from edmp.dynamics.learned import train as forecasting
+    from edmp.dynamics.learned.networks import NETWORKS
+    from edmp.dynamics.learned.recogniser import ARCHITECTURE
+    from edmp.errors import unknown_name
     from edmp.learning.training import TrainSettings
     from edmp.robots import load_robot
 
-    network_kind(model)
+    if model not in (*NETWORKS, ARCHITECTURE):
+        raise unknown_name("model of an arm's dynamics", model, (*NETWORKS, ARCHITECTURE))
     check_run(data, max_steps, max_seconds)
     settings = TrainSettings(
         max_steps=max_steps,
@@ -111,9 +118,16 @@ def train(
     )
     given = {"batch_size": batch_size, "learning_rate": learning_rate}
     changed = {key: value for key, value in given.items() if value is not None}
-    settings = dataclasses.replace(settings, **{**SETTINGS, **changed})
+    recognises = model == ARCHITECTURE
+    usual = recogniser_training.SETTINGS if recognises else forecasting.SETTINGS
+    settings = dataclasses.replace(settings, **{**usual, **changed})
     arm = load_robot(robot)
     check_folder(out)
     command = shlex.join(["edmp", *sys.argv[1:]])
-    report = run(data, out, robot=arm, model=model, settings=settings, resume=resume, command=command)
+    if recognises:
+        report = recogniser_training.train_recogniser(
+            data, out, robot=arm, settings=settings, resume=resume, command=command
+        )
+    else:
+        report = forecasting.train(data, out, robot=arm, model=model, settings=settings, resume=resume, command=command)
     tell_report(report)

@@ -27,7 +27,13 @@ def identify(
     robot: Annotated[
         str | None, typer.Option(help="Robot name or description file, if the recording does not hold it.")
     ] = None,
-    method: Annotated[str, typer.Option(help="least-squares.")] = "least-squares",
+    method: Annotated[
+        str, typer.Option(help="least-squares; learned, by a network; or both, each as far as it is sure.")
+    ] = "least-squares",
+    network: Annotated[
+        Path | None,
+        typer.Option(help="Network of edmp dynamics train --model recogniser; default: the one that ships."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON on stdout.")] = False,
 ) -> None:
     """Recognise an arm from its own motion: how heavy it is, what it carries, its friction, how late it moves."""
@@ -36,7 +42,7 @@ def identify(
     from edmp.dynamics import identify as find
 
     with progress_console().status(f"reading {recording}"):
-        model = find(recording, robot=robot, method=method)
+        model = find(recording, robot=robot, method=method, network=network)
     if out is not None:
         model.save(out)
     if as_json:

@@ -19,14 +19,16 @@ CANDIDATES = (
     *(Controller("impedance", stiffness=k) for k in _STIFFNESSES),
 )
 _AROUND = 1e-3 * np.arange(-6.0, 7.0)
-"""Delays that are tried round the one that the shift of positions says [s]."""
+"""Delays that are tried round the one that the shift of positions says, unless that is less sure [s]."""
 _STEP = 1e-3
 """Of the simulation [s]."""
 _LONGEST = 4.0
 """So much of a recording is tried [s]."""
 
 
-def tuned_controller(arm: ArmDynamics, nominal: ArmDynamics, log: Log, delay: float) -> tuple[Controller, float, Array]:
+def tuned_controller(
+    arm: ArmDynamics, nominal: ArmDynamics, log: Log, delay: float, deviation: float
+) -> tuple[Controller, float, Array]:
     """The controller out of `CANDIDATES` under which the arm does most nearly what was measured, how late, how nearly.
 
     What friction and weight make an arm lag behind looks like delay to a shift of positions, but not to the closed loop
@@ -40,6 +42,7 @@ def tuned_controller(arm: ArmDynamics, nominal: ArmDynamics, log: Log, delay: fl
         nominal: what the controller believes.
         log: without gaps; its arm is at rest to begin with.
         delay: of the commands [s].
+        deviation: standard deviation of it [s].
     """
     if log.commanded is None:
         return Controller(), delay, np.zeros(log.dof)
@@ -58,12 +61,13 @@ def tuned_controller(arm: ArmDynamics, nominal: ArmDynamics, log: Log, delay: fl
         q, v, a = (np.stack([one[k] for one in late]) for k in range(3))
         return track(arm, nominal, (q, v, a), best, _STEP)[0] - measured
 
-    cost = np.sum(tried(delay + _AROUND) ** 2, axis=(1, 2))
+    around = _AROUND * max(1.0, 2.0 * deviation / _AROUND[-1])
+    cost = np.sum(tried(delay + around) ** 2, axis=(1, 2))
     k = int(np.clip(np.argmin(cost), 1, len(cost) - 2))
     bend = cost[k - 1] - 2.0 * cost[k] + cost[k + 1]
     if bend > 0.0:
         vertex = 0.5 * (cost[k - 1] - cost[k + 1]) / bend
-        delay += float(_AROUND[k] + (_AROUND[1] - _AROUND[0]) * np.clip(vertex, -1.0, 1.0))
+        delay += float(around[k] + (around[1] - around[0]) * np.clip(vertex, -1.0, 1.0))
     return best, delay, np.sqrt(np.mean(tried(np.array([delay]))[0] ** 2, axis=0))
 
 

@@ -1,4 +1,4 @@
-"""`identify`: from a recording of an arm to a model of it, by least squares."""
+"""`identify`: from a recording of an arm to a model of it, by least squares, by a network, or by both."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from edmp.arguments import checked
 from edmp.dynamics.arm import ArmDynamics
 from edmp.dynamics.closed_loop import tuned_controller
 from edmp.dynamics.delay import Delay, find_delay
-from edmp.dynamics.least_squares import Fit, PriorSettings, fit_torques, prior_of
+from edmp.dynamics.learned.recogniser import Recogniser, load_recogniser, shipped
+from edmp.dynamics.least_squares import Evidence, Fit, PriorSettings, fit_torques, left_over
 from edmp.dynamics.model import ArmModel
 from edmp.dynamics.signals import SignalSettings, smooth_signals
 from edmp.dynamics.untold import untold
@@ -30,7 +31,7 @@ from edmp.robots.robot import Robot
 
 Array = NDArray[np.float64]
 
-METHODS = ("least-squares",)
+METHODS = ("least-squares", "learned", "both")
 
 
 @checked
@@ -61,56 +62,84 @@ def identify(
     *,
     robot: Robot | str | None = None,
     method: str = "least-squares",
+    network: Recogniser | str | Path | None = None,
     settings: IdentifySettings | None = None,
 ) -> ArmModel:
     """Recognise an arm from its own motion: masses, payload, friction, and how late it takes commands.
 
-    Torques give masses, motors and friction (`edmp.dynamics.least_squares`), commands and positions the delay
-    (`edmp.dynamics.delay`), and what both leave unexplained is kept as noise. What the recording does not tell is as
-    described, with its spread, and named in `ArmModel.unidentified`.
+    By least squares, torques give masses, motors and friction (`edmp.dynamics.least_squares`), commands and positions
+    the delay (`edmp.dynamics.delay`). A network (`edmp.dynamics.learned.recogniser`) gives all of these from commands
+    and positions, and from torques if there are any. By both, torques are for least squares, commands and positions for
+    the network, and each counts as much as it is sure of: no observation and no prior counts twice. What is left
+    unexplained is kept as noise. What the recording does not tell is as described, with its spread, and named in
+    `ArmModel.unidentified`.
 
     Args:
         recording: of a motion, in memory or as a file; of one with contact, what was before it.
         robot: the arm, or its name; by default the one of the plan in the recording (.mcap).
-        method: ``least-squares``.
+        method: ``least-squares``, ``learned`` or ``both``.
+        network: of the latter two, or its file; by default the one that ships for this robot.
         settings: see `IdentifySettings`.
 
     Raises:
         InvalidInputError: it is too short, too still, has gaps all over, holds numbers that are not finite or a clock
-            that runs backwards, or is not of this robot; or the robot is not known.
+            that runs backwards, or is not of this robot; the robot is not known; or the network is of another one, or
+            there is none for this robot.
         FileFormatError: the file cannot be read as a recording, or log (`edmp.recordings.read_log`).
     """
     if method not in METHODS:
         raise unknown_name("method", method, METHODS)
     settings = settings or IdentifySettings()
     log, robot, lead = _read(recording, robot)
+    recogniser = _recogniser(network, robot, method)
     log = _whole(log.for_robot(robot), settings)
     nominal = ArmDynamics.of(robot)
-    delay = _delay(log, lead)
-    fit: Fit | None = None
-    missing: tuple[str, ...]
+    evidence: Evidence | None = None
+    if recogniser is not None:
+        if method == "learned" or log.commanded is not None:
+            evidence = recogniser.evidence(nominal, log, lead=lead, torques=method == "learned")
+        else:
+            warnings.warn(f"{log.source}: holds no commands: the network adds nothing", EdmpWarning, stacklevel=2)
+    delay = _delay(log, lead, evidence)
+    fit = _fit(nominal, log, settings, evidence, torques=method != "learned")
+    missing: tuple[str, ...] = ()
     if log.torques is None:
-        missing = ("no torques are recorded: masses, motors and friction are as described, none was told",)
+        said = "masses, motors and friction are as described, none was told"
+        if evidence is not None:
+            said = "masses, motors and friction are told by the network alone, from commands and positions"
+        missing = (f"no torques are recorded: {said}",)
         warnings.warn(f"{log.source}: {missing[0]}", EdmpWarning, stacklevel=2)
-        arm, covariance = nominal, prior_of(nominal, settings.prior)
-    else:
-        fit = _fit(nominal, log, settings)
-        arm, covariance, missing = fit.arm, fit.covariance, untold(nominal, log, fit)
-    controller, late, left = tuned_controller(arm, nominal, log, delay.delay - lead)
+    if log.torques is not None or evidence is not None:
+        missing += untold(nominal, log, fit)
+    controller, late, left = tuned_controller(fit.arm, nominal, log, delay.delay - lead, delay.deviation)
     return ArmModel(
         nominal,
-        arm,
-        covariance,
+        fit.arm,
+        fit.covariance,
         dataclasses.replace(controller, delay=max(late + lead, 0.0)),
         delay.deviation,
-        np.zeros(robot.dof) if fit is None else fit.residual,
+        fit.residual,
         left,
-        (1.0, settings.prior.mass_factor) if fit is None else fit.mass_factor,
-        (0.0, settings.prior.payload) if fit is None else fit.payload,
+        fit.mass_factor,
+        fit.payload,
         missing,
         method,
         log.source,
     )
+
+
+def _recogniser(network: Recogniser | str | Path | None, robot: Robot, method: str) -> Recogniser | None:
+    """The network that is asked for, or the one that ships."""
+    if method == "least-squares":
+        if network is not None:
+            raise InvalidInputError("network: only for method learned or both, not for least-squares")
+        return None
+    if network is None:
+        network = shipped(robot)
+    if not isinstance(network, Recogniser):
+        network = load_recogniser(network)
+    network.check(robot)
+    return network
 
 
 @checked
@@ -223,19 +252,36 @@ def _part(log: Log, begin: int, end: int) -> Log:
     return dataclasses.replace(log, times=log.times[begin:end], spread=spread, **kept)
 
 
-def _delay(log: Log, lead: float) -> Delay:
-    """Of the commands; 0 where none are recorded, which is told."""
+def _delay(log: Log, lead: float, evidence: Evidence | None) -> Delay:
+    """Of the commands; 0 where none are recorded, which is told.
+
+    What sags under a soft controller and rubs looks late to a shift of positions, and that is sure of it; a network has
+    seen controllers, so where there is its evidence, that counts.
+    """
     if log.commanded is None:
         warnings.warn(f"{log.source}: holds no commands: their delay is taken for 0", EdmpWarning, stacklevel=3)
         return Delay(0.0, 0.0, (0.0,) * log.dof)
+    if evidence is not None:
+        return Delay(max(evidence.delay, 0.0), evidence.delay_deviation, (0.0,) * log.dof)
     found = find_delay(log.times, log.commanded, log.positions, earliest=-lead)
     return dataclasses.replace(found, delay=max(found.delay + lead, 0.0))
 
 
-def _fit(nominal: ArmDynamics, log: Log, settings: IdentifySettings) -> Fit:
-    assert log.torques is not None
-    signals = smooth_signals(log.times, log.positions, log.velocities, log.torques, settings.signals)
-    fit = fit_torques(nominal, signals, settings.signals.cutoff, settings.prior)
+def _fit(
+    nominal: ArmDynamics, log: Log, settings: IdentifySettings, evidence: Evidence | None, *, torques: bool
+) -> Fit:
+    """By torques, unless these are not to count, and evidence."""
+    signals = None
+    if log.torques is not None:
+        signals = smooth_signals(log.times, log.positions, log.velocities, log.torques, settings.signals)
+    cutoff = settings.signals.cutoff
+    if torques and signals is not None and evidence is not None:
+        evidence = evidence.beside(nominal, fit_torques(nominal, signals, cutoff, settings.prior))
+    fit = fit_torques(nominal, signals if torques else None, cutoff, settings.prior, evidence)
+    if log.torques is None or signals is None:
+        return fit
+    if not torques:
+        fit = dataclasses.replace(fit, residual=left_over(fit.arm, signals, cutoff))
     total = 1.0 - float(np.sum(fit.residual**2)) / max(float(np.mean(np.sum(log.torques**2, axis=1))), 1e-12)
     if total < settings.least_explained:
         raise InvalidInputError(

@@ -13,7 +13,7 @@ likeliest (empirical Bayes); the noise of each joint is what is left over, not b
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,8 @@ Array = NDArray[np.float64]
 
 _ROUNDS = 4
 """Of noise and estimate in turn; it settles in three."""
+_SAID = 10.0
+"""Information [1 / scale^2] above which something is said of a direction of the parameters."""
 _LENGTH = 0.1
 """Of a body, by which moments are made comparable to masses [m]."""
 _LEAST = 1e-6
@@ -62,6 +64,37 @@ class PriorSettings:
 
 
 @dataclass(frozen=True, eq=False)
+class Evidence:
+    """What something else than torques says, as so many more rows of the least squares would.
+
+    Attributes:
+        information: (d, d) of the parameters.
+        vector: (d,) information times how far the parameters are from the described.
+        delay, delay_deviation: of the commands [s].
+    """
+
+    information: Array
+    vector: Array
+    delay: float
+    delay_deviation: float
+
+    def beside(self, nominal: ArmDynamics, fit: Fit) -> Evidence:
+        """The same, less sure if it contradicts ``fit``: by as much as they differ by more than both allow.
+
+        Birge 1932, The calculation of errors by the method of least squares.
+        """
+        scales = scales_of(nominal)
+        values, vectors = np.linalg.eigh(scales[:, None] * self.information * scales)
+        said = values > _SAID
+        values, U = values[said], vectors[:, said]
+        found = (parameters_of(fit.arm) - parameters_of(nominal)) / scales
+        off = U.T @ (scales * self.vector) / values - U.T @ found
+        S = np.diag(1.0 / values) + U.T @ (fit.covariance / np.outer(scales, scales)) @ U
+        ratio = max(1.0, float(off @ np.linalg.solve(S, off)) / max(len(off), 1))
+        return replace(self, information=self.information / ratio, vector=self.vector / ratio)
+
+
+@dataclass(frozen=True, eq=False)
 class Fit:
     """The estimate; d is 13 dof: inertial parameters body by body, then armature, viscous and Coulomb friction.
 
@@ -89,19 +122,28 @@ class Fit:
     projected: float
 
 
-def fit_torques(nominal: ArmDynamics, signals: Signals, cutoff: float, prior: PriorSettings) -> Fit:
+def fit_torques(
+    nominal: ArmDynamics,
+    signals: Signals | None,
+    cutoff: float,
+    prior: PriorSettings,
+    evidence: Evidence | None = None,
+) -> Fit:
     """The arm that explains the torques of a recording.
 
     Args:
         nominal: the arm as described.
-        signals: smooth; see `edmp.dynamics.signals`.
+        signals: smooth; see `edmp.dynamics.signals`. None if no torques were recorded, or they are not to count.
         cutoff: of torques and columns [Hz].
         prior: see `PriorSettings`.
+        evidence: that counts beside torques.
     """
     robot, dof = nominal.robot, nominal.dof
-    A, tau = _rows(robot, signals, cutoff)
+    A, tau = (np.zeros((0, dof, 13 * dof)), np.zeros((0, dof))) if signals is None else _rows(robot, signals, cutoff)
     mean = parameters_of(nominal)
-    tried = [_settled(A, tau, nominal, prior, scale) for scale in prior.bodies]
+    middle = prior.bodies[len(prior.bodies) // 2]
+    scales = prior.bodies if len(A) or evidence is not None else (middle,)
+    tried = [_settled(A, tau, nominal, prior, scale, evidence) for scale in scales]
     best, T, deviations, sigma = max(tried, key=lambda one: one[0].evidence)
     before = (T * deviations**2) @ T.T
     estimate = mean + T @ best.mean
@@ -109,8 +151,12 @@ def fit_torques(nominal: ArmDynamics, signals: Signals, cutoff: float, prior: Pr
     arm = arm_of(nominal, estimate)
     left = tau - A @ parameters_of(arm)
     moved = A @ (parameters_of(arm) - estimate) / sigma
-    usual = prior.bodies[len(prior.bodies) // 2] * _scales(nominal)
-    weighted = np.concatenate([A[:, j, : 10 * dof] / sigma[j] for j in range(dof)]) * usual
+    usual = middle * _scales(nominal)
+    informing = [A[:, j, : 10 * dof] / sigma[j] for j in range(dof)]
+    if evidence is not None:
+        values, vectors = np.linalg.eigh(evidence.information[: 10 * dof, : 10 * dof])
+        informing.append(np.sqrt(np.maximum(values, 0.0))[:, None] * vectors.T)
+    weighted = np.concatenate(informing) * usual
     _, singular, rows = np.linalg.svd(weighted, full_matrices=False)
     directions = rows[singular > 1.0]
     return Fit(
@@ -118,7 +164,7 @@ def fit_torques(nominal: ArmDynamics, signals: Signals, cutoff: float, prior: Pr
         covariance,
         (1.0 + float(best.mean[0]), float(np.sqrt(best.covariance[0, 0]))),
         (float(best.mean[1]), float(np.sqrt(best.covariance[1, 1]))),
-        np.sqrt(np.mean(left**2, axis=0)),
+        np.sqrt(np.sum(left**2, axis=0) / max(len(left), 1)),
         1.0 - np.sum(left**2, axis=0) / np.maximum(np.sum(tau**2, axis=0), 1e-12),
         np.sqrt(np.diag(covariance) / np.maximum(np.diag(before), 1e-300)),
         len(directions),
@@ -127,10 +173,10 @@ def fit_torques(nominal: ArmDynamics, signals: Signals, cutoff: float, prior: Pr
     )
 
 
-def prior_of(nominal: ArmDynamics, prior: PriorSettings) -> Array:
-    """(13 dof, 13 dof) covariance of the parameters before anything is seen."""
-    T, deviations = _prior(nominal, prior, prior.bodies[len(prior.bodies) // 2])
-    return (T * deviations**2) @ T.T
+def left_over(arm: ArmDynamics, signals: Signals, cutoff: float) -> Array:
+    """(dof,) standard deviation of what this arm leaves of the torques [Nm or N]."""
+    A, tau = _rows(arm.robot, signals, cutoff)
+    return np.asarray(np.sqrt(np.mean((tau - A @ parameters_of(arm)) ** 2, axis=0)))
 
 
 def parameters_of(arm: ArmDynamics) -> Array:
@@ -162,14 +208,16 @@ class _Posterior:
 
 
 def _settled(
-    A: Array, tau: Array, nominal: ArmDynamics, prior: PriorSettings, scale: float
+    A: Array, tau: Array, nominal: ArmDynamics, prior: PriorSettings, scale: float, beside: Evidence | None
 ) -> tuple[_Posterior, Array, Array, Array]:
     """Posterior, T and deviations of its prior, and the noise of each joint (dof,), found in turn with the estimate."""
     mean, effort = parameters_of(nominal), effort_scale(nominal.robot)
     T, deviations = _prior(nominal, prior, scale)
     sigma, posterior = 0.02 * effort, _Posterior.none()
-    for _ in range(_ROUNDS):
-        posterior = _posterior(A, tau - A @ mean, sigma, T, deviations, mean)
+    for _ in range(_ROUNDS if len(A) else 1):
+        posterior = _posterior(A, tau - A @ mean, sigma, T, deviations, mean, beside)
+        if not len(A):
+            return posterior, T, deviations, sigma
         used, left = sigma, tau - A @ (mean + T @ posterior.mean)
         sigma = np.maximum(np.sqrt(np.mean(left**2, axis=0)), prior.noise * effort)
     evidence = posterior.evidence - len(A) * float(np.log(used).sum())
@@ -212,6 +260,12 @@ def _prior(nominal: ArmDynamics, prior: PriorSettings, scale: float) -> tuple[Ar
     return T, deviations
 
 
+def scales_of(nominal: ArmDynamics) -> Array:
+    """(13 dof,) how large the parameters of such arms are; of friction, the effort limit."""
+    effort = effort_scale(nominal.robot)
+    return np.concatenate([_scales(nominal), nominal.armature + 1e-6, effort, effort])
+
+
 def _scales(nominal: ArmDynamics) -> Array:
     """(10 dof,) how large parameters of such bodies are: mass, mass times `_LENGTH`, and the trace of the inertia."""
     of_body = nominal.inertial_parameters()
@@ -221,13 +275,22 @@ def _scales(nominal: ArmDynamics) -> Array:
     return np.concatenate([of_body[:, :1], moment, inertia], axis=1).ravel()
 
 
-def _posterior(A: Array, left: Array, sigma: Array, T: Array, deviations: Array, mean: Array) -> _Posterior:
-    """Of x ~ N(0, deviations^2) given left = A T x + noise; friction and armature (the last of ``mean``) stay >= 0."""
+def _posterior(
+    A: Array, left: Array, sigma: Array, T: Array, deviations: Array, mean: Array, beside: Evidence | None
+) -> _Posterior:
+    """Of x ~ N(0, deviations^2) given left = A T x + noise, and evidence of T x beside these rows.
+
+    Friction and armature (the last of ``mean``) stay >= 0.
+    """
     n, dof, d = A.shape
     rows = (A / sigma[None, :, None]).reshape(n * dof, d) @ (T * deviations)
     wanted = (left / sigma).ravel()
     H = rows.T @ rows + np.eye(rows.shape[1])
     g = rows.T @ wanted
+    if beside is not None:
+        scaled = T * deviations
+        H += scaled.T @ beside.information @ scaled
+        g += scaled.T @ beside.vector
     L = np.linalg.cholesky(H)
     free = np.linalg.solve(H, g)
     lower = np.full(len(g), -np.inf)
