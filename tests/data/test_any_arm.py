@@ -105,6 +105,9 @@ def test_an_arm_from_a_file_gets_motions_and_a_prior_by_the_same_commands(
     ):
         done = CliRunner().invoke(app, [*common, *words])
         assert done.exit_code == 0, done.output + str(done.exception)
+    done = CliRunner().invoke(app, [*common, "--out", str(tmp_path / "none"), "--arch", "scene"])
+    assert done.exit_code != 0
+    assert "--base" in done.output + str(done.exception)
     prior = load_prior(sees / "prior.safetensors", robot)
     assert isinstance(prior, ScenePrior)
     block = edmp.Scene.of({"block": (edmp.Box((0.1, 0.1, 0.1)), (0.0, 0.0, 1.5))})
