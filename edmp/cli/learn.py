@@ -147,8 +147,8 @@ def _train_prior(
     architecture(arch)
     if arch == "scene" and base is None and arm.name not in bundled_priors():
         raise InvalidInputError(
-            f"--base: no prior comes with edmp for {arm.name!r}; train one of start and goal first (--arch mlp) and give "
-            "its file"
+            f"--base: no prior comes with edmp for {arm.name!r}; train one of start and goal first (--arch mlp) "
+            "and give its file"
         )
     if base is not None and arch != "scene":
         raise InvalidInputError(f"--base is what --arch scene corrects; the {arch} starts from nothing")
