@@ -38,6 +38,10 @@ def distill(
     base: Annotated[
         str | None, typer.Option(help="Of a scene prior: the one-call prior of start and goal that it corrects.")
     ] = None,
+    method: Annotated[
+        str,
+        typer.Option(help="consistency: from the teacher's ways; shortcut, an mlp: from data and itself."),
+    ] = "consistency",
     count: Annotated[int, typer.Option(min=1, help="Motions between whose ends the teacher is asked.")] = 20_000,
     levels: Annotated[int, typer.Option(min=2, help="Calls that the teacher gets for each.")] = 8,
     looks: Annotated[int | None, typer.Option(min=0, help="Looks of a scene teacher in each call.")] = None,
@@ -72,7 +76,7 @@ def distill(
         robot=load_robot(robot),
         prior=prior,
         base=base,
-        distillation=DistillSettings(count=count, levels=levels, looks=looks),
+        distillation=DistillSettings(method=method, count=count, levels=levels, looks=looks),
         settings=settings,
         resume=resume,
         command=shlex.join(["edmp", *sys.argv[1:]]),

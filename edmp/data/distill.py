@@ -17,11 +17,13 @@ import torch
 from torch import Tensor, nn
 
 from edmp.data.export import export_prior
+from edmp.data.shortcut import shortcut_loss, shortcut_student
 from edmp.data.taught import Student, TaughtExamples, Ways, digest
-from edmp.data.train import PRIOR_NAME
-from edmp.errors import InvalidInputError
+from edmp.data.train import PRIOR_NAME, check_motions
+from edmp.data.training_set import TrainingSet
+from edmp.errors import InvalidInputError, unknown_name
 from edmp.learning.consistency import consistency_error, pairs
-from edmp.learning.training import TrainingRun, TrainReport, TrainSettings, trained
+from edmp.learning.training import Examples, TrainingRun, TrainReport, TrainSettings, trained
 from edmp.prior.base import Prior
 from edmp.prior.checkpoint import load_network, load_prior, prior_path, untrained_card
 from edmp.prior.mlp import MlpNetwork, MlpPrior
@@ -29,22 +31,30 @@ from edmp.prior.scene import SceneNetwork, ScenePrior
 from edmp.ranges import Range, check_fields
 from edmp.robots.robot import Robot
 
+_NAMES = {"consistency": "consistency tuning", "shortcut": "shortcut model"}
+METHODS = tuple(_NAMES)
+
 
 @dataclass(frozen=True)
 class DistillSettings:
-    """How a teacher is asked.
+    """How one call is learned.
 
     Attributes:
+        method: ``consistency``, from ways of the teacher, of which the rest speaks; or ``shortcut``, from the data and
+            itself (`edmp.data.shortcut`), beginning with the teacher, a prior of start and goal.
         count: motions of the data between whose ends it is asked for one.
         levels: calls that it gets for each.
         looks: how often a teacher that sees the scene looks at its estimate in each call; None is its own number.
     """
 
+    method: str = "consistency"
     count: int = 20_000
     levels: int = 8
     looks: int | None = None
 
     def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise unknown_name("method of distillation", self.method, METHODS)
         check_fields(self, {"count": Range(1, 10**8, whole=True), "levels": Range(2, 128, whole=True)})
         if self.looks is not None:
             check_fields(self, {"looks": Range(0, 16, whole=True)})
@@ -85,23 +95,32 @@ def distill(
     if settings.num_threads is not None:
         torch.set_num_threads(settings.num_threads)
     teacher = _teacher(prior, robot, distillation)
-    student, arch = _student(teacher, base, robot)
-    data = TaughtExamples(
-        data_dir,
-        teacher,
-        student,
-        robot,
-        levels=distillation.levels,
-        count=distillation.count,
-        validation_fraction=settings.validation_fraction,
-    )
+    data: Examples
+    if distillation.method == "shortcut":
+        if base is not None or not isinstance(teacher, MlpPrior):
+            raise InvalidInputError("method shortcut is for priors of start and goal, without base")
+        student, arch = shortcut_student(teacher.network), "mlp"
+        data = TrainingSet(data_dir, validation_fraction=settings.validation_fraction)
+        check_motions(data, robot, teacher.spline.num_control_points)
+    else:
+        student, arch = _student(teacher, base, robot)
+        data = TaughtExamples(
+            data_dir,
+            teacher,
+            student,
+            robot,
+            levels=distillation.levels,
+            count=distillation.count,
+            validation_fraction=settings.validation_fraction,
+        )
     card = untrained_card(arch, student.config, robot, seed=settings.seed, command=command)
-    card = dataclasses.replace(
-        card, one_call=True, origin=f"consistency tuning of {Path(prior).stem} {digest(teacher)}"
-    )
-    run = TrainingRun(student, card, settings)
+    origin = f"{_NAMES[distillation.method]} of {Path(prior).stem} {digest(teacher)}"
+    run = TrainingRun(student, dataclasses.replace(card, one_call=True, origin=origin), settings)
     assert isinstance(run.ema, Student)
-    run.loss = _loss(run.ema, distillation.levels)
+    if isinstance(run.ema, MlpNetwork) and distillation.method == "shortcut":
+        run.loss = shortcut_loss(run.ema)
+    else:
+        run.loss = _loss(run.ema, distillation.levels)
     return trained(run, data, out, settings, resume=resume, ship=export_prior, name=PRIOR_NAME, on_step=on_step)
 
 

@@ -56,17 +56,12 @@ def train(
 def _fresh(data: TrainingSet, robot: Robot, arch: str, settings: TrainSettings, command: str) -> TrainingRun:
     """A run at step 0, its normalisation taken from the data."""
     row = architecture(arch)
-    _check_data(data, robot)
     try:
         config = row.config(**settings.config)
     except TypeError as error:
         valid = ", ".join(f.name for f in dataclasses.fields(row.config))
         raise InvalidInputError(f"bad config for {arch}: {error}; it has {valid}") from None
-    if data.train.shape[1] != config.num_control_points:
-        raise InvalidInputError(
-            f"the data's splines have {data.train.shape[1]} control points, the {arch} config has "
-            f"{config.num_control_points}"
-        )
+    check_motions(data, robot, config.num_control_points)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)  # torch's initialisers take no generator
         network = row.network(config, robot.dof)
@@ -75,10 +70,14 @@ def _fresh(data: TrainingSet, robot: Robot, arch: str, settings: TrainSettings, 
     return TrainingRun(network, untrained_card(arch, config, robot, seed=settings.seed, command=command), settings)
 
 
-def _check_data(data: TrainingSet, robot: Robot) -> None:
-    """The data must be the robot's."""
+def check_motions(data: TrainingSet, robot: Robot, num_control_points: int) -> None:
+    """`InvalidInputError` unless the data are motions of the robot in splines of so many control points."""
     name, dof = data.robot_name or robot.name, data.train.shape[2]
     if name != robot.name or dof != robot.dof:
         raise InvalidInputError(
             f"{data.data_dir} holds trajectories of {name!r} with {dof} joints, not of {robot.name!r} with {robot.dof}"
+        )
+    if data.train.shape[1] != num_control_points:
+        raise InvalidInputError(
+            f"the data's splines have {data.train.shape[1]} control points, those of the prior {num_control_points}"
         )

@@ -44,6 +44,7 @@ class MlpConfig:
         p_mean: mean of log sigma in training (EDM table 1).
         p_std: standard deviation of log sigma in training. Wider than for images: neighbouring control points move
             together, so a trajectory's main modes are several times larger, its fine ones far smaller, than 1.
+        told_step: the network is told how much noise its step leaves: a shortcut model (`edmp.learning.shortcut`).
     """
 
     width: int = 512
@@ -55,6 +56,7 @@ class MlpConfig:
     sigma_max: float = 20.0
     p_mean: float = -0.6
     p_std: float = 1.5
+    told_step: bool = False
 
     def __post_init__(self) -> None:
         width, positive = Range(1, 1 << 16, whole=True), Range(0, 1e6, above=True)
@@ -95,6 +97,10 @@ class MlpNetwork(FilmMlp):
         self.waves = Waves(32, lowest=1.0, highest=64.0)
         self.embed_problem = nn.Sequential(nn.Linear(5 * dof, cond), nn.SiLU(), nn.Linear(cond, cond))
         self.embed_sigma = nn.Sequential(nn.Linear(64, cond), nn.SiLU(), nn.Linear(cond, cond))
+        if config.told_step:
+            self.embed_step = nn.Linear(64, cond)
+            nn.init.zeros_(self.embed_step.weight)
+            nn.init.zeros_(self.embed_step.bias)
 
     def set_statistics(self, control_points: Tensor, lower: Tensor, upper: Tensor) -> None:
         """Take the normalisation from data: ``control_points`` (n, K, dof), joint limits (dof,) [rad or m]."""
@@ -126,11 +132,17 @@ class MlpNetwork(FilmMlp):
         offset, gain = self.trunk(z, cond).chunk(2, dim=-1)
         return torch.addcmul(offset, gain, z)
 
-    def denoise(self, x: Tensor, sigma: Tensor, problem: Tensor) -> Tensor:
-        """D(x; sigma), (n, dim) [rad or m]; ``sigma`` (n or 1, 1), ``problem`` from `problem_embedding`."""
+    def denoise(self, x: Tensor, sigma: Tensor, problem: Tensor, to: Tensor | None = None) -> Tensor:
+        """D(x; sigma), (n, dim) [rad or m]; ``sigma`` (n or 1, 1), ``problem`` from `problem_embedding`.
+
+        One that is told of its step is told that it goes to noise level ``to`` (n or 1, 1), None being the end, 0.
+        """
         c_skip, c_out, c_in, c_noise = scalings(sigma, self.mode_std)
         y = (x / self.noise_scale - self.mean) @ self.modes
-        raw = self(c_in * y, problem + self.sigma_embedding(c_noise))
+        cond = problem + self.sigma_embedding(c_noise)
+        if self.config.told_step:
+            cond = cond + self.embed_step(self.waves(torch.zeros_like(sigma) if to is None else to / sigma))
+        raw = self(c_in * y, cond)
         return self.noise_scale * (self.mean + (c_skip * y + c_out * raw) @ self.modes.T)
 
     def loss(self, control_points: Tensor, generator: torch.Generator) -> Tensor:
@@ -145,6 +157,8 @@ class MlpNetwork(FilmMlp):
         noisy = y + sigma * torch.randn(y.shape, generator=generator, device=y.device)
         c_skip, c_out, c_in, c_noise = scalings(sigma, self.mode_std)
         cond = self.problem_embedding(control_points[:, 0], control_points[:, -1]) + self.sigma_embedding(c_noise)
+        if self.config.told_step:
+            cond = cond + self.embed_step(self.waves(torch.ones_like(sigma)))
         error = c_skip * noisy + c_out * self(c_in * noisy, cond) - y
         return error.square().sum(dim=-1) / c_out.square().sum(dim=-1)
 

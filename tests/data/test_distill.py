@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import re
 import signal
 from pathlib import Path
 
@@ -13,11 +14,13 @@ import edmp
 from edmp.cli.main import app
 from edmp.collision.world import World
 from edmp.data.distill import DistillSettings, distill
+from edmp.data.shortcut import shortcut_student
 from edmp.data.taught import TaughtExamples, Ways
 from edmp.errors import EdmpError
 from edmp.learning.card import read_card
 from edmp.learning.consistency import consistency_error, pairs, shifted_sigmas, way
 from edmp.learning.edm import karras_sigmas, sample_dpmpp_2m
+from edmp.learning.shortcut import of_two_halves, spans, stepped
 from edmp.learning.tensors import read_tensors
 from edmp.learning.training import CHECKPOINT_NAME, TrainSettings
 from edmp.planner import rounds
@@ -31,6 +34,7 @@ from edmp.robots import load_robot
 from edmp.validate import Judge
 
 PANDA = load_robot("panda")
+START, GOAL = [-0.6, 0.3, 0, -2.0, 0, 2.3, 0.8], [0.6, 0.3, 0, -2.0, 0, 2.3, 0.8]
 QUICK = TrainSettings(max_steps=6, batch_size=8, progress=False, num_threads=1, validation_fraction=0.2, log_every=2)
 FEW = DistillSettings(count=24, levels=3)
 
@@ -252,3 +256,58 @@ def test_tuning_brings_one_call_nearer_to_where_the_teacher_ends(data: Path, tmp
 
     assert error(tuned) < 0.8 * error(teacher)
     assert not isinstance(tuned, ScenePrior)
+
+
+def test_a_shortcut_model_is_made_by_the_command_and_plans(data: Path, tmp_path: Path) -> None:
+    run("--prior", "panda", "--data", str(data), "--out", str(tmp_path), "--method", "shortcut", "--max-steps", "6")
+    file = tmp_path / "prior.safetensors"
+    prior = load_prior(file, PANDA)
+    assert isinstance(prior, MlpPrior)
+    assert prior.one_call
+    assert prior.network.config.told_step
+    assert read_card(file).origin.startswith("shortcut model of panda ")
+    result = edmp.plan(edmp.Scene(), [0, 0, 0, -2, 0, 2, 0.8], [1, 0, 0, -2, 0, 2, 0.8], prior=str(file))
+    assert result.solved
+
+
+def test_before_tuning_a_shortcut_model_is_the_prior_whatever_its_step() -> None:
+    known = load_prior("panda", PANDA)
+    assert isinstance(known, MlpPrior)
+    student = shortcut_student(known.network)
+    x = known.noise(4, generator=torch.Generator().manual_seed(0))
+    problem = student.problem_embedding(torch.tensor([START]), torch.tensor([GOAL]))
+    for to in (None, torch.tensor([[0.5]])):
+        torch.testing.assert_close(
+            student.denoise(x, torch.tensor([[1.0]]), problem, to),
+            known.network.denoise(x, torch.tensor([[1.0]]), problem),
+        )
+
+
+def test_one_step_of_a_line_lands_where_two_do_and_the_longest_spans_the_ladder() -> None:
+    """Where the clean sample is known exactly, all steps agree; half of it, and the halves correct one another."""
+    x, clean = torch.randn(5, 3), torch.ones(5, 3)
+    levels = tuple(torch.full((5, 1), s) for s in (8.0, 2.0, 0.0))
+    known = of_two_halves(lambda x, s, t: clean, x, levels)  # type: ignore[arg-type]
+    torch.testing.assert_close(known, clean)
+    drawn = [of_two_halves(lambda x, s, t: 0.5 * x, x, levels)]  # type: ignore[arg-type]
+    between = stepped(x, 0.5 * x, levels[0], levels[1])
+    torch.testing.assert_close(drawn[0], 0.5 * between)
+    start, middle, end = spans(400, 4, torch.Generator().manual_seed(0))
+    assert set((end - start).tolist()) == {2, 4, 8, 16}
+    assert (middle - start == end - middle).all()
+    assert ((start >= 0) & (end <= 16)).all()
+    assert (start[end - start == 16] == 0).all()
+
+
+def test_shortcuts_are_of_priors_of_start_and_goal(data: Path, tmp_path: Path) -> None:
+    for words, message in (
+        (["--prior", "panda-scene"], "start and goal"),
+        (["--method", "magic"], "magic.*consistency"),
+    ):
+        options = {"--prior": "panda", "--method": "shortcut", **{words[0]: words[1]}}
+        flat = [word for pair in options.items() for word in pair]
+        done = CliRunner().invoke(
+            app, ["distill", "--data", str(data), "--out", str(tmp_path), "--max-steps", "2", *flat]
+        )
+        assert done.exit_code != 0
+        assert re.search(message, done.output + str(done.exception))
