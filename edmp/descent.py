@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from edmp.collision.bands import PackedBands
-from edmp.collision.free import edges_free
+from edmp.collision.free import edges_free, paths_free
 from edmp.collision.world import World
 from edmp.costs.clearance import clearance_field
 from edmp.costs.objective import Objective
@@ -99,7 +99,7 @@ class Descent:
 
         And does it keep to the constraints, if there are any?
         """
-        free = self.free_edges(control_points, step=step, margin=margin).all(dim=1)
+        free = paths_free(self.world, self.waypoints(control_points), step=step, margin=margin)
         return free if self.manifold is None else free & self.manifold.holds(control_points)
 
     def free_edges(self, control_points: Tensor, *, step: float = 0.02, margin: float = 0.0) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -34,6 +35,21 @@ def edges_free(world: World, q: Tensor, *, step: float = 0.02, margin: float = 0
     free = torch.empty(len(q), q.shape[1] - 1, dtype=torch.bool, device=q.device)
     inputs = [world.chain, world.obstacles, wp.from_torch(q), step, margin]
     launch_rows(kernels.edges_free, len(q), (q.shape[1] - 1,), inputs, [wp.from_torch(free)], world.device)
+    return free
+
+
+@checked
+def paths_free(world: World, q: Tensor, *, step: float = 0.02, margin: float = 0.0) -> Tensor:
+    """(batch,) of which polylines ``q`` (batch, n, dof) every edge is free: `edges_free`, ended at the first that is not.
+
+    Args and errors as those of `edges_free`.
+    """
+    q = q.detach().contiguous()
+    free = torch.ones(len(q), dtype=torch.bool, device=q.device)
+    num = q.shape[1] - 1
+    stride = next(k for k in range(max(1, round(0.618 * num)), num + 2) if math.gcd(k, num) == 1)
+    inputs = [world.chain, world.obstacles, wp.from_torch(q), step, margin, stride]
+    launch_rows(kernels.paths_free, len(q), (num,), inputs, [wp.from_torch(free)], world.device)
     return free
 
 

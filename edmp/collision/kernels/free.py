@@ -207,6 +207,29 @@ def edges_free(
 
 
 @wp.kernel
+def paths_free(
+    chain: Chain,
+    obstacles: Obstacles,
+    q: wp.array(dtype=float, ndim=3),
+    step: float,
+    margin: float,
+    stride: int,
+    first: int,
+    free: wp.array(dtype=wp.bool),
+):
+    """free[b], True before: is every edge of polyline q[b] free? Once one is not, the others are not looked at.
+
+    ``stride`` has no divisor in common with the number of edges: neighbours hit together, so those apart come first.
+    """
+    row, i = wp.tid()
+    b = row + first
+    if free[b]:
+        e = (i * stride) % (q.shape[1] - 1)
+        if not edge_free(chain, obstacles, configuration(q, b, e), configuration(q, b, e + 1), step, margin):
+            free[b] = False
+
+
+@wp.kernel
 def sphere_gaps(
     chain: Chain,
     obstacles: Obstacles,
