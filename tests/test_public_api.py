@@ -23,7 +23,7 @@ from sensed_cases import CALIBRATION, OCTREES
 
 import edmp
 from edmp import costs, dynamics, execution, planner, prior, recordings, robots, scenes, sensing, tasks, viz
-from edmp.collision import edges_free, free, relaxed_world
+from edmp.collision import edges_free, free, paths_free, relaxed_world
 from edmp.execution.kinematic import KinematicArm
 from edmp.execution.recorder import Recorder
 from edmp.recordings import Log
@@ -447,6 +447,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Row]:
             runs=False,
         ),
         "collision.edges_free": Row(edges_free, {"world": world, "q": configuration.expand(1, 2, 7)}),
+        "collision.paths_free": Row(paths_free, {"world": world, "q": configuration.expand(1, 2, 7)}),
         "collision.free": Row(free, {"world": world, "q": best.path}),
         "collision.relaxed_world": Row(
             relaxed_world,

@@ -3,7 +3,7 @@
 Costs, sampling-based search, repair and baselines ask it; the judge does not.
 """
 
-from edmp.collision.free import edges_free, free, relaxed_world
+from edmp.collision.free import edges_free, free, paths_free, relaxed_world
 from edmp.collision.world import World
 
-__all__ = ["World", "edges_free", "free", "relaxed_world"]
+__all__ = ["World", "edges_free", "free", "paths_free", "relaxed_world"]

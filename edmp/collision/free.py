@@ -40,7 +40,7 @@ def edges_free(world: World, q: Tensor, *, step: float = 0.02, margin: float = 0
 
 @checked
 def paths_free(world: World, q: Tensor, *, step: float = 0.02, margin: float = 0.0) -> Tensor:
-    """(batch,) of which polylines ``q`` (batch, n, dof) every edge is free: `edges_free`, ended at the first that is not.
+    """(batch,) of which polylines ``q`` (batch, n, dof) every edge is free; it ends at the first that is not.
 
     Args and errors as those of `edges_free`.
     """

@@ -10,6 +10,7 @@ import pytest
 import torch
 from cost_cases import TETRAHEDRON, random_motion, random_scene
 
+from edmp.collision import edges_free, paths_free
 from edmp.collision.kernels import free as kernels
 from edmp.collision.launch import launch_rows
 from edmp.costs import IntersectionVolume, Margins, SelfCollision, SphereClearance, SweptVolume, World
@@ -153,6 +154,17 @@ def test_edges_free_agrees_with_dense_samples(world: World) -> None:
     assert (free[:, 0] == outcomes).float().mean() > 0.99  # grazing contacts may round either way
     assert outcomes.any()
     assert not outcomes.all()
+
+
+@pytest.mark.parametrize("waypoints", [2, 3, 8, 40])
+def test_paths_are_free_where_all_their_edges_are(world: World, waypoints: int) -> None:
+    q = random_motion(world.robot, np.random.default_rng(9), batch=200, waypoints=40)[:, :waypoints].contiguous()
+    for margin in (0.0, 0.02):
+        free = paths_free(world, q, margin=margin)
+        assert (free == edges_free(world, q, margin=margin).all(dim=1)).all()
+        assert not free.all()
+    if waypoints < 8:
+        assert free.any()
 
 
 @pytest.mark.parametrize("cost", [SphereClearance(), IntersectionVolume(), SweptVolume()], ids=lambda c: c.name)
