@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from edmp.baselines import passage_kernels as kernels
 from edmp.baselines.base import Claim, Task
-from edmp.collision.free import edges_free
+from edmp.collision.free import paths_free
 from edmp.collision.kernels.free import sphere_gaps
 from edmp.collision.launch import launch_rows
 from edmp.collision.world import World
@@ -129,7 +129,7 @@ def passage(world: World, q: Array, *, kind: int, epsilon: float, self_epsilon: 
 
 def path_free(world: World, q: Array) -> bool:
     """Does the sphere model find every edge of one polyline (n, dof) free?"""
-    return bool(edges_free(world, torch.as_tensor(q[None], dtype=torch.float32)).all())
+    return bool(paths_free(world, torch.as_tensor(q[None], dtype=torch.float32))[0])
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ from torch import Tensor
 
 from edmp.baselines.base import Array, Baseline, Claim, Task
 from edmp.baselines.edmp_paper.ddpm import DdpmPrior
-from edmp.collision.free import edges_free
+from edmp.collision.free import paths_free
 from edmp.costs import World, ensemble_by_name
 from edmp.costs.base import Margins
 from edmp.costs.ensemble import Ensemble
@@ -207,6 +207,6 @@ def _choose(volume: Tensor, paths: Array, world: World | None) -> int | None:
     order = torch.argsort(volume, stable=True)
     if world is None:
         return int(order[0])
-    free = edges_free(world, torch.as_tensor(paths, dtype=torch.float32)).all(dim=1)
+    free = paths_free(world, torch.as_tensor(paths, dtype=torch.float32))
     usable = [int(row) for row in order if free[row]]
     return usable[0] if usable else None
