@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,12 +24,14 @@ _AROUND = 1e-3 * np.arange(-6.0, 7.0)
 """Delays that are tried round the one that the shift of positions says, unless that is less sure [s]."""
 _STEP = 1e-3
 """Of the simulation [s]."""
+_ROUNDS = 2
+"""Of controller and delay in turn."""
 _LONGEST = 4.0
 """So much of a recording is tried [s]."""
 
 
 def tuned_controller(
-    arm: ArmDynamics, nominal: ArmDynamics, log: Log, delay: float, deviation: float
+    arm: ArmDynamics, nominal: ArmDynamics, log: Log, guesses: Sequence[float], deviation: float
 ) -> tuple[Controller, float, Array]:
     """The controller out of `CANDIDATES` under which the arm does most nearly what was measured, how late, how nearly.
 
@@ -41,34 +45,38 @@ def tuned_controller(
         arm: the estimate.
         nominal: what the controller believes.
         log: without gaps; its arm is at rest to begin with.
-        delay: of the commands [s].
-        deviation: standard deviation of it [s].
+        guesses: delays of the commands [s], of which that counts under which some controller does best.
+        deviation: standard deviation of the delay [s].
     """
     if log.commanded is None:
-        return Controller(), delay, np.zeros(log.dof)
+        return Controller(), guesses[0], np.zeros(log.dof)
     end = min(log.duration, _LONGEST)
     times = _STEP * np.arange(1, round(end / _STEP) + 1, dtype=np.float64)
-    reference = _reference(log, times - delay)
     measured = columns_at(times, log.times - log.times[0], log.positions)
-    rows = tuple(np.repeat(part[None], len(CANDIDATES), axis=0) for part in reference)
-    positions, _, _ = track(arm, nominal, (rows[0], rows[1], rows[2]), CANDIDATES, _STEP)
-    left = positions - measured
-    best = CANDIDATES[int(np.argmin(np.sum(left**2, axis=(1, 2))))]
 
-    def tried(delays: Array) -> Array:
-        """(delays, n, dof) what is left of the measured positions."""
+    def tried(delays: Sequence[float] | Array, controllers: Sequence[Controller]) -> Array:
+        """(n, T, dof) what is left of the measured positions, for pairs of a delay and a controller."""
         late = [_reference(log, times - one) for one in delays]
         q, v, a = (np.stack([one[k] for one in late]) for k in range(3))
-        return track(arm, nominal, (q, v, a), best, _STEP)[0] - measured
+        return track(arm, nominal, (q, v, a), controllers, _STEP)[0] - measured
 
-    around = _AROUND * max(1.0, 2.0 * deviation / _AROUND[-1])
-    cost = np.sum(tried(delay + around) ** 2, axis=(1, 2))
-    k = int(np.clip(np.argmin(cost), 1, len(cost) - 2))
-    bend = cost[k - 1] - 2.0 * cost[k] + cost[k + 1]
-    if bend > 0.0:
-        vertex = 0.5 * (cost[k - 1] - cost[k + 1]) / bend
-        delay += float(around[k] + (around[1] - around[0]) * np.clip(vertex, -1.0, 1.0))
-    return best, delay, np.sqrt(np.mean(tried(np.array([delay]))[0] ** 2, axis=0))
+    chosen: tuple[Controller, float] | None = None
+    best, delay = CANDIDATES[0], guesses[0]
+    for _ in range(_ROUNDS):
+        pairs = [(one, guess) for guess in guesses for one in CANDIDATES]
+        left = tried([guess for _, guess in pairs], [one for one, _ in pairs])
+        best, delay = pairs[int(np.argmin(np.sum(left**2, axis=(1, 2))))]
+        if (best, delay) == chosen:
+            break
+        around = _AROUND * max(1.0, 2.0 * deviation / _AROUND[-1])
+        cost = np.sum(tried(delay + around, [best]) ** 2, axis=(1, 2))
+        k = int(np.clip(np.argmin(cost), 1, len(cost) - 2))
+        bend = cost[k - 1] - 2.0 * cost[k] + cost[k + 1]
+        if bend > 0.0:
+            vertex = 0.5 * (cost[k - 1] - cost[k + 1]) / bend
+            delay += float(around[k] + (around[1] - around[0]) * np.clip(vertex, -1.0, 1.0))
+        guesses, chosen = (delay,), (best, delay)
+    return best, delay, np.sqrt(np.mean(tried([delay], [best])[0] ** 2, axis=0))
 
 
 def _reference(log: Log, times: Array) -> tuple[Array, Array, Array]:

@@ -16,8 +16,8 @@ from edmp.arguments import checked
 from edmp.dynamics.arm import ArmDynamics
 from edmp.dynamics.closed_loop import tuned_controller
 from edmp.dynamics.delay import Delay, find_delay
-from edmp.dynamics.learned.recogniser import Recogniser, load_recogniser, shipped
-from edmp.dynamics.least_squares import Evidence, Fit, PriorSettings, fit_torques, left_over
+from edmp.dynamics.learned.recogniser import PRIOR, Recogniser, load_recogniser, shipped
+from edmp.dynamics.least_squares import Evidence, Expected, Fit, PriorSettings, fit_torques, left_over
 from edmp.dynamics.model import ArmModel
 from edmp.dynamics.signals import SignalSettings, smooth_signals
 from edmp.dynamics.untold import untold
@@ -100,8 +100,10 @@ def identify(
             evidence = recogniser.evidence(nominal, log, lead=lead, torques=method == "learned")
         else:
             warnings.warn(f"{log.source}: holds no commands: the network adds nothing", EdmpWarning, stacklevel=2)
-    delay = _delay(log, lead, evidence)
-    fit = _fit(nominal, log, settings, evidence, torques=method != "learned")
+    delay, guesses = _delay(log, lead, evidence)
+    alone = evidence is not None and (method == "learned" or log.torques is None)
+    expected = recogniser.expected(nominal) if recogniser is not None and alone else None
+    fit = _fit(nominal, log, settings, evidence, expected)
     missing: tuple[str, ...] = ()
     if log.torques is None:
         said = "masses, motors and friction are as described, none was told"
@@ -111,7 +113,9 @@ def identify(
         warnings.warn(f"{log.source}: {missing[0]}", EdmpWarning, stacklevel=2)
     if log.torques is not None or evidence is not None:
         missing += untold(nominal, log, fit)
-    controller, late, left = tuned_controller(fit.arm, nominal, log, delay.delay - lead, delay.deviation)
+    controller, late, left = tuned_controller(
+        fit.arm, nominal, log, [guess - lead for guess in guesses], delay.deviation
+    )
     return ArmModel(
         nominal,
         fit.arm,
@@ -252,35 +256,40 @@ def _part(log: Log, begin: int, end: int) -> Log:
     return dataclasses.replace(log, times=log.times[begin:end], spread=spread, **kept)
 
 
-def _delay(log: Log, lead: float, evidence: Evidence | None) -> Delay:
-    """Of the commands; 0 where none are recorded, which is told.
+def _delay(log: Log, lead: float, evidence: Evidence | None) -> tuple[Delay, tuple[float, ...]]:
+    """Of the commands, and guesses between which the closed loop decides; 0 where none are recorded, which is told.
 
-    What sags under a soft controller and rubs looks late to a shift of positions, and that is sure of it; a network has
-    seen controllers, so where there is its evidence, that counts.
+    What sags under a soft controller and rubs looks late to a shift of positions, which is sure of it all the same. So
+    where a network has spoken, its deviation counts.
     """
     if log.commanded is None:
         warnings.warn(f"{log.source}: holds no commands: their delay is taken for 0", EdmpWarning, stacklevel=3)
-        return Delay(0.0, 0.0, (0.0,) * log.dof)
-    if evidence is not None:
-        return Delay(max(evidence.delay, 0.0), evidence.delay_deviation, (0.0,) * log.dof)
+        return Delay(0.0, 0.0, (0.0,) * log.dof), (0.0,)
     found = find_delay(log.times, log.commanded, log.positions, earliest=-lead)
-    return dataclasses.replace(found, delay=max(found.delay + lead, 0.0))
+    found = dataclasses.replace(found, delay=max(found.delay + lead, 0.0))
+    if evidence is None:
+        return found, (found.delay,)
+    guess = max(evidence.delay, 0.0)
+    return dataclasses.replace(found, delay=guess, deviation=evidence.delay_deviation), (guess, found.delay)
 
 
 def _fit(
-    nominal: ArmDynamics, log: Log, settings: IdentifySettings, evidence: Evidence | None, *, torques: bool
+    nominal: ArmDynamics, log: Log, settings: IdentifySettings, evidence: Evidence | None, expected: Expected | None
 ) -> Fit:
-    """By torques, unless these are not to count, and evidence."""
+    """By torques and evidence; by evidence alone if it says what arm was ``expected`` before."""
     signals = None
     if log.torques is not None:
         signals = smooth_signals(log.times, log.positions, log.velocities, log.torques, settings.signals)
     cutoff = settings.signals.cutoff
-    if torques and signals is not None and evidence is not None:
-        evidence = evidence.beside(nominal, fit_torques(nominal, signals, cutoff, settings.prior))
-    fit = fit_torques(nominal, signals if torques else None, cutoff, settings.prior, evidence)
+    if expected is not None:
+        fit = fit_torques(nominal, None, cutoff, PRIOR, evidence, expected)
+    else:
+        if signals is not None and evidence is not None:
+            evidence = evidence.beside(nominal, fit_torques(nominal, signals, cutoff, settings.prior))
+        fit = fit_torques(nominal, signals, cutoff, settings.prior, evidence)
     if log.torques is None or signals is None:
         return fit
-    if not torques:
+    if expected is not None:
         fit = dataclasses.replace(fit, residual=left_over(fit.arm, signals, cutoff))
     total = 1.0 - float(np.sum(fit.residual**2)) / max(float(np.mean(np.sum(log.torques**2, axis=1))), 1e-12)
     if total < settings.least_explained:

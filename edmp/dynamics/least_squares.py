@@ -95,6 +95,14 @@ class Evidence:
 
 
 @dataclass(frozen=True, eq=False)
+class Expected:
+    """The likeliest arm before anything is seen, and what of it is payload [kg]."""
+
+    arm: ArmDynamics
+    payload: float
+
+
+@dataclass(frozen=True, eq=False)
 class Fit:
     """The estimate; d is 13 dof: inertial parameters body by body, then armature, viscous and Coulomb friction.
 
@@ -128,6 +136,7 @@ def fit_torques(
     cutoff: float,
     prior: PriorSettings,
     evidence: Evidence | None = None,
+    around: Expected | None = None,
 ) -> Fit:
     """The arm that explains the torques of a recording.
 
@@ -137,13 +146,18 @@ def fit_torques(
         cutoff: of torques and columns [Hz].
         prior: see `PriorSettings`.
         evidence: that counts beside torques.
+        around: the arm that is the likeliest before anything is seen, if that is not the described one.
     """
     robot, dof = nominal.robot, nominal.dof
     A, tau = (np.zeros((0, dof, 13 * dof)), np.zeros((0, dof))) if signals is None else _rows(robot, signals, cutoff)
-    mean = parameters_of(nominal)
+    around = around or Expected(nominal, 0.0)
+    mean = parameters_of(around.arm)
+    if evidence is not None:
+        further = evidence.information @ (mean - parameters_of(nominal))
+        evidence = replace(evidence, vector=evidence.vector - further)
     middle = prior.bodies[len(prior.bodies) // 2]
     scales = prior.bodies if len(A) or evidence is not None else (middle,)
-    tried = [_settled(A, tau, nominal, prior, scale, evidence) for scale in scales]
+    tried = [_settled(A, tau, nominal, prior, scale, evidence, mean) for scale in scales]
     best, T, deviations, sigma = max(tried, key=lambda one: one[0].evidence)
     before = (T * deviations**2) @ T.T
     estimate = mean + T @ best.mean
@@ -163,7 +177,7 @@ def fit_torques(
         arm,
         covariance,
         (1.0 + float(best.mean[0]), float(np.sqrt(best.covariance[0, 0]))),
-        (float(best.mean[1]), float(np.sqrt(best.covariance[1, 1]))),
+        (around.payload + float(best.mean[1]), float(np.sqrt(best.covariance[1, 1]))),
         np.sqrt(np.sum(left**2, axis=0) / max(len(left), 1)),
         1.0 - np.sum(left**2, axis=0) / np.maximum(np.sum(tau**2, axis=0), 1e-12),
         np.sqrt(np.diag(covariance) / np.maximum(np.diag(before), 1e-300)),
@@ -208,10 +222,10 @@ class _Posterior:
 
 
 def _settled(
-    A: Array, tau: Array, nominal: ArmDynamics, prior: PriorSettings, scale: float, beside: Evidence | None
+    A: Array, tau: Array, nominal: ArmDynamics, prior: PriorSettings, scale: float, beside: Evidence | None, mean: Array
 ) -> tuple[_Posterior, Array, Array, Array]:
     """Posterior, T and deviations of its prior, and the noise of each joint (dof,), found in turn with the estimate."""
-    mean, effort = parameters_of(nominal), effort_scale(nominal.robot)
+    effort = effort_scale(nominal.robot)
     T, deviations = _prior(nominal, prior, scale)
     sigma, posterior = 0.02 * effort, _Posterior.none()
     for _ in range(_ROUNDS if len(A) else 1):

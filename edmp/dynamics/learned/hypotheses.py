@@ -41,7 +41,7 @@ _CHUNK = 50
 """Stretches at a time."""
 
 
-def _coefficients() -> tuple[Array, Array, Array]:
+def _coefficients() -> tuple[Array, NDArray[np.bool_], Array]:
     """(h, 7) of the parts of `_parts`, whether it is impedance control (h,), and the logarithm of its gain (h,)."""
     inverse = [(1.0, 3 * w, 3 * w**2, w**3, 0.0, 0.0, 1.0) for w in _BANDWIDTHS]
     pairs = list(itertools.product(_STIFFNESSES, _DAMPINGS))
@@ -164,10 +164,10 @@ def _summaries(nominal: ArmDynamics, basis: Basis, s: Stretch) -> dict[str, Arra
     scale = _NOISE * effort_scale(nominal.robot)
     A = columns_of(nominal, *flat) / scale[:, None]
     rows = (A.reshape(n * T * dof, -1) @ np.column_stack([basis.directions, basis.mean])).reshape(n, T, dof, r + 1)
-    rows = _smooth(rows, 1).reshape(n, -1, r + 1)
-    J, usual = rows[..., :r], rows[..., r]
+    smooth = _smooth(rows, 1).reshape(n, -1, r + 1)
+    J, usual = smooth[..., :r], smooth[..., r]
     H = np.eye(r) + J.transpose(0, 2, 1) @ J
-    covariance = np.linalg.inv(H)
+    covariance: Array = np.linalg.inv(H)
     spread = np.log(np.diagonal(covariance, axis1=1, axis2=2))
     tables = {"motion": np.column_stack([spread, np.full(n, np.log(T))])}
     if s.torques is not None:

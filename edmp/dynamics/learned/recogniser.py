@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from edmp.dynamics.arm import ArmDynamics
 from edmp.dynamics.learned.hypotheses import Basis, Stretch, stretch_of, summaries, table_widths
-from edmp.dynamics.least_squares import Evidence, scales_of
+from edmp.dynamics.least_squares import Evidence, Expected, PriorSettings, arm_of, parameters_of, scales_of
 from edmp.dynamics.signals import columns_at, low_pass
 from edmp.errors import FileFormatError, InvalidInputError
 from edmp.learning.card import Card, built
@@ -38,6 +38,9 @@ from edmp.robots.robot import Robot
 Array = NDArray[np.float64]
 
 ARCHITECTURE = "recogniser"
+PRIOR = PriorSettings(mass_factor=0.18, payload=0.6, bodies=(0.15,), armature=0.25, friction=0.01)
+"""How `wide` arms (`edmp.dynamics.random_arms`) lie round their mean. Where the network alone speaks, what it was
+trained with is what was known before: under a wider prior it would be taken at more than its word."""
 LONGEST, SHORTEST = 127, 25
 """Rows of a stretch."""
 _SMOOTHING = 20.0
@@ -183,6 +186,12 @@ class Recogniser:
                 f"the network is of {self.card.robot} with {self.card.dof} joints, not of {robot.name} with "
                 f"{robot.dof}: edmp dynamics train --model {ARCHITECTURE} --robot makes one of it"
             )
+
+    def expected(self, nominal: ArmDynamics) -> Expected:
+        """The mean of the arms that it was trained on."""
+        usual = self.network.usual.double().numpy() * scales_of(nominal)
+        payload = float(usual[10 * (nominal.robot.tool.body - 1)])  # their links are as heavy as described, on average
+        return Expected(arm_of(nominal, parameters_of(nominal) + usual), payload)
 
     def evidence(self, nominal: ArmDynamics, log: Log, *, lead: float = 0.0, torques: bool = True) -> Evidence:
         """What a recording says of the parameters and of the delay, beyond what was known before.

@@ -222,7 +222,7 @@ class Recognised:
         self._check(path, header)
         shard = {name: tensors[name].double().numpy() for name in _NEEDED}
         n, T = shard["positions"].shape[:2]
-        shapes = dict.fromkeys(_NEEDED[:5], (n, T, self._robot.dof))
+        shapes: dict[str, tuple[int, ...]] = dict.fromkeys(_NEEDED[:5], (n, T, self._robot.dof))
         shapes |= {"parameters": (n, len(parameter_names(self._robot))), "arm": (n,)}
         for name, shape in shapes.items():
             if shard[name].shape != shape or not np.isfinite(shard[name]).all():
@@ -272,7 +272,7 @@ class Recognised:
         q, v, tau = (motions[name].copy() for name in ("positions", "velocities", "torques"))
         if rng.random() < _NOISY:
             effort = effort_scale(self._robot)
-            for values, most, scale in zip((q, v, tau), _NOISE, (1.0, 1.0, effort), strict=True):
+            for values, most, scale in zip((q, v, tau), _NOISE, (np.ones(1), np.ones(1), effort), strict=True):
                 values += most * rng.random() * scale * rng.standard_normal(values.shape)
         commanded = (motions["commanded"], motions["commanded_velocities"])
         stretch = stretch_of(self._config.period, q, v, tau, commanded)
