@@ -21,7 +21,7 @@ Array = NDArray[np.float64]
 KEPT = 1 << 24
 """Points, and cells of grids, that are kept though nobody else holds them, all together."""
 
-ROUND = 0.1
+ROUND = 0.05
 """How far the grid of a cloud goes beyond it [m]."""
 FINEST = 0.01
 """Edges of cells are no shorter [m]."""
