@@ -37,14 +37,15 @@ def main(folder: str, numbers: str) -> None:
             result = planner.plan(problem.scene, problem.start, problem.goal, seed=0, time_budget=100.0)
             if result.status not in (edmp.Status.GOAL_OUT_OF_LIMITS, edmp.Status.START_OUT_OF_LIMITS):
                 spent[sight].append((1e3 * (time.process_time() - begin), result))
-    print(f"| seen as | solved | median [ms] | of shapes | {' | '.join(PARTS)} |")
-    print("|" + "---|" * (4 + len(PARTS)))
-    shapes = np.median([one for one, _ in spent[SHAPES]])
+    print(f"| seen as | solved | median [ms] | of shapes | plan by plan | {' | '.join(PARTS)} |")
+    print("|" + "---|" * (5 + len(PARTS)))
+    shapes = np.array([one for one, _ in spent[SHAPES]])
     for sight, plans in spent.items():
-        median = np.median([one for one, _ in plans])
+        times = np.array([one for one, _ in plans])
+        median, of_each = np.median(times), np.median(times / shapes)
         solved = [result for _, result in plans if result.solved]
         parts = [1e3 * np.median([one.stats.timings.get(part, 0.0) for one in solved]) for part in PARTS]
-        row = f"{len(solved)}/{len(plans)} | {median:.1f} | {median / shapes:.2f}"
+        row = f"{len(solved)}/{len(plans)} | {median:.1f} | {median / np.median(shapes):.2f} | {of_each:.2f}"
         print(f"| {sight} | {row} | {' | '.join(f'{part:.1f}' for part in parts)} |")
 
 
