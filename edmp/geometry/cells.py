@@ -50,7 +50,8 @@ def boxes(occupancy: Cells) -> tuple[Index, Index]:
 
 def extent(occupancy: Cells, resolution: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Lower and upper corner (3,) of the box round the occupied cells [m]."""
-    plane = occupancy.any(axis=0)  # whole planes at a time: three reductions over two axes take six times as long
+    # Whole planes at a time: three reductions over two axes take six times as long.
+    plane: Cells = np.asarray(occupancy.any(axis=0))
     taken = occupancy.reshape(len(occupancy), -1).any(axis=1), plane.any(axis=1), plane.any(axis=0)
     ends = [np.flatnonzero(along)[[0, -1]] + (0, 1) for along in taken]
     low, high = np.array(ends, dtype=np.float64).T * resolution

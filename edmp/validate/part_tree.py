@@ -68,7 +68,8 @@ class PartTree:
     def _plant(self, low: Array, high: Array, radius: float) -> None:
         """The root alone: a box (3,), (3,) round the parts, which need not be known yet."""
         self.radius = radius
-        self._low = self._high = np.empty((0, 3))
+        self._low: NDArray[np.floating] = np.empty((0, 3))
+        self._high: NDArray[np.floating] = self._low
         self._size = 0
         self.lower, self.upper, self.kind = np.empty((0, 3)), np.empty((0, 3)), np.empty(0, dtype=np.int8)
         self._first = self._count = self._begin = self._end = np.empty(0, dtype=np.int64)
