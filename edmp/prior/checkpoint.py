@@ -129,8 +129,10 @@ def load_prior(name_or_path: str | Path, robot: Robot) -> object:
 
 
 def default_prior(robot: Robot) -> object:
-    """The bundled prior of the robot's name if there is one, else the process prior, with a notice logged once."""
-    if robot.name in bundled_priors():
+    """The bundled prior of the robot's name, and of its number of joints, if there is one; else the process prior, with
+    a notice logged once."""
+    path = bundled_priors().get(robot.name)
+    if path is not None and read_card(path).dof == robot.dof:
         return load_prior(robot.name, robot)
     if robot.name not in _noticed:
         _noticed.add(robot.name)

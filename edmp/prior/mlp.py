@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import math
 from dataclasses import dataclass
 
 import torch
@@ -115,9 +116,18 @@ class MlpNetwork(FilmMlp):
         self.lower.copy_(lower)
         self.upper.copy_(upper)
 
+    def unwound(self, start: Tensor, goal: Tensor) -> tuple[Tensor, Tensor]:
+        """``start`` and ``goal`` (n, dof), both turned back by as many turns as brings them about zero, in joints that
+        turn further than once: the motions between them are the same, and training draws them there."""
+        wide = self.upper - self.lower > 2 * math.pi + 1e-3
+        if not bool(wide.any()):
+            return start, goal
+        turns = 2 * math.pi * torch.round((start + goal) / (4 * math.pi)) * wide
+        return start - turns, goal - turns
+
     def problem_embedding(self, start: Tensor, goal: Tensor) -> Tensor:
         """(n, cond) embedding of ``start`` and ``goal``, each (n, dof); n may be 1 for a whole batch."""
-        start, goal = torch.broadcast_tensors(start, goal)
+        start, goal = self.unwound(*torch.broadcast_tensors(start, goal))
         middle, half = (self.upper + self.lower) / 2, (self.upper - self.lower) / 2
         a, b = (start - middle) / half, (goal - middle) / half
         difference = goal - start

@@ -110,6 +110,7 @@ class SceneNetwork(nn.Module):
         _, _, c_in, c_noise = scalings(sigma, torch.ones_like(sigma))
         _, c_out, _, _ = scalings(sigma, base.mode_std)
         middle, half = (base.upper + base.lower) / 2, (base.upper - base.lower) / 2
+        ends = torch.stack(base.unwound(ends[:, 0], ends[:, 1]), dim=1)
         where = ((ends - middle) / half).flatten(1)
         level = self.waves(c_noise).expand(len(where), -1)
         beside, shift = self.condition(touch)

@@ -17,7 +17,10 @@ from edmp.data.scene_rows import scene_world
 from edmp.data.task_poses import task_configurations
 from edmp.data.training_set import read_shard
 from edmp.errors import InvalidInputError
-from edmp.prior.checkpoint import load_prior
+from edmp.prior.base import Context
+from edmp.prior.checkpoint import default_prior, load_prior
+from edmp.prior.mlp import MlpPrior
+from edmp.prior.process import ProcessPrior
 from edmp.prior.scene import ScenePrior
 from edmp.prior.spline import Spline
 from edmp.robots import load_robot, save_robot
@@ -113,6 +116,26 @@ def test_an_arm_from_a_file_gets_motions_and_a_prior_by_the_same_commands(
     block = edmp.Scene.of({"block": (edmp.Box((0.1, 0.1, 0.1)), (0.0, 0.0, 1.5))})
     goal = robot.home + np.array([0.4, 0.2, 0.0, 0.0, 0.0, 0.5])
     assert edmp.plan(block, robot.home, goal, robot=robot, prior=str(sees / "prior.safetensors")).solved
+
+
+def test_a_ur5_plans_with_weights_of_its_own_whatever_turn_its_joints_are_in() -> None:
+    prior = edmp.Planner("ur5").prior
+    assert isinstance(prior, MlpPrior)
+    x = prior.noise(4, generator=torch.Generator().manual_seed(0))
+    start = torch.tensor(UR5.home, dtype=torch.float32) + torch.tensor([-2.5, 0.0, 0.0, 0.0, 0.0, 2.6])
+    goal = start + torch.tensor([1.0, 0.3, -0.4, 0.2, 0.0, -1.6])
+    turns = 2 * np.pi * torch.tensor([1.0, 0.0, 0.0, 0.0, 0.0, -1.0])
+    ends = [(start, goal), (start + turns, goal + turns), (start, start)]
+    here, there, nowhere = (prior.denoise(x, 1.0, Context(*pair)) / prior.noise_scale for pair in ends)
+    torch.testing.assert_close(here, there, rtol=1e-3, atol=1e-4)
+    assert (here - nowhere).abs().max() > 2e-3  # though it does know its ends
+    block = edmp.Scene.of({"block": (edmp.Box((0.1, 0.1, 0.1)), (0.0, 0.0, 1.5))})
+    assert edmp.plan(block, (start + turns).double().numpy(), (goal + turns).double().numpy(), robot="ur5").solved
+
+
+def test_an_arm_of_that_name_with_other_joints_plans_with_a_gaussian_process() -> None:
+    fewer = dataclasses.replace(load_robot("panda"), name="ur5")
+    assert isinstance(default_prior(fewer), ProcessPrior)
 
 
 def test_motions_from_scenes_that_stood_elsewhere_are_refused(arm: Path, motions: Path, tmp_path: Path) -> None:
