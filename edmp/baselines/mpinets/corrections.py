@@ -23,7 +23,7 @@ from edmp.baselines.mpinets.rollouts import MAX_STEPS, Rollouts, roll_out
 from edmp.baselines.mpinets.weights import load_weights
 from edmp.collision.free import free
 from edmp.collision.world import World
-from edmp.data.generate import experts, scene_source
+from edmp.data.generate import GenerateSettings, experts, scene_source
 from edmp.data.nearest import nearest_goals
 from edmp.data.training_set import read_manifest, read_shard
 from edmp.errors import InvalidInputError
@@ -81,7 +81,12 @@ def correct(
 
 
 def _corrections(
-    network: CompactNetwork, robot: Robot, source, paths: Tensor, numbers: Tensor, rng: np.random.Generator
+    network: CompactNetwork,
+    robot: Robot,
+    source: GenerateSettings,
+    paths: Tensor,
+    numbers: Tensor,
+    rng: np.random.Generator,
 ) -> tuple[Tensor, Tensor]:
     """Corrections of the policy on the problems of one shard: (m, 16, dof) splines and (m,) numbers of their scenes."""
     chosen = torch.as_tensor(np.sort(rng.permutation(len(paths))[: int(SHARE * len(paths))]))

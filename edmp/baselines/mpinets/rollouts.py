@@ -96,7 +96,8 @@ def held_out_success(network: CompactNetwork, robot: Robot, data: SteadySet, pat
     view = network.view(robot, data.clouds(scenes), cloud, tool_pose(robot, goal))
     done = roll_out(network, robot, view, start, data.scenes, scene)
     families = [data.families[s] for s in scene.tolist()]
-    total, solved = Counter(families), Counter()
+    total: Counter[str] = Counter(families)
+    solved: Counter[str] = Counter()
     for family, good in zip(families, done.solved.tolist(), strict=True):
         solved[family] += good
     shares = {"solved": float(done.solved.float().mean()), "reached": float(done.reached.float().mean())}

@@ -67,13 +67,25 @@ def train_mpinets(
     out.mkdir(parents=True, exist_ok=True)
     if settings.num_threads is not None:
         torch.set_num_threads(settings.num_threads)
-    split = {"validation_fraction": settings.validation_fraction, "max_validation": settings.max_validation}
     data: ImitationSet
     if isinstance(config, CompactConfig):
-        data = SteadySet(data_dir, imitation, config, **split, device=settings.device)
+        data = SteadySet(
+            data_dir,
+            imitation,
+            config,
+            validation_fraction=settings.validation_fraction,
+            max_validation=settings.max_validation,
+            device=settings.device,
+        )
     else:
-        points = config.num_obstacle_points
-        data = ImitationSet(data_dir, imitation, num_obstacle_points=points, **split, device=settings.device)
+        data = ImitationSet(
+            data_dir,
+            imitation,
+            num_obstacle_points=config.num_obstacle_points,
+            validation_fraction=settings.validation_fraction,
+            max_validation=settings.max_validation,
+            device=settings.device,
+        )
     if data.robot_name != robot.name or data.paths.shape[2] != robot.dof:
         raise InvalidInputError(f"{data_dir} holds trajectories of {data.robot_name!r}, not of {robot.name!r}")
     card = card_of(config, robot, seed=settings.seed, command=command)
