@@ -65,7 +65,7 @@ class Measured:
 
     Attributes:
         prepare_s, execute_s: wall times of what comes before the motion, and of it [s].
-        fault: what stopped it; None if nothing did.
+        fault: what stopped it, or that it was refused; None if nothing did.
         contacts: ticks at which anything touched.
         touched: the two that touched first.
         speed: share of the planned speed [1].
@@ -216,11 +216,10 @@ def execute_problem(
     executed = time.perf_counter()
     summary = summarise(done.recording, robot=robot)
     contacts = done.recording.contacts
-    assert summary.torque_share is not None, "it was given a robot"
     measured = Measured(
         prepare_s=prepared - begin,
         execute_s=executed - prepared,
-        fault=done.violation.fault.value if done.violation else None,
+        fault=done.violation.fault.value if done.violation else None if done.reached else done.outcome.value,
         contacts=summary.num_contacts,
         touched=tuple(contacts[0][1:]) if contacts else None,
         speed=ready.settings.speed,
@@ -229,7 +228,7 @@ def execute_problem(
         duration_s=summary.duration,
         tracking_rms_mrad=summary.tracking_rms,
         tracking_peak_mrad=summary.tracking_peak,
-        peak_torque_share=summary.torque_share,
+        peak_torque_share=summary.torque_share or 0.0,  # of what was refused: it never moved
         planned_clearance_m=_clearance(problem, motion.positions),
         measured_clearance_m=_clearance(problem, _positions(done.recording.measured, done.recording.times)),
     )

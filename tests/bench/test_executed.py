@@ -3,6 +3,7 @@
 import json
 import math
 
+import numpy as np
 import pytest
 
 import edmp
@@ -16,6 +17,7 @@ from edmp.bench.executed import (
     read_executed,
     summarise_executed,
 )
+from edmp.dynamics import ArmDynamics, ArmModel, Controller
 from edmp.errors import EdmpWarning, FileFormatError
 from edmp.files.json_lines import LineWriter
 from edmp.files.json_nodes import JsonNode
@@ -49,6 +51,20 @@ def test_a_plan_is_executed_and_measured():
         "peak_torque_share", "planned_clearance_m", "measured_clearance_m",
     ]  # fmt: skip
     assert parse_executed(JsonNode(line, "line")) == record
+
+
+def test_a_motion_that_the_arm_must_not_run_is_counted_as_stopped_before_it_began():
+    problem = load_example("bookshelf")
+    nominal, none = ArmDynamics.of(problem.robot), np.zeros(problem.robot.dof)
+    heavy = nominal.with_payload(15.0)
+    model = ArmModel(nominal, heavy, 1e-9 * np.eye(91), Controller(), 0.0, none, none, (1.0, 0.1), (15.0, 0.1))
+    key = ("examples", 1)
+    record = execute_problem(problem, edmp.Planner(problem.robot), ExecuteSettings(), key=key, model=model)
+    assert record.outcome == "REFUSED"
+    assert "must not run this motion" in record.message
+    assert parse_executed(JsonNode(json.loads(json.dumps(record.to_line())), "line")) == record
+    (one, _) = summarise_executed([record])
+    assert (one.stopped, one.touched, one.faults) == (1, 0, {"REFUSED": 1})
 
 
 def test_what_was_not_planned_is_not_counted_and_what_touched_is():

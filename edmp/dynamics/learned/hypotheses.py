@@ -167,7 +167,7 @@ def _summaries(nominal: ArmDynamics, basis: Basis, s: Stretch) -> dict[str, Arra
     smooth = _smooth(rows, 1).reshape(n, -1, r + 1)
     J, usual = smooth[..., :r], smooth[..., r]
     H = np.eye(r) + J.transpose(0, 2, 1) @ J
-    covariance: Array = np.linalg.inv(H)
+    covariance = np.asarray(np.linalg.inv(H), dtype=np.float64)
     spread = np.log(np.diagonal(covariance, axis1=1, axis2=2))
     tables = {"motion": np.column_stack([spread, np.full(n, np.log(T))])}
     if s.torques is not None:
