@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import importlib
 import shlex
 import sys
@@ -75,7 +76,10 @@ _SIMULATORS = {
 @app.command()
 def train(
     model: Annotated[
-        str, typer.Option(help="robomorph, diffuser, cdcnn or cdt, to forecast; recogniser, for edmp identify.")
+        str,
+        typer.Option(
+            help="robomorph, diffuser, cdcnn or cdt, to forecast; recogniser, for edmp identify; world, to execute on."
+        ),
     ],
     data: Annotated[Path, typer.Option(help="Folder that edmp dynamics generate filled, or is still filling.")],
     out: Annotated[Path, typer.Option(help="Folder of the run; an earlier run there goes on.")],
@@ -83,7 +87,7 @@ def train(
     max_steps: Annotated[int | None, typer.Option(min=1, help="Stop after this many steps.")] = None,
     max_seconds: Annotated[float | None, typer.Option(min=1, help="Stop after this time [s].")] = None,
     batch_size: Annotated[
-        int | None, typer.Option(min=1, help="Windows a step; default: 32; of the recogniser 256.")
+        int | None, typer.Option(min=1, help="Windows a step; default: 32; of the recogniser 256, of a world 128.")
     ] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Peak of the learning rate; default: 1e-3.")] = None,
     config: Annotated[
@@ -95,8 +99,8 @@ def train(
     compact: Annotated[bool, typer.Option(help="Leave a checkpoint of a quarter of the size at the end.")] = False,
     resume: Annotated[bool, typer.Option(help="Go on from the checkpoint in the folder, if there is one.")] = True,
 ) -> None:
-    """Train a network that forecasts, or recognises, arms it has not met. Ctrl-C stops; the same command goes on."""
-    from edmp.dynamics.learned import recogniser_training
+    """Train a network that forecasts, recognises or acts as arms. Stop with Ctrl-C; the same command goes on."""
+    from edmp.dynamics.learned import recogniser_training, world_train
     from edmp.dynamics.learned import train as forecasting
     from edmp.dynamics.learned.networks import NETWORKS
     from edmp.dynamics.learned.recogniser import ARCHITECTURE
@@ -104,8 +108,12 @@ def train(
     from edmp.learning.training import TrainSettings
     from edmp.robots import load_robot
 
-    if model not in (*NETWORKS, ARCHITECTURE):
-        raise unknown_name("model of an arm's dynamics", model, (*NETWORKS, ARCHITECTURE))
+    trainers = {name: (functools.partial(forecasting.train, model=name), forecasting.SETTINGS) for name in NETWORKS}
+    trainers[ARCHITECTURE] = (recogniser_training.train_recogniser, recogniser_training.SETTINGS)
+    trainers["world"] = (world_train.train_world, world_train.SETTINGS)
+    if model not in trainers:
+        raise unknown_name("model of an arm's dynamics", model, trainers)
+    trained_by, usual = trainers[model]
     check_run(data, max_steps, max_seconds)
     settings = TrainSettings(
         max_steps=max_steps,
@@ -118,16 +126,9 @@ def train(
     )
     given = {"batch_size": batch_size, "learning_rate": learning_rate}
     changed = {key: value for key, value in given.items() if value is not None}
-    recognises = model == ARCHITECTURE
-    usual = recogniser_training.SETTINGS if recognises else forecasting.SETTINGS
     settings = dataclasses.replace(settings, **{**usual, **changed})
     arm = load_robot(robot)
     check_folder(out)
     command = shlex.join(["edmp", *sys.argv[1:]])
-    if recognises:
-        report = recogniser_training.train_recogniser(
-            data, out, robot=arm, settings=settings, resume=resume, command=command
-        )
-    else:
-        report = forecasting.train(data, out, robot=arm, model=model, settings=settings, resume=resume, command=command)
+    report = trained_by(data, out, robot=arm, settings=settings, resume=resume, command=command)
     tell_report(report)

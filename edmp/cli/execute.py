@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edmp.cli.arguments import driver_options, progress_console, report_console
-from edmp.cli.replay import print_summary, summary_of
+from edmp.cli.replay import NO_CONTACTS, print_summary, summary_of
 from edmp.errors import InvalidInputError
 from edmp.files.writing import check_writable
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from edmp.execution import Adaptation, ArmDriver, Execution, Prepared, Recording, TaskExecution
     from edmp.execution.recorder import Recorder
     from edmp.planfile import PlanFile
-    from edmp.robots.robot import Robot
     from edmp.scenes.scene import Scene
     from edmp.taskplan import TaskPlan
     from edmp.trajectory import Trajectory
@@ -113,7 +112,7 @@ def execute(
         raise
     if record is not None:
         _record(record, done.recording, done, file, arm, ready.settings.speed, ready.adaptation)
-    _report(done, robot, scene, as_json, ready.adaptation)
+    _report(done, arm, scene, as_json, ready.adaptation)
     outcomes = {"REACHED": REACHED, "INTERRUPTED": INTERRUPTED}
     raise typer.Exit(outcomes.get(done.outcome.value, NOT_REACHED))
 
@@ -307,6 +306,7 @@ def _record(
     }
     if not isinstance(done, str) and done.violation is not None:
         about["fault"] = done.violation.fault.value
+    about |= _unseen(arm)
     if adaptation is not None:
         about["adaptation"] = json.dumps(adaptation.to_dict())
     if isinstance(run, PlanFile):
@@ -319,13 +319,18 @@ def _record(
 # -- reports ----------------------------------------------------------------------------------------------------------
 
 
-def _report(done: Execution, robot: Robot, scene: Scene, as_json: bool, adaptation: Adaptation | None = None) -> None:
-    about: dict[str, Any] = {"outcome": done.outcome.value, "message": done.message}
+def _report(done: Execution, arm: ArmDriver, scene: Scene, as_json: bool, adaptation: Adaptation | None) -> None:
+    about: dict[str, Any] = {"outcome": done.outcome.value, "message": done.message, **_unseen(arm)}
     if adaptation is not None:
         about["adaptation"] = adaptation.to_dict()
     if done.violation is not None:
         about["fault"] = done.violation.fault.value
-    print_summary(summary_of(done.recording, robot, scene), about, as_json)
+    print_summary(summary_of(done.recording, arm.robot, scene), about, as_json)
+
+
+def _unseen(arm: ArmDriver) -> dict[str, str]:
+    """What a report says of contacts with a driver that does not tell of them."""
+    return {} if arm.sees_contacts else {NO_CONTACTS: f"not simulated by the driver {arm.name}"}
 
 
 def _say(outcome: str, message: str, as_json: bool) -> None:

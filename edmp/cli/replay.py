@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from edmp.viz.subject import Subject
 
 
+NO_CONTACTS = "contacts_unseen"
+"""Of what is known of a run: there if its driver would not have told of a touch, and says so."""
+
+
 def replay(
     recording: Annotated[Path, typer.Argument(help="Recording (.mcap) of edmp execute --record.")],
     summary: Annotated[bool, typer.Option("--summary", help="Print the numbers only.")] = False,
@@ -84,7 +88,7 @@ def print_summary(numbers: Summary, about: Any, as_json: bool, *, task: bool = F
             "peak_torque_share": numbers.torque_share,
             "min_clearance_m": finite_or_none(clearance),
             "jitter_ms": numbers.jitter,
-            "contacts": numbers.num_contacts,
+            "contacts": None if NO_CONTACTS in about else numbers.num_contacts,
         }
         print(json.dumps({**about, **values}, allow_nan=False))
         return
@@ -103,7 +107,7 @@ def print_summary(numbers: Summary, about: Any, as_json: bool, *, task: bool = F
         ("torque", f"{numbers.peak_torque:.1f} Nm peak{share}"),
         ("clearance", near),
         ("jitter", f"{numbers.jitter:.3f} ms"),
-        ("contacts", f"{numbers.num_contacts} ticks"),
+        ("contacts", about.get(NO_CONTACTS) or f"{numbers.num_contacts} ticks"),
     ):
         if value is not None:
             console.print(f"  {name:<11}{value}", soft_wrap=True)

@@ -56,7 +56,7 @@ def tuned_controller(
 
     def tried(delays: Sequence[float] | Array, controllers: Sequence[Controller]) -> Array:
         """(n, T, dof) what is left of the measured positions, for pairs of a delay and a controller."""
-        late = [_reference(log, times - one) for one in delays]
+        late = [reference_at(log, times - one) for one in delays]
         q, v, a = (np.stack([one[k] for one in late]) for k in range(3))
         return track(arm, nominal, (q, v, a), controllers, _STEP)[0] - measured
 
@@ -79,7 +79,7 @@ def tuned_controller(
     return best, delay, np.sqrt(np.mean(tried([delay], [best])[0] ** 2, axis=0))
 
 
-def _reference(log: Log, times: Array) -> tuple[Array, Array, Array]:
+def reference_at(log: Log, times: Array) -> tuple[Array, Array, Array]:
     """(n, dof) commanded positions, velocities and accelerations at ``times`` from the beginning [s]."""
     assert log.commanded is not None
     clock = log.times - log.times[0]

@@ -43,6 +43,25 @@ class Reference:
     a: wp.array3d(dtype=wp.float64)
 
 
+@wp.struct
+class Loops:
+    """(rows, dof) what closed loops remember from one command to the next; the arms are at q, and move at v."""
+
+    q: wp.array2d(dtype=wp.float64)
+    v: wp.array2d(dtype=wp.float64)
+    q_before: wp.array2d(dtype=wp.float64)  # commanded
+    v_before: wp.array2d(dtype=wp.float64)
+    a_before: wp.array2d(dtype=wp.float64)
+    integral: wp.array2d(dtype=wp.float64)
+    count: wp.array(dtype=int)  # steps so far
+
+
+@wp.func
+def keep(x: wp.array2d(dtype=wp.float64), r: int, y: Joints):
+    for j in range(x.shape[1]):
+        x[r, j] = y[j]
+
+
 @wp.func
 def row_of(x: wp.array3d(dtype=wp.float64), i: int, t: int) -> Joints:
     y = Joints()
@@ -184,6 +203,7 @@ def track_rows(
     model: Arms,
     c: Controllers,
     reference: Reference,
+    loops: Loops,
     dt: wp.float64,
     substeps: int,
     every: int,
@@ -194,7 +214,7 @@ def track_rows(
     v_out: wp.array3d(dtype=wp.float64),
     tau_out: wp.array3d(dtype=wp.float64),
 ):
-    """States after every ``every`` rows of the reference, and the mean of the torques meanwhile.
+    """States after every ``every`` rows of the reference, and the mean of the torques meanwhile; ``loops`` moves on.
 
     As `DrakeArm` does it: between two rows position and velocity go from the last to the next, the acceleration is that
     at the end of the step.
@@ -204,14 +224,14 @@ def track_rows(
     known = r % model.count
     k = r % c.count
     m = r % reference.q.shape[0]
-    q = row_of(reference.q, m, 0)
-    v = Joints()
-    q_before = q
-    v_before = Joints()
-    a_before = Joints()
-    integral = Joints()
+    q = joints_of(loops.q, r)
+    v = joints_of(loops.v, r)
+    q_before = joints_of(loops.q_before, r)
+    v_before = joints_of(loops.v_before, r)
+    a_before = joints_of(loops.a_before, r)
+    integral = joints_of(loops.integral, r)
     total = Joints()
-    count = int(0)
+    count = int(loops.count[r])
     w = c.bandwidth[k]
     for t in range(reference.q.shape[1]):
         q_after = q_before
@@ -258,6 +278,13 @@ def track_rows(
                 v_out[r, i, j] = v[j]
                 tau_out[r, i, j] = total[j] / wp.float64(every * substeps)
             total = Joints()
+    keep(loops.q, r, q)
+    keep(loops.v, r, v)
+    keep(loops.q_before, r, q_before)
+    keep(loops.v_before, r, v_before)
+    keep(loops.a_before, r, a_before)
+    keep(loops.integral, r, integral)
+    loops.count[r] = count
 
 
 @wp.kernel

@@ -143,7 +143,8 @@ def columns(moved: Moved, keep: NDArray[np.bool_]) -> dict[str, Array]:
         tensors["excitation"], tensors["start"] = draw.excitation, draw.q0
     if draw.reference is not None:
         last = slice(draw.every - 1, None, draw.every)
-        tensors["commanded"], tensors["commanded_velocities"] = draw.reference[0][:, last], draw.reference[1][:, last]
+        names = ("commanded", "commanded_velocities", "commanded_accelerations")
+        tensors |= {name: part[:, last] for name, part in zip(names, draw.reference, strict=True)}
     return {name: values[keep] for name, values in tensors.items()}
 
 

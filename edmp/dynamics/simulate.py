@@ -179,7 +179,8 @@ def track(
     commanded.q, commanded.v, commanded.a = (batch.array(part) for part in motions)
     room = [wp.zeros((rows, robot.dof, robot.dof), dtype=wp.float64, device=batch.device) for _ in range(2)]
     known = [nominal] if isinstance(nominal, ArmDynamics) else [*nominal]
-    inputs = [packed_arms(known, batch.device), _packed_controllers(controllers, robot, dt, batch), commanded]
+    inputs = [packed_arms(known, batch.device), packed_controllers(controllers, robot, dt, batch.device), commanded]
+    inputs.append(loops_at(np.resize(motions[0][:, 0], (rows, robot.dof)), batch.device))
     q, v, tau = (np.zeros((rows, motions[0].shape[1] // every, robot.dof)) for _ in range(3))
     batch.launch(control.track_rows, [*inputs, dt / substeps, substeps, every, *room], [q, v, tau])
     return q, v, tau
@@ -240,15 +241,28 @@ def _count(arms: ArmDynamics | Sequence[ArmDynamics]) -> int:
     return 1 if isinstance(arms, ArmDynamics) else len(arms)
 
 
-def _packed_controllers(every: Sequence[Controller], robot: Robot, dt: float, batch: _Batch) -> control.Controllers:
+def packed_controllers(every: Sequence[Controller], robot: Robot, dt: float, device: str) -> control.Controllers:
+    def array(values: Any, dtype: Any = wp.float64) -> wp.array:
+        return wp.array(np.array(values), dtype=dtype, device=device)
+
     packed = control.Controllers()
     packed.count = len(every)
-    packed.control = batch.array(np.array([CONTROLS.index(one.control) for one in every], np.int32), int)
-    packed.bandwidth = batch.array(np.array([one.bandwidth for one in every]))
-    packed.stiffness = batch.array(np.array([one.stiffness * effort_scale(robot) for one in every]))
-    packed.damping = batch.array(np.array([one.damping for one in every]))
-    packed.lag = batch.array(np.array([round(one.delay / dt) for one in every], np.int32), int)
+    packed.control = array([CONTROLS.index(one.control) for one in every], int)
+    packed.bandwidth = array([one.bandwidth for one in every])
+    packed.stiffness = array([one.stiffness * effort_scale(robot) for one in every])
+    packed.damping = array([one.damping for one in every])
+    packed.lag = array([round(one.delay / dt) for one in every], int)
     return packed
+
+
+def loops_at(q: Array, device: str) -> control.Loops:
+    """Closed loops at rest where they are told to be, ``q`` (rows, dof)."""
+    loops = control.Loops()
+    for name in ("v", "v_before", "a_before", "integral"):
+        setattr(loops, name, wp.zeros(q.shape, dtype=wp.float64, device=device))
+    loops.q, loops.q_before = (wp.array(q, dtype=wp.float64, device=device) for _ in range(2))
+    loops.count = wp.zeros(len(q), dtype=int, device=device)
+    return loops
 
 
 def _check_step(dt: float, substeps: int) -> None:

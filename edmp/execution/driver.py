@@ -79,6 +79,7 @@ class ArmDriver(ABC):
         real_time: whether its clock runs with that on the wall; otherwise its time passes with its ticks.
         takes_accelerations: whether what it does with commands follows their accelerations, so that torques can be fed
             forward.
+        sees_contacts: whether its states would tell of a touch; a simulation without one does not.
         has_gripper: whether it moves a gripper, too.
         gripper: its fingers, once it is connected; None if it has none that this driver moves.
         expected: pairs of links and things that may touch now, so that no state tells of it.
@@ -88,6 +89,7 @@ class ArmDriver(ABC):
     hardware: ClassVar[bool] = False
     evidence: ClassVar[str] = ""
     takes_accelerations: ClassVar[bool] = False
+    sees_contacts: ClassVar[bool] = True
     real_time: bool = True
     has_gripper: bool = False
 

@@ -33,6 +33,7 @@ class KinematicArm(ArmDriver):
 
     name: ClassVar[str] = "kinematic"
     evidence: ClassVar[str] = "no dynamics: shows the motion, proves nothing about an arm"
+    sees_contacts: ClassVar[bool] = False
 
     def __init__(
         self,

@@ -657,6 +657,17 @@ def _write_inverse(path: Path) -> None:
     save_inverse(path, InverseNetwork(config), inverse_card(load_robot("panda"), config))
 
 
+def _write_world(path: Path) -> None:
+    import dataclasses
+
+    from edmp.dynamics.learned.world import WorldConfig, WorldNetwork
+    from edmp.learning.card import Card, save_network
+
+    config = WorldConfig(width=8, depth=1, hidden=8, cond=8, context=8, context_width=8, context_depth=1)
+    card = Card("world", dataclasses.asdict(config), "panda", 7, (-3.0,) * 7, (3.0,) * 7)
+    save_network(path, WorldNetwork(config, 7), card)
+
+
 def _write_lerobot(path: Path) -> None:
     """A file without a data set around it."""
     import shutil
@@ -862,6 +873,9 @@ FORMATS: dict[str, Format] = {
     "log-info": Format(".json", _write_lerobot_info, _read_info, as_json),
     "inverse": Format(
         ".safetensors", _write_inverse, _named("edmp.dynamics.learned.inverse", "load_inverse"), as_safetensors
+    ),
+    "world": Format(
+        ".safetensors", _write_world, _named("edmp.dynamics.learned.world_model", "load_world"), as_safetensors
     ),
     "mesh-ply": Format(".ply", _write_mesh, _read_mesh, as_text),
     "mesh-stl": Format(".stl", _write_mesh, _read_mesh, damaged),

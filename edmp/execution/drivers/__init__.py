@@ -37,6 +37,8 @@ class DriverEntry:
 DRIVERS: Mapping[str, DriverEntry] = {
     "kinematic": DriverEntry("edmp.execution.kinematic", "KinematicArm"),
     "drake-sim": DriverEntry("edmp.execution.drivers.drake_sim", "DrakeArm", "DrakeSimSettings"),
+    "learned": DriverEntry("edmp.execution.drivers.learned", "LearnedArm", "LearnedSettings"),
+    "identified": DriverEntry("edmp.execution.drivers.learned", "IdentifiedArm", "IdentifiedSettings"),
     "drake-lcm": DriverEntry("edmp.execution.drivers.drake_lcm", "DrakeLcmArm", "DrakeLcmSettings"),
     "franka-fr3": DriverEntry("edmp.execution.drivers.franka_fr3", "FrankaFR3", "FrankaFR3Settings"),
     "franka-panda": DriverEntry("edmp.execution.drivers.franka_panda", "FrankaPanda", "FrankaPandaSettings"),

@@ -14,7 +14,6 @@ Both are cut off at the effort limits.
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -31,15 +30,13 @@ from edmp.errors import InvalidInputError, unknown_name
 from edmp.execution.driver import ArmDriver, ArmState, Command, DriverError
 from edmp.execution.drivers.drake_friction import JointFriction
 from edmp.execution.drivers.drake_plant import ArmDiagram, become, make_diagram, make_model
+from edmp.execution.drivers.followed import Followed
 from edmp.execution.drivers.sim_gripper import SimGripper
 from edmp.ranges import Range, check_fields
 from edmp.robots.robot import Robot
 from edmp.scenes.scene import Scene
 
 Array = NDArray[np.float64]
-
-_PATIENCE = 0.05
-"""A moving arm that has had no command for this long brakes to rest and takes none any more [s]."""
 
 
 @dataclass(frozen=True)
@@ -172,10 +169,7 @@ class DrakeArm(ArmDriver):
         self._simulation = _Simulation(
             self.robot, self._scene, self._start, self.settings, self._movable, self.gripper, self._dynamics
         )
-        self._line: deque[tuple[int, Command]] = deque()
-        self._lag, self._tick = round(self.settings.delay / self.period), 0
-        self._reference, self._slowing = Command.hold(self._start), np.zeros(self.robot.dof)
-        self._without, self._failure = 0, ""
+        self._followed = Followed(self.robot, self._start, period=self.period, delay=self.settings.delay)
         self._due = self._returned = time.monotonic()
 
     def wait(self) -> ArmState:
@@ -190,9 +184,9 @@ class DrakeArm(ArmDriver):
     def command(self, command: Command) -> None:
         self._connected()
         self._catch_up()
-        if self._failure:
-            raise DriverError(self._failure)
-        self._line.append((self._tick + self._lag, command))
+        if self._followed.failure:
+            raise DriverError(self._followed.failure)
+        self._followed.take(command)
 
     def stop(self) -> None:
         """From where it is, not from where it should be, brake as fast as the acceleration limits allow.
@@ -201,13 +195,11 @@ class DrakeArm(ArmDriver):
         """
         if self._simulation is None:
             return
-        self._line.clear()
-        self._failure = self._failure or "the arm was stopped"
         q, v = self._simulation.forget_error()
-        self._reference, self._slowing = Command(q, v, np.zeros_like(v)), np.zeros_like(v)
+        self._followed.stop(Command(q, v, np.zeros_like(v)))
         for _ in range(round(1.0 / self.period)):
             state = self.wait()
-            if not self._reference.velocities.any() and np.abs(state.velocities).max() < 1e-3:
+            if not self._followed.now.velocities.any() and np.abs(state.velocities).max() < 1e-3:
                 break
 
     def objects(self) -> dict[str, Array]:
@@ -223,22 +215,13 @@ class DrakeArm(ArmDriver):
 
     def _advance(self) -> ArmState:
         """One period, by the command that is due, or without one."""
-        simulation = self._connected()
-        due = [self._line.popleft()[1] for _ in range(self._count_due())]
-        before, target = self._reference, due[-1] if due else self._without_command()
-        if due:
-            self._slowing, self._without = np.zeros(self.robot.dof), 0
-        elif before.velocities.any() or self._without:
-            self._without += 1
-            if self._without * self.period >= _PATIENCE and not self._failure:
-                self._failure = f"no command for {_PATIENCE * 1e3:.0f} ms while moving: the arm braked"
-                self._line.clear()
+        simulation, followed = self._connected(), self._followed
+        before, target = followed.now, followed.due()
         try:
             state = simulation.advance(before, target, self.expected)
         except RuntimeError as error:  # Drake's solvers, when the numbers run away
             raise DriverError(f"the simulation broke down at {simulation.time:.3f} s: {error}") from error
-        self._reference = target
-        self._tick += 1
+        followed.advance(target)
         return state
 
     def _catch_up(self) -> None:
@@ -251,19 +234,6 @@ class DrakeArm(ArmDriver):
             self._due += self.period
         if passed > 1:
             self._returned = time.monotonic()
-
-    def _count_due(self) -> int:
-        return sum(tick <= self._tick for tick, _ in self._line)
-
-    def _without_command(self) -> Command:
-        """The reference slows down as fast as the acceleration limits allow, all joints together."""
-        v, dt = self._reference.velocities, self.period
-        if not v.any():
-            return Command.hold(self._reference.positions)
-        if not self._slowing.any():
-            self._slowing = v / max(float((np.abs(v) / self.robot.limits.acceleration).max()), dt)
-        after = np.where(np.abs(v) > np.abs(self._slowing) * dt, v - self._slowing * dt, 0.0)
-        return Command(self._reference.positions + 0.5 * (v + after) * dt, after, (after - v) / dt)
 
 
 class _Simulation:
