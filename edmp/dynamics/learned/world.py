@@ -66,7 +66,7 @@ class WorldConfig:
     context_depth: int = 2
     heads: int = 4
     drop_context: float = 0.1
-    horizon: int = 8
+    horizon: int = 6
     sigma_data: float = 0.5
     p_mean: float = -0.4
     p_std: float = 1.2

@@ -23,7 +23,7 @@ from edmp.robots.robot import Robot
 
 WORLD_NAME = "world.safetensors"
 SETTINGS: dict[str, Any] = {
-    "batch_size": 256,
+    "batch_size": 128,
     "learning_rate": 1e-3,
     "warmup_steps": 100,
     "ema_decay": 0.998,

@@ -58,7 +58,7 @@ def at_rest(frames: Array, count: int) -> Array:
 def frames_of_log(
     log: Log, arm: ArmDynamics, nominal: ArmDynamics, controller: Controller, config: WorldConfig
 ) -> Tensor:
-    """(1, m, 5 dof) the liveliest stretch of a log, as a context; it begins at rest.
+    """(1, m, 5 dof) the liveliest stretch of a log, as a context; the arm begins at rest, and was at rest before.
 
     Args:
         log: of this arm.
@@ -68,11 +68,13 @@ def frames_of_log(
     Raises:
         InvalidInputError: it is too short, too still, has gaps, or does not say what was commanded.
     """
-    needed = config.context * config.dt
+    least = 0.5 * config.context * config.dt
     if log.commanded is None:
         raise InvalidInputError(f"{log.source}: holds no commands: a world model is told an arm by how it follows them")
-    if log.duration < needed:
-        raise InvalidInputError(f"{log.source}: is {log.duration:.2f} s long, a context is {needed:g} s")
+    if log.duration < least:
+        raise InvalidInputError(
+            f"{log.source}: {log.duration:.2f} s are too short to tell an arm: {least:g} s are needed"
+        )
     if gaps := log.gaps():
         raise InvalidInputError(
             f"{log.source}: has a gap of {gaps[0].duration:.3g} s after {gaps[0].time:.3f} s; record the motion anew"
@@ -88,7 +90,8 @@ def frames_of_log(
     velocities = log.velocities if log.velocities is not None else np.gradient(log.positions, clock, axis=0)
     states = (columns_at(ends, clock, log.positions)[None], columns_at(ends, clock, velocities)[None])
     q_c, v_c, a_c = (part[:, fine - 1 :: fine] for part in one)
-    frames = frames_of(states, (q, v), (q_c, v_c, a_c))
+    frames = at_rest(frames_of(states, (q, v), (q_c, v_c, a_c)), max(0, config.context - count))
+    v_c = frames[..., 3 * log.dof : 4 * log.dof]
     lively = np.convolve(np.square(v_c[0]).mean(axis=1), np.ones(config.context), mode="valid")
     begin = int(lively.argmax())
     fastest = float(np.abs(v_c[0, begin : begin + config.context]).max())
