@@ -73,7 +73,7 @@ def frames_of_log(
         raise InvalidInputError(f"{log.source}: holds no commands: a world model is told an arm by how it follows them")
     if log.duration < least:
         raise InvalidInputError(
-            f"{log.source}: {log.duration:.2f} s are too short to tell an arm: {least:g} s are needed"
+            f"{log.source}: is {log.duration:.2f} s long, too short to tell an arm: {least:g} s are needed"
         )
     if gaps := log.gaps():
         raise InvalidInputError(
