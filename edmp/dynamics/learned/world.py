@@ -165,7 +165,9 @@ class WorldNetwork(nn.Module):
         left = span[:, -1, : 2 * self.dof] - self._expected(history)
         y = config.sigma_data * (left / (self._activity(history) * self.step)).clamp(-_FAR, _FAR)
         raw, shape = self._raw(history, arm), {"p_mean": config.p_mean, "p_std": config.p_std}
-        return edm_loss(raw, y, **shape, generator=generator, sigma_data=config.sigma_data)
+        loss = edm_loss(raw, y, **shape, generator=generator, sigma_data=config.sigma_data)
+        # Where much is left, the share of it counts that is not found: a few arms that fall at first would rule all.
+        return loss / (1.0 + (y / config.sigma_data).square().mean(dim=1))
 
     def told(self, context: Tensor, known: Tensor) -> Tensor:
         """(n, cond) what is known of the arm of ``context`` (n, m, 5 dof); nothing where ``known`` (n, 1) is 0."""
