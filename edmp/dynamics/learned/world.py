@@ -49,7 +49,8 @@ class WorldConfig:
         patch: frames of a token of the context.
         context_width, context_depth, heads: of its encoder.
         drop_context: share of training examples that are told nothing of their arm.
-        horizon: frames that a training example goes by itself, at most.
+        horizon: frames that a training example goes by itself, less than so many.
+        ripening: training batches before any does: what is drawn at first is noise, from which nothing is learnt.
         sigma_data, p_mean, p_std, sigma_min, sigma_max, steps: of EDM, as in DIAMOND.
     """
 
@@ -67,6 +68,7 @@ class WorldConfig:
     heads: int = 4
     drop_context: float = 0.1
     horizon: int = 6
+    ripening: int = 1800
     sigma_data: float = 0.5
     p_mean: float = -0.4
     p_std: float = 1.2
@@ -78,7 +80,8 @@ class WorldConfig:
         sizes = ("history", "context", "width", "depth", "hidden", "cond", "patch", "context_width", "context_depth")
         whole = dict.fromkeys((*sizes, "heads", "horizon", "steps"), Range(1, 1 << 12, whole=True))
         positive = dict.fromkeys(("dt", "sigma_data", "p_std", "sigma_min", "sigma_max"), Range(0, 1e6, above=True))
-        check_fields(self, whole | positive | {"drop_context": Range(0, 1), "p_mean": Range(-100, 100)})
+        check_fields(self, whole | positive | {"ripening": Range(0, whole=True)})
+        check_fields(self, {"drop_context": Range(0, 1), "p_mean": Range(-100, 100)})
         if self.nominal not in NOMINALS:
             raise ValueError(f"nominal must be one of {', '.join(NOMINALS)}, got {self.nominal!r}")
         if self.context % self.patch:
@@ -104,12 +107,14 @@ class WorldNetwork(nn.Module):
     place: Tensor
     linear: Tensor
     step: Tensor
+    batches: Tensor
 
     def __init__(self, config: WorldConfig, dof: int) -> None:
         super().__init__()
         self.config, self.dof = config, dof
         for name in ("deviation", "change", "commands", "step"):
             self.register_buffer(name, torch.ones(2 * dof))
+        self.register_buffer("batches", torch.zeros(()))
         self.register_buffer("place", torch.stack([torch.zeros(dof), torch.ones(dof)]))
         self.register_buffer("linear", torch.zeros(dof, 2, 4 * config.history + 2))
         width, cond = config.context_width, config.cond
@@ -149,7 +154,9 @@ class WorldNetwork(nn.Module):
         def uniform(*shape: int) -> Tensor:
             return torch.rand(*shape, generator=generator, device=device)
 
-        alone = int(config.horizon * float(uniform(1)) ** 2)
+        alone = int(config.horizon * float(uniform(1)) ** 2) if self.batches > config.ripening else 0
+        if torch.is_grad_enabled():
+            self.batches += 1
         second = uniform(n) < 0.5
         # frames t to t + h - 1 are true, the next ``alone`` its own, t + h + alone is to be learnt
         room = half - alone - torch.where(second, 0, h)
