@@ -7,14 +7,18 @@ import functools
 import importlib
 import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from edmp.cli.arguments import key_values, names, report_console
 from edmp.cli.learn import check_folder, check_run, tell_report
 from edmp.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from edmp.learning.training import TrainReport
 
 app = typer.Typer(help="How arms answer to their motors.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -108,6 +112,7 @@ def train(
     from edmp.learning.training import TrainSettings
     from edmp.robots import load_robot
 
+    trainers: dict[str, tuple[Callable[..., TrainReport], dict[str, Any]]]
     trainers = {name: (functools.partial(forecasting.train, model=name), forecasting.SETTINGS) for name in NETWORKS}
     trainers[ARCHITECTURE] = (recogniser_training.train_recogniser, recogniser_training.SETTINGS)
     trainers["world"] = (world_train.train_world, world_train.SETTINGS)

@@ -57,7 +57,7 @@ def train_world(
         InvalidInputError: the data are another robot's, or sizes do not fit them.
     """
     out = Path(out)
-    given = {key: tuple(v) if isinstance(v, list) else v for key, v in settings.config.items()}
+    given: dict[str, Any] = dict(settings.config)
     try:
         config = WorldConfig(**given)
     except (TypeError, ValueError) as error:
