@@ -46,7 +46,7 @@ def refused(*words: object) -> str:
     return str(done.exception)
 
 
-def train(data: Path, out: Path, *more: str, steps: int = 40) -> Path:
+def train(data: Path, out: Path, *more: str, steps: int = 60) -> Path:
     words = ["dynamics", "train", "--model", "world", "--data", data, "--out", out, "--max-steps", steps]
     words += ["--threads", "1", "--batch-size", "32", *more]
     invoke(*words, *(word for size in SIZES for word in ("--config", size)))
@@ -95,7 +95,8 @@ def test_trained_by_the_command_it_is_an_arm_to_execute_on(world: Path, plan: Pa
     recording = load_recording(run).recording
     off = np.abs(recording.measured - recording.commanded)
     assert 1e-4 < off.max() < 0.3  # it is not the arm as described, and did not run away
-    assert np.abs(np.diff(recording.measured, axis=0)).max() < 6e-3  # nothing jumps from tick to tick
+    next_tick = np.diff(recording.times) < 1.5e-3  # while a driver stops an arm, nothing is recorded
+    assert np.abs(np.diff(recording.measured, axis=0)[next_tick]).max() < 6e-3  # nothing jumps from tick to tick
     assert "world model" in (world.parent / "world.md").read_text()
     assert (world.parent / "loss.png").exists()
 
