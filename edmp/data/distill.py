@@ -96,6 +96,7 @@ def distill(
         torch.set_num_threads(settings.num_threads)
     teacher = _teacher(prior, robot, distillation)
     data: Examples
+    student: Student
     if distillation.method == "shortcut":
         if base is not None or not isinstance(teacher, MlpPrior):
             raise InvalidInputError("method shortcut is for priors of start and goal, without base")

@@ -161,16 +161,25 @@ class ObstacleTokens(SceneCondition):
         there[:, 0] = True
         mask = there[:, None, None]
         h = self.embed(told)
-        h = h + self.mingled(self._attend(*self.mingle(h).chunk(3, dim=-1), mask))
-        asked = self.queries.expand(len(told), -1, -1)
-        return self.join(self._attend(asked, *self.recall(h).chunk(2, dim=-1), mask)), None
+        q, k, v = self.mingle(h).chunk(3, dim=-1)
+        h = h + self.mingled(self._attend(q, k, v, mask))
+        k, v = self.recall(h).chunk(2, dim=-1)
+        return self.join(self._attend(self.queries.expand(len(told), -1, -1), k, v, mask)), None
 
     def _attend(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
         q, k, v = (part.unflatten(-1, (self.HEADS, -1)).transpose(1, 2) for part in (q, k, v))
         return nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=mask).transpose(1, 2).flatten(2)
 
 
-CONDITIONS: dict[str, type[SceneCondition]] = {"estimate": AlongEstimate, "line": AlongLine, "tokens": ObstacleTokens}
+class Row(Protocol):
+    """Makes a condition for a network of this spline, arm and width of embedding."""
+
+    knows: str
+
+    def __call__(self, feeling: Feeling, spline: Spline, dof: int, cond: int, /) -> SceneCondition: ...
+
+
+CONDITIONS: dict[str, Row] = {"estimate": AlongEstimate, "line": AlongLine, "tokens": ObstacleTokens}
 """The table: conditions by name."""
 
 
