@@ -50,6 +50,8 @@ LOOSE = MonitorSettings(tracking_error=2.0, position_slack=2.0, velocity_slack=5
 HORIZONS = (0.1, 0.5, 1.0, 2.0)
 STARTS = (0.1, 0.4, 0.7, 1.0)
 SAMPLES = 20
+SHORTEST = 0.5
+"""Motions that take less time [s] say too little of an arm, at half their speed, to identify it."""
 
 
 def random_options(rng: np.random.Generator) -> dict[str, Any]:
@@ -172,7 +174,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        pool = planned_pool(folder, robot, arguments.pool, arguments.seed)
+        planned = planned_pool(folder, robot, arguments.pool, arguments.seed)
+        pool = [motion for motion in planned if motion.times[-1] >= SHORTEST]
         study(robot, pool, worlds, Path(temporary), arguments.arms, arguments.motions, arguments.seed)
 
 
