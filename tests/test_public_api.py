@@ -215,6 +215,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Row]:
             {"recording": recordings.load_recording(folder / "log.mcap").recording},
             {"source": "text"},
         ),
+        "recordings.Log.piece": Row(log.piece, {"begin": 0, "end": 2}),
         "recordings.Log.with_joints": Row(log.with_joints, {"names": ["b"]}),
         "recordings.Log.for_robot": Row(log.for_robot, {"robot": robot}, runs=False),
         "recordings.RecordingFile": Row(recordings.RecordingFile, {"recording": recorded.recording}),

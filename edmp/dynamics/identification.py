@@ -23,7 +23,7 @@ from edmp.dynamics.signals import SignalSettings, smooth_signals
 from edmp.dynamics.untold import untold
 from edmp.errors import EdmpWarning, FileFormatError, InvalidInputError, unknown_name
 from edmp.ranges import Range, check_fields
-from edmp.recordings.log import TABLES, Log
+from edmp.recordings.log import Log
 from edmp.recordings.log_file import read_log
 from edmp.recordings.recording import Recording
 from edmp.robots import load_robot
@@ -233,7 +233,7 @@ def _whole(log: Log, settings: IdentifySettings) -> Log:
             EdmpWarning,
             stacklevel=3,
         )
-        log = _part(log, begin, end)
+        log = log.piece(begin, end)
     if log.duration < signals.shortest:
         raise InvalidInputError(
             f"{log.source}: is {log.duration:.2f} s long, too short to identify anything: masses, friction and delay "
@@ -247,13 +247,6 @@ def _whole(log: Log, settings: IdentifySettings) -> Log:
             f"unidentifiable where none moves by {settings.least_motion:g} rad (they moved by {each})"
         )
     return log
-
-
-def _part(log: Log, begin: int, end: int) -> Log:
-    tables = {name: getattr(log, name) for name in TABLES}
-    kept = {name: table[begin:end] for name, table in tables.items() if table is not None}
-    spread = {name: table[begin:end] for name, table in log.spread.items()}
-    return dataclasses.replace(log, times=log.times[begin:end], spread=spread, **kept)
 
 
 def _delay(log: Log, lead: float, evidence: Evidence | None) -> tuple[Delay, tuple[float, ...]]:

@@ -169,6 +169,14 @@ class Log:
         return tuple(Gap(row, float(self.times[row]), float(steps[row])) for row in rows)
 
     @checked
+    def piece(self, begin: int, end: int) -> Log:
+        """Rows ``begin`` to ``end`` - 1."""
+        tables = {name: getattr(self, name) for name in TABLES}
+        kept = {name: table[begin:end] for name, table in tables.items() if table is not None}
+        spread = {name: table[begin:end] for name, table in self.spread.items()}
+        return dataclasses.replace(self, times=self.times[begin:end], spread=spread, **kept)
+
+    @checked
     def with_joints(self, names: Sequence[str]) -> Log:
         """The same with these joints, in this order.
 

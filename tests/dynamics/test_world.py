@@ -21,7 +21,7 @@ from edmp.dynamics.learned.world_model import Imagined, load_world
 from edmp.dynamics.learned.world_windows import WorldWindows
 from edmp.dynamics.motions import POOL_FILE
 from edmp.dynamics.random_arms import random_arm
-from edmp.errors import EdmpError, InvalidInputError
+from edmp.errors import EdmpError, EdmpWarning, InvalidInputError
 from edmp.execution import Command, DriverError, execute
 from edmp.execution.drivers import make_driver
 from edmp.learning.tensors import read_tensors, write_tensors
@@ -210,6 +210,10 @@ def test_recordings_that_tell_no_arm_are_refused(world: Path, panda) -> None:
     for message, bad in cases.items():
         with pytest.raises(InvalidInputError, match=message):
             model.context(bad, nominal)
+    cut = rows_of(log, np.r_[0:700, 800 : len(log.times)])
+    with pytest.warns(EdmpWarning, match="what is before it is used"):
+        told = model.context(cut, nominal)
+    assert torch.equal(told, model.context(rows_of(log, slice(0, 700)), nominal))
 
 
 def rows_of(log: Log, rows: object) -> Log:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from edmp.dynamics.learned.world import WorldConfig
 from edmp.dynamics.least_squares import arm_of, parameters_of
 from edmp.dynamics.signals import columns_at
 from edmp.dynamics.simulate import CONTROLS, Controller, track
-from edmp.errors import EdmpError, FileFormatError, InvalidInputError
+from edmp.errors import EdmpError, EdmpWarning, FileFormatError, InvalidInputError
 from edmp.learning.tensors import read_tensors
 from edmp.recordings.log import Log
 from edmp.robots.robot import Robot
@@ -60,13 +61,16 @@ def frames_of_log(
 ) -> Tensor:
     """(1, m, 5 dof) the liveliest stretch of a log, as a context; the arm begins at rest, and was at rest before.
 
+    Of a log with gaps what is before the first of them, with a warning: nobody knows where the arm was in between.
+
     Args:
         log: of this arm.
         arm, nominal, controller: the arm that runs beside, and what it is told by.
         config: of the model.
 
     Raises:
-        InvalidInputError: it is too short, too still, has gaps, or does not say what was commanded.
+        InvalidInputError: it, or what is before its first gap, is too short; it is too still, or does not say what was
+            commanded.
     """
     least = 0.5 * config.context * config.dt
     if log.commanded is None:
@@ -76,9 +80,13 @@ def frames_of_log(
             f"{log.source}: is {log.duration:.2f} s long, too short to tell an arm: {least:g} s are needed"
         )
     if gaps := log.gaps():
-        raise InvalidInputError(
-            f"{log.source}: has a gap of {gaps[0].duration:.3g} s after {gaps[0].time:.3f} s; record the motion anew"
+        log, message = (
+            log.piece(0, gaps[0].row + 1),
+            f"has a gap of {gaps[0].duration:.3g} s after {gaps[0].time:.3f} s",
         )
+        if len(log.times) < 2 or log.duration < least:
+            raise InvalidInputError(f"{log.source}: {message}, too little to tell an arm: {least:g} s are needed")
+        warnings.warn(f"{log.source}: {message}; what is before it is used", EdmpWarning, stacklevel=2)
     clock = log.times - log.times[0]
     fine = round(config.dt / STEP)
     count = int(log.duration / config.dt)
