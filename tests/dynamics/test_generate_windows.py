@@ -107,7 +107,8 @@ def test_random_arms_are_made_of_matter(panda: Robot) -> None:
         assert (moments > 0.0).all()
         assert (moments[..., 0] + moments[..., 1] > moments[..., 2] * (1.0 - 1e-9)).all()
         factors = np.abs(np.log([one.arm.mass[:-1] / nominal.mass[:-1] for one in arms]))
-        assert spread.mass[0] - 1e-9 <= factors.min() <= factors.max() <= spread.mass[1] + 1e-9
+        least, most = max(spread.mass[0] - spread.common[1], 0.0), spread.mass[1] + spread.common[1]
+        assert least - 1e-9 <= factors.min() <= factors.max() <= most + 1e-9
         assert len({one.controller.delay for one in arms}) == 50
     again = random_arm(nominal, np.random.default_rng(3)).parameters()
     np.testing.assert_array_equal(again, random_arm(nominal, np.random.default_rng(3)).parameters())
