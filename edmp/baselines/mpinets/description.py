@@ -86,7 +86,7 @@ def _curve(rollouts: Any) -> list[str]:
         "",
         "Rollouts of the averaged weights on problems of held-out scenes: share solved (tool within 1 cm and 15 "
         "degrees, nothing touched), reached, that touched something, and solved by family. Among these problems are "
-        "many that a straight line solves; those of `edmp bench make` are not, and harder.",
+        "ones that a straight line solves; those of `edmp bench make` are not, and harder.",
         "",
         "| " + " | ".join(columns) + " |",
         "|---" * len(columns) + "|",
