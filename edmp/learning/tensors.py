@@ -42,7 +42,7 @@ def read_header(path: Path) -> JsonNode:
     if _METADATA_KEY not in metadata:
         raise FileFormatError(f"{path}: a safetensors file, but not one written by edmp (no {_METADATA_KEY!r} entry)")
     # A training that has not been validated yet has a loss that is no number.
-    return parse_json(metadata[_METADATA_KEY], f"{path}: its description of the prior", constants=True)
+    return parse_json(metadata[_METADATA_KEY], f"{path}: its description of the network", constants=True)
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], JsonNode]:

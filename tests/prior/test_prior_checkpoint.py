@@ -128,10 +128,10 @@ def test_a_safetensors_file_of_others(tmp_path, robot):
     with pytest.raises(FileFormatError, match="not one written by edmp"):
         load_prior(path, robot)
     safetensors.torch.save_file({"a": torch.zeros(1)}, path, metadata={"edmp": "[1, 2"})
-    with pytest.raises(FileFormatError, match="description of the prior"):
+    with pytest.raises(FileFormatError, match="description of the network"):
         load_prior(path, robot)
     safetensors.torch.save_file({"a": torch.zeros(1)}, path, metadata={"edmp": "[1, 2]"})
-    with pytest.raises(FileFormatError, match="description of the prior"):
+    with pytest.raises(FileFormatError, match="description of the network"):
         load_prior(path, robot)
 
 
