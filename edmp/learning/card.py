@@ -13,12 +13,15 @@ from torch import nn
 
 from edmp.errors import FileFormatError, UnknownNameError
 from edmp.files.json_nodes import JsonNode
-from edmp.learning.tensors import read_header, write_tensors
+from edmp.learning.tensors import load_state, read_header, read_tensors, write_tensors
 
 FORMAT_VERSION = 1
 MAX_JOINTS = 1000
 MAX_PARAMETERS = 1 << 28
 """Cards that ask for a larger network are refused before memory is taken."""
+
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -97,12 +100,31 @@ def save_network(path: str | Path, network: nn.Module, card: Card, *, half: bool
     write_tensors(Path(path), tensors, dataclasses.asdict(card))
 
 
+def load_network(path: str | Path, build: Callable[[Card, Path | str], Network]) -> tuple[Network, Card]:
+    """The network of a file that `save_network` wrote, for use, and its card; ``build`` makes it untrained.
+
+    Raises:
+        FileFormatError: it is no such file.
+    """
+    tensors, header = read_tensors(Path(path))
+    card = Card.of(header)
+    network = build(card, path)
+    load_state(network, tensors, path)
+    return network.eval().requires_grad_(False), card
+
+
+def metric_rows(card: Card) -> list[str]:
+    """The metrics as a table in Markdown."""
+    rows = (
+        f"| {key} | {value:.5g} |" if isinstance(value, float) else f"| {key} | {value} |"
+        for key, value in card.metrics.items()
+    )
+    return ["| metric | value |", "|---|---|", *rows]
+
+
 def read_card(path: str | Path) -> Card:
     """The card of a weights file; reads the header only."""
     return Card.of(read_header(Path(path)))
-
-
-Network = TypeVar("Network", bound=nn.Module)
 
 
 def built(

@@ -76,9 +76,8 @@ class Proof(PathTable):
         self._kept_distance = self._distances()
         self._directions: dict[tuple[int, int], Direction] = {}
         self._boxes_asked: dict[tuple[int, int], Direction] = {}
-        self._loose: set[int] = (
-            set()
-        )  # pairs with crowds whose boxes settle little: the piece is in it, or near where it is empty
+        # Pairs with crowds whose boxes settle little: the piece is in it, or near where it is empty.
+        self._loose: set[int] = set()
         self._by_parts: list[tuple[Intervals, Index]] = []  # what boxes did not settle: intervals, and a pair for each
 
     # -- the proof --------------------------------------------------------------------------------------------

@@ -12,8 +12,7 @@ from torch import Tensor
 from edmp.dynamics.learned.condition import Ablation, ForecastConfig
 from edmp.dynamics.learned.networks import Forecaster, network_kind
 from edmp.errors import InvalidInputError
-from edmp.learning.card import Card, built
-from edmp.learning.tensors import load_state, read_tensors
+from edmp.learning.card import Card, built, load_network
 
 FULL_STEPS, WARM_STEPS, WARM_LEVEL = 18, 5, 1.0
 """Denoiser calls from noise and from a guess, and the noise level that a guess is raised to [1]."""
@@ -54,11 +53,7 @@ def load(path: str | Path) -> LearnedDynamics:
     Raises:
         FileFormatError: it is no such file.
     """
-    tensors, header = read_tensors(Path(path))
-    card = Card.of(header)
-    network = network_of(card, path)
-    load_state(network, tensors, path)
-    return LearnedDynamics(network.eval().requires_grad_(False), card)
+    return LearnedDynamics(*load_network(path, network_of))
 
 
 def forecast(

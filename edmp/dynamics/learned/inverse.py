@@ -22,9 +22,8 @@ from edmp.dynamics.signals import columns_at
 from edmp.dynamics.simulate import inverse_dynamics
 from edmp.dynamics.smoothing import smoothed
 from edmp.errors import FileFormatError, InvalidInputError
-from edmp.learning.card import Card, built, save_network
+from edmp.learning.card import Card, built, load_network, save_network
 from edmp.learning.networks.film_mlp import FilmMlp
-from edmp.learning.tensors import load_state, read_tensors
 from edmp.ranges import Range, check_fields
 from edmp.robots.robot import Robot
 
@@ -193,12 +192,14 @@ def load_inverse(path: str | Path) -> LearnedLeftover:
     Raises:
         FileFormatError: it is no such file.
     """
-    tensors, header = read_tensors(Path(path))
-    card = Card.of(header)
+    return LearnedLeftover(*load_network(path, _inverse_of))
+
+
+def _inverse_of(card: Card, path: Path | str) -> InverseNetwork:
+    """The untrained network of a card."""
     if card.architecture != ARCHITECTURE:
         raise FileFormatError(f"{path}: a network {card.architecture!r}, not {ARCHITECTURE!r}")
     network = built(card, InverseConfig, InverseNetwork, path)
     if network.config.dof != card.dof:
         raise FileFormatError(f"{path}: a network of {network.config.dof} joints, and a card of {card.dof}")
-    load_state(network, tensors, path)
-    return LearnedLeftover(network.eval().requires_grad_(False), card)
+    return network

@@ -28,9 +28,8 @@ from edmp.dynamics.learned.hypotheses import Basis, Stretch, stretch_of, summari
 from edmp.dynamics.least_squares import Evidence, Expected, PriorSettings, arm_of, parameters_of, scales_of
 from edmp.dynamics.signals import columns_at, low_pass
 from edmp.errors import FileFormatError, InvalidInputError
-from edmp.learning.card import Card, built
+from edmp.learning.card import Card, built, load_network
 from edmp.learning.networks.film_mlp import FilmMlp
-from edmp.learning.tensors import load_state, read_tensors
 from edmp.ranges import Range, check_fields
 from edmp.recordings.log import Log
 from edmp.robots.robot import Robot
@@ -286,6 +285,8 @@ def features_of(tables: dict[str, Array], directions: int) -> tuple[Tensor, Tens
 
 def recogniser_of(card: Card, path: Path | str) -> RecogniserNetwork:
     """The untrained network of a card."""
+    if card.architecture != ARCHITECTURE:
+        raise FileFormatError(f"{path}: a network {card.architecture!r}, not {ARCHITECTURE!r}, which recognises arms")
     network = built(card, RecogniserConfig, RecogniserNetwork, path)
     if network.config.dof != card.dof:
         raise FileFormatError(f"{path}: a network of {network.config.dof} joints, and a card of {card.dof}")
@@ -305,13 +306,7 @@ def load_recogniser(path: str | Path) -> Recogniser:
     Raises:
         FileFormatError: it is no such file.
     """
-    tensors, header = read_tensors(Path(path))
-    card = Card.of(header)
-    if card.architecture != ARCHITECTURE:
-        raise FileFormatError(f"{path}: a network {card.architecture!r}, not {ARCHITECTURE!r}, which recognises arms")
-    network = recogniser_of(card, path)
-    load_state(network, tensors, path)
-    return Recogniser(network.eval().requires_grad_(False), card)
+    return Recogniser(*load_network(path, recogniser_of))
 
 
 def shipped(robot: Robot) -> Path:

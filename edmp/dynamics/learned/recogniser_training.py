@@ -34,7 +34,7 @@ from edmp.dynamics.least_squares import parameters_of, scales_of
 from edmp.dynamics.random_arms import parameter_names
 from edmp.errors import FileFormatError, InvalidInputError
 from edmp.files.json_nodes import JsonNode
-from edmp.learning.card import Card
+from edmp.learning.card import Card, metric_rows
 from edmp.learning.tensors import read_header, read_tensors, write_tensors
 from edmp.learning.training import TrainingRun, TrainReport, TrainSettings, export, trained
 from edmp.robots.robot import Robot
@@ -126,12 +126,7 @@ def _model_card(card: Card, *, num_parameters: int, size: int) -> str:
             f"- Command: `{card.command or 'not recorded'}`",
             "- Licence: that of edmp (Apache-2.0); all data self-made.",
             "",
-            "| metric | value |",
-            "|---|---|",
-            *(
-                f"| {key} | {value:.5g} |" if isinstance(value, float) else f"| {key} | {value} |"
-                for key, value in card.metrics.items()
-            ),
+            *metric_rows(card),
             "",
             "The loss is the negative logarithm of the density at the truth, for each number that is told; 0.5 if "
             "nothing is.",

@@ -18,7 +18,7 @@ from edmp.dynamics.learned.forecasting import network_of
 from edmp.dynamics.learned.networks import network_kind
 from edmp.dynamics.learned.windows import Windows
 from edmp.errors import InvalidInputError
-from edmp.learning.card import Card
+from edmp.learning.card import Card, metric_rows
 from edmp.learning.training import TrainingRun, TrainReport, TrainSettings, export, trained
 from edmp.robots.robot import Robot
 
@@ -117,12 +117,7 @@ def model_card(card: Card, *, num_parameters: int, size: int) -> str:
             f"- Command: `{card.command or 'not recorded'}`",
             "- Licence: that of edmp (Apache-2.0); all data self-made.",
             "",
-            "| metric | value |",
-            "|---|---|",
-            *(
-                f"| {key} | {value:.5g} |" if isinstance(value, float) else f"| {key} | {value} |"
-                for key, value in card.metrics.items()
-            ),
+            *metric_rows(card),
             "",
             "Losses are dimensionless: squared error in standard deviations of the motion in training, at random noise "
             "levels but for robomorph. The validation loss is that of the averaged weights on arms held out.",

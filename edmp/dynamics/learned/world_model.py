@@ -16,8 +16,7 @@ from edmp.dynamics.learned.world_windows import frames_of_log
 from edmp.dynamics.model import ArmModel
 from edmp.dynamics.simulate import Controller
 from edmp.errors import FileFormatError, InvalidInputError
-from edmp.learning.card import Card, built
-from edmp.learning.tensors import load_state, read_tensors
+from edmp.learning.card import Card, built, load_network
 from edmp.recordings.log import Log
 from edmp.robots.robot import Robot
 
@@ -156,11 +155,7 @@ def load_world(path: str | Path) -> WorldModel:
     Raises:
         FileFormatError: it is no such file.
     """
-    tensors, header = read_tensors(Path(path))
-    card = Card.of(header)
-    network = world_of(card, path)
-    load_state(network, tensors, path)
-    return WorldModel(network.eval().requires_grad_(False), card)
+    return WorldModel(*load_network(path, world_of))
 
 
 def world_of(card: Card, path: Path | str) -> WorldNetwork:

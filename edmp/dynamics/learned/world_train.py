@@ -17,7 +17,7 @@ from edmp.dynamics.learned.world import WorldConfig, WorldNetwork
 from edmp.dynamics.learned.world_model import ARCHITECTURE, world_of
 from edmp.dynamics.learned.world_windows import WorldWindows
 from edmp.errors import InvalidInputError
-from edmp.learning.card import Card
+from edmp.learning.card import Card, metric_rows
 from edmp.learning.training import TrainingRun, TrainReport, TrainSettings, export, trained
 from edmp.robots.robot import Robot
 
@@ -100,12 +100,7 @@ def model_card(card: Card, *, num_parameters: int, size: int) -> str:
             "- It knows no contacts, no torques, and no arms unlike those of its data.",
             "- Licence: that of edmp (Apache-2.0); all data self-made.",
             "",
-            "| metric | value |",
-            "|---|---|",
-            *(
-                f"| {key} | {value:.5g} |" if isinstance(value, float) else f"| {key} | {value} |"
-                for key, value in card.metrics.items()
-            ),
+            *metric_rows(card),
             "",
             "Losses are those of EDM at random noise levels. The validation loss is that of the averaged weights on "
             "arms held out.",
