@@ -22,10 +22,11 @@ from edmp.data.taught import Student, TaughtExamples, Ways, digest
 from edmp.data.train import PRIOR_NAME, check_motions
 from edmp.data.training_set import TrainingSet
 from edmp.errors import InvalidInputError, unknown_name
+from edmp.learning.card import untrained_card
 from edmp.learning.consistency import consistency_error, pairs
-from edmp.learning.training import Examples, TrainingRun, TrainReport, TrainSettings, trained
+from edmp.learning.training import Examples, TrainingRun, TrainReport, TrainSettings, opened, trained
 from edmp.prior.base import Prior
-from edmp.prior.checkpoint import load_network, load_prior, prior_path, untrained_card
+from edmp.prior.checkpoint import load_network, load_prior, prior_path
 from edmp.prior.mlp import MlpNetwork, MlpPrior
 from edmp.prior.scene import SceneNetwork, ScenePrior
 from edmp.ranges import Range, check_fields
@@ -90,10 +91,7 @@ def distill(
     Raises:
         InvalidInputError: ``prior`` or ``base`` is none that can be used so.
     """
-    out = Path(out)
-    out.mkdir(parents=True, exist_ok=True)
-    if settings.num_threads is not None:
-        torch.set_num_threads(settings.num_threads)
+    out = opened(out, settings)
     teacher = _teacher(prior, robot, distillation)
     data: Examples
     student: Student

@@ -13,9 +13,9 @@ from edmp.data.own_samples import OwnSamples
 from edmp.data.reward import Reward
 from edmp.data.taught import digest
 from edmp.errors import InvalidInputError
-from edmp.learning.training import TrainingRun, TrainReport, TrainSettings, trained
+from edmp.learning.card import configured, untrained_card
+from edmp.learning.training import TrainingRun, TrainReport, TrainSettings, first_weights, opened, trained
 from edmp.planner import Planner
-from edmp.prior.checkpoint import untrained_card
 from edmp.prior.value import ValueConfig, ValueNetwork
 from edmp.robots.robot import Robot
 
@@ -49,10 +49,7 @@ def train_value(
         command: that called this, for the card.
         on_step: called after each step with its number and its loss.
     """
-    out, reward = Path(out), reward or Reward()
-    out.mkdir(parents=True, exist_ok=True)
-    if settings.num_threads is not None:
-        torch.set_num_threads(settings.num_threads)
+    out, reward = opened(out, settings), reward or Reward()
     planner = Planner(robot, prior=prior)
     network = _fresh(planner, robot, settings)
     asked = f"{digest(planner.prior)} {sorted(dataclasses.asdict(network.config).items())}"
@@ -69,14 +66,9 @@ def train_value(
 
 
 def _fresh(planner: Planner, robot: Robot, settings: TrainSettings) -> ValueNetwork:
-    try:
-        given = {"num_control_points": planner.prior.spline.num_control_points, **settings.config}
-        config = ValueConfig(**given)
-    except TypeError as error:
-        valid = ", ".join(f.name for f in dataclasses.fields(ValueConfig))
-        raise InvalidInputError(f"bad config for value: {error}; it has {valid}") from None
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(settings.seed)  # torch's initialisers take no generator
+    given = {"num_control_points": planner.prior.spline.num_control_points, **settings.config}
+    config = configured(ValueConfig, given, of="value")
+    with first_weights(settings):
         network = ValueNetwork(config, robot.dof)
     network.noise_scale.copy_(planner.prior.noise_scale)
     network.lower.copy_(torch.tensor(robot.limits.lower, dtype=torch.float32))

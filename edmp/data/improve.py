@@ -35,10 +35,11 @@ from edmp.data.training_set import TrainingSet, read_manifest
 from edmp.descent import Descent
 from edmp.errors import EdmpError, InvalidInputError
 from edmp.files.writing import write_json, written_whole
-from edmp.learning.training import Examples, TrainingRun, TrainSettings, trained
+from edmp.learning.card import untrained_card
+from edmp.learning.training import Examples, TrainingRun, TrainSettings, opened, trained
 from edmp.planner import Planner
 from edmp.prior.base import Prior
-from edmp.prior.checkpoint import load_prior, untrained_card
+from edmp.prior.checkpoint import load_prior
 from edmp.prior.mlp import MlpPrior
 from edmp.prior.scene import ScenePrior
 from edmp.ranges import Range, check_fields
@@ -107,10 +108,7 @@ def improve(
     Returns:
         Of the prior that was there, of each round, and of the control of each. Also in ``figures.json``.
     """
-    out = Path(out)
-    out.mkdir(parents=True, exist_ok=True)
-    if settings.num_threads is not None:
-        torch.set_num_threads(settings.num_threads)
+    out = opened(out, settings)
     known = load_prior(prior, robot)
     if not isinstance(known, MlpPrior | ScenePrior) or known.one_call:
         raise InvalidInputError(f"prior: {prior} is no mlp or scene prior, or needs one call: it cannot be tuned so")

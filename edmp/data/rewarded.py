@@ -41,10 +41,11 @@ from edmp.data.train import PRIOR_NAME
 from edmp.data.training_set import read_manifest
 from edmp.descent import Descent
 from edmp.errors import FileFormatError, InvalidInputError, unknown_name
+from edmp.learning.card import untrained_card
 from edmp.learning.edm import karras_sigmas
 from edmp.learning.tensors import read_tensors, write_tensors
-from edmp.learning.training import TrainingRun, TrainReport, TrainSettings, trained
-from edmp.prior.checkpoint import load_prior, untrained_card
+from edmp.learning.training import TrainingRun, TrainReport, TrainSettings, opened, trained
+from edmp.prior.checkpoint import load_prior
 from edmp.prior.scene import SceneNetwork, ScenePrior
 from edmp.prior.value import Value, ValueNetwork
 from edmp.ranges import Range, check_fields
@@ -124,10 +125,7 @@ def tune_by_reward(
         command: that called this, for the model card.
         on_step: called after each step with its number and its loss.
     """
-    out = Path(out)
-    out.mkdir(parents=True, exist_ok=True)
-    if settings.num_threads is not None:
-        torch.set_num_threads(settings.num_threads)
+    out = opened(out, settings)
     known = load_prior(prior, robot)
     if not isinstance(known, ScenePrior) or known.one_call:
         raise InvalidInputError(f"prior: {prior} is no prior that sees the scene and is called several times")

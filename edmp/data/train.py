@@ -5,17 +5,18 @@ At the end the run's folder holds ``prior.safetensors`` with its model card ``pr
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from edmp.data.export import export_prior
 from edmp.data.training_set import TrainingSet
 from edmp.errors import InvalidInputError
-from edmp.learning.training import TrainingRun, TrainReport, TrainSettings, trained
-from edmp.prior.checkpoint import architecture, untrained_card
+from edmp.learning.card import configured, untrained_card
+from edmp.learning.training import TrainingRun, TrainReport, TrainSettings, first_weights, opened, trained
+from edmp.prior.checkpoint import architecture
 from edmp.robots.robot import Robot
 
 PRIOR_NAME = "prior.safetensors"
@@ -44,10 +45,7 @@ def train(
         command: that called this, for the model card.
         on_step: called after each step with its number and its loss.
     """
-    out = Path(out)
-    out.mkdir(parents=True, exist_ok=True)
-    if settings.num_threads is not None:
-        torch.set_num_threads(settings.num_threads)
+    out = opened(out, settings)
     data = TrainingSet(data_dir, validation_fraction=settings.validation_fraction, device=settings.device)
     run = _fresh(data, robot, arch, settings, command)
     return trained(run, data, out, settings, resume=resume, ship=export_prior, name=PRIOR_NAME, on_step=on_step)
@@ -56,14 +54,9 @@ def train(
 def _fresh(data: TrainingSet, robot: Robot, arch: str, settings: TrainSettings, command: str) -> TrainingRun:
     """A run at step 0, its normalisation taken from the data."""
     row = architecture(arch)
-    try:
-        config = row.config(**settings.config)
-    except TypeError as error:
-        valid = ", ".join(f.name for f in dataclasses.fields(row.config))
-        raise InvalidInputError(f"bad config for {arch}: {error}; it has {valid}") from None
+    config: Any = configured(row.config, settings.config, of=arch)
     check_motions(data, robot, config.num_control_points)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(settings.seed)  # torch's initialisers take no generator
+    with first_weights(settings):
         network = row.network(config, robot.dof)
     lower, upper = (torch.tensor(a, dtype=torch.float32) for a in (robot.limits.lower, robot.limits.upper))
     network.set_statistics(data.train.cpu(), lower, upper)  # type: ignore[operator]

@@ -10,14 +10,13 @@ import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
-import torch
-
 from edmp.data.export import export_prior
 from edmp.data.scene_rows import SceneExamples
 from edmp.data.train import PRIOR_NAME
 from edmp.errors import InvalidInputError
-from edmp.learning.training import TrainingRun, TrainReport, TrainSettings, trained
-from edmp.prior.checkpoint import load_network, prior_path, untrained_card
+from edmp.learning.card import configured, untrained_card
+from edmp.learning.training import TrainingRun, TrainReport, TrainSettings, first_weights, opened, trained
+from edmp.prior.checkpoint import load_network, prior_path
 from edmp.prior.mlp import MlpNetwork
 from edmp.prior.scene import SceneConfig, SceneNetwork
 from edmp.robots.robot import Robot
@@ -50,10 +49,7 @@ def train_scene(
     Raises:
         InvalidInputError: ``base`` is of another robot or architecture.
     """
-    out = Path(out)
-    out.mkdir(parents=True, exist_ok=True)
-    if settings.num_threads is not None:
-        torch.set_num_threads(settings.num_threads)
+    out = opened(out, settings)
     network, looks = _begun(base, robot, settings)
     fraction = settings.validation_fraction
     data = SceneExamples(data_dir, network, robot, validation_fraction=fraction, looks=looks, device=settings.device)
@@ -77,13 +73,8 @@ def _begun(base: str | Path, robot: Robot, settings: TrainSettings) -> tuple[Sce
         return known, (0, 1)
     if not isinstance(known, MlpNetwork):
         raise InvalidInputError(f"base: {path} is of architecture {card.architecture!r}; an mlp or a scene is needed")
-    try:
-        config = SceneConfig(base=dataclasses.asdict(known.config), **settings.config)
-    except TypeError as error:
-        valid = ", ".join(f.name for f in dataclasses.fields(SceneConfig) if f.name != "base")
-        raise InvalidInputError(f"bad config for scene: {error}; it has {valid}") from None
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(settings.seed)  # torch's initialisers take no generator
+    config = configured(SceneConfig, settings.config, {"base": dataclasses.asdict(known.config)}, of="scene")
+    with first_weights(settings):
         network = SceneNetwork(config, robot.dof)
     network.base.load_state_dict(known.state_dict())
     return network, (0,)

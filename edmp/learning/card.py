@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from types import MappingProxyType
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import nn
 
-from edmp.errors import FileFormatError, UnknownNameError
+from edmp.errors import FileFormatError, InvalidInputError, UnknownNameError
 from edmp.files.json_nodes import JsonNode
 from edmp.learning.tensors import load_state, read_header, read_tensors, write_tensors
 
@@ -21,7 +22,28 @@ MAX_PARAMETERS = 1 << 28
 """Cards that ask for a larger network are refused before memory is taken."""
 
 
+Config = TypeVar("Config")
 Network = TypeVar("Network", bound=nn.Module)
+
+
+class JointLimits(Protocol):
+    """Lower and upper (dof,) of each joint [rad or m]."""
+
+    @property
+    def lower(self) -> Any: ...
+    @property
+    def upper(self) -> Any: ...
+
+
+class Arm(Protocol):
+    """What a card says of a robot."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def dof(self) -> int: ...
+    @property
+    def limits(self) -> JointLimits: ...
 
 
 @dataclass(frozen=True)
@@ -90,6 +112,13 @@ class Card:
         )
 
 
+def untrained_card(architecture: str, config: Any, robot: Arm, *, seed: int = 0, command: str = "") -> Card:
+    """The card of a network that has not been trained yet; ``config`` is a dataclass."""
+    lower, upper = (tuple(map(float, bound)) for bound in (robot.limits.lower, robot.limits.upper))
+    sizes = dataclasses.asdict(config)
+    return Card(architecture, sizes, robot.name, robot.dof, lower, upper, seed=seed, command=command)
+
+
 def save_network(path: str | Path, network: nn.Module, card: Card, *, half: bool = True) -> None:
     """Write a network's weights with its card. ``half`` stores weights as float16 (buffers stay float32)."""
     buffers = {name for name, _ in network.named_buffers()}
@@ -125,6 +154,21 @@ def metric_rows(card: Card) -> list[str]:
 def read_card(path: str | Path) -> Card:
     """The card of a weights file; reads the header only."""
     return Card.of(read_header(Path(path)))
+
+
+def configured(
+    kind: Callable[..., Config], given: Mapping[str, Any], fixed: Mapping[str, Any] = MappingProxyType({}), *, of: str
+) -> Config:
+    """The config ``kind``, a dataclass, with values that a user gave and values that are ``fixed``.
+
+    Raises:
+        InvalidInputError: names what it is the config ``of``, what is wrong, and what it has.
+    """
+    try:
+        return kind(**fixed, **given)
+    except (TypeError, ValueError) as error:
+        valid = ", ".join(f.name for f in dataclasses.fields(kind) if f.name not in fixed)  # type: ignore[arg-type]
+        raise InvalidInputError(f"bad config for {of}: {error}; it has {valid}") from None
 
 
 def built(

@@ -7,6 +7,7 @@ weights as one that was not.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import csv
 import dataclasses
@@ -15,7 +16,7 @@ import json
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -121,6 +122,23 @@ class TrainReport:
     file: Path | None
     interrupted: bool
     metrics: dict[str, Any]
+
+
+def opened(out: str | Path, settings: TrainSettings) -> Path:
+    """The folder of a run, created; torch has as many threads from here on as the settings say."""
+    out = Path(out)
+    out.mkdir(parents=True, exist_ok=True)
+    if settings.num_threads is not None:
+        torch.set_num_threads(settings.num_threads)
+    return out
+
+
+@contextlib.contextmanager
+def first_weights(settings: TrainSettings) -> Iterator[None]:
+    """Networks made in here begin with weights of the settings' seed; random numbers outside are as they were."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)  # torch's initialisers take no generator
+        yield
 
 
 def trained(

@@ -60,20 +60,6 @@ def architecture(name: str) -> Architecture:
     return importlib.import_module(ARCHITECTURES[name]).ARCHITECTURE
 
 
-def untrained_card(arch: str, config: Any, robot: Robot, *, seed: int, command: str) -> Card:
-    """The card of a network that has not been trained yet; ``config`` is a dataclass."""
-    return Card(
-        architecture=arch,
-        config=dataclasses.asdict(config),
-        robot=robot.name,
-        dof=robot.dof,
-        lower=tuple(map(float, robot.limits.lower)),
-        upper=tuple(map(float, robot.limits.upper)),
-        seed=seed,
-        command=command,
-    )
-
-
 def build_network(card: Card, path: Path | str = "prior") -> nn.Module:
     """An untrained network of the card's architecture and config.
 

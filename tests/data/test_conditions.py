@@ -13,9 +13,9 @@ import edmp
 from edmp.cli.main import app
 from edmp.collision.world import World
 from edmp.errors import EdmpError, EdmpWarning
-from edmp.learning.card import save_network
+from edmp.learning.card import save_network, untrained_card
 from edmp.prior.base import Context
-from edmp.prior.checkpoint import load_network, load_prior, prior_path, untrained_card
+from edmp.prior.checkpoint import load_network, load_prior, prior_path
 from edmp.prior.conditions import CONDITIONS, ObstacleTokens, felt, scene_tokens
 from edmp.prior.scene import SceneConfig, SceneNetwork, ScenePrior
 from edmp.robots import load_robot

@@ -7,7 +7,6 @@ that this leaves over (friction, other masses), and how far commands were ahead 
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +21,7 @@ from edmp.dynamics.signals import columns_at
 from edmp.dynamics.simulate import inverse_dynamics
 from edmp.dynamics.smoothing import smoothed
 from edmp.errors import FileFormatError, InvalidInputError
-from edmp.learning.card import Card, built, load_network, save_network
+from edmp.learning.card import Card, built, load_network, save_network, untrained_card
 from edmp.learning.networks.film_mlp import FilmMlp
 from edmp.ranges import Range, check_fields
 from edmp.robots.robot import Robot
@@ -181,9 +180,7 @@ def save_inverse(path: str | Path, network: InverseNetwork, card: Card) -> None:
 
 
 def inverse_card(robot: Robot, config: InverseConfig, *, seed: int = 0, command: str = "") -> Card:
-    lower, upper = (tuple(bound.tolist()) for bound in (robot.limits.lower, robot.limits.upper))
-    sizes = dataclasses.asdict(config)
-    return Card(ARCHITECTURE, sizes, robot.name, robot.dof, lower, upper, seed=seed, command=command)
+    return untrained_card(ARCHITECTURE, config, robot, seed=seed, command=command)
 
 
 def load_inverse(path: str | Path) -> LearnedLeftover:

@@ -12,7 +12,6 @@ z are directions of the arm's parameters, those that motions tell most of, and t
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,7 +27,7 @@ from edmp.dynamics.learned.hypotheses import Basis, Stretch, stretch_of, summari
 from edmp.dynamics.least_squares import Evidence, Expected, PriorSettings, arm_of, parameters_of, scales_of
 from edmp.dynamics.signals import columns_at, low_pass
 from edmp.errors import FileFormatError, InvalidInputError
-from edmp.learning.card import Card, built, load_network
+from edmp.learning.card import Card, built, load_network, untrained_card
 from edmp.learning.networks.film_mlp import FilmMlp
 from edmp.ranges import Range, check_fields
 from edmp.recordings.log import Log
@@ -294,10 +293,7 @@ def recogniser_of(card: Card, path: Path | str) -> RecogniserNetwork:
 
 
 def recogniser_card(robot: Robot, config: RecogniserConfig, *, seed: int = 0, command: str = "") -> Card:
-    lower, upper = (tuple(bound.tolist()) for bound in (robot.limits.lower, robot.limits.upper))
-    return Card(
-        ARCHITECTURE, dataclasses.asdict(config), robot.name, robot.dof, lower, upper, seed=seed, command=command
-    )
+    return untrained_card(ARCHITECTURE, config, robot, seed=seed, command=command)
 
 
 def load_recogniser(path: str | Path) -> Recogniser:

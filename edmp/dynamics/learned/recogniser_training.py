@@ -6,7 +6,6 @@ without, and the numbers of `hypotheses` are computed once.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -34,9 +33,9 @@ from edmp.dynamics.least_squares import parameters_of, scales_of
 from edmp.dynamics.random_arms import parameter_names
 from edmp.errors import FileFormatError, InvalidInputError
 from edmp.files.json_nodes import JsonNode
-from edmp.learning.card import Card, metric_rows
+from edmp.learning.card import Card, configured, metric_rows
 from edmp.learning.tensors import read_header, read_tensors, write_tensors
-from edmp.learning.training import TrainingRun, TrainReport, TrainSettings, export, trained
+from edmp.learning.training import TrainingRun, TrainReport, TrainSettings, export, first_weights, opened, trained
 from edmp.robots.robot import Robot
 
 Array = NDArray[np.float64]
@@ -83,17 +82,9 @@ def train_recogniser(
         InvalidInputError: the data are another robot's, or sizes make no sense.
         FileFormatError: the data are no motions.
     """
-    out = Path(out)
-    out.mkdir(parents=True, exist_ok=True)
-    if settings.num_threads is not None:
-        torch.set_num_threads(settings.num_threads)
-    try:
-        config = RecogniserConfig(robot.dof, **settings.config)
-    except (TypeError, ValueError) as error:
-        valid = ", ".join(field.name for field in dataclasses.fields(RecogniserConfig))
-        raise InvalidInputError(f"bad config: {error}; it has {valid}") from None
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(settings.seed)
+    out = opened(out, settings)
+    config = configured(RecogniserConfig, settings.config, {"dof": robot.dof}, of="recogniser")
+    with first_weights(settings):
         network = RecogniserNetwork(config)
     data = Recognised(
         data_dir,

@@ -5,7 +5,6 @@ At the end the run's folder holds ``dynamics.safetensors`` with its model card `
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -18,8 +17,8 @@ from edmp.dynamics.learned.forecasting import network_of
 from edmp.dynamics.learned.networks import network_kind
 from edmp.dynamics.learned.windows import Windows
 from edmp.errors import InvalidInputError
-from edmp.learning.card import Card, metric_rows
-from edmp.learning.training import TrainingRun, TrainReport, TrainSettings, export, trained
+from edmp.learning.card import Card, configured, metric_rows, untrained_card
+from edmp.learning.training import TrainingRun, TrainReport, TrainSettings, export, first_weights, opened, trained
 from edmp.robots.robot import Robot
 
 DYNAMICS_NAME = "dynamics.safetensors"
@@ -59,19 +58,13 @@ def train(
     Raises:
         InvalidInputError: the data are another robot's, or sizes do not fit them.
     """
-    kind, out = network_kind(model), Path(out)
-    out.mkdir(parents=True, exist_ok=True)
-    if settings.num_threads is not None:
-        torch.set_num_threads(settings.num_threads)
+    kind, out = network_kind(model), opened(out, settings)
     data = Windows(data_dir, validation_fraction=settings.validation_fraction, device=settings.device)
     config = _config(data, robot, settings)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(settings.seed)  # torch's initialisers take no generator
+    with first_weights(settings):
         network = kind(config, robot.dof)
     network.normaliser.fit(data.train.cpu())
-    sizes = {key: list(v) if isinstance(v, tuple) else v for key, v in dataclasses.asdict(config).items()}
-    lower, upper = (tuple(float(x) for x in bound) for bound in (robot.limits.lower, robot.limits.upper))
-    card = Card(model, sizes, robot.name, robot.dof, lower, upper, seed=settings.seed, command=command)
+    card = untrained_card(model, config, robot, seed=settings.seed, command=command)
     run = TrainingRun(network, card, settings)
     return trained(run, data, out, settings, resume=resume, ship=_export, name=DYNAMICS_NAME, on_step=on_step)
 
@@ -90,11 +83,7 @@ def _config(data: Windows, robot: Robot, settings: TrainSettings) -> ForecastCon
     patch = given.get("patch", ForecastConfig.patch)
     context = patch * max(1, round(steps / 5 / patch)) if isinstance(patch, int) and patch > 0 else 1  # a fifth
     own: dict[str, Any] = {"num_steps": steps, "num_context": context, "dt": shard.dt, "drive": shard.drive}
-    try:
-        return ForecastConfig(**{**own, **given})
-    except (TypeError, ValueError) as error:
-        valid = ", ".join(field.name for field in dataclasses.fields(ForecastConfig))
-        raise InvalidInputError(f"bad config: {error}; it has {valid}") from None
+    return configured(ForecastConfig, {**own, **given}, of="a forecast")
 
 
 def _export(run_dir: Path, path: Path) -> Card:

@@ -5,7 +5,6 @@ At the end the run's folder holds ``world.safetensors`` with its model card ``wo
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -16,9 +15,8 @@ import torch
 from edmp.dynamics.learned.world import WorldConfig, WorldNetwork
 from edmp.dynamics.learned.world_model import ARCHITECTURE, world_of
 from edmp.dynamics.learned.world_windows import WorldWindows
-from edmp.errors import InvalidInputError
-from edmp.learning.card import Card, metric_rows
-from edmp.learning.training import TrainingRun, TrainReport, TrainSettings, export, trained
+from edmp.learning.card import Card, configured, metric_rows, untrained_card
+from edmp.learning.training import TrainingRun, TrainReport, TrainSettings, export, first_weights, opened, trained
 from edmp.robots.robot import Robot
 
 WORLD_NAME = "world.safetensors"
@@ -56,24 +54,13 @@ def train_world(
     Raises:
         InvalidInputError: the data are another robot's, or sizes do not fit them.
     """
-    out = Path(out)
-    given: dict[str, Any] = dict(settings.config)
-    try:
-        config = WorldConfig(**given)
-    except (TypeError, ValueError) as error:
-        valid = ", ".join(field.name for field in dataclasses.fields(WorldConfig))
-        raise InvalidInputError(f"bad config: {error}; it has {valid}") from None
-    if settings.num_threads is not None:
-        torch.set_num_threads(settings.num_threads)
+    config = configured(WorldConfig, settings.config, of=ARCHITECTURE)
+    out = opened(out, settings)
     data = WorldWindows(data_dir, robot, config, validation_fraction=settings.validation_fraction)
-    out.mkdir(parents=True, exist_ok=True)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(settings.seed)  # torch's initialisers take no generator
+    with first_weights(settings):
         network = WorldNetwork(config, robot.dof)
     network.fit(data.train)
-    lower, upper = (tuple(float(x) for x in bound) for bound in (robot.limits.lower, robot.limits.upper))
-    sizes = dataclasses.asdict(config)
-    card = Card(ARCHITECTURE, sizes, robot.name, robot.dof, lower, upper, seed=settings.seed, command=command)
+    card = untrained_card(ARCHITECTURE, config, robot, seed=settings.seed, command=command)
     run = TrainingRun(network, card, settings)
     return trained(run, data, out, settings, resume=resume, ship=_export, name=WORLD_NAME, on_step=on_step)
 
