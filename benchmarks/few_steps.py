@@ -91,12 +91,12 @@ def warm(planner: Planner, case: Case, scene: Scene, path: Array, row: Columns) 
 
 @torch.inference_mode()
 def measured(
-    prior: Prior, problems: list[Case], earlier: list[Array | None], other: Elsewhere | None
+    prior: Prior, robot: str, problems: list[Case], earlier: list[Array | None], other: Elsewhere | None
 ) -> dict[str, Columns]:
     """Columns by kind of problem."""
     table: dict[str, Columns] = {}
     planners = {
-        g: Planner("panda", prior=prior, settings=PlannerSettings(guidance=GuidanceSettings(steps=g))) for g in (0, 1)
+        g: Planner(robot, prior=prior, settings=PlannerSettings(guidance=GuidanceSettings(steps=g))) for g in (0, 1)
     }
     for i, (case, path) in enumerate(zip(problems, earlier, strict=True)):
         row = table.setdefault(case.kind, {})
@@ -115,12 +115,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--problems", required=True, help="a folder as edmp bench run takes it")
     parser.add_argument("--priors", required=True, help="names or files, separated by commas, with ! or * after one")
+    parser.add_argument("--robot", default="panda", help="whose problems these are")
     parser.add_argument("--given", type=int, default=20, help="problems of the folder")
     parser.add_argument("--generated", type=int, default=20, help="problems of the generators")
     parser.add_argument("--looks", type=int, default=None, help="looks of priors that see the scene")
     options = parser.parse_args()
-    problems = list(cases(options.problems, options.given, options.generated))
-    plain = Planner("panda")
+    problems = list(cases(options.problems, options.given, options.generated, options.robot))
+    plain = Planner(options.robot)
     earlier = []
     for case in problems:
         result = plain.for_robot(case.problem.robot).plan(
@@ -128,13 +129,14 @@ def main() -> None:
         )
         earlier.append(result.path)
     for name in options.priors.split(","):
-        prior = Planner("panda", prior=name.rstrip("!*")).prior
+        prior = Planner(options.robot, prior=name.rstrip("!*")).prior
         if options.looks is not None and hasattr(prior, "looks"):
             prior = dataclasses.replace(prior, looks=options.looks)
         if "!" in name:
             prior = dataclasses.replace(prior, one_call=True)
         other = Elsewhere(prior) if "*" in name else None
-        for kind, row in measured(other.shuffled() if other else prior, problems, earlier, other).items():
+        shown = other.shuffled() if other else prior
+        for kind, row in measured(shown, options.robot, problems, earlier, other).items():
             cells = [
                 f"{column} {np.median(values):.1f}"
                 if column.startswith("ms")

@@ -70,15 +70,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--problems", required=True, help="a folder as edmp bench run takes it")
     parser.add_argument("--value", required=True, help="a file of edmp finetune --method value")
-    parser.add_argument("--prior", default="panda", help="whose samples are ranked")
+    parser.add_argument("--robot", default="panda", help="whose problems these are")
+    parser.add_argument("--prior", default=None, help="whose samples are ranked; default: the robot's own")
     parser.add_argument("--given", type=int, default=20, help="problems of the folder")
     parser.add_argument("--generated", type=int, default=20, help="problems of the generators")
     options = parser.parse_args()
-    value = load_prior(options.value, load_robot("panda"))
+    value = load_prior(options.value, load_robot(options.robot))
     if not isinstance(value, Value):
         raise SystemExit(f"{options.value} is no value network")
-    planner = Planner("panda", prior=options.prior)
-    problems = list(cases(options.problems, options.given, options.generated))
+    planner = Planner(options.robot, prior=options.prior)
+    problems = list(cases(options.problems, options.given, options.generated, options.robot))
 
     def by_value(call: Call, seeds: Candidates) -> Tensor:
         return -value.network.value(call.descent.world, seeds.control_points)

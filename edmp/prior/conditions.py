@@ -195,7 +195,8 @@ def felt(world: World, control_points: Tensor, spline: Spline, feeling: Feeling,
 
     Returns:
         (n, tokens, len(clearances) * (dof + 1)): for each clearance the gradient in the joints, pulled back to the
-        interior control points, and the cost about each of them, both squashed.
+        interior control points, and the cost about each of them, both squashed. Autograd sees how the cost changes
+        with the paths; the gradient counts as fixed.
     """
     basis = spline.basis(feeling.num_waypoints, device=control_points.device)[:, 1:-1]
     share = basis / basis.sum(dim=0)
@@ -205,6 +206,8 @@ def felt(world: World, control_points: Tensor, spline: Spline, feeling: Feeling,
     told = []
     for clearance in feeling.clearances:
         cost, gradient = clearance_field(world, q, q.new_full((len(q),), clearance))
+        if q.requires_grad:
+            cost = cost + ((q - q.detach()) * gradient).sum(dim=-1)
         told += [_squashed(basis.T @ gradient), _squashed(cost @ share)[..., None]]
     return torch.cat(told, dim=-1)
 

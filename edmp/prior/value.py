@@ -1,20 +1,25 @@
 """What a sample will be worth: V(x_sigma, sigma, scene), trained on what came of samples.
 
 It reads what `edmp.prior.scene` reads: the noisy sample, a clean estimate of it, what that touches in the scene,
-control point by control point, noise level and ends. It ranks; it proves nothing.
+control point by control point, noise level and ends. It ranks, and its gradient guides (`ValueGuided`, an experiment:
+the planner does neither); it proves nothing.
 """
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from edmp.collision.world import World
-from edmp.learning.edm import scalings
+from edmp.errors import InvalidInputError
+from edmp.learning.edm import Denoiser, scalings
 from edmp.learning.networks.embeddings import Waves
 from edmp.learning.networks.tokens import token_blocks
+from edmp.prior.base import Context, Prior
 from edmp.prior.checkpoint import Architecture
 from edmp.prior.conditions import felt
 from edmp.prior.spline import Spline
@@ -111,6 +116,23 @@ class ValueNetwork(nn.Module):
         ends = control_points[:, [0, -1]]
         return self(x, x, self.touch(world, control_points), sigma, ends)[:, 0]
 
+    def gradient(self, world: World, noisy: Tensor, control_points: Tensor, sigma: Tensor) -> Tensor:
+        """(n, tokens, dof) gradient of V on the interior control points of clean estimates.
+
+        Args:
+            world: robot and scene.
+            noisy: (n, dim) what these are estimates of.
+            control_points: (n, K, dof) the estimates.
+            sigma: (n or 1, 1) noise level.
+        """
+        with torch.inference_mode(False), torch.enable_grad():  # the planner works without
+            interior = control_points[:, 1:-1].clone().requires_grad_()
+            ends, level = control_points[:, [0, -1]].clone(), sigma.expand(len(noisy), -1).clone()
+            points = torch.cat([ends[:, :1], interior, ends[:, 1:]], dim=1)
+            touch = self.touch(world, points)
+            value = self(noisy.clone(), self.spline.deviation(points), touch, level, ends)[:, 0]
+            return torch.autograd.grad(value.sum(), interior)[0]
+
     def loss(self, rows: Tensor, generator: torch.Generator) -> Tensor:
         """(n,) squared error of the reward, and a tenth of the cross-entropy of being free; rows as `ValueRows`."""
         given = ValueRows.of(rows, self)
@@ -157,6 +179,10 @@ class ValueRows:
         return cls(noisy, estimate, touch, sigma, ends, reward[:, 0], free[:, 0])
 
 
+METRIC = (0.2, 1.0, 0.0)
+"""Of guidance: weights of squared velocity, acceleration and jerk, those of the costs' pushes."""
+
+
 @dataclass(frozen=True)
 class Value:
     """A trained value network, for one robot. No prior: it ranks samples of one.
@@ -172,6 +198,66 @@ class Value:
     @classmethod
     def of(cls, network: ValueNetwork, *, robot_name: str) -> Value:
         return cls(network.eval().requires_grad_(False), robot_name)
+
+
+@dataclass(frozen=True)
+class ValueGuided(Prior):
+    """A prior whose clean estimates climb V: guidance is a denoiser that wraps another one.
+
+    Of an estimate y of the clean motion, y + weight * A^-1 dV/dy takes its place (Janner et al. 2022, "Diffuser", with
+    the metric A of CHOMP, so that motions stay smooth). What the costs push comes after. Without a world in the context
+    it is the prior as it was.
+
+    Attributes:
+        prior: whose estimates climb.
+        value: what they climb.
+        weight: of the gradient; 0 leaves it out [1].
+        max_move: how far the farthest waypoint is moved in one denoising step [rad].
+    """
+
+    prior: Prior
+    value: Value
+    weight: float = 0.5
+    max_move: float = 0.3
+
+    def __post_init__(self) -> None:
+        check_fields(self, {"weight": Range(0, 1e6), "max_move": Range(0, 10, above=True)})
+
+    @classmethod
+    def of(cls, prior: Prior, value: Value, *, weight: float = 0.5, max_move: float = 0.3) -> ValueGuided:
+        """
+        Raises:
+            InvalidInputError: the value network is for another robot or spline.
+        """
+        network = value.network
+        ours, theirs = (prior.robot_name, prior.dof, prior.spline), (value.robot_name, network.dof, network.spline)
+        if ours != theirs:
+            raise InvalidInputError(f"the value network is for {theirs}, not for {ours}, as the prior")
+        known = {field.name: getattr(prior, field.name) for field in dataclasses.fields(Prior)}
+        return cls(**known, prior=prior, value=value, weight=weight, max_move=max_move)
+
+    def bind(self, context: Context) -> Denoiser:
+        denoise, world = self.prior.bind(context), context.world
+        if world is None or not self.weight:
+            return denoise
+        start, goal = self.check(context.start, context.goal)
+        spline, network = self.spline, self.value.network
+        basis = spline.basis(network.config.num_waypoints, device=self.device)[:, 1:-1]
+        inverse = spline.smoothing_tensor(METRIC, dtype=basis.dtype, device=self.device)
+
+        def guided(x: Tensor, sigma: Tensor | float) -> Tensor:
+            clean = denoise(x, sigma)
+            gradient = network.gradient(world, x, spline.control_points(clean, start, goal), self.level(sigma, x))
+            step = self.weight * (inverse @ gradient)
+            farthest = torch.linalg.vector_norm(basis @ step, dim=-1).amax(dim=1).clamp_min(1e-9)
+            return clean + (step * (self.max_move / farthest).clamp_max(1.0)[:, None, None]).flatten(1)
+
+        return guided
+
+    def to(self, device: torch.device | str) -> ValueGuided:
+        network = copy.deepcopy(self.value.network).to(device)  # `to` of a module moves the module itself
+        prior, value = self.prior.to(device), dataclasses.replace(self.value, network=network)
+        return dataclasses.replace(self, prior=prior, value=value, noise_scale=prior.noise_scale)
 
 
 ARCHITECTURE = Architecture(ValueConfig, ValueNetwork, Value.of)

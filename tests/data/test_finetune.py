@@ -18,9 +18,10 @@ from edmp.errors import EdmpError
 from edmp.learning.card import read_card
 from edmp.learning.tensors import load_tensors, read_tensors
 from edmp.learning.training import CHECKPOINT_NAME, TrainSettings
+from edmp.prior.base import Context
 from edmp.prior.checkpoint import load_prior
 from edmp.prior.spline import Spline
-from edmp.prior.value import Value
+from edmp.prior.value import Value, ValueGuided
 from edmp.robots import load_robot
 
 PANDA = load_robot("panda")
@@ -99,6 +100,58 @@ def test_a_value_network_ranks_motions_of_its_robot_and_is_no_prior(value: Path)
         edmp.Planner("panda", prior=value)
     with pytest.raises(EdmpError, match="panda"):
         load_prior(value, load_robot("ur5"))
+
+
+def test_the_gradient_of_a_value_is_that_of_motions_and_of_what_they_cost(value: Path) -> None:
+    known = load_prior(value, PANDA)
+    assert isinstance(known, Value)
+    network, spline = known.network, Spline()
+    generator = torch.Generator().manual_seed(0)
+    motions = spline.control_points(0.1 * torch.randn(2, 98, generator=generator), START, GOAL)
+    noisy, level = torch.randn(2, 98, generator=generator), torch.full((2, 1), 0.3)
+    block = edmp.Scene.of({"block": (edmp.Box((0.1, 0.1, 0.6)), (0.45, 0.0, 0.3))})
+    world, ends, columns = World.of(PANDA, block), motions[:, [0, -1]], [7, 15]  # what a path costs, beside gradients
+    held = network.touch(world, motions)
+    assert held[..., columns].max() > 0
+
+    def told(points: torch.Tensor) -> torch.Tensor:
+        touch = held.clone()
+        touch[..., columns] = network.touch(world, points)[..., columns]
+        with torch.no_grad():
+            return network(noisy, spline.deviation(points), touch, level, ends)[:, 0]
+
+    gradient = network.gradient(world, noisy, motions, level)
+    for _ in range(4):
+        way = torch.zeros_like(motions)
+        way[:, 1:-1] = torch.randn(gradient.shape, generator=generator)
+        numeric = (told(motions + 2e-3 * way) - told(motions - 2e-3 * way)) / 4e-3
+        assert torch.allclose((gradient * way[:, 1:-1]).sum((1, 2)), numeric, rtol=0.05, atol=0.02)
+
+
+def test_a_plan_is_guided_by_a_value_if_it_is_asked_to_be(value: Path) -> None:
+    known, plain = load_prior(value, PANDA), load_prior("panda", PANDA)
+    assert isinstance(known, Value)
+    assert isinstance(plain, edmp.Prior)
+    problem = edmp.load_example("bookshelf")
+    world = World.of(PANDA, problem.scene)
+    start, goal = (torch.tensor(q, dtype=torch.float32) for q in (problem.start, problem.goal))
+    context = Context(start, goal, world)
+    x = plain.noise(12, generator=torch.Generator().manual_seed(0))
+
+    def said(prior: edmp.Prior) -> float:
+        with torch.inference_mode():
+            clean = prior.denoise(x, 1.0, context)
+            return float(known.network.value(world, plain.spline.control_points(clean, start, goal)).mean())
+
+    assert said(ValueGuided.of(plain, known, weight=0.05)) > said(plain)
+    assert said(ValueGuided.of(plain, known, weight=0)) == said(plain)
+    assert edmp.plan(problem.scene, problem.start, problem.goal, prior=ValueGuided.of(plain, known)).solved
+    with pytest.raises(EdmpError, match="weight"):
+        ValueGuided.of(plain, known, weight=-1)
+    ur5 = load_prior("ur5", load_robot("ur5"))
+    assert isinstance(ur5, edmp.Prior)
+    with pytest.raises(EdmpError, match=r"value network is for .*panda.*ur5"):
+        ValueGuided.of(ur5, known)
 
 
 def test_samples_are_kept_and_a_training_that_stopped_goes_on(data: Path, tmp_path: Path) -> None:
