@@ -92,14 +92,14 @@ def finetune(
         str,
         typer.Option(
             help="value: a network that ranks samples by what comes of them. A scene prior is tuned by dppo: policy "
-            "gradients, dql: a value network's gradient; the controls: clearance (the kernel's) and plain (data alone)."
+            "gradients, dql: critics that learn along; the controls: clearance (the kernel's) and plain (data alone)."
         ),
     ] = "value",
     robot: RobotName = "panda",
     reward: Annotated[
         Path | None, typer.Option(help="YAML: weights of free, length, duration, clearance; docs/learning.md.")
     ] = None,
-    value: Annotated[Path | None, typer.Option(help="Of dql: the file of a value network.")] = None,
+    value: Annotated[Path | None, typer.Option(help="Of dql: the file of a value network to begin with.")] = None,
     questions: Annotated[int, typer.Option(min=1, help="Starts and goals that samples are drawn for.")] = 200,
     tuning: Annotated[
         list[str] | None, typer.Option(help="Of dppo and its controls, KEY=JSON, such as group=16; repeatable.")
@@ -117,9 +117,9 @@ def finetune(
     resume: Resume = True,
 ) -> None:
     """Learn from what comes of a prior's samples. Stop with Ctrl-C; the same command goes on."""
+    from edmp.data.collected import METHODS
     from edmp.data.finetune import train_value
     from edmp.data.reward import Reward, load_reward
-    from edmp.data.rewarded import METHODS
     from edmp.errors import unknown_name
     from edmp.learning.training import TrainSettings
     from edmp.robots import load_robot
@@ -177,8 +177,9 @@ def _reward(
     resume: bool,
     command: str,
 ) -> None:
+    from edmp.data.collected import RewardedSettings
     from edmp.data.figures import figure_in
-    from edmp.data.rewarded import RewardedSettings, tune_by_reward
+    from edmp.data.rewarded import tune_by_reward
 
     try:
         rewarded = RewardedSettings(method=method, reward=worth, **given)

@@ -6,8 +6,6 @@ import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
-import torch
-
 from edmp.data.export import export_prior
 from edmp.data.own_samples import OwnSamples
 from edmp.data.reward import Reward
@@ -69,11 +67,7 @@ def _fresh(planner: Planner, robot: Robot, settings: TrainSettings) -> ValueNetw
     given = {"num_control_points": planner.prior.spline.num_control_points, **settings.config}
     config = configured(ValueConfig, given, of="value")
     with first_weights(settings):
-        network = ValueNetwork(config, robot.dof)
-    network.noise_scale.copy_(planner.prior.noise_scale)
-    network.lower.copy_(torch.tensor(robot.limits.lower, dtype=torch.float32))
-    network.upper.copy_(torch.tensor(robot.limits.upper, dtype=torch.float32))
-    return network
+        return ValueNetwork.fresh(config, planner.prior.noise_scale, robot.limits.lower, robot.limits.upper)
 
 
 def _same(path: Path, of: str) -> None:

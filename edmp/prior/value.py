@@ -11,7 +11,9 @@ import copy
 import dataclasses
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from edmp.collision.world import World
@@ -83,6 +85,15 @@ class ValueNetwork(nn.Module):
         self.place = nn.Parameter(torch.zeros(tokens, width))
         self.blocks = token_blocks(config.blocks, config.depth, tokens=tokens, width=width, cond=cond)
         self.write = nn.Sequential(nn.Linear(2 * width, width), nn.SiLU(), nn.Linear(width, 2))
+
+    @classmethod
+    def fresh(cls, config: ValueConfig, noise_scale: Tensor, lower: ArrayLike, upper: ArrayLike) -> ValueNetwork:
+        """An untrained one for samples of a prior of this ``noise_scale`` (dim,) and joint limits (dof,)."""
+        network = cls(config, len(np.asarray(lower)))
+        network.noise_scale.copy_(noise_scale)
+        network.lower.copy_(torch.tensor(lower, dtype=torch.float32))
+        network.upper.copy_(torch.tensor(upper, dtype=torch.float32))
+        return network
 
     def forward(self, noisy: Tensor, estimate: Tensor, touch: Tensor, sigma: Tensor, ends: Tensor) -> Tensor:
         """(n, 2) reward that is to be expected, and logit of being free after repair.

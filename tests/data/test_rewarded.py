@@ -13,9 +13,13 @@ from typer.testing import CliRunner
 import edmp
 from edmp.cli.main import app
 from edmp.collision.world import World
+from edmp.data.collected import COLLECTED, RewardedSettings, places
 from edmp.data.finetune import train_value
+from edmp.data.q_learning import QLearning, chain
 from edmp.data.reward import Reward
-from edmp.data.rewarded import COLLECTED, RewardedSettings, log_probability, policy, tune_by_reward
+from edmp.data.rewarded import log_probability, policy, tune_by_reward
+from edmp.data.scene_rows import settings_of
+from edmp.data.training_set import read_manifest
 from edmp.descent import Descent
 from edmp.errors import EdmpError
 from edmp.learning.card import read_card
@@ -25,12 +29,11 @@ from edmp.learning.training import CHECKPOINT_NAME, TrainSettings
 from edmp.prior.base import Context
 from edmp.prior.checkpoint import load_prior
 from edmp.prior.scene import ScenePrior
-from edmp.prior.value import Value
 from edmp.robots import load_robot
 
 PANDA = load_robot("panda")
 QUICK = TrainSettings(max_steps=7, batch_size=8, progress=False, num_threads=1, validation_fraction=0.2, log_every=2)
-FEW = RewardedSettings(questions=3, at_a_time=2, group=4, steps=3, epochs=1, anchor_shards=1)
+FEW = RewardedSettings(questions=3, at_a_time=2, group=4, steps=3, epochs=1, anchor_shards=1, critic_steps=2)
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +60,7 @@ def test_a_prior_is_tuned_by_the_command_and_plans(method: str, data: Path, valu
     assert edmp.plan(problem.scene, problem.start, problem.goal, prior=tuned).solved
 
 
-@pytest.mark.parametrize("method", ["dppo", "clearance"])
+@pytest.mark.parametrize("method", ["dppo", "dql", "clearance"])
 def test_a_run_that_stopped_goes_on_to_the_same_weights(method: str, data: Path, tmp_path: Path) -> None:
     rewarded = dataclasses.replace(FEW, method=method)
 
@@ -121,28 +124,35 @@ def test_the_kernels_gradient_lowers_clearance_cost(data: Path, tmp_path: Path) 
     assert cost(tmp_path / "prior.safetensors") < cost("panda-scene")
 
 
-def test_a_value_networks_gradient_raises_what_it_says_of_the_estimates(
-    data: Path, value: Path, tmp_path: Path
-) -> None:
-    few = dataclasses.replace(FEW, method="dql", group=8, epochs=4, anchor=0.0, push=1.0)
-    settings = dataclasses.replace(QUICK, max_steps=16, batch_size=24, learning_rate=1e-3, warmup_steps=1)
-    report = tune_by_reward(
-        data, tmp_path, robot=PANDA, prior="panda-scene", rewarded=few, value=value, settings=settings
-    )
+def test_critics_learn_along_and_the_prior_climbs_them_through_the_whole_chain(data: Path, tmp_path: Path) -> None:
+    few = dataclasses.replace(FEW, method="dql", group=12, epochs=6, anchor=0.0, push=1.0, critic_steps=4)
+    settings = dataclasses.replace(QUICK, max_steps=6, batch_size=24, learning_rate=1e-3, warmup_steps=1)
+    report = tune_by_reward(data, tmp_path, robot=PANDA, prior="panda-scene", rewarded=few, settings=settings)
     assert report.file is not None
-    rows, _ = read_tensors(tmp_path / COLLECTED)
-    critic = load_prior(value, PANDA)
-    assert isinstance(critic, Value)
-
-    def said(path: Path | str) -> float:
-        prior = load_prior(path, PANDA)
-        assert isinstance(prior, ScenePrior)
-        told = [rows[key] for key in ("x", "estimate", "touch", "sigma", "ends")]
-        clean = rows["estimate"] + prior.network(*told)
-        level = torch.full_like(rows["sigma"], 0.01)
-        return float(critic.network(clean, clean, rows["felt"], level, rows["ends"])[:, 0].mean())
-
-    assert said(report.file) > said("panda-scene")
+    before, after = load_prior("panda-scene", PANDA), load_prior(report.file, PANDA)
+    assert isinstance(before, ScenePrior)
+    assert isinstance(after, ScenePrior)
+    asked = places(data, settings_of(read_manifest(data), PANDA, data), PANDA, before, few)
+    tensors, header = read_tensors(tmp_path / COLLECTED)
+    assert header["began"].integer(0) == 0
+    learning = QLearning(before, PANDA, asked, few, settings, None)
+    begun = [critic.state_dict()["read.weight"].clone() for critic in learning.critics]
+    learning.restore({key.removeprefix("pupil."): v for key, v in tensors.items() if key.startswith("pupil.")})
+    assert len(learning.memory) == len(tensors["x"]) == 24
+    first, second = (critic.state_dict()["read.weight"] for critic in learning.critics)
+    assert not torch.equal(first, second)
+    for now, then, average in zip((first, second), begun, learning.averages, strict=True):
+        lagging = average.state_dict()["read.weight"]
+        assert 0 < (lagging - then).norm() < (now - then).norm()  # where the critic is going, and not there yet
+    number, x, sigmas = tensors["number"], tensors["x"], learning.sigmas
+    assert len(number.unique()) == 2
+    with torch.no_grad():
+        came = chain(before.network, learning.places, number, x, sigmas)
+        order = torch.randperm(24, generator=torch.Generator().manual_seed(0))
+        mixed = chain(before.network, learning.places, number[order], x[order], sigmas)
+        assert torch.allclose(mixed, came[order], atol=1e-4)
+        tuned = chain(after.network, learning.places, number, x, sigmas)
+        assert learning.said(number, tuned).mean() > learning.said(number, came).mean()
 
 
 @pytest.mark.parametrize(
@@ -153,7 +163,7 @@ def test_a_value_networks_gradient_raises_what_it_says_of_the_estimates(
         (["--prior", "panda-scene", "--tuning", "clip=2"], "clip"),
         (["--prior", "panda-scene", "--config", "width=3"], "--config"),
         (["--prior", "panda-scene", "--robot", "ur5"], "ur5"),
-        (["--prior", "panda-scene", "--method", "dql"], "value network"),
+        (["--prior", "panda-scene", "--value", "panda"], "not of dppo"),
         (["--prior", "panda-scene", "--method", "dql", "--value", "panda"], "panda"),
         (["--prior", "panda-scene", "--method", "dpo"], "dpo"),
     ],
