@@ -122,10 +122,12 @@ class QLearning:
         self.memory = torch.cat([self.memory, came])[-s.memory :]
         for _ in range(steps):
             chosen = torch.randint(len(self.memory), (2, s.critic_batch), generator=generator)
-            pairs = zip(self.critics, chosen, strict=True)
-            loss = sum(critic.loss(self.memory[which], generator).mean() for critic, which in pairs)
+            losses = []
+            for critic, which in zip(self.critics, chosen, strict=True):
+                assert isinstance(critic, ValueNetwork)
+                losses.append(critic.loss(self.memory[which], generator).mean())
             self.optimiser.zero_grad(set_to_none=True)
-            loss.backward()
+            torch.stack(losses).sum().backward()
             self.optimiser.step()
             with torch.no_grad():
                 torch._foreach_lerp_(list(self.averages.parameters()), list(self.critics.parameters()), 1 - s.average)

@@ -14,9 +14,8 @@ from torch import Tensor
 from edmp.baselines.mpinets.compact import CompactConfig, CompactNetwork
 from edmp.baselines.mpinets.network import MpinetsConfig, MpinetsNetwork
 from edmp.errors import FileFormatError, InvalidInputError
-from edmp.learning.card import Card, built, read_card
+from edmp.learning.card import Card, built, read_card, untrained_card
 from edmp.learning.tensors import load_state, load_tensors
-from edmp.prior.checkpoint import untrained_card
 from edmp.robots.robot import Robot
 
 ARCHITECTURES = {"published": "mpinets", "compact": "mpinets-compact"}
