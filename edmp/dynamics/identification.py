@@ -32,6 +32,10 @@ from edmp.robots.robot import Robot
 Array = NDArray[np.float64]
 
 METHODS = ("least-squares", "learned", "both")
+_FAR = 2.0
+"""`Evidence.far` from which on it is said [1]."""
+_EXERTED = 1.5
+"""Measured torques are believed up to so much of the effort limit [1]."""
 
 
 @checked
@@ -43,17 +47,20 @@ class IdentifySettings:
         least_motion: a recording in which no joint moves further is too still to tell anything [rad or m].
         least_explained: share of the torques' mean square that the best arm must explain; a recording of which it
             explains less is of another robot, or its columns are of other joints [1].
+        heaviest: so many times as heavy as described, or light, and an arm is taken to be another one [1].
         signals: see `SignalSettings`.
         prior: see `PriorSettings`.
     """
 
     least_motion: float = 0.05
     least_explained: float = 0.5
+    heaviest: float = 2.5
     signals: SignalSettings = field(default_factory=SignalSettings)
     prior: PriorSettings = field(default_factory=PriorSettings)
 
     def __post_init__(self) -> None:
         check_fields(self, {"least_motion": Range(0, above=True), "least_explained": Range(0, 1)})
+        check_fields(self, {"heaviest": Range(1, above=True)})
 
 
 @checked
@@ -93,6 +100,11 @@ def identify(
     log, robot, lead = _read(recording, robot)
     recogniser = _recogniser(network, robot, method)
     log = _whole(log.for_robot(robot), settings)
+    if log.torques is None and log.commanded is None:
+        raise InvalidInputError(
+            f"{log.source}: holds neither commands nor torques: delays are unidentifiable without the one, masses and friction "
+            "without the other (edmp logs label guesses both)"
+        )
     nominal = ArmDynamics.of(robot)
     evidence: Evidence | None = None
     if recogniser is not None:
@@ -104,6 +116,7 @@ def identify(
     alone = evidence is not None and (method == "learned" or log.torques is None)
     expected = recogniser.expected(nominal) if recogniser is not None and alone else None
     fit = _fit(nominal, log, settings, evidence, expected)
+    _like(nominal, fit, log, settings)
     missing: tuple[str, ...] = ()
     if log.torques is None:
         said = "masses, motors and friction are as described, none was told"
@@ -113,6 +126,11 @@ def identify(
         warnings.warn(f"{log.source}: {missing[0]}", EdmpWarning, stacklevel=2)
     if log.torques is not None or evidence is not None:
         missing += untold(nominal, log, fit)
+    if evidence is not None and evidence.far > _FAR:
+        missing += (
+            f"this arm is unlike those that the network was trained on (by a ratio of {evidence.far:.1f}; of these, one "
+            f"in twenty is by {_FAR:g}): what it says of it is taken to be less sure by that",
+        )
     controller, late, left = tuned_controller(
         fit.arm, nominal, log, [guess - lead for guess in guesses], delay.deviation
     )
@@ -239,6 +257,11 @@ def _whole(log: Log, settings: IdentifySettings) -> Log:
             f"{log.source}: is {log.duration:.2f} s long, too short to identify anything: masses, friction and delay "
             f"are unidentifiable from less than {signals.shortest:g} s"
         )
+    if 1.0 / log.period < signals.slowest:
+        raise InvalidInputError(
+            f"{log.source}: has {1.0 / log.period:.3g} rows a second, too few to identify anything: at least "
+            f"{signals.slowest:g} are needed (are its times seconds?)"
+        )
     moved = np.ptp(log.positions, axis=0)
     if moved.max() < settings.least_motion:
         each = ", ".join(f"{name} {by:.3f}" for name, by in zip(log.joint_names, moved, strict=True))
@@ -266,6 +289,28 @@ def _delay(log: Log, lead: float, evidence: Evidence | None) -> tuple[Delay, tup
     return dataclasses.replace(found, delay=guess, deviation=evidence.delay_deviation), (guess, found.delay)
 
 
+def _like(nominal: ArmDynamics, fit: Fit, log: Log, settings: IdentifySettings) -> None:
+    """Whether the arm that was found can be one like the described, and the torques ones that it can exert."""
+    weighs = float(fit.arm.mass.sum() / nominal.mass.sum())
+    if not 1.0 / settings.heaviest <= weighs <= settings.heaviest:
+        raise InvalidInputError(
+            f"{log.source}: is of no arm like {nominal.robot.name}: the likeliest one weighs {weighs:.2f} of what is "
+            "described; it is another robot's, its columns are of other joints or in other units, or its torques are "
+            "without gravity"
+        )
+    limits = nominal.robot.limits.effort
+    if log.torques is not None:
+        most = np.abs(log.torques).max(axis=0)
+        j = int(np.argmax(most / limits))
+        if most[j] > _EXERTED * limits[j]:
+            warnings.warn(
+                f"{log.source}: torques of {log.joint_names[j]} reach {most[j]:.4g}, beyond its effort limit "
+                f"{limits[j]:g}: another unit, or a sensor that jumps?",
+                EdmpWarning,
+                stacklevel=3,
+            )
+
+
 def _fit(
     nominal: ArmDynamics, log: Log, settings: IdentifySettings, evidence: Evidence | None, expected: Expected | None
 ) -> Fit:
@@ -273,9 +318,10 @@ def _fit(
     signals = None
     if log.torques is not None:
         signals = smooth_signals(log.times, log.positions, log.velocities, log.torques, settings.signals)
-    cutoff = settings.signals.cutoff
+    cutoff = settings.signals.at(1.0 / log.period).cutoff
     if expected is not None:
-        fit = fit_torques(nominal, None, cutoff, PRIOR, evidence, expected)
+        assert evidence is not None
+        fit = fit_torques(nominal, None, cutoff, PRIOR.widened(evidence.far), evidence, expected)
     else:
         if signals is not None and evidence is not None:
             evidence = evidence.beside(nominal, fit_torques(nominal, signals, cutoff, settings.prior))

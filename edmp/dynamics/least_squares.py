@@ -62,6 +62,12 @@ class PriorSettings:
         check_fields(self, {name: positive for name in vars(self) if name != "bodies"})
         check_fields(self, {"bodies": Range(0, above=True, several=True)})
 
+    def widened(self, ratio: float) -> PriorSettings:
+        """Variances so many times as large; the noise is as it was."""
+        by = float(np.sqrt(ratio))
+        wide = {name: value * by for name, value in vars(self).items() if name not in ("bodies", "noise")}
+        return replace(self, **wide, bodies=tuple(by * scale for scale in self.bodies))
+
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
@@ -71,12 +77,15 @@ class Evidence:
         information: (d, d) of the parameters.
         vector: (d,) information times how far the parameters are from the described.
         delay, delay_deviation: of the commands [s].
+        far: by how much more than others this arm differs from what was expected, in squares, at least 1; information
+            is so much less, and where nothing else speaks, variances of the prior are so many times as large [1].
     """
 
     information: Array
     vector: Array
     delay: float
     delay_deviation: float
+    far: float = 1.0
 
     def beside(self, nominal: ArmDynamics, fit: Fit) -> Evidence:
         """The same, less sure if it contradicts ``fit``: by as much as they differ by more than both allow.
@@ -96,9 +105,10 @@ class Evidence:
 
 @dataclass(frozen=True, eq=False)
 class Expected:
-    """The likeliest arm before anything is seen, and what of it is payload [kg]."""
+    """The likeliest arm before anything is seen, how heavy that is as a whole [1], and what of it is payload [kg]."""
 
     arm: ArmDynamics
+    mass_factor: float
     payload: float
 
 
@@ -150,7 +160,7 @@ def fit_torques(
     """
     robot, dof = nominal.robot, nominal.dof
     A, tau = (np.zeros((0, dof, 13 * dof)), np.zeros((0, dof))) if signals is None else _rows(robot, signals, cutoff)
-    around = around or Expected(nominal, 0.0)
+    around = around or Expected(nominal, 1.0, 0.0)
     mean = parameters_of(around.arm)
     if evidence is not None:
         further = evidence.information @ (mean - parameters_of(nominal))
@@ -176,7 +186,7 @@ def fit_torques(
     return Fit(
         arm,
         covariance,
-        (1.0 + float(best.mean[0]), float(np.sqrt(best.covariance[0, 0]))),
+        (around.mass_factor + float(best.mean[0]), float(np.sqrt(best.covariance[0, 0]))),
         (around.payload + float(best.mean[1]), float(np.sqrt(best.covariance[1, 1]))),
         np.sqrt(np.sum(left**2, axis=0) / max(len(left), 1)),
         1.0 - np.sum(left**2, axis=0) / np.maximum(np.sum(tau**2, axis=0), 1e-12),

@@ -34,6 +34,7 @@ class Spread:
         damping: of impedance control [1].
         delay: of commands [s].
         common: log of a factor on all links together, as ``mass``.
+        rub: share of both frictions that all joints have in common; where it is drawn below 0, there is none [1].
     """
 
     mass: tuple[float, float]
@@ -48,6 +49,7 @@ class Spread:
     damping: tuple[float, float]
     delay: tuple[float, float]
     common: tuple[float, float] = (0.0, 0.0)
+    rub: tuple[float, float] = (1.0, 1.0)
 
 
 SPREADS: Mapping[str, Spread] = {
@@ -78,22 +80,23 @@ SPREADS: Mapping[str, Spread] = {
         delay=(0.02, 0.035),
     ),
     "wide": Spread(
-        mass=(0.0, 0.25),
-        shape=(0.0, 0.15),
-        com=(0.0, 0.02),
-        armature=(0.0, 0.4),
-        viscous=(0.0, 0.03),
-        coulomb=(0.0, 0.015),
-        payload=(0.0, 2.0),
+        mass=(0.0, 0.35),
+        shape=(0.0, 0.25),
+        com=(0.0, 0.035),
+        armature=(0.0, 0.7),
+        viscous=(0.0, 0.05),
+        coulomb=(0.0, 0.025),
+        payload=(0.0, 2.5),
         bandwidth=(14.0, 50.0),
         stiffness=(2.5, 12.0),
-        damping=(0.6, 1.2),
+        damping=(0.5, 1.2),
         delay=(0.0, 0.05),
-        common=(0.0, 0.3),
+        common=(0.0, 0.35),
+        rub=(-0.25, 1.0),
     ),
 }
-"""Arms to learn from, arms all of whose parts lie beyond those, and arms to learn to recognise: as the first, but
-heavier as a whole, later, and with more kinds of controllers."""
+"""Arms to learn from, arms all of whose parts lie beyond those, and arms to learn to recognise: like both, some heavier
+as a whole or later still, and a fifth of them without friction."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,15 +123,17 @@ def parameter_names(robot: Robot) -> tuple[str, ...]:
     return (*names, "payload", "bandwidth", "stiffness", "damping", "delay", "control")
 
 
-def spread_of(distribution: str) -> Spread:
+def spread_of(distribution: str | Spread) -> Spread:
     """The `Spread` of this name; `UnknownNameError` if there is none."""
+    if isinstance(distribution, Spread):
+        return distribution
     if distribution not in SPREADS:
         raise unknown_name("distribution", distribution, SPREADS)
     return SPREADS[distribution]
 
 
-def random_arm(nominal: ArmDynamics, rng: np.random.Generator, distribution: str = "in") -> RandomArm:
-    """An arm of this distribution, a key of `SPREADS`, around ``nominal``; the same for the same state of ``rng``.
+def random_arm(nominal: ArmDynamics, rng: np.random.Generator, distribution: str | Spread = "in") -> RandomArm:
+    """An arm of this distribution, its name in `SPREADS` or itself, around ``nominal``; the same for the same state of ``rng``.
 
     Masses, centres of mass and inertias stay those of some distribution of mass (Wensing, Kim and Slotine 2018, Linear
     matrix inequalities for physically consistent inertial parameter identification): second moments S = 1/2 tr(I) 1 - I
@@ -142,14 +147,15 @@ def random_arm(nominal: ArmDynamics, rng: np.random.Generator, distribution: str
     map_B = np.eye(3) + _two_sided(rng, spread.shape, (dof, 3, 3))
     moments = 0.5 * np.trace(nominal.I_C_B, axis1=1, axis2=2)[:, None, None] * np.eye(3) - nominal.I_C_B
     moments = factor[:, None, None] * map_B @ moments @ map_B.transpose(0, 2, 1)
+    rubbing = effort if spread.rub == (1.0, 1.0) else effort * max(float(rng.uniform(*spread.rub)), 0.0)
     arm = dataclasses.replace(
         nominal,
         mass=factor * nominal.mass,
         com_B=nominal.com_B + _two_sided(rng, spread.com, (dof, 3)),
         I_C_B=np.trace(moments, axis1=1, axis2=2)[:, None, None] * np.eye(3) - moments,
         armature=nominal.armature * np.exp(_two_sided(rng, spread.armature, dof)),
-        viscous=rng.uniform(*spread.viscous, dof) * effort,
-        coulomb=rng.uniform(*spread.coulomb, dof) * effort,
+        viscous=rng.uniform(*spread.viscous, dof) * rubbing,
+        coulomb=rng.uniform(*spread.coulomb, dof) * rubbing,
     )
     payload = float(rng.uniform(*spread.payload))
     controller = Controller(

@@ -8,7 +8,7 @@ Modeling, Identification and Control of Robots, section 12.4).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,8 @@ from edmp.ranges import Range, check_fields
 Array = NDArray[np.float64]
 
 _ORDER = 4
+_LONGEST_TICK = 4e-3
+"""Of a controller that moves an arm [s]."""
 
 
 @dataclass(frozen=True)
@@ -29,12 +31,14 @@ class SignalSettings:
     Attributes:
         smoothing: cut-off of positions and velocities, before they are differentiated [Hz].
         cutoff: cut-off of torques and of what explains them [Hz].
+        slowest: recordings with fewer rows a second are refused [Hz].
         longest_gap: time between two ticks beyond which a recording has a gap [s].
         shortest: motions shorter than this are refused [s].
     """
 
     smoothing: float = 20.0
     cutoff: float = 8.0
+    slowest: float = 10.0
     longest_gap: float = 0.05
     shortest: float = 0.5
 
@@ -42,6 +46,11 @@ class SignalSettings:
         check_fields(self, dict.fromkeys(vars(self), Range(0, above=True)))
         if self.cutoff > self.smoothing:
             raise InvalidInputError(f"cutoff {self.cutoff:g} Hz must not be above smoothing {self.smoothing:g} Hz")
+
+    def at(self, rate: float) -> SignalSettings:
+        """These, or where rows are too few for that [Hz], with cut-offs as high as they allow."""
+        smoothing = min(self.smoothing, 0.4 * rate)
+        return replace(self, smoothing=smoothing, cutoff=min(self.cutoff, 0.5 * smoothing))
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +80,7 @@ def smooth_signals(
     """Of a recording without gaps.
 
     A torque that is recorded with a state was exerted during the tick that led to it: it belongs half a tick earlier.
+    Rows that are further apart than ticks are samples: half a tick all the same.
 
     Args:
         times: (n,) increasing [s].
@@ -78,24 +88,17 @@ def smooth_signals(
         velocities: (n, dof) measured; None differentiates the positions.
         torques: (n, dof) that the motors exerted.
         settings: see `SignalSettings`.
-
-    Raises:
-        InvalidInputError: it is sampled too slowly for the cut-off.
     """
     period = float(np.median(np.diff(times)))
     rate = 1.0 / period
-    if settings.smoothing > 0.4 * rate:
-        raise InvalidInputError(
-            f"the recording has {rate:.0f} rows a second, too few to smooth at {settings.smoothing:g} Hz: "
-            f"at most {0.4 * rate:.1f} Hz"
-        )
+    settings = settings.at(rate)
     even = np.arange(times[0], times[-1] + 1e-9, period)
     q = low_pass(columns_at(even, times, positions), settings.smoothing, rate)
     if velocities is None:
         v = np.gradient(q, period, axis=0)
     else:
         v = low_pass(columns_at(even, times, velocities), settings.smoothing, rate)
-    tau = columns_at(even, times - 0.5 * period, torques)
+    tau = columns_at(even, times - 0.5 * min(period, _LONGEST_TICK), torques)
     return Signals(even, q, v, np.gradient(v, period, axis=0), tau)
 
 

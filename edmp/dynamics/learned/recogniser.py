@@ -36,7 +36,7 @@ from edmp.robots.robot import Robot
 Array = NDArray[np.float64]
 
 ARCHITECTURE = "recogniser"
-PRIOR = PriorSettings(mass_factor=0.18, payload=0.6, bodies=(0.15,), armature=0.25, friction=0.01)
+PRIOR = PriorSettings(mass_factor=0.2, payload=0.7, bodies=(0.2,), armature=0.4, friction=0.011)
 """How `wide` arms (`edmp.dynamics.random_arms`) lie round their mean. Where the network alone speaks, what it was
 trained with is what was known before: under a wider prior it would be taken at more than its word."""
 LONGEST, SHORTEST = 127, 25
@@ -188,8 +188,11 @@ class Recogniser:
     def expected(self, nominal: ArmDynamics) -> Expected:
         """The mean of the arms that it was trained on."""
         usual = self.network.usual.double().numpy() * scales_of(nominal)
-        payload = float(usual[10 * (nominal.robot.tool.body - 1)])  # their links are as heavy as described, on average
-        return Expected(arm_of(nominal, parameters_of(nominal) + usual), payload)
+        links, tool = np.arange(nominal.dof), nominal.robot.tool.body - 1
+        heavier = usual[0 : 10 * nominal.dof : 10]
+        factor = float(heavier[links != tool].sum() / nominal.mass[links != tool].sum())
+        payload = float(heavier[tool]) - factor * float(nominal.mass[tool])
+        return Expected(arm_of(nominal, parameters_of(nominal) + usual), 1.0 + factor, payload)
 
     def evidence(self, nominal: ArmDynamics, log: Log, *, lead: float = 0.0, torques: bool = True) -> Evidence:
         """What a recording says of the parameters and of the delay, beyond what was known before.
@@ -255,16 +258,22 @@ class Recogniser:
         return stretch_of(period, q[None], v[None], None if tau is None else tau[None], commanded, lead=lead)
 
     def _of_parameters(self, nominal: ArmDynamics, basis: Basis, E: Array, h: Array) -> Evidence:
-        """From z to parameters: the delay is integrated out, with what was known of it."""
+        """From z to parameters: the delay is integrated out, with what was known of it.
+
+        Means of z have on average the squares that their variances lack to 1. An arm that is further off is unlike those
+        of the training: what is said of it, and what was known of it before, is taken to be less sure by that ratio
+        (Birge 1932, The calculation of errors by the method of least squares), while the mean stays.
+        """
         mean, deviation = self.network.late.double().tolist()
         r = len(h) - 1
         both = np.linalg.inv(E + np.eye(r + 1))
-        delay = mean + deviation * float((both @ h)[r]), deviation * float(np.sqrt(both[r, r]))
+        far = max(1.0, float(np.sum((both @ h) ** 2) / max(r + 1.0 - np.trace(both), 1e-9)))
+        delay = mean + deviation * float((both @ h)[r]), deviation * float(np.sqrt(far * both[r, r]))
         shrunk = E[:r, r] / (E[r, r] + 1.0)
         information, vector = E[:r, :r] - np.outer(shrunk, E[r, :r]), h[:r] - shrunk * h[r]
         P = self.network.projection.double().numpy() / scales_of(nominal)
         shift = P @ basis.mean
-        return Evidence(P.T @ information @ P, P.T @ (vector + information @ shift), *delay)
+        return Evidence(P.T @ information @ P / far, P.T @ (vector + information @ shift) / far, *delay, far)
 
 
 def basis_of(network: RecogniserNetwork, nominal: ArmDynamics) -> Basis:
