@@ -31,7 +31,7 @@ from edmp.dynamics.arm import effort_scale
 from edmp.dynamics.learned.recogniser import Recogniser, load_recogniser, shipped
 from edmp.dynamics.least_squares import PriorSettings, fit_torques, parameters_of
 from edmp.dynamics.motions import planned_pool
-from edmp.dynamics.random_arms import RandomArm, random_arm
+from edmp.dynamics.random_arms import RandomArm, Spread, random_arm
 from edmp.errors import EdmpError
 from edmp.execution.driver import Command
 from edmp.execution.drivers.drake_sim import DrakeArm, DrakeSimSettings
@@ -42,7 +42,21 @@ from edmp.trajectory import Trajectory, slowed
 
 Array = NDArray[np.float64]
 
-KINDS = ("as in training", "beyond training", "all 20 % heavier, 20 ms late")
+KINDS = ("as in training", "all parts far off", "beyond training", "20 % heavier")
+BEYOND = Spread(
+    mass=(0.35, 0.5),
+    shape=(0.2, 0.3),
+    com=(0.03, 0.045),
+    armature=(0.6, 0.9),
+    viscous=(0.05, 0.08),
+    coulomb=(0.025, 0.04),
+    payload=(2.5, 3.5),
+    bandwidth=(12.0, 14.0),
+    stiffness=(2.0, 2.5),
+    damping=(0.45, 0.5),
+    delay=(0.05, 0.06),
+)
+"""Beyond `wide`, on which the network was trained, in every part; `out` is at its edge in every part."""
 SPEED, REST, SHORT = 0.6, 0.3, 1.0
 """Share of the planned speed of the recorded motion; before and after it [s]; of short recordings [s]."""
 
@@ -58,9 +72,9 @@ class Case:
 
 
 def drawn(kind: str, nominal: ArmDynamics, rng: np.random.Generator) -> RandomArm:
-    if kind == KINDS[2]:
+    if kind == KINDS[3]:
         return RandomArm(ArmDynamics.of(nominal.robot, mass_error=0.2), Controller(delay=0.02), 0.0)
-    one = random_arm(nominal, rng, "wide" if kind == KINDS[0] else "out")
+    one = random_arm(nominal, rng, dict(zip(KINDS, ("wide", "out", BEYOND), strict=False))[kind])
     return dataclasses.replace(
         one, controller=dataclasses.replace(one.controller, delay=round(one.controller.delay, 3))
     )
@@ -155,7 +169,11 @@ def compare(robot: Robot, every: list[Case], recogniser: Recogniser, *, torques:
     logs = [shortened(case.log) if short else case.log for case in every]
     if not torques:
         logs = [dataclasses.replace(log, torques=None) for log in logs]
-    methods = ("described", "least-squares", "learned", "both", "learned, another arm's recording")
+    methods = ["described", "least-squares", "learned", "learned, another arm's recording"]
+    if torques:  # else learned is all that there is
+        methods.insert(3, "both")
+    if short:
+        methods.pop()
     print("| arm | mass | payload | delay | viscous | Coulomb | torques | tracking | mass | delay | friction |")
     print("|" + "---|" * 11)
     for method in methods:
@@ -183,6 +201,7 @@ def main() -> None:
     parser.add_argument("--arms", type=int, default=16, help="of each kind")
     parser.add_argument("--pool", type=Path, required=True, help="folder in which planned motions are kept")
     parser.add_argument("--network", type=Path, help="of edmp dynamics train --model recogniser; default: the shipped")
+    parser.add_argument("--kinds", default=",".join(KINDS[:3]), help="of arms, with commas between")
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
     logging.disable(logging.WARNING)
@@ -191,9 +210,11 @@ def main() -> None:
     recogniser = load_recogniser(given.network or shipped(robot))
     given.pool.mkdir(parents=True, exist_ok=True)
     pool = planned_pool(given.pool, robot, 40, 77)
-    for kind in KINDS:
+    for kind in given.kinds.split(","):
         every = cases(robot, kind, given.arms, pool, given.seed)
         for torques, short in itertools.product((True, False), (False, True)):
+            if short and kind != KINDS[0]:
+                continue
             extent = f"the first {SHORT:g} s" if short else "whole"
             print(f"\n{kind}; {extent}, {'with' if torques else 'without'} torques; {len(every)} arms")
             compare(robot, every, recogniser, torques=torques, short=short)

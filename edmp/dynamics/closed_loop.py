@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
@@ -50,15 +51,9 @@ def tuned_controller(
     """
     if log.commanded is None:
         return Controller(), guesses[0], np.zeros(log.dof)
-    end = min(log.duration, _LONGEST)
-    times = _STEP * np.arange(1, round(end / _STEP) + 1, dtype=np.float64)
-    measured = columns_at(times, log.times - log.times[0], log.positions)
 
     def tried(delays: Sequence[float] | Array, controllers: Sequence[Controller]) -> Array:
-        """(n, T, dof) what is left of the measured positions, for pairs of a delay and a controller."""
-        late = [reference_at(log, times - one) for one in delays]
-        q, v, a = (np.stack([one[k] for one in late]) for k in range(3))
-        return track(arm, nominal, (q, v, a), controllers, _STEP)[0] - measured
+        return _left(arm, nominal, log, delays, controllers)
 
     chosen: tuple[Controller, float] | None = None
     best, delay = CANDIDATES[0], guesses[0]
@@ -76,7 +71,29 @@ def tuned_controller(
             vertex = 0.5 * (cost[k - 1] - cost[k + 1]) / bend
             delay += float(around[k] + (around[1] - around[0]) * np.clip(vertex, -1.0, 1.0))
         guesses, chosen = (delay,), (best, delay)
-    return best, delay, np.sqrt(np.mean(tried([delay], [best])[0] ** 2, axis=0))
+    return best, delay, unexplained(arm, nominal, log, best, delay)
+
+
+def unexplained(arm: ArmDynamics, nominal: ArmDynamics, log: Log, controller: Controller, late: float) -> Array:
+    """(dof,) standard deviation of what was measured, from what the arm does under commands so ``late`` [s]."""
+    return np.asarray(np.sqrt(np.mean(_left(arm, nominal, log, [late], [controller])[0] ** 2, axis=0)))
+
+
+def _left(
+    arm: ArmDynamics,
+    nominal: ArmDynamics,
+    log: Log,
+    delays: Sequence[float] | Array,
+    controllers: Sequence[Controller],
+) -> Array:
+    """(n, T, dof) what is left of the measured positions, for pairs of a delay and a controller."""
+    end = min(log.duration, _LONGEST)
+    times = _STEP * np.arange(1, round(end / _STEP) + 1, dtype=np.float64)
+    measured = columns_at(times, log.times - log.times[0], log.positions)
+    late = [reference_at(log, times - one) for one in delays]
+    q, v, a = (np.stack([one[k] for one in late]) for k in range(3))
+    prompt = [dataclasses.replace(one, delay=0.0) for one in controllers]
+    return track(arm, nominal, (q, v, a), prompt, _STEP)[0] - measured
 
 
 def reference_at(log: Log, times: Array) -> tuple[Array, Array, Array]:

@@ -71,7 +71,7 @@ def find_delay(times: Array, commanded: Array, measured: Array, *, earliest: flo
             break
     left, slope = _left(times, commanded, measured, delay)
     w = weights / np.maximum(left.var(axis=0), 1e-12)
-    information = np.sum(w * slope**2) / _correlated(left[:, weights > 0.0])
+    information = np.sum(w * slope**2) / correlated(left[:, weights > 0.0])
     return Delay(delay, float(1.0 / np.sqrt(information)), tuple(left.std(axis=0).tolist()))
 
 
@@ -83,7 +83,7 @@ def _left(times: Array, commanded: Array, measured: Array, delay: float) -> tupl
     return left - left.mean(axis=0), slope - slope.mean(axis=0)
 
 
-def _correlated(left: Array) -> float:
+def correlated(left: Array) -> float:
     """How many rows in a row say the same: the integrated autocorrelation, up to where it first falls to zero."""
     n = len(left)
     most = 1.0

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 
 from edmp.arguments import checked
 from edmp.dynamics.arm import ArmDynamics
-from edmp.dynamics.closed_loop import tuned_controller
+from edmp.dynamics.closed_loop import tuned_controller, unexplained
 from edmp.dynamics.delay import Delay, find_delay
 from edmp.dynamics.learned.recogniser import PRIOR, Recogniser, load_recogniser, shipped
 from edmp.dynamics.least_squares import Evidence, Expected, Fit, PriorSettings, fit_torques, left_over
 from edmp.dynamics.model import ArmModel
+from edmp.dynamics.output_error import Found, closed_loop_evidence
 from edmp.dynamics.signals import SignalSettings, smooth_signals
 from edmp.dynamics.untold import untold
 from edmp.errors import EdmpWarning, FileFormatError, InvalidInputError, unknown_name
@@ -75,9 +76,10 @@ def identify(
     """Recognise an arm from its own motion: masses, payload, friction, and how late it takes commands.
 
     By least squares, torques give masses, motors and friction (`edmp.dynamics.least_squares`), commands and positions
-    the delay (`edmp.dynamics.delay`). A network (`edmp.dynamics.learned.recogniser`) gives all of these from commands
-    and positions, and from torques if there are any. By both, torques are for least squares, commands and positions for
-    the network, and each counts as much as it is sure of: no observation and no prior counts twice. What is left
+    the delay (`edmp.dynamics.delay`). A network (`edmp.dynamics.learned.recogniser`) looks at all that was recorded and
+    says what arm it may be; if there are commands, the closed loop of that arm is then fitted to the positions
+    (`edmp.dynamics.output_error`), which gives all of these. By both, torques are for least squares, commands and
+    positions for the latter, and each counts as much as it is sure of: nothing counts twice. What is left
     unexplained is kept as noise. What the recording does not tell is as described, with its spread, and named in
     `ArmModel.unidentified`.
 
@@ -102,8 +104,8 @@ def identify(
     log = _whole(log.for_robot(robot), settings)
     if log.torques is None and log.commanded is None:
         raise InvalidInputError(
-            f"{log.source}: holds neither commands nor torques: delays are unidentifiable without the one, masses and friction "
-            "without the other (edmp logs label guesses both)"
+            f"{log.source}: holds neither commands nor torques: delays are unidentifiable without the one, masses "
+            "and friction without the other (edmp logs label guesses both)"
         )
     nominal = ArmDynamics.of(robot)
     evidence: Evidence | None = None
@@ -116,30 +118,28 @@ def identify(
     alone = evidence is not None and (method == "learned" or log.torques is None)
     expected = recogniser.expected(nominal) if recogniser is not None and alone else None
     fit = _fit(nominal, log, settings, evidence, expected)
+    found: Found | None = None
+    if recogniser is not None and evidence is not None and log.commanded is not None:
+        coordinates = recogniser.coordinates(nominal)
+        found = closed_loop_evidence(nominal, log, coordinates, fit.arm, delay.delay, lead=lead, far=evidence.far)
+        evidence = found.evidence
+        fit = _fit(nominal, log, settings, evidence, expected)
     _like(nominal, fit, log, settings)
-    missing: tuple[str, ...] = ()
-    if log.torques is None:
-        said = "masses, motors and friction are as described, none was told"
-        if evidence is not None:
-            said = "masses, motors and friction are told by the network alone, from commands and positions"
-        missing = (f"no torques are recorded: {said}",)
-        warnings.warn(f"{log.source}: {missing[0]}", EdmpWarning, stacklevel=2)
-    if log.torques is not None or evidence is not None:
-        missing += untold(nominal, log, fit)
-    if evidence is not None and evidence.far > _FAR:
-        missing += (
-            f"this arm is unlike those that the network was trained on (by a ratio of {evidence.far:.1f}; of these, one "
-            f"in twenty is by {_FAR:g}): what it says of it is taken to be less sure by that",
+    missing = _not_told(nominal, log, fit, evidence)
+    if found is not None:
+        controller, deviation = found.controller, found.evidence.delay_deviation
+        left = unexplained(fit.arm, nominal, log, controller, controller.delay - lead)
+    else:
+        controller, late, left = tuned_controller(
+            fit.arm, nominal, log, [guess - lead for guess in guesses], delay.deviation
         )
-    controller, late, left = tuned_controller(
-        fit.arm, nominal, log, [guess - lead for guess in guesses], delay.deviation
-    )
+        controller, deviation = dataclasses.replace(controller, delay=max(late + lead, 0.0)), delay.deviation
     return ArmModel(
         nominal,
         fit.arm,
         fit.covariance,
-        dataclasses.replace(controller, delay=max(late + lead, 0.0)),
-        delay.deviation,
+        controller,
+        deviation,
         fit.residual,
         left,
         fit.mass_factor,
@@ -148,6 +148,25 @@ def identify(
         method,
         log.source,
     )
+
+
+def _not_told(nominal: ArmDynamics, log: Log, fit: Fit, evidence: Evidence | None) -> tuple[str, ...]:
+    """What the recording did not tell, in sentences; warns where torques are missing."""
+    missing: tuple[str, ...] = ()
+    if log.torques is None:
+        said = "masses, motors and friction are as described, none was told"
+        if evidence is not None:
+            said = "masses, motors and friction are told by commands and positions alone, from where a network said"
+        missing = (f"no torques are recorded: {said}",)
+        warnings.warn(f"{log.source}: {missing[0]}", EdmpWarning, stacklevel=3)
+    if log.torques is not None or evidence is not None:
+        missing += untold(nominal, log, fit)
+    if evidence is not None and evidence.far > _FAR:
+        missing += (
+            f"this arm is unlike those that the network was trained on, by a ratio of {evidence.far:.1f} (of these "
+            f"one in twenty is by {_FAR:g}): what is said of it is less sure",
+        )
+    return missing
 
 
 def _recogniser(network: Recogniser | str | Path | None, robot: Robot, method: str) -> Recogniser | None:

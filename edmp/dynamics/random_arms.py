@@ -133,7 +133,7 @@ def spread_of(distribution: str | Spread) -> Spread:
 
 
 def random_arm(nominal: ArmDynamics, rng: np.random.Generator, distribution: str | Spread = "in") -> RandomArm:
-    """An arm of this distribution, its name in `SPREADS` or itself, around ``nominal``; the same for the same state of ``rng``.
+    """An arm of this distribution, by its name in `SPREADS`, around ``nominal``; the same for the same ``rng``.
 
     Masses, centres of mass and inertias stay those of some distribution of mass (Wensing, Kim and Slotine 2018, Linear
     matrix inequalities for physically consistent inertial parameter identification): second moments S = 1/2 tr(I) 1 - I

@@ -110,6 +110,8 @@ def test_random_arms_are_made_of_matter(panda: Robot) -> None:
         least, most = max(spread.mass[0] - spread.common[1], 0.0), spread.mass[1] + spread.common[1]
         assert least - 1e-9 <= factors.min() <= factors.max() <= most + 1e-9
         assert len({one.controller.delay for one in arms}) == 50
+    smooth = [random_arm(nominal, np.random.default_rng(k), "wide").arm.coulomb.max() == 0.0 for k in range(100)]
+    assert 10 <= sum(smooth) <= 30  # a fifth of them do not rub
     again = random_arm(nominal, np.random.default_rng(3)).parameters()
     np.testing.assert_array_equal(again, random_arm(nominal, np.random.default_rng(3)).parameters())
     with pytest.raises(UnknownNameError, match="distribution"):

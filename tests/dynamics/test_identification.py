@@ -179,6 +179,31 @@ def test_columns_of_other_joints_are_noticed():
         identify(cut(recording, slice(None), torques=recording.torques[:, order]), robot="panda")
 
 
+def test_what_no_arm_like_this_one_could_have_done_is_refused_or_warned_of():
+    log = Log.of(recorded())
+    weightless = 1e3 * np.diff(log.velocities, axis=0, prepend=log.velocities[:1])
+    jumping = np.where(np.arange(len(log.times))[:, None] == 1000, 1e4, log.torques)
+    blind = {"commanded": None, "commanded_velocities": None, "torques": None}
+    for changed, why in (
+        ({"torques": weightless}, "the likeliest one weighs 0.0. of what is described.* without gravity"),
+        ({"times": 1e3 * log.times}, "has 1 rows a second, too few.*are its times seconds"),
+        (blind, "neither commands nor torques"),
+    ):
+        with pytest.raises(InvalidInputError, match=why):
+            identify(dataclasses.replace(log, **changed), robot="panda")
+    with pytest.warns(EdmpWarning, match="reach 1e\\+04, beyond its effort limit"):
+        identify(dataclasses.replace(log, torques=jumping), robot="panda")
+
+
+def test_a_log_of_20_rows_a_second_will_do():
+    log = Log.of(recorded())
+    tables = ("times", "positions", "velocities", "torques", "commanded", "commanded_velocities")
+    slow = dataclasses.replace(log, **{name: getattr(log, name)[::50] for name in tables})
+    model = identify(slow, robot="panda")
+    assert model.mass_factor[0] == pytest.approx(1.2, abs=0.03)
+    assert model.delay == pytest.approx(0.02, abs=1e-3)
+
+
 def test_recordings_that_tell_nothing_are_refused():
     whole = recorded()
     for recording, why in (

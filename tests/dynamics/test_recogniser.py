@@ -42,19 +42,36 @@ def off(done) -> float:
     return float(np.abs(done.recording.measured - done.recording.commanded).max())
 
 
-@pytest.mark.parametrize("method", ["learned", "both"])
-def test_without_torques_masses_are_told_by_commands_and_positions(method, tmp_path, capsys):
+def test_without_torques_masses_are_told_by_commands_and_positions(tmp_path, capsys):
     write_log(tmp_path / "log.csv", without_torques())
     arguments = ("identify", tmp_path / "log.csv", "--robot", "panda", "--out", tmp_path / "arm.safetensors", "--json")
-    code, out, err = edmp(capsys, *arguments, "--method", method)
+    code, out, err = edmp(capsys, *arguments, "--method", "learned")
     assert code == 0, err
     found = json.loads(out)
-    assert found["method"] == method
-    assert found["mass_factor"]["value"] + found["payload_kg"]["value"] / 18.0 > 1.1
-    assert found["delay_s"]["value"] == pytest.approx(0.02, abs=2e-3)
-    assert "told by the network alone" in found["unidentified"][0]
+    assert found["method"] == "learned"
+    assert found["mass_factor"]["value"] + found["payload_kg"]["value"] / 18.0 == pytest.approx(1.2, abs=0.05)
+    assert found["delay_s"]["value"] == pytest.approx(0.02, abs=1e-4)
+    assert "told by commands and positions alone" in found["unidentified"][0]
     code, out, _ = edmp(capsys, *arguments)  # by least squares, which sees nothing of it
     assert json.loads(out)["mass_factor"]["value"] == 1.0
+
+
+def test_mass_is_told_from_gain_without_torques_and_friction():
+    """A network alone says 1.5, and a stiffer controller to match: the closed loop knows better."""
+    log = without_torques()
+    noisy = log.positions + 1e-4 * np.random.default_rng(0).standard_normal(log.positions.shape)
+    with pytest.warns(EdmpWarning, match="no torques"):
+        model = identify(dataclasses.replace(log, positions=noisy), robot="panda", method="both")
+    assert mass(model) == pytest.approx(HEAVY_MASS, abs=0.1)
+    assert model.controller.bandwidth == pytest.approx(30.0, abs=2.0)
+    assert model.delay == pytest.approx(0.02, abs=1e-4)
+
+
+def test_an_arm_unlike_those_of_the_training_is_said_to_be():
+    odd = {"payload": 4.0, "viscous": 0.1, "coulomb": 0.05, "delay": 0.055, "mass_error": 0.3, "bandwidth": 14.0}
+    model = identify(recorded(**odd), robot="panda", method="learned")
+    assert any("unlike those that the network was trained on" in sentence for sentence in model.unidentified)
+    assert mass(model) - 1.3 == pytest.approx(4.0 / model.nominal.mass.sum(), abs=0.1)
 
 
 def test_what_is_recognised_without_torques_makes_a_motion_reach():
@@ -105,6 +122,13 @@ def test_evidence_that_says_nothing_changes_nothing_and_no_prior_counts_twice(pa
     assert once.covariance[0, 0] == pytest.approx(before.covariance[0, 0] / 2.0)
     twice = fit_torques(nominal, None, 8.0, prior, Evidence(2.0 * told, np.zeros(d), 0.0, 1.0))
     assert twice.covariance[0, 0] == pytest.approx(before.covariance[0, 0] / 3.0)
+
+
+def test_a_wider_prior_is_wider_in_everything_but_noise():
+    prior = PriorSettings()
+    wide = prior.widened(4.0)
+    assert (wide.mass_factor, wide.friction, wide.noise) == (2 * prior.mass_factor, 2 * prior.friction, prior.noise)
+    assert wide.bodies == tuple(2 * scale for scale in prior.bodies)
 
 
 def test_what_is_missing_is_named(tmp_path, capsys):

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from edmp.dynamics.arm import ArmDynamics
 from edmp.dynamics.learned.hypotheses import Basis, Stretch, stretch_of, summaries, table_widths
 from edmp.dynamics.least_squares import Evidence, Expected, PriorSettings, arm_of, parameters_of, scales_of
+from edmp.dynamics.output_error import Coordinates
 from edmp.dynamics.signals import columns_at, low_pass
 from edmp.errors import FileFormatError, InvalidInputError
 from edmp.learning.card import Card, built, load_network, untrained_card
@@ -194,6 +195,13 @@ class Recogniser:
         payload = float(heavier[tool]) - factor * float(nominal.mass[tool])
         return Expected(arm_of(nominal, parameters_of(nominal) + usual), 1.0 + factor, payload)
 
+    def coordinates(self, nominal: ArmDynamics) -> Coordinates:
+        """The directions that it tells, in this arm's units, and the delay."""
+        basis = basis_of(self.network, nominal)
+        mean, deviation = self.network.late.double().tolist()
+        projection = self.network.projection.double().numpy() / scales_of(nominal)
+        return Coordinates(parameters_of(nominal) + basis.mean, basis.directions, projection, (mean, deviation))
+
     def evidence(self, nominal: ArmDynamics, log: Log, *, lead: float = 0.0, torques: bool = True) -> Evidence:
         """What a recording says of the parameters and of the delay, beyond what was known before.
 
@@ -260,9 +268,9 @@ class Recogniser:
     def _of_parameters(self, nominal: ArmDynamics, basis: Basis, E: Array, h: Array) -> Evidence:
         """From z to parameters: the delay is integrated out, with what was known of it.
 
-        Means of z have on average the squares that their variances lack to 1. An arm that is further off is unlike those
-        of the training: what is said of it, and what was known of it before, is taken to be less sure by that ratio
-        (Birge 1932, The calculation of errors by the method of least squares), while the mean stays.
+        Means of z have on average the squares that their variances lack to 1. An arm that is further off is unlike
+        those of the training: what is said of it, and what was known of it before, is taken to be less sure by that
+        ratio (Birge 1932, The calculation of errors by the method of least squares), while the mean stays.
         """
         mean, deviation = self.network.late.double().tolist()
         r = len(h) - 1
