@@ -98,7 +98,7 @@ class QLearning:
         two = fresh if begin is None else [copy.deepcopy(begin) for _ in range(2)]
         self.critics = nn.ModuleList(two).train().requires_grad_(True)
         self.averages = copy.deepcopy(self.critics).eval().requires_grad_(False)
-        self.optimiser = torch.optim.AdamW(self.critics.parameters(), lr=rewarded.critic_rate)
+        self.optimiser = torch.optim.AdamW(self.critics.parameters(), lr=rewarded.critic_rate, fused=True)
         self.memory = torch.zeros(0).half()
 
     @torch.no_grad()

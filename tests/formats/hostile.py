@@ -894,11 +894,18 @@ FORMATS: dict[str, Format] = {
 
 
 TOGETHER = (
+    ("blocked-plan", "sensed-plan", "trace"),
+    ("problem", "line", "scene", "moveit-request", "moveit-scene", "moveit-diff", "rviz-scene", "robometrics",
+     "mpinets-hdf5", "mpinets-pickle"),
+    ("plan", "failed-plan", "task"),
+    ("recording", "weights", "policy", "world", "inverse", "shard"),
+    ("results", "executed", "crossings", "manifest", "best-known"),
+    ("mesh-ply", "mesh-stl", "mesh-obj", "robot", "urdf"),
     ("log-csv", "log-npz", "log-cdr", "log-cdr-message", "log-ros-json", "log-hdf5", "log-parquet", "log-info"),
+    ("octree-bt", "octree-ot", "octomap", "depth", "camera", "reward", "sensed-scene", "arrays"),
     ("ply", "ply-binary", "pcd", "pcd-binary", "pcd-compressed", "xyz", "npy", "npz"),
-    ("octree-bt", "octree-ot", "octomap", "depth", "camera", "reward", "sensed-scene", "sensed-plan", "arrays"),
-)
-"""Formats that are read so fast that starting takes longer: in one process."""
+)  # fmt: skip
+"""Formats that share a process, because starting one takes as long as some hundred mutants; the longest first."""
 
 
 # --- the process -----------------------------------------------------------------------------------------------------
