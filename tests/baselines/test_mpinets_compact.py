@@ -102,7 +102,8 @@ def test_generated_goals_are_foreseeable_and_the_manifest_says_so(folder) -> Non
 @pytest.mark.parametrize("nearest", [grouping.nearest_points, grouping.nearest_points_definition])
 def test_nearest_points_are_those_of_the_definition(nearest) -> None:
     generator = torch.Generator().manual_seed(1)
-    p, center = torch.rand(2, 50, 3, generator=generator), torch.rand(3, 6, 3, generator=generator)
+    p, center = torch.rand(2, 150, 3, generator=generator), torch.rand(3, 6, 3, generator=generator)
+    p = grouping.along_a_curve(p)
     cloud = torch.tensor([1, 0, 1])
     found = nearest(p, cloud, center, 0.3, 5)
     for row in range(3):
@@ -110,6 +111,27 @@ def test_nearest_points_are_those_of_the_definition(nearest) -> None:
             distance = (p[cloud[row]] - center[row, ball]).norm(dim=1)
             expected = [k for k in distance.argsort().tolist() if distance[k] < 0.3][:5]
             assert found[row, ball].tolist() == expected + [-1] * (5 - len(expected))
+
+
+def test_along_the_curve_neighbours_follow_each_other() -> None:
+    p = torch.rand(2, 400, 3, generator=torch.Generator().manual_seed(1))
+    ordered = grouping.along_a_curve(p)
+    for before, after in zip(p, ordered, strict=True):
+        assert sorted(map(tuple, after.tolist())) == sorted(map(tuple, before.tolist()))
+        assert after.diff(dim=0).norm(dim=1).mean() < 0.4 * before.diff(dim=0).norm(dim=1).mean()
+
+
+def test_near_the_arm_all_points_count_and_far_from_it_a_few() -> None:
+    torch.manual_seed(0)
+    network = CompactNetwork(CompactConfig(**{**TINY, "coarse_points": 32}), *limits()).eval()
+    q = torch.as_tensor(PANDA.home, dtype=torch.float32)[None]
+    X_0T = tool_pose(PANDA, q)
+    far = torch.tensor([-0.9, 0.0, 0.1]).expand(1, 64, 3).clone()
+    near = far.clone()
+    near[0, 40] = X_0T[0, :3, 3] + 0.02  # none of the first, coarse ones
+    with torch.inference_mode():
+        there, here = (stepper(network, PANDA, cloud, X_0T)(q) for cloud in (far, near))
+    assert not torch.allclose(there, here, atol=1e-6)
 
 
 def test_a_step_depends_on_the_obstacles_near_the_arm_and_not_on_where_the_base_stands() -> None:
@@ -150,10 +172,46 @@ def test_examples_are_steps_of_one_length_that_end_at_the_goal(folder) -> None:
     assert (now.obstacle.norm(dim=-1) < 1.11).all()
 
 
+def test_so_many_examples_are_of_paths_that_are_not_straight(folder) -> None:
+    shares = []
+    for detours in (0.0, 1.0):
+        settings = ImitationSettings(cloud_points=128, scene_examples=4, detours=detours)
+        data = SteadySet(folder, settings, CompactConfig(**TINY), validation_fraction=0.0, max_validation=1)
+        path = data.batch(400, torch.Generator().manual_seed(0))[:, 0]
+        way, length = data.queries(path)[:2], data._steady[1][path]
+        assert torch.equal(data.detour[path], length > 1.003 * (way[1] - way[0]).norm(dim=1))
+        crooked_scenes = data._scene[data.train[data.detour[data.train]]].unique()
+        shares.append(data.detour[path][torch.isin(data._scene[path], crooked_scenes)].float().mean())
+    assert shares[0] < 0.9
+    assert shares[1] == 1.0
+
+
+def test_examples_go_on_where_the_network_has_led_and_come_back_to_the_path(folder) -> None:
+    settings = ImitationSettings(cloud_points=128, scene_examples=4, continued=1.0)
+    data = SteadySet(folder, settings, CompactConfig(**TINY), validation_fraction=0.0, max_validation=1)
+    generator = torch.Generator().manual_seed(0)
+    first = data.batch(40, generator)
+    assert data.own_places(first) is None
+    led = data.steps(first, generator).q_next + 0.02
+    led[:10] += 1.0  # far astray: these begin afresh
+    data.went(first, led)
+    then = data.batch(40, generator)
+    own = data.own_places(then)
+    assert own is not None
+    assert data.own_places(then.clone()) is None  # validation is not led
+    assert own[:10].isnan().all()
+    on = own.isfinite().all(dim=1)
+    assert on[10:].float().mean() > 0.5
+    assert torch.equal(own[on], led[on])
+    assert torch.equal(then[:, 0], first[:, 0])
+    now = data.steps(then, generator)
+    assert ((now.q - led).norm(dim=1)[on] < 0.1).all()
+
+
 def test_trained_resumed_and_planned_with_by_the_command_line(folder, tmp_path, capsys) -> None:
     words = ["train", "--kind", "mpinets", "--arch", "compact", "--data", str(folder), "--out", str(tmp_path)]
     sizes = [word for key, value in TINY.items() for word in ("--config", f"{key}={json.dumps(value)}")]
-    few = {"cloud_points": 128, "num_loss_points": 24, "rollout_every": 6, "rollouts": 4}
+    few = {"cloud_points": 128, "num_loss_points": 24, "rollout_every": 6, "rollouts": 4, "continued": 0.5}
     words += [*sizes, *(word for key, value in few.items() for word in ("--imitation", f"{key}={value}"))]
     for steps in ("6", "12"):
         with pytest.raises(SystemExit) as ended:

@@ -10,17 +10,17 @@ every step: nothing in it depends on the configuration.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
-from edmp.baselines.mpinets.grouping import farthest_points, nearest_points
+from edmp.baselines.mpinets.grouping import along_a_curve, farthest_points, nearest_points
 from edmp.baselines.mpinets.network import Points, SetAbstraction, shared_mlp
-from edmp.baselines.mpinets.point_cloud import gripper_points, robot_points
+from edmp.baselines.mpinets.point_cloud import CANDIDATES, gripper_points, spread_points
 from edmp.geometry.poses import inverse
 from edmp.ranges import Range, check_fields
 from edmp.robots.damped_least_squares import pose_error
@@ -37,8 +37,6 @@ POSE_FEATURES = 12 + 12 + 2 * 6 + 2
 SERVO_ROTATION, SERVO_DAMPING, SERVO_FINE = 0.2, 0.03, 0.1
 """Of the hint of `CompactConfig.servo`: a rotation of 1 rad weighs like so many metres; damping [m]; and below what
 length it is seen magnified [rad]."""
-CANDIDATES = 40
-"""Points on the links for each centre, of which centres are chosen far from each other."""
 
 
 @dataclass(frozen=True)
@@ -47,12 +45,13 @@ class CompactConfig:
 
     Attributes:
         num_obstacle_points: of the cloud; points beyond the arm's reach are left out.
+        coarse_points: of them, for what looks far; what looks near sees all.
         reach: how far from the robot's base the cloud goes [m].
         centers: points on the moving links that look around.
-        target_centers: points on the gripper at its target that look around.
-        neighbors: nearest obstacle points a centre looks at.
-        radius: how far it sees [m].
-        local_widths: of the layers that encode a centre's surroundings.
+        target_centers: points on the gripper that look around, where it is, and at its target.
+        neighbors, radius: nearest coarse points a centre looks at, and how far it sees [m].
+        near_neighbors, near_radius: nearest points of all, for how near exactly the obstacles are, and which way.
+        local_widths: of the layers that encode a centre's surroundings, far and near each.
         scene_centers, scene_radius, scene_neighbors, scene_widths, scene_global: of the set abstraction, and of the
             layers after it, that encode the scene as a whole.
         decoder_widths: of the hidden layers that everything goes through.
@@ -61,12 +60,15 @@ class CompactConfig:
         step: longest displacement of an expert [rad]; the output times this is the displacement.
     """
 
-    num_obstacle_points: int = 768
+    num_obstacle_points: int = 4096
+    coarse_points: int = 512
     reach: float = 1.1
     centers: int = 48
     target_centers: int = 8
     neighbors: int = 4
     radius: float = 0.3
+    near_neighbors: int = 4
+    near_radius: float = 0.1
     local_widths: tuple[int, ...] = (16, 16)
     scene_centers: int = 64
     scene_radius: float = 0.2
@@ -79,9 +81,10 @@ class CompactConfig:
 
     def __post_init__(self) -> None:
         count, widths, positive = Range(1, whole=True), Range(1, whole=True, several=True), Range(0, above=True)
-        counts = ["num_obstacle_points", "centers", "target_centers", "neighbors", "scene_centers", "scene_neighbors"]
+        counts = ["num_obstacle_points", "coarse_points", "centers", "target_centers", "neighbors", "near_neighbors"]
+        counts += ["scene_centers", "scene_neighbors"]
         layers = ["local_widths", "scene_widths", "scene_global", "decoder_widths"]
-        lengths = ["reach", "radius", "scene_radius", "step"]
+        lengths = ["reach", "radius", "near_radius", "scene_radius", "step"]
         ranges = {**dict.fromkeys(counts, count), **dict.fromkeys(layers, widths), **dict.fromkeys(lengths, positive)}
         check_fields(self, ranges)
         for name in layers:
@@ -93,12 +96,13 @@ class View:
     """What does not change on the way.
 
     Attributes:
-        obstacle: (G, n, 3) clouds in the frame of the base [m].
+        coarse, obstacle: (G, n, 3) clouds in the frame of the base, of a few points and of all [m].
         cloud: (B,) which of them each row moves among.
         X_0T: (B, 4, 4) where the tool shall go.
         code: (B, c) of the scene and of the surroundings of the target.
     """
 
+    coarse: Tensor
     obstacle: Tensor
     cloud: Tensor
     X_0T: Tensor
@@ -125,11 +129,12 @@ class CompactNetwork(nn.Module):
         self.register_buffer("lower", torch.tensor(lower, dtype=torch.float32))
         self.register_buffer("upper", torch.tensor(upper, dtype=torch.float32))
         c, dof = config, len(lower)
-        self.local = shared_mlp([NEIGHBOR_FEATURES, *c.local_widths])
-        self.at_target = shared_mlp([NEIGHBOR_FEATURES, *c.local_widths])
+        self.local, self.at_target = (
+            nn.ModuleList(shared_mlp([NEIGHBOR_FEATURES, *c.local_widths]) for _ in ("far", "near")) for _ in range(2)
+        )
         self.scene = SetAbstraction(c.scene_centers, c.scene_radius, c.scene_neighbors, [0, *c.scene_widths])
         self.whole = shared_mlp([3 + c.scene_widths[-1], *c.scene_global])
-        seen = (c.centers + c.target_centers) * c.local_widths[-1] + c.scene_global[-1]
+        seen = 2 * (c.centers + 2 * c.target_centers) * c.local_widths[-1] + c.scene_global[-1]
         layers: list[nn.Module] = []
         for before, width in pairwise([dof * (3 if c.servo else 1) + POSE_FEATURES + seen, *c.decoder_widths]):
             layers += [nn.Linear(before, width), nn.LayerNorm(width), nn.SiLU()]
@@ -138,19 +143,21 @@ class CompactNetwork(nn.Module):
     def view(self, robot: Robot, obstacle: Tensor, cloud: Tensor, X_0T: Tensor) -> View:
         """What the network sees of scenes and targets, fields as in `View`."""
         c = self.config
-        points = Points(obstacle, obstacle.new_zeros(*obstacle.shape[:2], 0))
+        coarse = obstacle[:, : c.coarse_points].contiguous()
+        points = Points(coarse, coarse.new_zeros(*coarse.shape[:2], 0))
         scene = self.whole(torch.cat(self.scene(points), dim=-1)).amax(dim=1)
-        p_T = _target_centers(robot, c.target_centers).to(X_0T)
-        frames = X_0T[:, None].expand(-1, c.target_centers, 4, 4)
-        target = self._around(self.at_target, obstacle, cloud, frames, p_T)
-        return View(obstacle, cloud, X_0T, torch.cat([scene[cloud], target], dim=-1))
+        seen = View(coarse, along_a_curve(obstacle), cloud, X_0T, scene[cloud])
+        target = self._around(self.at_target, seen, *_at_gripper(robot, c.target_centers, X_0T))
+        return replace(seen, code=torch.cat([seen.code, target], dim=-1))
 
     def forward(self, robot: Robot, view: View, q: Tensor) -> Tensor:
         """(B, dof) displacement from configurations ``q`` (B, dof) [rad]."""
         X_0B = torch.as_tensor(inverse(robot.X_W0)).to(q) @ body_poses(robot, q)
         X_0T = X_0B[:, robot.tool.body] @ torch.as_tensor(robot.tool.X_BT).to(q)
         centers = _centers(robot, self.config.centers)
-        around = self._around(self.local, view.obstacle, view.cloud, X_0B[:, centers.body], centers.p_B.to(q))
+        X_0G, p_G = _at_gripper(robot, self.config.target_centers, X_0T)
+        X_0F, p_F = torch.cat([X_0B[:, centers.body], X_0G], dim=1), torch.cat([centers.p_B.to(q), p_G])
+        around = self._around(self.local, view, X_0F, p_F)
         unit = 2 * (q - self.lower) / (self.upper - self.lower) - 1
         everything = [unit, _poses(X_0T, view.X_0T), around, view.code]
         if self.config.servo:
@@ -161,20 +168,32 @@ class CompactNetwork(nn.Module):
         """(B, dof) the configuration after the step, within the limits [rad]."""
         return torch.minimum(torch.maximum(q + self(robot, view, q), self.lower), self.upper)
 
-    def _around(self, mlp: nn.Module, obstacle: Tensor, cloud: Tensor, X_0F: Tensor, p_F: Tensor) -> Tensor:
+    def _around(self, looks: Iterable[nn.Module], view: View, X_0F: Tensor, p_F: Tensor) -> Tensor:
         """(B, m * width) codes of the obstacle points near ``p_F`` (m, 3), each in its frame ``X_0F`` (B, m, 4, 4)."""
         c = self.config
         R_0F = X_0F[..., :3, :3]
         center = (R_0F @ p_F[..., None])[..., 0] + X_0F[..., :3, 3]
-        index = nearest_points(obstacle, cloud, center, c.radius, c.neighbors)
-        found = (index >= 0).unsqueeze(-1)
-        rows = index.clamp(min=0) + (cloud * obstacle.shape[1])[:, None, None]
-        offset_0 = obstacle.flatten(0, 1).index_select(0, rows.flatten()).view(*index.shape, 3) - center.unsqueeze(2)
-        offset_F = (offset_0 @ R_0F) * found
-        distance = offset_F.norm(dim=-1, keepdim=True)
-        nearness = torch.exp(-distance / NEAR) * found
-        feature = torch.cat([offset_F / c.radius, (1 - distance / c.radius) * found, nearness], dim=-1)
-        return mlp(feature).amax(dim=2).flatten(1)
+        far, near = looks
+        codes = [
+            _grouped(far, view.coarse, view.cloud, R_0F, center, c.radius, c.neighbors),
+            _grouped(near, view.obstacle, view.cloud, R_0F, center, c.near_radius, c.near_neighbors),
+        ]
+        return torch.cat(codes, dim=-1)
+
+
+def _grouped(
+    mlp: nn.Module, obstacle: Tensor, cloud: Tensor, R_0F: Tensor, center: Tensor, radius: float, count: int
+) -> Tensor:
+    """(B, m * width) codes of the nearest points of each centre (B, m, 3) in its frame ``R_0F`` (B, m, 3, 3)."""
+    index = nearest_points(obstacle, cloud, center, radius, count)
+    found = (index >= 0).unsqueeze(-1)
+    rows = index.clamp(min=0) + (cloud * obstacle.shape[1])[:, None, None]
+    offset_0 = obstacle.flatten(0, 1).index_select(0, rows.flatten()).view(*index.shape, 3) - center.unsqueeze(2)
+    offset_F = (offset_0 @ R_0F) * found
+    distance = offset_F.norm(dim=-1, keepdim=True)
+    nearness = torch.exp(-distance / NEAR) * found
+    feature = torch.cat([offset_F / radius, (1 - distance / radius) * found, nearness], dim=-1)
+    return mlp(feature).amax(dim=2).flatten(1)
 
 
 def _poses(X_0T: Tensor, goal: Tensor) -> Tensor:
@@ -205,12 +224,14 @@ def _servo(robot: Robot, X_0B: Tensor, X_0T: Tensor, goal: Tensor) -> Tensor:
 
 @lru_cache(maxsize=8)
 def _centers(robot: Robot, count: int) -> Centers:
-    """``count`` points on the moving links, far from each other with the arm at home."""
-    points = robot_points(robot, CANDIDATES * count, moving=True)
+    points = spread_points(robot, count)
     body = torch.repeat_interleave(torch.arange(robot.num_bodies), torch.tensor([len(p) for p in points.p_B]))
-    home = points.at(torch.as_tensor(robot.home, dtype=torch.float32)[None])
-    chosen = farthest_points(home, count)[0].sort().values
-    return Centers(body[chosen], torch.cat(points.p_B)[chosen])
+    return Centers(body, torch.cat(points.p_B))
+
+
+def _at_gripper(robot: Robot, count: int, X_0T: Tensor) -> tuple[Tensor, Tensor]:
+    """The same pose (B, count, 4, 4) of the tool for each of ``count`` points on the gripper, and these (count, 3)."""
+    return X_0T[:, None].expand(-1, count, 4, 4), _target_centers(robot, count).to(X_0T)
 
 
 @lru_cache(maxsize=8)

@@ -1,6 +1,8 @@
 """The loss of the compact policy: the published one, at steps of one length, and the joints themselves.
 
-L = mean |p^ - p|_1 + mean |p^ - p|_2^2 + w mean max(margin - d(p^), 0) + w_q mean |q^ - q|_1
+L = mean |p^ - p|_1 + mean |p^ - p|_2^2 + w mean max(margin - d(p^), 0) + w_q mean |q^ - q|_1,
+
+the third mean being that of the few points that are nearest to obstacles.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from edmp.baselines.mpinets.compact import CompactNetwork
-from edmp.baselines.mpinets.point_cloud import robot_points
+from edmp.baselines.mpinets.point_cloud import spread_points
 from edmp.baselines.mpinets.steady_set import SteadySet, Steps
 from edmp.robots.kinematics import tool_pose
 from edmp.robots.robot import Robot
@@ -34,8 +36,12 @@ class CompactLoss:
         assert isinstance(network, CompactNetwork)
         now = self.data.steps(examples, generator)
         q = self._disturbed(now.q, generator)
+        own = self.data.own_places(examples)
+        q = q if own is None else torch.where(own.isfinite(), own, q)
         view = network.view(self.robot, now.obstacle, now.cloud, tool_pose(self.robot, now.q_goal))
-        return self._of(now, network.next(self.robot, view, q))
+        there = network.next(self.robot, view, q)
+        self.data.went(examples, there.detach())
+        return self._of(now, there)
 
     @torch.no_grad()
     def standing_still(self, examples: Tensor, generator: torch.Generator) -> Tensor:
@@ -53,12 +59,13 @@ class CompactLoss:
     def _of(self, now: Steps, q: Tensor) -> Tensor:
         """(B,) the loss of going to ``q`` (B, dof)."""
         settings = self.data.settings
-        body = robot_points(self.robot, settings.num_loss_points, moving=True)
+        body = spread_points(self.robot, settings.num_loss_points)
         p = body.at(q)
         loss = point_match(p, body.at(now.q_next))
         if settings.collision_weight:
             depth = (settings.collision_margin - self.data.scenes.distance(now.scene, p)).clamp(min=0)
-            loss = loss + settings.collision_weight * depth.mean(dim=1)
+            deepest = depth.topk(min(settings.deepest, depth.shape[1]), dim=1).values
+            loss = loss + settings.collision_weight * deepest.mean(dim=1)
         return loss + settings.joint_weight * (q - now.q_next).abs().mean(dim=1)
 
 

@@ -15,6 +15,8 @@ from edmp.baselines.mpinets import grouping_kernels as kernels
 from edmp.collision.launch import launch_rows
 from edmp.warp_start import wp
 
+CURVE_BITS = 6
+"""Cells an axis of the curve are two to this power."""
 
 def farthest_points(p: Tensor, count: int) -> Tensor:
     """Indices of points far from each other: each is the farthest from all those chosen before it.
@@ -59,7 +61,8 @@ def ball_query(p: Tensor, center: Tensor, radius: float, count: int) -> Tensor:
 def nearest_points(p: Tensor, cloud: Tensor, center: Tensor, radius: float, count: int) -> Tensor:
     """Indices of the nearest points within a ball about each centre, nearest first.
 
-    Unlike `ball_query`, several rows may look at one cloud, and a ball takes its nearest points, not its first.
+    Unlike `ball_query`, several rows may look at one cloud, and a ball takes its nearest points, not its first. Points
+    that follow each other are boxed together and passed over together: in `along_a_curve` they are found sooner.
 
     Args:
         p: (G, n, 3) float32 clouds.
@@ -76,10 +79,31 @@ def nearest_points(p: Tensor, cloud: Tensor, center: Tensor, radius: float, coun
     p, center = p.detach().contiguous(), center.detach().contiguous()
     index = torch.empty(*center.shape[:2], count, dtype=torch.int32)
     squared = torch.empty(index.shape)
-    inputs = [wp.from_torch(p, dtype=wp.vec3), wp.from_torch(cloud.int()), wp.from_torch(center, dtype=wp.vec3), radius]
+    lower, upper = _boxes(p)
+    points = [wp.from_torch(each, dtype=wp.vec3) for each in (p, lower, upper)]
+    inputs = [*points, wp.from_torch(cloud.int()), wp.from_torch(center, dtype=wp.vec3), radius]
     outputs = [wp.from_torch(index), wp.from_torch(squared)]
     launch_rows(kernels.nearest_points, center.shape[0], (center.shape[1],), inputs, outputs, "cpu")
     return index.long()
+
+
+def along_a_curve(p: Tensor) -> Tensor:
+    """Points (G, n, 3) in the order of a curve that fills space (Morton 1966): neighbours follow each other."""
+    low, high = p.amin(dim=1, keepdim=True), p.amax(dim=1, keepdim=True)
+    last = (1 << CURVE_BITS) - 1
+    cell = ((p - low) / (high - low).clamp(min=1e-6) * last).long()
+    code = torch.zeros_like(cell[..., 0])
+    for bit in range(CURVE_BITS):
+        for axis in range(3):
+            code |= ((cell[..., axis] >> bit) & 1) << (3 * bit + axis)
+    return p.gather(1, code.argsort(dim=1)[..., None].expand(-1, -1, 3))
+
+
+def _boxes(p: Tensor) -> tuple[Tensor, Tensor]:
+    """Lower and upper corners (G, k, 3) about each `kernels.BOXED` points in a row of clouds (G, n, 3)."""
+    short = -p.shape[1] % kernels.BOXED
+    rows = torch.cat([p, p[:, -1:].expand(-1, short, 3)], dim=1).unflatten(1, (-1, kernels.BOXED))
+    return rows.amin(dim=2).contiguous(), rows.amax(dim=2).contiguous()
 
 
 def farthest_points_definition(p: Tensor, count: int) -> Tensor:

@@ -9,6 +9,10 @@ wp.set_module_options({"enable_backward": False})
 ORIGIN_SQUARED = wp.constant(1.0e-3)
 """Points whose squared distance from the origin is at most this are not chosen [m^2]."""
 
+BOXED = 32
+"""Points in a row that have a box about them."""
+_BOXED = wp.constant(BOXED)
+
 
 @wp.kernel
 def farthest_points(
@@ -68,6 +72,8 @@ def ball_query(
 @wp.kernel
 def nearest_points(
     p: wp.array2d(dtype=wp.vec3),
+    lower: wp.array2d(dtype=wp.vec3),
+    upper: wp.array2d(dtype=wp.vec3),
     cloud: wp.array(dtype=int),
     center: wp.array2d(dtype=wp.vec3),
     radius: float,
@@ -84,14 +90,17 @@ def nearest_points(
     c = center[row, ball]
     g = cloud[row]
     worst = radius * radius
-    for k in range(p.shape[1]):
-        d = wp.length_sq(p[g, k] - c)
-        if d < worst:  # put in its place among those found, nearest first; the farthest falls off the end
-            i = int(count - 1)
-            while i > 0 and squared[row, ball, i - 1] > d:
-                squared[row, ball, i] = squared[row, ball, i - 1]
-                index[row, ball, i] = index[row, ball, i - 1]
-                i -= 1
-            squared[row, ball, i] = d
-            index[row, ball, i] = k
-            worst = squared[row, ball, count - 1]
+    for box in range(lower.shape[1]):
+        away = wp.max(wp.max(lower[g, box] - c, c - upper[g, box]), wp.vec3(0.0, 0.0, 0.0))
+        if wp.length_sq(away) < worst:
+            for k in range(box * _BOXED, wp.min((box + 1) * _BOXED, p.shape[1])):
+                d = wp.length_sq(p[g, k] - c)
+                if d < worst:  # put in its place among those found, nearest first; the farthest falls off the end
+                    i = int(count - 1)
+                    while i > 0 and squared[row, ball, i - 1] > d:
+                        squared[row, ball, i] = squared[row, ball, i - 1]
+                        index[row, ball, i] = index[row, ball, i - 1]
+                        i -= 1
+                    squared[row, ball, i] = d
+                    index[row, ball, i] = k
+                    worst = squared[row, ball, count - 1]

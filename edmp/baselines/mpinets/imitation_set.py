@@ -48,6 +48,11 @@ class ImitationSettings:
         rollout_every: of the compact policy: steps between rollouts of held-out problems; 0 for none.
         rollouts: of the compact policy: so many held-out problems.
         joint_weight: of the compact policy: of the joints' mean distance from the expert's, in its loss [m/rad].
+        deepest: of the compact policy: the collision loss is the mean of so many points that are nearest to obstacles,
+            not of all: a finger is few of the points.
+        detours: of the compact policy: share of the examples that are drawn from paths that are not straight.
+        continued: of the compact policy: share of the examples that begin where the network's own last step has led,
+            and are to come back to the expert's path (Venkatraman et al. 2015).
     """
 
     steps_per_path: int = 50
@@ -61,6 +66,9 @@ class ImitationSettings:
     rollout_every: int = 2000
     rollouts: int = 160
     joint_weight: float = 0.0
+    deepest: int = 8
+    detours: float = 0.5
+    continued: float = 0.0
 
     def __post_init__(self) -> None:
         count, number = Range(1, whole=True), Range(0)
@@ -69,7 +77,8 @@ class ImitationSettings:
             {
                 "steps_per_path": Range(2, whole=True),
                 **dict.fromkeys(["noise", "collision_weight", "collision_margin", "joint_weight"], number),
-                **dict.fromkeys(["num_loss_points", "cloud_points", "scene_examples", "rollouts"], count),
+                **dict.fromkeys(["num_loss_points", "cloud_points", "scene_examples", "rollouts", "deepest"], count),
+                **dict.fromkeys(["detours", "continued"], Range(0, 1)),
                 **dict.fromkeys(["max_scenes", "rollout_every"], Range(0, whole=True)),
             },
         )

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy.spatial import ConvexHull
 from torch import Tensor
 
+from edmp.baselines.mpinets.grouping import farthest_points
 from edmp.geometry.poses import inverse
 from edmp.geometry.primitives import sample_triangles
 from edmp.robots.kinematics import body_poses
@@ -27,6 +28,8 @@ Array = NDArray[np.float64]
 ROBOT, OBSTACLE, TARGET = 0.0, 1.0, 2.0
 """Labels of the points."""
 
+CANDIDATES = 40
+"""Points on the links for each of those that are chosen far from each other."""
 SURFACE_SEED = 20221
 """The points on the robot are always the same: training and planning must agree on them."""
 
@@ -64,6 +67,17 @@ def robot_points(robot: Robot, count: int, *, moving: bool = False) -> RobotPoin
     links = [link for link in robot.links if link.hulls_B and not (moving and link.body == 0)]
     points, body = _spread(links, count)
     return RobotPoints(robot, tuple(_tensor(points[body == b]) for b in range(robot.num_bodies)))
+
+
+@lru_cache(maxsize=16)
+def spread_points(robot: Robot, count: int) -> RobotPoints:
+    """``count`` points on the moving links, far from each other with the arm at home: the fingers get theirs."""
+    points = robot_points(robot, CANDIDATES * count, moving=True)
+    body = torch.repeat_interleave(torch.arange(robot.num_bodies), torch.tensor([len(p) for p in points.p_B]))
+    home = points.at(torch.as_tensor(robot.home, dtype=torch.float32)[None])
+    chosen = farthest_points(home, count)[0].sort().values
+    p_B = torch.cat(points.p_B)[chosen]
+    return RobotPoints(robot, tuple(p_B[body[chosen] == b] for b in range(robot.num_bodies)))
 
 
 @lru_cache(maxsize=16)

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from edmp.baselines.mpinets.compact import CompactNetwork, View
 from edmp.baselines.mpinets.imitation_set import SceneBatch
-from edmp.baselines.mpinets.point_cloud import robot_points
+from edmp.baselines.mpinets.point_cloud import spread_points
 from edmp.baselines.mpinets.steady_set import SteadySet
 from edmp.files.json_nodes import read_json
 from edmp.files.reading import is_file
@@ -67,7 +67,7 @@ def roll_out(
     network: CompactNetwork, robot: Robot, view: View, q: Tensor, scenes: SceneBatch, scene: Tensor
 ) -> Rollouts:
     """Follow the policy from configurations ``q`` (n, dof); rows ``scene`` of ``scenes`` tell collisions."""
-    body = robot_points(robot, BODY_POINTS, moving=True)
+    body = spread_points(robot, BODY_POINTS)
     way, touched_at = [q], torch.full((len(q),), MAX_STEPS + 1, device=q.device)
     steps = torch.zeros(len(q), dtype=torch.long, device=q.device)
     for number in range(1, MAX_STEPS + 1):
@@ -102,6 +102,8 @@ def held_out_success(network: CompactNetwork, robot: Robot, data: SteadySet, pat
         solved[family] += good
     shares = {"solved": float(done.solved.float().mean()), "reached": float(done.reached.float().mean())}
     shares["touched"] = float(done.touched.float().mean())
+    detour = data.detour[paths]
+    shares["detours"] = float(done.solved[detour].float().mean())
     return shares | {family: solved[family] / total[family] for family in sorted(total)}
 
 

@@ -28,6 +28,10 @@ TICKS = 1 << 20
 """An example's place on its path is a whole number of these parts."""
 END, END_SHARE = 0.3, 0.2
 """So much of all examples is drawn from the last stretch [rad] of a path: the end decides over success."""
+DETOUR = 1.003
+"""A path that is so many times as long as the straight line is none."""
+ASTRAY = 0.3
+"""Farther than this from the expert's path nobody goes on [rad]."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,9 @@ class SteadySet(ImitationSet):
     ) -> None:
         self.config = config
         self.rollouts: list[dict[str, Any]] = []
+        self._drawn: Tensor | None = None
+        self._own: Tensor | None = None
+        self._went: Tensor | None = None
         super().__init__(
             data_dir,
             settings,
@@ -108,6 +115,44 @@ class SteadySet(ImitationSet):
         obstacle = self._clouds[scenes[:, None], seen].float()
         return Steps(q, q_next, self._steady[0][path, -1], obstacle, cloud, scene)
 
+    def batch(self, size: int, generator: torch.Generator) -> Tensor:
+        """(size, 3) examples; of some scenes those of the last batch, each where the network has led it."""
+        settings = self.settings
+        examples = self._examples(self.train, size, generator, detours=settings.detours)
+        before, went, self._own = self._drawn, self._went, None
+        if settings.continued and before is not None and went is not None and len(before) == size:
+            each = min(settings.scene_examples, size)
+            going_on = torch.rand(-(-size // each), generator=generator) < settings.continued
+            going_on = going_on.repeat_interleave(each)[:size]
+            tick, lost = self._back_on_path(before[:, 0], went)
+            tick = torch.where(lost, (torch.rand(size, generator=generator) * TICKS).long(), tick)
+            onward = torch.stack([before[:, 0], tick, torch.zeros_like(tick)], dim=1)
+            examples = torch.where(going_on[:, None], onward, examples)
+            self._own = torch.where((going_on & ~lost)[:, None], went.cpu(), torch.nan).to(went.device)
+        self._drawn, self._went = examples, None
+        return examples
+
+    def own_places(self, examples: Tensor) -> Tensor | None:
+        """(B, dof) where the network's last step has led [rad], NaN where an example is drawn afresh."""
+        return self._own if examples is self._drawn else None
+
+    def went(self, examples: Tensor, q: Tensor) -> None:
+        """Remember where the network went from ``examples``, if they are the last batch."""
+        if examples is self._drawn:
+            self._went = q
+
+    def _back_on_path(self, path: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
+        """The places on paths that are nearest to ``q`` (B, dof), and whether that is far away, or the end."""
+        way = self._steady[0][path.to(q.device)]
+        away, nearest = (way - q[:, None]).norm(dim=2).min(dim=1)
+        return (nearest * (TICKS // (KEPT - 1))).cpu(), ((away > ASTRAY) | (nearest == KEPT - 1)).cpu()
+
+    @cached_property
+    def detour(self) -> Tensor:
+        """(n,) whether a path is no straight line."""
+        way, length = self._steady
+        return length > DETOUR * (way[:, -1] - way[:, 0]).norm(dim=1)
+
     def description(self) -> dict[str, Any]:
         """As in `ImitationSet`, with the learning curve."""
         return {**super().description(), "scenes_read": len(self.families), "rollouts": self.rollouts}
@@ -127,16 +172,25 @@ class SteadySet(ImitationSet):
         share = (place - before).unsqueeze(1)
         return torch.lerp(self._steady[0][path, before], self._steady[0][path, before + 1], share)
 
-    def _examples(self, paths: Tensor, size: int, generator: torch.Generator) -> Tensor:
-        """(size, 3) examples of some scenes of ``paths``, `scene_examples` of each: path, place, nothing."""
+    def _examples(self, paths: Tensor, size: int, generator: torch.Generator, *, detours: float = 0.0) -> Tensor:
+        """(size, 3) examples of some scenes of ``paths``, `scene_examples` of each: path, place, nothing.
+
+        Of a scene that has them, at least the share ``detours`` is of paths that are not straight.
+        """
         if len(paths) == 0:
             return torch.empty(0, 3, dtype=torch.long)
         each = min(self.settings.scene_examples, size)
-        scene = self._scene.cpu()[paths.cpu()]
-        rows, count = scene.unique_consecutive(return_counts=True)
-        first = count.cumsum(0) - count
-        drawn = torch.randint(len(rows), (-(-size // each),), generator=generator).repeat_interleave(each)[:size]
-        path = paths.cpu()[first[drawn] + (torch.rand(size, generator=generator) * count[drawn]).long()]
+        paths = paths.cpu()
+        scene, crooked = self._scene.cpu()[paths], self.detour.cpu()[paths]
+        paths = paths[(2 * scene + crooked).argsort(stable=True)]  # of each scene straight ones first
+        _, count = scene.unique_consecutive(return_counts=True)
+        end = count.cumsum(0)
+        passed = torch.nn.functional.pad(crooked.long().cumsum(0), (1, 0))
+        of_these = passed[end] - passed[end - count]
+        drawn = torch.randint(len(count), (-(-size // each),), generator=generator).repeat_interleave(each)[:size]
+        only = (torch.rand(size, generator=generator) < detours) & (of_these[drawn] > 0)
+        among = torch.where(only, of_these[drawn], count[drawn])
+        path = paths[end[drawn] - 1 - (torch.rand(size, generator=generator) * among).long()]
         length = self._steady[1].cpu()[path]
         s = torch.rand(size, generator=generator) * length
         last = length - torch.rand(size, generator=generator) * length.clamp(max=END)
