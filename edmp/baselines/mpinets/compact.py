@@ -18,9 +18,9 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from edmp.baselines.mpinets.grouping import along_a_curve, farthest_points, nearest_points
+from edmp.baselines.mpinets.grouping import along_a_curve, nearest_points
 from edmp.baselines.mpinets.network import Points, SetAbstraction, shared_mlp
-from edmp.baselines.mpinets.point_cloud import CANDIDATES, gripper_points, spread_points
+from edmp.baselines.mpinets.point_cloud import spread_gripper_points, spread_points
 from edmp.geometry.poses import inverse
 from edmp.ranges import Range, check_fields
 from edmp.robots.damped_least_squares import pose_error
@@ -64,7 +64,7 @@ class CompactConfig:
     coarse_points: int = 512
     reach: float = 1.1
     centers: int = 48
-    target_centers: int = 8
+    target_centers: int = 16
     neighbors: int = 4
     radius: float = 0.3
     near_neighbors: int = 4
@@ -231,11 +231,4 @@ def _centers(robot: Robot, count: int) -> Centers:
 
 def _at_gripper(robot: Robot, count: int, X_0T: Tensor) -> tuple[Tensor, Tensor]:
     """The same pose (B, count, 4, 4) of the tool for each of ``count`` points on the gripper, and these (count, 3)."""
-    return X_0T[:, None].expand(-1, count, 4, 4), _target_centers(robot, count).to(X_0T)
-
-
-@lru_cache(maxsize=8)
-def _target_centers(robot: Robot, count: int) -> Tensor:
-    """(count, 3) points on the gripper, far from each other, in the tool frame."""
-    points = gripper_points(robot, CANDIDATES * count)
-    return points[farthest_points(points[None] + 1.0, count)[0]]
+    return X_0T[:, None].expand(-1, count, 4, 4), spread_gripper_points(robot, count).to(X_0T)

@@ -59,7 +59,7 @@ class CompactLoss:
     def _of(self, now: Steps, q: Tensor) -> Tensor:
         """(B,) the loss of going to ``q`` (B, dof)."""
         settings = self.data.settings
-        body = spread_points(self.robot, settings.num_loss_points)
+        body = spread_points(self.robot, settings.num_loss_points, on_gripper=settings.num_loss_points // 3)
         p = body.at(q)
         loss = point_match(p, body.at(now.q_next))
         if settings.collision_weight:

@@ -22,10 +22,13 @@ DIFFERENCES = [
     "- The robot and the target enter as poses (and the configuration), not as labelled points of the cloud.",
     "- Local set abstraction is centred on points fixed to the links and to the gripper at its target; each groups the "
     "nearest obstacle points in the frame of its link, and its code keeps its place instead of being pooled.",
-    "- The scene as a whole is encoded once, not at every step; the cloud has fewer points, those in reach.",
+    "- Each centre looks twice: at its nearest points among a few, far away, and among all, close by.",
+    "- The scene as a whole is encoded once, not at every step, from the few points; the cloud is of what is in reach.",
     "- With `servo`, the network is shown the damped least-squares step towards the target, which the published "
     "network has to learn: a hint that makes the last centimetre easy.",
-    "- Steps have one length [rad] in place of a fiftieth of the path; the loss looks at the joints too.",
+    "- Steps have one length [rad] in place of a fiftieth of the path; the loss looks at the joints too, and its "
+    "collision term at the few points nearest to obstacles, a third of all points being on the gripper.",
+    "- Paths that are not straight are drawn more often, and some examples begin where the network's own last step led.",
     "- Experts reach a pose with the free configuration nearest to the start.",
     "",
 ]

@@ -70,14 +70,31 @@ def robot_points(robot: Robot, count: int, *, moving: bool = False) -> RobotPoin
 
 
 @lru_cache(maxsize=16)
-def spread_points(robot: Robot, count: int) -> RobotPoints:
-    """``count`` points on the moving links, far from each other with the arm at home: the fingers get theirs."""
+def spread_points(robot: Robot, count: int, *, on_gripper: int = 0) -> RobotPoints:
+    """``count`` points on the moving links, far from each other with the arm at home.
+
+    Args:
+        robot: the arm.
+        count: n.
+        on_gripper: so many of them on hand and fingers, which by their area would have few, and touch most.
+    """
     points = robot_points(robot, CANDIDATES * count, moving=True)
     body = torch.repeat_interleave(torch.arange(robot.num_bodies), torch.tensor([len(p) for p in points.p_B]))
     home = points.at(torch.as_tensor(robot.home, dtype=torch.float32)[None])
-    chosen = farthest_points(home, count)[0].sort().values
-    p_B = torch.cat(points.p_B)[chosen]
-    return RobotPoints(robot, tuple(p_B[body[chosen] == b] for b in range(robot.num_bodies)))
+    chosen = farthest_points(home, count - on_gripper)[0].sort().values
+    p_B = [torch.cat(points.p_B)[chosen][body[chosen] == b] for b in range(robot.num_bodies)]
+    if on_gripper:
+        p_T = spread_gripper_points(robot, on_gripper)
+        X_BT = _tensor(robot.tool.X_BT)
+        p_B[robot.tool.body] = torch.cat([p_B[robot.tool.body], p_T @ X_BT[:3, :3].T + X_BT[:3, 3]])
+    return RobotPoints(robot, tuple(p_B))
+
+
+@lru_cache(maxsize=16)
+def spread_gripper_points(robot: Robot, count: int) -> Tensor:
+    """(count, 3) points on hand and fingers, far from each other, in the tool frame [m]."""
+    points = gripper_points(robot, CANDIDATES * count)
+    return points[farthest_points(points[None] + 1.0, count)[0]]  # away from the origin, where no point is chosen
 
 
 @lru_cache(maxsize=16)

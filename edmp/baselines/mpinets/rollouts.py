@@ -67,7 +67,7 @@ def roll_out(
     network: CompactNetwork, robot: Robot, view: View, q: Tensor, scenes: SceneBatch, scene: Tensor
 ) -> Rollouts:
     """Follow the policy from configurations ``q`` (n, dof); rows ``scene`` of ``scenes`` tell collisions."""
-    body = spread_points(robot, BODY_POINTS)
+    body = spread_points(robot, BODY_POINTS, on_gripper=BODY_POINTS // 3)
     way, touched_at = [q], torch.full((len(q),), MAX_STEPS + 1, device=q.device)
     steps = torch.zeros(len(q), dtype=torch.long, device=q.device)
     for number in range(1, MAX_STEPS + 1):
