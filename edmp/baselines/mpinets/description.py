@@ -28,7 +28,7 @@ DIFFERENCES = [
     "network has to learn: a hint that makes the last centimetre easy.",
     "- Steps have one length [rad] in place of a fiftieth of the path; the loss looks at the joints too, and its "
     "collision term at the few points nearest to obstacles, a third of all points being on the gripper.",
-    "- Paths that are not straight are drawn more often, and some examples begin where the network's own last step led.",
+    "- Paths that are not straight are drawn more often; some examples begin where the network's own last step led.",
     "- Experts reach a pose with the free configuration nearest to the start.",
     "",
 ]
