@@ -18,6 +18,7 @@ from edmp.warp_start import wp
 CURVE_BITS = 6
 """Cells an axis of the curve are two to this power."""
 
+
 def farthest_points(p: Tensor, count: int) -> Tensor:
     """Indices of points far from each other: each is the farthest from all those chosen before it.
 
