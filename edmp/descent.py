@@ -113,20 +113,24 @@ class Descent:
             faulty = faulty + (self.manifold.excess(control_points) > 0.0).float().mean(dim=1)
         return faulty
 
-    def cost_gradient(self, control_points: Tensor, clearance: Tensor) -> tuple[Tensor, Tensor]:
+    def cost_gradient(
+        self, control_points: Tensor, clearance: Tensor, *, every: int = 1, first: int = 0
+    ) -> tuple[Tensor, Tensor]:
         """Clearance cost and its gradient.
 
         Args:
             control_points: (B, K, dof).
             clearance: (B,) distance below which an obstacle pushes [m].
+            every: the cost is felt at every so many-th waypoint; the gradient is that many times as large.
+            first: the first of these.
 
         Returns:
-            cost (B, num_waypoints), and its gradient (B, K - 2, dof) on the interior control points.
+            cost (B, waypoints that were felt), and its gradient (B, K - 2, dof) on the interior control points.
         """
-        q = self.waypoints(control_points)
+        basis = self.spline.basis(self.num_waypoints, device=control_points.device)[first::every]
+        q = basis @ control_points
         cost, gradient = clearance_field(self.world, q, clearance, self_margin=self.self_margin)
-        basis = self.spline.basis(self.num_waypoints, device=q.device)
-        return cost, basis[:, 1:-1].T @ gradient
+        return cost, every * (basis[:, 1:-1].T @ gradient)
 
     def covariant_step(
         self,

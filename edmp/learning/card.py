@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -169,6 +170,22 @@ def configured(
     except (TypeError, ValueError) as error:
         valid = ", ".join(f.name for f in dataclasses.fields(kind) if f.name not in fixed)  # type: ignore[arg-type]
         raise InvalidInputError(f"bad config for {of}: {error}; it has {valid}") from None
+
+
+def completed(written: Mapping[str, Any], config: Any) -> dict[str, Any]:
+    """A config as an earlier edmp wrote it, with the defaults of what came later.
+
+    Args:
+        written: as read from a file.
+        config: of a network of the same kind: a dataclass, or nothing that is known of.
+    """
+    done = dict(written)
+    for one in dataclasses.fields(config) if dataclasses.is_dataclass(config) else ():
+        if one.name not in done and one.default is not dataclasses.MISSING:
+            done[one.name] = json.loads(json.dumps(one.default))
+        elif isinstance(done.get(one.name), dict):
+            done[one.name] = completed(done[one.name], getattr(config, one.name))
+    return done
 
 
 def built(

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from edmp.errors import EdmpError, FileFormatError, InvalidInputError
 from edmp.files.writing import write_text, written_whole
-from edmp.learning.card import Card, save_network
+from edmp.learning.card import Card, completed, save_network
 from edmp.learning.progress import TrainProgress, stop_on_interrupt
 from edmp.learning.tensors import load_state, read_tensors, write_tensors
 
@@ -385,10 +385,13 @@ class TrainingRun:
         try:
             card = Card.of(header["card"])
             for what in ("architecture", "config", "robot", "dof", "origin"):
-                theirs, ours = json.dumps(getattr(card, what)), json.dumps(getattr(self.card, what))
+                theirs, ours = getattr(card, what), json.loads(json.dumps(getattr(self.card, what)))
+                if what == "config":
+                    theirs = completed(theirs, getattr(self.network, "config", None))
                 if theirs != ours:
                     raise InvalidInputError(
-                        f"{path} was trained with {what} {theirs}, not {ours}; choose another folder or resume=False"
+                        f"{path} was trained with {what} {json.dumps(theirs)}, not {json.dumps(ours)}; choose another "
+                        f"folder or resume=False"
                     )
             self.step, self.seconds = header["step"].integer(), header["seconds"].number(0)
             self.history = header["history"].plain()

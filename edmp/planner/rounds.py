@@ -14,7 +14,7 @@ from edmp.guidance import guided, pushed_once, pushes
 from edmp.learning.edm import karras_sigmas, sample_dpmpp_2m
 from edmp.planner.call import LANDING, Call
 from edmp.planner.candidates import Candidates
-from edmp.planner.goals import turned
+from edmp.planner.goals import Query, turned
 from edmp.planner.settings import PlannerSettings, Round
 from edmp.planner.watch import Watch
 from edmp.prior.base import Context
@@ -126,7 +126,7 @@ def seeds_near(call: Call, round_: Round, earlier: Array) -> Candidates:
     """
     start, goals = call.ends
     spline = call.descent.spline
-    near = np.ascontiguousarray(turned(call.judge.robot, earlier, call.query.start))
+    near = np.ascontiguousarray(_between(turned(call.judge.robot, earlier, call.query.start), call.query))
     path = torch.as_tensor(near, dtype=torch.float32, device=call.descent.device)
     nearest = int(torch.linalg.vector_norm(goals - path[-1], dim=1).argmin())
     goal = goals[nearest]
@@ -135,6 +135,14 @@ def seeds_near(call: Call, round_: Round, earlier: Array) -> Candidates:
     samples[0] = x[0]
     to = torch.full((round_.num_seeds,), nearest, device=goals.device)
     return _seen(call, spline.control_points(samples, start, goal), to)
+
+
+def _between(path: Array, query: Query) -> Array:
+    """What of a path (n, dof) lies between start and goals, without what leads there from a contact or a limit."""
+    first = int(np.linalg.norm(path - query.start, axis=1).argmin())
+    to_goals = np.linalg.norm(path[:, None] - query.goals, axis=2).min(axis=1)
+    last = int(to_goals.argmin())
+    return path[first : last + 1] if last > first + 1 else path
 
 
 def denoised(call: Call, round_: Round, num: int, start: Tensor, goal: Tensor, clean: Tensor | float = 0.0) -> Tensor:
@@ -202,7 +210,8 @@ def repair(
             break
         active = (~valid).nonzero().squeeze(1)
         moving = control_points[active]
-        _, gradient = descent.cost_gradient(moving, clearances[active])
+        every = settings.repair_every
+        _, gradient = descent.cost_gradient(moving, clearances[active], every=every, first=iteration % every)
         gradient = descent.with_terms(gradient, moving)
         moving = descent.covariant_step(moving, gradient, max_move=settings.repair_max_move, pull=pulls[active])
         control_points[active] = moving

@@ -79,7 +79,7 @@ def whole_rounds(call: Call, *, fallback: bool) -> list[Candidates]:
         if call.solved or call.late:
             break
     if call.solved and k == 0 and detour(call) > settings.detour and not call.late:
-        tried.append(look_again(call))
+        tried.append(look_again(call, settings, index=1))
     return tried
 
 
@@ -101,22 +101,18 @@ def search_first(call: Call) -> None:
 
 
 def shorter(call: Call) -> list[Candidates]:
-    """Rounds of seeds in search of a shorter motion than the one that is certified; their candidates.
+    """Seeds in search of a shorter motion than the one that is certified; their candidates.
 
-    None where that is nearly straight; and each only if as much time is left as has passed, so that what is known comes
-    in time.
+    First round that motion; if it is still long, from nothing, and then round the better of the two. Each only if as
+    much time is left as has passed, so that what is known comes in time.
     """
-    settings, docket, tried = call.settings, call.docket, []
-    if docket.solutions[0].length <= NEAR * rounds.least_length(call):
-        return []
-    known, docket.solutions = docket.solutions, []
-    for k in range(min(settings.rounds, settings.max_rounds)):
-        if call.solved or call.left < call.budget / 2:
-            break
-        tried.append(rounds.run(call, settings, index=k))
-    docket.solutions = sorted([*known, *docket.solutions], key=lambda one: one.objective)[:1]
-    if len(tried) == 1 and detour(call) > settings.detour and call.left >= call.budget / 2:
-        tried.append(look_again(call))
+    settings, docket, tried, least = call.settings, call.docket, [], rounds.least_length(call)
+    if docket.solutions[0].length > NEAR * least and call.left >= call.budget / 2:
+        tried.append(look_again(call, settings.refine, around=True))
+    if docket.solutions[0].length > settings.long * least and call.left >= call.budget / 2:
+        tried.append(look_again(call, settings.fresh))
+        if call.left >= call.budget / 2:
+            tried.append(look_again(call, settings.refine, around=True))
     return tried
 
 
@@ -144,11 +140,17 @@ def lines_alone(call: Call) -> Round:
     return dataclasses.replace(first, num_seeds=len(call.query.goals), prior_share=0.0, judge_anyway=1)
 
 
-def look_again(call: Call) -> Candidates:
-    """Another round, whose motions are ranked with those that are certified already; all its candidates."""
+def look_again(call: Call, round_: Round, *, index: int = 0, around: bool = False) -> Candidates:
+    """Another round, whose motions are ranked with those that are certified already; all its candidates.
+
+    With ``around`` its seeds are round the best of these. Where one motion is wanted, the shortest, only shorter ones
+    come before the judge.
+    """
     docket, settings = call.docket, call.settings
     earlier, docket.solutions = docket.solutions, []
-    batch = rounds.run(call, settings, index=1)
+    if not settings.num_alternatives and not call.descent.objective.terms:
+        round_ = dataclasses.replace(round_, near=earlier[0].length / rounds.least_length(call))
+    batch = rounds.run(call, round_, index=index, earlier=earlier[0].path if around else None)
     ranked = sorted([*earlier, *docket.solutions], key=lambda found: found.objective)
     docket.solutions = []
     for found in ranked:

@@ -105,6 +105,21 @@ WARM_START = Round(
 """Replanning from an earlier plan: it is one of the seeds, and re-noised to a middle level and denoised in the new
 scene the others are near it."""
 
+REFINE = Round(
+    num_seeds=24,
+    prior_share=1.0,
+    sampler_steps=2,
+    sigma=2.0,
+    repair_iterations=48,
+    enough_valid=24,
+    polish_candidates=4,
+    judge_anyway=0,
+)
+"""Seeds round a certified motion, re-noised to a high level, in search of a shorter one."""
+
+FRESH = Round(num_seeds=16, sampler_steps=2, enough_valid=2, polish_candidates=2)
+"""Seeds from nothing, where what is certified is long: another way round may be shorter."""
+
 
 @dataclass(frozen=True)
 class PlannerSettings(Round):
@@ -115,6 +130,7 @@ class PlannerSettings(Round):
         guidance: see `GuidanceSettings`.
         repair_clearances: distances at which obstacles push back during repair; seeds take turns [m].
         repair_pulls: fractions of the way to the straight line that each repair step adds; seeds take turns.
+        repair_every: each repair step feels clearance at every so many-th waypoint, in turn.
         repair_max_move: how far the farthest waypoint moves in one repair step [rad].
         rounds: rounds of seeds before sampling-based search may help.
         max_rounds: rounds after which there is no path; with the fallback it helps in each after the first `rounds`.
@@ -130,8 +146,12 @@ class PlannerSettings(Round):
         path_waypoints: waypoints of the returned path.
         start_tolerance: a start may be beyond a limit by this; the motion leads inside first [rad or m].
         first_look: see `FIRST_LOOK`; None leaves it out.
-        first_search: RRT-Connect trees grown side by side, for a short time, where the first look found nothing; rounds
-            of seeds then look for a shorter motion. 0 leaves it out, as ``fallback=False`` does.
+        first_search: RRT-Connect trees grown side by side, for a short time, where the first look found nothing; from
+            what they find on, a shorter motion is looked for. 0 leaves it out, as ``fallback=False`` does.
+        refine: a round of seeds round what the first search found, see `REFINE`.
+        fresh: a round of seeds from nothing, if the motion is still long, and another `refine` round what then is
+            known; see `FRESH`.
+        long: a motion is, if it is longer than so many times the distance from the start to the nearest goal [1].
         warm: see `WARM_START`.
     """
 
@@ -139,6 +159,7 @@ class PlannerSettings(Round):
     guidance: GuidanceSettings = field(default_factory=GuidanceSettings)
     repair_clearances: tuple[float, ...] = (0.01, 0.02, 0.04)
     repair_pulls: tuple[float, ...] = (0.0, 0.06)
+    repair_every: int = 2
     repair_max_move: float = 0.1
     rounds: int = 2
     max_rounds: int = 20
@@ -154,6 +175,9 @@ class PlannerSettings(Round):
     start_tolerance: float = START_TOLERANCE
     first_look: Round | None = FIRST_LOOK
     first_search: int = 8
+    refine: Round = REFINE
+    fresh: Round = FRESH
+    long: float = 1.2
     warm: Round = WARM_START
 
     def __post_init__(self) -> None:
@@ -163,18 +187,24 @@ class PlannerSettings(Round):
             raise InvalidInputError(f"guidance must be GuidanceSettings, got {self.guidance!r}")
         if self.first_look is not None and not isinstance(self.first_look, Round):
             raise InvalidInputError(f"first_look must be a Round or None, got {self.first_look!r}")
-        if not isinstance(self.warm, Round) or self.warm.sigma is None:
-            raise InvalidInputError(f"warm must be a Round with a sigma to re-noise to, got {self.warm!r}")
+        for name in ("warm", "refine"):
+            round_ = getattr(self, name)
+            if not isinstance(round_, Round) or round_.sigma is None:
+                raise InvalidInputError(f"{name} must be a Round with a sigma to re-noise to, got {round_!r}")
+        if not isinstance(self.fresh, Round):
+            raise InvalidInputError(f"fresh must be a Round, got {self.fresh!r}")
 
 
 _RANGES = {
     "num_waypoints": Range(2, 10_000, whole=True),
     "repair_clearances": Range(0, several=True),
     "repair_pulls": Range(0, 1, several=True),
+    "repair_every": Range(1, 10, whole=True),
     "repair_max_move": _STEP,
     "rounds": _COUNT,
     "max_rounds": _COUNT,
     "detour": Range(1),
+    "long": Range(1),
     "polish_clearance": _LENGTH,
     "margin": _LENGTH,
     "edge_step": _STEP,

@@ -20,6 +20,7 @@ from edmp.learning import training
 from edmp.learning.card import read_card
 from edmp.learning.edm import karras_sigmas, sample_dpmpp_2m
 from edmp.learning.tensors import read_tensors
+from edmp.learning.tensors import read_tensors, write_tensors
 from edmp.learning.training import CHECKPOINT_NAME, TrainSettings
 from edmp.prior.base import Context
 from edmp.prior.checkpoint import load_prior
@@ -191,6 +192,15 @@ def test_bad_data_is_named(data_dir, tmp_path, robot, make_robot):
         attempt(data_dir)
     with pytest.raises(InvalidInputError, match="needs an end"):
         TrainSettings()
+
+
+def test_a_run_of_before_a_setting_was_known_goes_on(data_dir, tmp_path, robot):
+    train(data_dir, tmp_path / "run", robot=robot, settings=settings(max_steps=2))
+    tensors, header = read_tensors(tmp_path / "run" / CHECKPOINT_NAME)
+    metadata = header.plain()
+    del metadata["card"]["config"]["told_step"]
+    write_tensors(tmp_path / "run" / CHECKPOINT_NAME, tensors, metadata)
+    assert train(data_dir, tmp_path / "run", robot=robot, settings=settings(max_steps=3)).metrics["steps"] == 3
 
 
 def test_a_run_folder_of_another_training_is_refused(data_dir, tmp_path, robot):
