@@ -107,12 +107,13 @@ def shorter(call: Call) -> list[Candidates]:
     much time is left as has passed, so that what is known comes in time.
     """
     settings, docket, tried, least = call.settings, call.docket, [], rounds.least_length(call)
-    if docket.solutions[0].length > NEAR * least and call.left >= call.budget / 2:
-        tried.append(look_again(call, settings.refine, around=True))
-    if docket.solutions[0].length > settings.long * least and call.left >= call.budget / 2:
-        tried.append(look_again(call, settings.fresh))
-        if call.left >= call.budget / 2:
-            tried.append(look_again(call, settings.refine, around=True))
+    for round_, around, enough in (
+        (settings.refine, True, NEAR),
+        (settings.fresh, False, settings.long),
+        (settings.refine, True, settings.long),
+    ):
+        if round_ is not None and docket.solutions[0].length > enough * least and call.left >= call.budget / 2:
+            tried.append(look_again(call, round_, around=around))
     return tried
 
 

@@ -148,9 +148,9 @@ class PlannerSettings(Round):
         first_look: see `FIRST_LOOK`; None leaves it out.
         first_search: RRT-Connect trees grown side by side, for a short time, where the first look found nothing; from
             what they find on, a shorter motion is looked for. 0 leaves it out, as ``fallback=False`` does.
-        refine: a round of seeds round what the first search found, see `REFINE`.
+        refine: a round of seeds round what the first search found, see `REFINE`; None leaves it out.
         fresh: a round of seeds from nothing, if the motion is still long, and another `refine` round what then is
-            known; see `FRESH`.
+            known; see `FRESH`; None leaves it out.
         long: a motion is, if it is longer than so many times the distance from the start to the nearest goal [1].
         warm: see `WARM_START`.
     """
@@ -175,8 +175,8 @@ class PlannerSettings(Round):
     start_tolerance: float = START_TOLERANCE
     first_look: Round | None = FIRST_LOOK
     first_search: int = 8
-    refine: Round = REFINE
-    fresh: Round = FRESH
+    refine: Round | None = REFINE
+    fresh: Round | None = FRESH
     long: float = 1.2
     warm: Round = WARM_START
 
@@ -185,14 +185,18 @@ class PlannerSettings(Round):
         check_fields(self, _RANGES)
         if not isinstance(self.guidance, GuidanceSettings):
             raise InvalidInputError(f"guidance must be GuidanceSettings, got {self.guidance!r}")
-        if self.first_look is not None and not isinstance(self.first_look, Round):
-            raise InvalidInputError(f"first_look must be a Round or None, got {self.first_look!r}")
-        for name in ("warm", "refine"):
+        for name, may_lack, noised in (
+            ("first_look", True, False),
+            ("fresh", True, False),
+            ("refine", True, True),
+            ("warm", False, True),
+        ):
             round_ = getattr(self, name)
-            if not isinstance(round_, Round) or round_.sigma is None:
-                raise InvalidInputError(f"{name} must be a Round with a sigma to re-noise to, got {round_!r}")
-        if not isinstance(self.fresh, Round):
-            raise InvalidInputError(f"fresh must be a Round, got {self.fresh!r}")
+            if may_lack and round_ is None:
+                continue
+            if not isinstance(round_, Round) or (noised and round_.sigma is None):
+                what = "a Round" + " with a sigma to re-noise to" * noised + " or None" * may_lack
+                raise InvalidInputError(f"{name} must be {what}, got {round_!r}")
 
 
 _RANGES = {

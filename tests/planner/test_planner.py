@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 import edmp
 from edmp.errors import InvalidInputError, UnknownNameError
-from edmp.planner import FIRST_LOOK, Planner, PlannerSettings
+from edmp.planner import FIRST_LOOK, REFINE, Planner, PlannerSettings
 from edmp.planner.call import Call
 from edmp.planner.certify import differ
 from edmp.problem import PoseGoal, load_example, load_problem
@@ -23,6 +24,7 @@ from edmp.scenes.generators import FAMILIES, generate
 from edmp.validate import Judge
 from edmp.validate.dense import dense_collisions
 
+PROBLEMS = Path(__file__).resolve().parents[2] / "benchmarks" / "problems"
 HOME = (0.0, -0.785, 0.0, -2.356, 0.0, 1.571, 0.785)
 ASIDE = (1.2, 0.3, 0.2, -1.8, 0.1, 2.0, 0.5)
 WALL = Scene.of({"wall": (Box((0.6, 0.04, 0.9)), (0.55, 0.3, 0.45))})
@@ -119,7 +121,7 @@ def test_rounds_do_not_depend_on_the_first_look():
     none, strict = (
         Planner("panda", settings=PlannerSettings(first_look=look)) for look in (None, replace(FIRST_LOOK, near=1.0))
     )
-    without, after = (one.plan(WALL, HOME, ASIDE) for one in (none, strict))
+    without, after = (one.plan(WALL, HOME, ASIDE, fallback=False) for one in (none, strict))
     assert after.stats.num_seeds == without.stats.num_seeds + strict.settings.first_look.num_seeds
     np.testing.assert_array_equal(without.path, after.path)
 
@@ -133,13 +135,26 @@ def test_a_first_search_certifies_something_before_seeds_are_repaired():
     result = planner.plan(WALL, HOME, ASIDE)
     assert_sound(result, planner.robot, WALL, HOME, ASIDE)
     assert 0 < result.stats.first_s < result.stats.time_s
-    assert result.stats.num_seeds == STRICT.num_seeds + PlannerSettings().num_seeds  # they look for a shorter one
-    hopeless = {"num_seeds": 1, "prior_share": 0.0, "repair_iterations": 0, "judge_anyway": 0, "first_look": STRICT}
-    found = Planner("panda", settings=PlannerSettings(**hopeless)).plan(WALL, HOME, ASIDE)
+    assert result.stats.num_seeds >= STRICT.num_seeds + REFINE.num_seeds  # they look for a shorter one
+    alone = {"first_look": STRICT, "refine": None, "fresh": None}
+    found = Planner("panda", settings=PlannerSettings(**alone)).plan(WALL, HOME, ASIDE)
     assert found.stats.stage is Stage.FALLBACK
-    assert found.stats.num_seeds == STRICT.num_seeds + PlannerSettings().rounds  # no more rounds than that
+    assert found.stats.num_seeds == STRICT.num_seeds
     assert result.best.length <= found.best.length
+    hopeless = {**alone, "num_seeds": 1, "prior_share": 0.0, "repair_iterations": 0, "judge_anyway": 0}
     assert not Planner("panda", settings=PlannerSettings(**hopeless)).plan(WALL, HOME, ASIDE, fallback=False).solved
+
+
+def test_a_shorter_motion_is_found_round_a_long_one_and_from_nothing():
+    """Out of a box, where what the search finds goes the long way round."""
+    problem = edmp.load_problem(PROBLEMS / "box" / "scene0002.yaml")
+    lengths = []
+    for changes in ({"refine": None, "fresh": None}, {"fresh": None}, {}):
+        planner = Planner(problem.robot, settings=PlannerSettings(**changes))
+        result = planner.plan(problem.scene, problem.start, problem.goal)
+        lengths.append(result.best.length)
+    assert lengths[2] <= lengths[1] <= lengths[0]
+    assert lengths[2] < 0.8 * lengths[0]
 
 
 def test_what_the_first_search_found_is_returned_when_half_of_the_time_is_gone(monkeypatch):
@@ -291,12 +306,13 @@ def test_a_custom_ensemble_is_asked_with_any_prior():
     planner_steps = PlannerSettings().sampler_steps
     for prior in ("panda", "process"):
         Counting.calls = 0
-        edmp.plan(WALL, HOME, ASIDE, prior=prior, ensemble=Ensemble((Member(Counting(), num_seeds=8),)))
+        ensemble = Ensemble((Member(Counting(), num_seeds=8),))
+        edmp.plan(WALL, HOME, ASIDE, prior=prior, ensemble=ensemble, fallback=False)
         assert Counting.calls >= planner_steps
 
 
 def test_fallback_solves_what_one_lame_seed_cannot(planner):
-    lame = PlannerSettings(num_seeds=1, rounds=1, repair_iterations=1, prior_share=0.0)
+    lame = PlannerSettings(num_seeds=1, rounds=1, repair_iterations=1, prior_share=0.0, refine=None, fresh=None)
     weak = Planner("panda", settings=lame)
     assert weak.plan(WALL, HOME, ASIDE, fallback=False).status is Status.NO_PATH_FOUND
     result = weak.plan(WALL, HOME, ASIDE)

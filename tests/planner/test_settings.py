@@ -44,6 +44,11 @@ from edmp.planner.settings import _RANGES, _ROUND, Round
         ("repair_max_move", 0.0, "positive"),
         ("guidance", None, "GuidanceSettings"),
         ("first_look", 1.1, "a Round or None"),
+        ("fresh", 1.1, "a Round or None"),
+        ("refine", Round(), "a Round with a sigma to re-noise to or None"),
+        ("warm", None, "a Round with a sigma to re-noise to"),
+        ("repair_every", 0, "in [1, 10]"),
+        ("long", 0.9, "at least 1"),
     ],
 )
 def test_planner_settings(field, value, right):
@@ -70,7 +75,7 @@ def test_guidance_settings(field, value, right):
 def test_every_field_has_its_range():
     assert set(_ROUND) | {"sigma", "near", "quick"} == set(Round.__dataclass_fields__)
     own = set(PlannerSettings.__dataclass_fields__) - set(Round.__dataclass_fields__)
-    assert set(_RANGES) | {"guidance", "first_look", "warm"} == own
+    assert set(_RANGES) | {"guidance", "first_look", "fresh", "refine", "warm"} == own
 
 
 def test_numbers_of_numpy_and_lists_are_fine():

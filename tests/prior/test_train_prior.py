@@ -19,7 +19,6 @@ from edmp.errors import EdmpError, FileFormatError, InvalidInputError, UnknownNa
 from edmp.learning import training
 from edmp.learning.card import read_card
 from edmp.learning.edm import karras_sigmas, sample_dpmpp_2m
-from edmp.learning.tensors import read_tensors
 from edmp.learning.tensors import read_tensors, write_tensors
 from edmp.learning.training import CHECKPOINT_NAME, TrainSettings
 from edmp.prior.base import Context
