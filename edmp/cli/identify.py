@@ -95,8 +95,8 @@ def _print(model: ArmModel) -> None:
 def _control(model: ArmModel) -> str:
     controller = model.controller
     if controller.control == "impedance":
-        return f"impedance, stiffness {controller.stiffness:g} effort limits a radian"
-    return f"inverse dynamics, bandwidth {controller.bandwidth:g} rad/s"
+        return f"impedance, stiffness {controller.stiffness:.3g} effort limits a radian"
+    return f"inverse dynamics, bandwidth {controller.bandwidth:.3g} rad/s"
 
 
 def _row(values: Any) -> str:

@@ -103,6 +103,8 @@ def label(
     from edmp.robots import load_robot
 
     check_writable(out, "--out", suffixes=WRITTEN)
+    if out.exists() and out.resolve() == file.resolve():
+        raise InvalidInputError(f"--out: {out} is the log itself, which stays as it is: name another file")
     if sum((model is not None, network is not None, control is not None or delay is not None)) > 1:
         raise InvalidInputError("--model, --network, and --control with --delay exclude each other: give one of them")
     arm, settings = load_robot(robot), LabelSettings(seed=seed)

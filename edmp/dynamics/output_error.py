@@ -135,7 +135,7 @@ class _Loop:
             name: usual * float(np.exp(np.clip(_GAIN_SPREAD * value, -2.0, 2.0)))
             for (name, usual), value in zip(_GAINS[self._control], x[self._r + 1 :], strict=True)
         }
-        return Controller(self._control, delay=max(mean + deviation * float(x[self._r]), 0.0), **gains)  # type: ignore[arg-type]
+        return Controller(self._control, delay=max(mean + deviation * float(x[self._r]), 0.0), **gains)
 
     def arm(self, x: Array) -> ArmDynamics:
         return arm_of(self._nominal, self._c.mean + self._c.directions @ x[: self._r])

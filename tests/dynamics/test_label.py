@@ -126,6 +126,8 @@ def test_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str],
     assert log.commanded is not None
     assert run("logs", "label", tmp_path / "log.csv", "--robot", "panda", "--out", tmp_path / "x.bin") == 2
     assert "--out" in capsys.readouterr().err
+    assert run("logs", "label", tmp_path / "log.csv", "--robot", "panda", "--out", tmp_path / "log.csv") == 2
+    assert "is the log itself, which stays as it is" in capsys.readouterr().err
 
 
 def test_an_arm_that_was_identified_labels_its_other_logs(
