@@ -172,19 +172,20 @@ def configured(
         raise InvalidInputError(f"bad config for {of}: {error}; it has {valid}") from None
 
 
-def completed(written: Mapping[str, Any], config: Any) -> dict[str, Any]:
+def completed(written: Mapping[str, Any], network: Any) -> dict[str, Any]:
     """A config as an earlier edmp wrote it, with the defaults of what came later.
 
     Args:
         written: as read from a file.
-        config: of a network of the same kind: a dataclass, or nothing that is known of.
+        network: one of the same kind, whose ``config`` is a dataclass; a config within the config is that of the part
+            of the network that has the same name.
     """
-    done = dict(written)
+    done, config = dict(written), getattr(network, "config", None)
     for one in dataclasses.fields(config) if dataclasses.is_dataclass(config) else ():
         if one.name not in done and one.default is not dataclasses.MISSING:
             done[one.name] = json.loads(json.dumps(one.default))
         elif isinstance(done.get(one.name), dict):
-            done[one.name] = completed(done[one.name], getattr(config, one.name))
+            done[one.name] = completed(done[one.name], getattr(network, one.name, None))
     return done
 
 
