@@ -77,7 +77,7 @@ class ArmModel:
     def draws(self, count: int, *, seed: int = 0) -> tuple[list[ArmDynamics], Array]:
         """Arms and delays (count,) [s] as likely as the recording makes them; the first is the estimate itself."""
         if not Range(1, whole=True).holds(count):
-            raise InvalidInputError(f"count must be a whole number of at least 1, got {count!r}")
+            raise InvalidInputError(f"number of samples must be whole and at least 1, got {count!r}")
         rng = np.random.default_rng(seed)
         mean = parameters_of(self.arm)
         scale = np.sqrt(np.maximum(np.diag(self.covariance), 1e-300))
@@ -146,8 +146,10 @@ class ArmModel:
         """Write it as .safetensors, whole or not at all.
 
         Raises:
-            InvalidInputError: the file cannot be written.
+            InvalidInputError: the file cannot be written, or would not be read as a model by its name.
         """
+        if Path(path).suffix.lower() != ".safetensors":
+            raise InvalidInputError(f"{path}: a model's file must end in .safetensors")
         from edmp.learning.tensors import write_tensors
 
         arrays = {

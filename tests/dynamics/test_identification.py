@@ -116,6 +116,8 @@ def test_what_is_predicted_is_what_drake_does():
     from heavy_arm import LOOSE
 
     done = execute(plan, options=HEAVY, settings=LOOSE, tube=None)
+    with pytest.raises(InvalidInputError, match=r"must end in \.safetensors"):
+        model.save("arm.mcap")  # which would be read as a recording
     predicted = model.predict(trajectory, num_samples=16)
     measured = np.abs(done.recording.measured - done.recording.commanded).max(axis=0)
     assert measured.max() > 0.05
