@@ -80,6 +80,8 @@ def whole_rounds(call: Call, *, fallback: bool) -> list[Candidates]:
             break
     if call.solved and k == 0 and detour(call) > settings.detour and not call.late:
         tried.append(look_again(call, settings, index=1))
+    if call.solved and by_length_alone(call) and not call.constrained:
+        tried += near_the_best(call, settings.long)
     return tried
 
 
@@ -106,15 +108,29 @@ def shorter(call: Call) -> list[Candidates]:
     First round that motion; if it is still long, from nothing, and then round the better of the two. Each only if as
     much time is left as has passed, so that what is known comes in time.
     """
-    settings, docket, tried, least = call.settings, call.docket, [], rounds.least_length(call)
-    for round_, around, enough in (
-        (settings.refine, True, NEAR),
-        (settings.fresh, False, settings.long),
-        (settings.refine, True, settings.long),
-    ):
-        if round_ is not None and docket.solutions[0].length > enough * least and call.left >= call.budget / 2:
-            tried.append(look_again(call, round_, around=around))
+    settings = call.settings
+    tried = near_the_best(call, NEAR)
+    if settings.fresh is not None and is_long(call, settings.long):
+        tried.append(look_again(call, settings.fresh))
+        tried += near_the_best(call, settings.long)
     return tried
+
+
+def near_the_best(call: Call, enough: float) -> list[Candidates]:
+    """A round of seeds round the best motion, if it `is_long`: their candidates."""
+    refine = call.settings.refine
+    return [look_again(call, refine, around=True)] if refine is not None and is_long(call, enough) else []
+
+
+def is_long(call: Call, enough: float) -> bool:
+    """Is the best motion more than ``enough`` times as long as the least, and half of the time left?"""
+    longer = call.docket.solutions[0].length > enough * rounds.least_length(call)
+    return longer and call.left >= call.budget / 2
+
+
+def by_length_alone(call: Call) -> bool:
+    """Is one motion wanted, the shortest?"""
+    return call.settings.num_alternatives == 0 and not call.descent.objective.terms
 
 
 def replan(call: Call, earlier: Array) -> Candidates:
@@ -129,7 +145,7 @@ def replan(call: Call, earlier: Array) -> Candidates:
 def looks_first(call: Call) -> bool:
     """Is nearly straight good enough? Where motions are ranked by length alone, and one is wanted."""
     first = call.settings.first_look
-    if first is None or call.settings.num_alternatives > 0 or call.descent.objective.terms:
+    if first is None or not by_length_alone(call):
         return False
     return first.near is None or first.near >= 1.0
 
@@ -149,7 +165,7 @@ def look_again(call: Call, round_: Round, *, index: int = 0, around: bool = Fals
     """
     docket, settings = call.docket, call.settings
     earlier, docket.solutions = docket.solutions, []
-    if not settings.num_alternatives and not call.descent.objective.terms:
+    if by_length_alone(call):
         round_ = dataclasses.replace(round_, near=earlier[0].length / rounds.least_length(call))
     batch = rounds.run(call, round_, index=index, earlier=earlier[0].path if around else None)
     ranked = sorted([*earlier, *docket.solutions], key=lambda found: found.objective)

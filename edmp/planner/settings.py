@@ -148,7 +148,7 @@ class PlannerSettings(Round):
         first_look: see `FIRST_LOOK`; None leaves it out.
         first_search: RRT-Connect trees grown side by side, for a short time, where the first look found nothing; from
             what they find on, a shorter motion is looked for. 0 leaves it out, as ``fallback=False`` does.
-        refine: a round of seeds round what the first search found, see `REFINE`; None leaves it out.
+        refine: a round of seeds round what the first search, or a whole round, found, see `REFINE`; None leaves it out.
         fresh: a round of seeds from nothing, if the motion is still long, and another `refine` round what then is
             known; see `FRESH`; None leaves it out.
         long: a motion is, if it is longer than so many times the distance from the start to the nearest goal [1].
