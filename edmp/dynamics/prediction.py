@@ -139,4 +139,6 @@ def _shifted(values: Array, times: Array, late: float, *, before: float | None =
 def _quantile(values: Array, share: float) -> Array:
     if not Range(0, 1).holds(share):
         raise InvalidInputError(f"share must be in [0, 1], got {share!r}")
-    return np.quantile(values, share, axis=0)
+    with np.errstate(invalid="ignore"):  # of two infinite values
+        found = np.quantile(np.where(np.isnan(values), np.inf, values), share, axis=0)
+    return np.where(np.isnan(found), np.inf, found)  # an arm that cannot be held ends beyond all numbers

@@ -387,7 +387,7 @@ class TrainingRun:
             for what in ("architecture", "config", "robot", "dof", "origin"):
                 theirs, ours = getattr(card, what), json.loads(json.dumps(getattr(self.card, what)))
                 if what == "config":
-                    theirs = completed(theirs, self.network)
+                    theirs, ours = (completed(one, self.network) for one in (theirs, ours))
                 if theirs != ours:
                     raise InvalidInputError(
                         f"{path} was trained with {what} {json.dumps(theirs)}, not {json.dumps(ours)}; choose another "
