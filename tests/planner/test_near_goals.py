@@ -287,7 +287,8 @@ def test_budgets_are_any_positive_number(panda_planner, budget):
 
 def test_without_a_limit_of_time_the_fallback_works_too():
     robot = load_robot("panda")
-    settings = edmp.PlannerSettings(first_look=None, num_seeds=2, repair_iterations=0, judge_anyway=0, max_rounds=3)
+    hopeless = {"num_seeds": 2, "repair_iterations": 0, "judge_anyway": 0, "refine": None}
+    settings = edmp.PlannerSettings(first_look=None, max_rounds=3, **hopeless)
     wall = Scene.of({"wall": (Box((0.6, 0.04, 0.9)), (0.55, 0.3, 0.45))})
     aside = (1.2, 0.3, 0.2, -1.8, 0.1, 2.0, 0.5)
     result = Planner(robot, settings=settings).plan(wall, robot.home, aside, time_budget=float("inf"))
