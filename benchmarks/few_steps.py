@@ -111,6 +111,18 @@ def measured(
     return table
 
 
+def shown_in(row: Columns) -> str:
+    """Columns in words: medians of times [ms], mean numbers of ways, shares of the rest."""
+    return "; ".join(
+        f"{column} {np.median(values):.1f}"
+        if column.startswith("ms")
+        else f"{column} {np.mean(values):.2f}"
+        if column.startswith("ways")
+        else f"{column} {100 * np.mean(values):.1f} %"
+        for column, values in row.items()
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--problems", required=True, help="a folder as edmp bench run takes it")
@@ -137,16 +149,8 @@ def main() -> None:
         other = Elsewhere(prior) if "*" in name else None
         shown = other.shuffled() if other else prior
         for kind, row in measured(shown, options.robot, problems, earlier, other).items():
-            cells = [
-                f"{column} {np.median(values):.1f}"
-                if column.startswith("ms")
-                else f"{column} {np.mean(values):.2f}"
-                if column.startswith("ways")
-                else f"{column} {100 * np.mean(values):.1f} %"
-                for column, values in row.items()
-            ]
             print(
-                f"{name}  {kind} ({len(row['ms, look'])}, warm {len(row.get('ms, warm', ()))}): {'; '.join(cells)}",
+                f"{name}  {kind} ({len(row['ms, look'])}, warm {len(row.get('ms, warm', ()))}): {shown_in(row)}",
                 flush=True,
             )
 

@@ -16,10 +16,9 @@ import argparse
 import dataclasses
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 
-from benchmarks.few_steps import Columns, first_look, sampled
+from benchmarks.few_steps import Columns, first_look, sampled, shown_in
 from benchmarks.prior_seeds import Case, Elsewhere, cases, elsewhere
 from edmp.baselines.base import Claim
 from edmp.bench.planners import EdmpPlanner
@@ -140,15 +139,7 @@ def main() -> None:
     for name, (which, pushes) in rows.items():
         shuffled = other if name.endswith("*") else None
         for kind, row in measured(which, pushes, problems, shuffled).items():
-            cells = [
-                f"{column} {np.median(values):.1f}"
-                if column.startswith("ms")
-                else f"{column} {np.mean(values):.2f}"
-                if column.startswith("ways")
-                else f"{column} {100 * np.mean(values):.1f} %"
-                for column, values in row.items()
-            ]
-            print(f"{name}  {kind}: {'; '.join(cells)}", flush=True)
+            print(f"{name}  {kind}: {shown_in(row)}", flush=True)
 
 
 if __name__ == "__main__":
