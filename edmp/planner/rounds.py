@@ -205,12 +205,12 @@ def repair(
     pulls = control_points.new_tensor(settings.repair_pulls)[
         row // len(settings.repair_clearances) % len(settings.repair_pulls)
     ]
+    every = settings.repair_every
     for iteration in range(round_.repair_iterations):
         if int(valid.sum()) >= round_.enough_valid or bool(valid.all()) or time.perf_counter() > deadline:
             break
         active = (~valid).nonzero().squeeze(1)
         moving = control_points[active]
-        every = settings.repair_every
         _, gradient = descent.cost_gradient(moving, clearances[active], every=every, first=iteration % every)
         gradient = descent.with_terms(gradient, moving)
         moving = descent.covariant_step(moving, gradient, max_move=settings.repair_max_move, pull=pulls[active])
