@@ -22,6 +22,8 @@ from edmp.validate import Cause, Judge, Verdict
 Array = NDArray[np.float64]
 
 MAX_SOLUTIONS_PER_POSE = 6
+SEEDS, MORE_SEEDS = 64, (256, 1024)
+"""Seeds of inverse kinematics, and those where all that were found touch something: 10, 25 and 50 ms."""
 _AT_ONCE = 8
 """Configurations that the judge looks at together."""
 GOAL_TOLERANCE = 1e-6
@@ -270,19 +272,30 @@ def _from_pose(robot: Robot, judge: Judge, goal: PoseGoal, start: Array, name: s
         free, blocked = _judged(judge, kept)
         if free:
             return free
+    num_found = len(blocked)
     if not blocked:
         # Nothing to keep to, or nothing keeps to it: then it is told what is in the way.
         generator = torch.Generator("cpu").manual_seed(seed)
-        solution = solve_ik(robot, goal.X_WT, near=start, num_near=8, num_seeds=64, generator=generator)
+        solution = solve_ik(robot, goal.X_WT, near=start, num_near=8, num_seeds=SEEDS, generator=generator)
         if not solution.reachable:
             return Refusal(Status.GOAL_UNREACHABLE, f"{name}: {solution.message}")
+        if free := _clear(judge, solution.q):
+            return free
+        num_found = len(solution.q)
+        if not judge.check(solution.q[0]).valid:
+            # Few of many may be free. Not where the nearest touches what it may: what is held, put in its place.
+            for num_seeds in MORE_SEEDS:
+                more = solve_ik(robot, goal.X_WT, near=start, num_near=8, num_seeds=num_seeds, generator=generator)
+                if free := _clear(judge, more.q):
+                    return free
+            num_found = len(more.q)
         free, blocked = _judged(judge, solution.q)
         if free:
             return free
     least = min(blocked, key=_hindrance)
     faults = ("collide", "break a constraint", "collide or break a constraint")
     fault = faults[all(v.broken for v in blocked) + 2 * (0 < sum(bool(v.broken) for v in blocked) < len(blocked))]
-    message = f"{name}: all {len(blocked)} configurations found for the pose {fault}; the best: {least.message()}"
+    message = f"{name}: all {num_found} configurations found for the pose {fault}; the best: {least.message()}"
     return Refusal(STATUS_OF["goal", least.cause], message)
 
 

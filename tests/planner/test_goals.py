@@ -6,13 +6,16 @@ import numpy as np
 import pytest
 import torch
 
+import edmp
 from edmp.errors import InvalidInputError
 from edmp.geometry.poses import quaternion_of
 from edmp.planner.goals import Query, resolve
 from edmp.problem import PoseGoal
-from edmp.robots import load_robot, tool_pose
+from edmp.robots import load_robot, solve_ik, tool_pose
 from edmp.robots.configuration import configuration
-from edmp.scenes import Scene
+from edmp.robots.ik import reaches
+from edmp.robots.kinematics import body_poses
+from edmp.scenes import Scene, Sphere
 from edmp.validate import Judge
 
 HOME = [0.0, -0.785, 0.0, -2.356, 0.0, 1.571, 0.785]
@@ -110,3 +113,25 @@ def test_a_malformed_goal_is_told_even_if_the_start_is_bad(judge):
 def test_a_start_is_one_configuration(start):
     with pytest.raises(InvalidInputError, match="start must"):
         configuration(ROBOT, start, "start")
+
+
+def elbow(q: np.ndarray) -> np.ndarray:
+    return body_poses(ROBOT, torch.as_tensor(q)[None])[0, 4, :3, 3].numpy()
+
+
+def test_a_pose_is_reached_the_one_way_that_is_free():
+    """Balls in the elbow of every configuration that a few seeds find: others that put the tool there are free."""
+    few = solve_ik(ROBOT, X_WT, near=np.array(ASIDE), num_near=8, generator=torch.Generator().manual_seed(0)).q
+    scene = Scene.of({f"ball{i}": (Sphere(0.02), elbow(q)) for i, q in enumerate(few)})
+    assert not Judge(ROBOT, scene).clear(few).any()
+    result = edmp.plan(scene, ASIDE, POSE, robot=ROBOT, seed=0)
+    assert result.solved, result.message
+    assert reaches(ROBOT, result.path[-1], X_WT)
+
+
+def test_a_pose_that_nothing_leaves_free_is_refused_with_how_many_were_tried():
+    scene = Scene.of({"ball": (Sphere(0.05), X_WT[:3, 3] - 0.1 * X_WT[:3, 2])})
+    result = edmp.plan(scene, ASIDE, POSE, robot=ROBOT, seed=0)
+    assert result.status is edmp.Status.GOAL_IN_COLLISION
+    tried = int(result.message.split("all ")[1].split()[0])
+    assert tried > 40, result.message
