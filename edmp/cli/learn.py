@@ -84,6 +84,10 @@ def train(
     base: Annotated[
         str | None, typer.Option(help="With --arch scene: the prior to be corrected, by name or file; default: ROBOT.")
     ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(help="Trained weights to begin with, by name or file, of the same architecture.  [default: none]"),
+    ] = None,
     max_steps: Annotated[int | None, typer.Option(min=1, help="Stop after this many steps.")] = None,
     max_seconds: Annotated[float | None, typer.Option(min=1, help="Stop after this time [s].")] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Examples a step; default: 512, of mpinets 32.")] = None,
@@ -127,9 +131,11 @@ def train(
     arm = load_robot(robot)
     command = shlex.join(["edmp", *sys.argv[1:]])
     if kind == "mpinets":
-        report = _train_mpinets(data, out, arm, arch or "published", settings, imitation or (), resume, command)
+        report = _train_mpinets(
+            data, out, arm, arch or "published", weights, settings, imitation or (), resume, command
+        )
     else:
-        report = _train_prior(data, out, arm, arch or "mlp", base, settings, resume, command)
+        report = _train_prior(data, out, arm, arch or "mlp", base, weights, settings, resume, command)
     tell_report(report)
 
 
@@ -138,14 +144,24 @@ _TRAINED: Mapping[str, dict[str, Any]] = {"prior": {}, "mpinets": {"batch_size":
 
 
 def _train_prior(
-    data: Path, out: Path, arm: Robot, arch: str, base: str | None, settings: TrainSettings, resume: bool, command: str
+    data: Path,
+    out: Path,
+    arm: Robot,
+    arch: str,
+    base: str | None,
+    weights: str | None,
+    settings: TrainSettings,
+    resume: bool,
+    command: str,
 ) -> TrainReport:
     from edmp.data.train import train as run
     from edmp.data.train_scene import train_scene
     from edmp.prior.checkpoint import architecture, bundled_priors
 
     architecture(arch)
-    if arch == "scene" and base is None and arm.name not in bundled_priors():
+    if base is not None and weights is not None:
+        raise InvalidInputError("--base is what is corrected, --weights have their own: give one of them")
+    if arch == "scene" and base is weights is None and arm.name not in bundled_priors():
         raise InvalidInputError(
             f"--base: no prior comes with edmp for {arm.name!r}; train one of start and goal first (--arch mlp) "
             "and give its file"
@@ -155,9 +171,16 @@ def _train_prior(
     check_folder(out)
     if arch == "scene":
         return train_scene(
-            data, out, robot=arm, base=base or arm.name, settings=settings, resume=resume, command=command
+            data,
+            out,
+            robot=arm,
+            base=base or arm.name,
+            weights=weights,
+            settings=settings,
+            resume=resume,
+            command=command,
         )
-    return run(data, out, robot=arm, arch=arch, settings=settings, resume=resume, command=command)
+    return run(data, out, robot=arm, arch=arch, weights=weights, settings=settings, resume=resume, command=command)
 
 
 def _train_mpinets(
@@ -165,6 +188,7 @@ def _train_mpinets(
     out: Path,
     arm: Robot,
     arch: str,
+    weights: str | None,
     settings: TrainSettings,
     imitation: Sequence[str],
     resume: bool,
@@ -179,7 +203,15 @@ def _train_mpinets(
         raise InvalidInputError(f"--imitation: {error}; see ImitationSettings") from None
     check_folder(out)
     return train_mpinets(
-        data, out, robot=arm, arch=arch, settings=settings, imitation=examples, resume=resume, command=command
+        data,
+        out,
+        robot=arm,
+        arch=arch,
+        weights=weights,
+        settings=settings,
+        imitation=examples,
+        resume=resume,
+        command=command,
     )
 
 

@@ -15,8 +15,8 @@ from edmp.data.export import export_prior
 from edmp.data.training_set import TrainingSet
 from edmp.errors import InvalidInputError
 from edmp.learning.card import configured, untrained_card
-from edmp.learning.training import TrainingRun, TrainReport, TrainSettings, first_weights, opened, trained
-from edmp.prior.checkpoint import architecture
+from edmp.learning.training import TrainingRun, TrainReport, TrainSettings, begun, first_weights, opened, trained
+from edmp.prior.checkpoint import architecture, load_network, prior_path
 from edmp.robots.robot import Robot
 
 PRIOR_NAME = "prior.safetensors"
@@ -29,6 +29,7 @@ def train(
     robot: Robot,
     arch: str = "mlp",
     settings: TrainSettings,
+    weights: str | Path | None = None,
     resume: bool = True,
     command: str = "",
     on_step: Callable[[int, float], None] | None = None,
@@ -41,19 +42,28 @@ def train(
         robot: whose trajectories these are.
         arch: ``"mlp"``, ``"unet"`` or another row of `edmp.prior.checkpoint.ARCHITECTURES`.
         settings: of the training.
+        weights: name or file of a trained prior of this architecture to begin with; None begins with random weights.
         resume: go on from the folder's checkpoint if it has one; False starts afresh and overwrites it.
         command: that called this, for the model card.
         on_step: called after each step with its number and its loss.
     """
     out = opened(out, settings)
     data = TrainingSet(data_dir, validation_fraction=settings.validation_fraction, device=settings.device)
-    run = _fresh(data, robot, arch, settings, command)
+    run = _begun(data, robot, arch, settings, weights, command)
     return trained(run, data, out, settings, resume=resume, ship=export_prior, name=PRIOR_NAME, on_step=on_step)
 
 
-def _fresh(data: TrainingSet, robot: Robot, arch: str, settings: TrainSettings, command: str) -> TrainingRun:
-    """A run at step 0, its normalisation taken from the data."""
+def _begun(
+    data: TrainingSet, robot: Robot, arch: str, settings: TrainSettings, weights: str | Path | None, command: str
+) -> TrainingRun:
+    """A run at step 0, its normalisation taken from the data, or with its weights from a file."""
     row = architecture(arch)
+    if weights is not None:
+        path = prior_path(weights)
+        network, known = load_network(path)
+        card = begun(network, known, path, robot=robot, architecture=arch, settings=settings, command=command)
+        check_motions(data, robot, network.config.num_control_points)  # type: ignore[union-attr,arg-type]
+        return TrainingRun(network, card, settings)
     config: Any = configured(row.config, settings.config, of=arch)
     check_motions(data, robot, config.num_control_points)
     with first_weights(settings):

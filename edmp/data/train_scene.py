@@ -15,7 +15,7 @@ from edmp.data.scene_rows import SceneExamples
 from edmp.data.train import PRIOR_NAME
 from edmp.errors import InvalidInputError
 from edmp.learning.card import configured, untrained_card
-from edmp.learning.training import TrainingRun, TrainReport, TrainSettings, first_weights, opened, trained
+from edmp.learning.training import TrainingRun, TrainReport, TrainSettings, begun, first_weights, opened, trained
 from edmp.prior.checkpoint import load_network, prior_path
 from edmp.prior.mlp import MlpNetwork
 from edmp.prior.scene import SceneConfig, SceneNetwork
@@ -29,6 +29,7 @@ def train_scene(
     robot: Robot,
     base: str | Path,
     settings: TrainSettings,
+    weights: str | Path | None = None,
     resume: bool = True,
     command: str = "",
     on_step: Callable[[int, float], None] | None = None,
@@ -40,8 +41,10 @@ def train_scene(
         out: folder of the run; created.
         robot: whose trajectories these are.
         base: name or file of the prior to be corrected: an ``mlp``; or a ``scene`` prior to go on from, which then
-            learns to look twice.
+            learns to look twice. Not read if ``weights`` are given.
         settings: of the training; ``config`` replaces sizes of `SceneConfig`.
+        weights: name or file of a trained ``scene`` prior to begin with, in place of ``base``; it looks as often as it
+            did.
         resume: go on from the folder's checkpoint if it has one.
         command: that called this, for the model card.
         on_step: called after each step with its number and its loss.
@@ -50,10 +53,17 @@ def train_scene(
         InvalidInputError: ``base`` is of another robot or architecture.
     """
     out = opened(out, settings)
-    network, looks = _begun(base, robot, settings)
+    if weights is not None:
+        path = prior_path(weights)
+        known, theirs = load_network(path)
+        card = begun(known, theirs, path, robot=robot, architecture="scene", settings=settings, command=command)
+        assert isinstance(known, SceneNetwork)
+        network, looks = _to_correct(known), tuple(range(known.config.looks))
+    else:
+        network, looks = _begun(base, robot, settings)
+        card = untrained_card("scene", network.config, robot, seed=settings.seed, command=command)
     fraction = settings.validation_fraction
     data = SceneExamples(data_dir, network, robot, validation_fraction=fraction, looks=looks, device=settings.device)
-    card = untrained_card("scene", network.config, robot, seed=settings.seed, command=command)
     run = TrainingRun(network, card, settings)
     return trained(run, data, out, settings, resume=resume, ship=export_prior, name=PRIOR_NAME, on_step=on_step)
 
@@ -67,9 +77,7 @@ def _begun(base: str | Path, robot: Robot, settings: TrainSettings) -> tuple[Sce
     if isinstance(known, SceneNetwork):
         if settings.config:
             raise InvalidInputError(f"base: {path} sees the scene already and has its sizes: give no config")
-        known.requires_grad_(True)
-        known.base.requires_grad_(False)
-        known.config = dataclasses.replace(known.config, looks=2)
+        _to_correct(known).config = dataclasses.replace(known.config, looks=2)
         return known, (0, 1)
     if not isinstance(known, MlpNetwork):
         raise InvalidInputError(f"base: {path} is of architecture {card.architecture!r}; an mlp or a scene is needed")
@@ -78,3 +86,10 @@ def _begun(base: str | Path, robot: Robot, settings: TrainSettings) -> tuple[Sce
         network = SceneNetwork(config, robot.dof)
     network.base.load_state_dict(known.state_dict())
     return network, (0,)
+
+
+def _to_correct(network: SceneNetwork) -> SceneNetwork:
+    """The network, whose correction can be trained, and whose base is held still."""
+    network.requires_grad_(True)
+    network.base.requires_grad_(False)
+    return network

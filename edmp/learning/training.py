@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from edmp.errors import EdmpError, FileFormatError, InvalidInputError
 from edmp.files.writing import write_text, written_whole
-from edmp.learning.card import Card, completed, save_network
+from edmp.learning.card import Arm, Card, completed, save_network
 from edmp.learning.progress import TrainProgress, stop_on_interrupt
 from edmp.learning.tensors import load_state, read_tensors, write_tensors
 
@@ -139,6 +139,52 @@ def first_weights(settings: TrainSettings) -> Iterator[None]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)  # torch's initialisers take no generator
         yield
+
+
+def begun(
+    network: nn.Module,
+    card: Card,
+    path: Path,
+    *,
+    robot: Arm,
+    architecture: str,
+    settings: TrainSettings,
+    command: str,
+) -> Card:
+    """Make a network that was read from a file one to be trained on; returns the card of that run.
+
+    Sizes and normalisation stay those of the file; Adam knows nothing of how it was trained.
+
+    Args:
+        network: of the file.
+        card: of the file.
+        path: of the file.
+        robot: whose motions it is to be trained on.
+        architecture: that it must have, as cards call it.
+        settings: of the training to come.
+        command: that called this, for the model card.
+
+    Raises:
+        InvalidInputError: it is of another robot or architecture, or a network that was tuned for one call, which this
+            training would undo; or sizes are asked for.
+    """
+    if (card.robot, card.dof) != (robot.name, robot.dof):
+        raise InvalidInputError(
+            f"weights: {path} is for {card.robot!r} with {card.dof} joints, not for {robot.name!r} with {robot.dof}"
+        )
+    if card.architecture != architecture:
+        raise InvalidInputError(f"weights: {path} is of architecture {card.architecture!r}, not {architecture!r}")
+    if card.one_call:
+        raise InvalidInputError(
+            f"weights: {path} was tuned to need one call, which training would undo: train on what it came from "
+            f"({card.origin}) and distill that"
+        )
+    if settings.config:
+        raise InvalidInputError(f"weights: {path} has its sizes: give no config ({', '.join(settings.config)})")
+    network.train().requires_grad_(True)
+    steps = card.metrics.get("steps")
+    origin = f"{path.stem} of {card.date or 'an unknown date'}" + (f", {steps} steps" if steps else "")
+    return dataclasses.replace(card, data={}, metrics={}, seed=settings.seed, command=command, date="", origin=origin)
 
 
 def trained(

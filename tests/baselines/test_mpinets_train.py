@@ -14,9 +14,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from edmp.baselines.mpinets.imitation_set import ImitationSet, ImitationSettings, SceneBatch
-from edmp.baselines.mpinets.network import MpinetsNetwork
+from edmp.baselines.mpinets.network import MpinetsConfig, MpinetsNetwork
 from edmp.baselines.mpinets.point_cloud import robot_points
-from edmp.baselines.mpinets.train import ImitationLoss, _config, export_mpinets, point_match, train_mpinets
+from edmp.baselines.mpinets.train import ImitationLoss, export_mpinets, point_match, train_mpinets
 from edmp.baselines.mpinets.weights import card_of, load_policy, load_weights
 from edmp.cli import main
 from edmp.data.generate import GenerateSettings, scene_source
@@ -156,7 +156,7 @@ class Perfect(MpinetsNetwork):
 
 def test_the_loss_is_the_formula(folder) -> None:
     robot, data = load_robot("panda"), data_of(folder)
-    policy = Perfect(_config(settings()), robot.limits.lower.tolist(), robot.limits.upper.tolist())
+    policy = Perfect(MpinetsConfig(**TINY), robot.limits.lower.tolist(), robot.limits.upper.tolist())
     examples = data.batch(60, seeded())
     now = data.situations(examples, seeded())
     body = robot_points(robot, FEW.num_loss_points, moving=True)
@@ -220,6 +220,27 @@ def test_a_resumed_run_gives_the_same_weights(folder, tmp_path) -> None:
     assert torch.equal(ema["encoder.0.weight"], whole["ema.encoder.0.weight"])
 
 
+def test_trained_weights_are_trained_on_with_other_data(folder, tmp_path, capsys) -> None:
+    robot = load_robot("panda")
+    first = train_mpinets(folder, tmp_path / "first", robot=robot, settings=settings(), imitation=FEW)
+    arguments = ["train", "--kind", "mpinets", "--data", str(folder), "--out", str(tmp_path / "on")]
+    few = ["--imitation", "cloud_points=64", "--imitation", "num_loss_points=8", "--batch-size", "4"]
+    on = ["--weights", str(first.file), "--max-steps", "1", "--learning-rate", "1e-9"]
+    with pytest.raises(SystemExit) as ended:
+        main([*arguments, *few, *on])
+    assert ended.value.code in (0, None)
+    (before, _), (after, card) = load_weights(first.file), load_weights(tmp_path / "on" / "mpinets.safetensors")
+    assert before.config == after.config
+    for name, tensor in before.state_dict().items():
+        assert torch.allclose(tensor, after.state_dict()[name], atol=1e-3), name
+    assert card.origin.startswith("mpinets of ")
+    assert "Comes from: mpinets of" in (tmp_path / "on" / "mpinets.md").read_text()
+    with pytest.raises(SystemExit) as ended:
+        main([*arguments, "--arch", "compact", "--weights", str(first.file), "--max-steps", "1"])
+    assert ended.value.code == 2
+    assert "is of architecture 'mpinets', not 'mpinets-compact'" in capsys.readouterr().err
+
+
 def test_misuse_is_named(folder, tmp_path) -> None:
     robot = load_robot("panda")
     with pytest.raises(InvalidInputError, match="it has num_robot_points"):
@@ -266,4 +287,4 @@ def test_command_line(folder, tmp_path, capsys) -> None:
         main([*arguments, "--base", "panda"])
     assert ended.value.code == 2
     assert "--base is for --kind prior, not for mpinets" in capsys.readouterr().err
-    assert card_of(_config(settings()), load_robot("panda"), seed=0, command="").architecture == "mpinets"
+    assert card_of(MpinetsConfig(**TINY), load_robot("panda"), seed=0, command="").architecture == "mpinets"

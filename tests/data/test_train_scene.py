@@ -152,6 +152,23 @@ def test_going_on_from_one_that_sees_it_learns_to_look_twice(trained: Path, data
         )
 
 
+def test_one_that_sees_it_is_trained_on_and_looks_as_often_as_it_did(trained: Path, data: Path, tmp_path: Path) -> None:
+    words = ["train", "--data", str(data), "--out", str(tmp_path), "--arch", "scene", "--weights", str(trained)]
+    done = CliRunner().invoke(app, [*words, "--max-steps", "5", "--batch-size", "32", "--threads", "1"])
+    assert done.exit_code == 0, done.output
+    before, after = load_prior(trained, PANDA), load_prior(tmp_path / "prior.safetensors", PANDA)
+    assert isinstance(before, ScenePrior)
+    assert isinstance(after, ScenePrior)
+    assert after.looks == before.looks == 1
+    moved = {
+        name
+        for name, tensor in after.network.state_dict().items()
+        if not torch.equal(tensor, before.network.state_dict()[name])
+    }
+    assert moved  # the correction, and it alone
+    assert not [name for name in moved if name.startswith("base.")]
+
+
 def test_training_descends(data: Path, tmp_path: Path) -> None:
     settings = dataclasses.replace(QUICK, max_steps=120, batch_size=128, config={"width": 48, "depth": 2})
     losses: list[float] = []
@@ -168,6 +185,9 @@ def test_training_descends(data: Path, tmp_path: Path) -> None:
         (["--arch", "scene", "--base", "process"], "prior"),
         (["--arch", "scene", "--base", "panda-unet"], "architecture"),
         (["--arch", "mlp", "--base", "panda"], "--base"),
+        (["--arch", "scene", "--base", "panda", "--weights", "panda-scene"], "give one of them"),
+        (["--arch", "scene", "--weights", "panda"], "is of architecture 'mlp', not 'scene'"),
+        (["--arch", "mlp", "--weights", "pand"], "unknown prior 'pand'"),
         (["--arch", "scene", "--robot", "ur5", "--base", "panda"], "ur5"),
         (["--arch", "scene", "--config", "depht=3"], "depht"),
     ],

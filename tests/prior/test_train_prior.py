@@ -75,6 +75,37 @@ def test_learns_and_ships(data_dir, tmp_path, robot, generator):
     assert far[5] > near[5] + 0.05
 
 
+def test_trained_weights_are_trained_on_with_other_data(data_dir, tmp_path, robot, add_shard, make_robot):
+    first = train(data_dir, tmp_path / "first", robot=robot, settings=settings())
+    add_shard(data_dir, 7, 900, robot)
+    still = settings(config={}, max_steps=1, learning_rate=1e-9)
+    report = train(data_dir, tmp_path / "on", robot=robot, settings=still, weights=first.file)
+    (before, _), (after, header) = read_tensors(first.file), read_tensors(report.file)
+    assert before.keys() == after.keys()
+    for name, tensor in before.items():  # the normalisation too, which data of its own would have changed
+        assert torch.allclose(tensor.float(), after[name].float(), atol=1e-3), name
+    assert header["origin"].value.startswith("prior of ")
+    assert header["origin"].value.endswith(", 40 steps")
+    assert header["metrics"]["steps"].value == 1
+    assert "Comes from: prior of " in report.file.with_suffix(".md").read_text()
+
+    on = settings(config={})
+    refused = [
+        ({"robot": make_robot("ur5", 6)}, on, "is for 'panda' with 7 joints, not for 'ur5' with 6"),
+        ({"arch": "unet"}, on, "is of architecture 'mlp', not 'unet'"),
+        ({}, settings(), r"has its sizes: give no config \(width, depth, cond_width\)"),
+    ]
+    for changes, chosen, message in refused:
+        call = {"robot": robot, "settings": chosen, "weights": first.file, **changes}
+        with pytest.raises(InvalidInputError, match=message):
+            train(data_dir, tmp_path / "refused", **call)
+    once = tmp_path / "once.safetensors"
+    tensors, header = read_tensors(first.file)
+    write_tensors(once, tensors, {**header.keys_plain(), "one_call": True, "origin": "panda, consistency"})
+    with pytest.raises(InvalidInputError, match=r"tuned to need one call.*\(panda, consistency\)"):
+        train(data_dir, tmp_path / "refused", robot=robot, settings=on, weights=once)
+
+
 def test_resuming_after_an_interrupt_gives_the_same_weights(data_dir, tmp_path, robot):
     def interrupt(step, loss):
         if step == 17:

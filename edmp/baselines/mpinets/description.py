@@ -50,6 +50,7 @@ def model_card(card: Card, *, num_parameters: int, size: int) -> str:
             f"- {num_parameters / 1e6:.2f} M parameters, {size / 1e6:.1f} MB. Date: {card.date}. Seed: {card.seed}. "
             f"torch {torch.__version__}.",
             f"- Command: `{card.command or 'not recorded'}`",
+            *([f"- Comes from: {card.origin}."] if card.origin else []),
             "- Licence: that of edmp (Apache-2.0); all data self-made.",
             "",
             *(DIFFERENCES if compact else []),

@@ -12,7 +12,6 @@ A run lives in a folder as that of `edmp.data.train`; at its end ``mpinets.safet
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,10 +26,19 @@ from edmp.baselines.mpinets.network import MpinetsConfig, MpinetsNetwork
 from edmp.baselines.mpinets.point_cloud import labelled, robot_points, target_points
 from edmp.baselines.mpinets.rollouts import HeldOutRollouts
 from edmp.baselines.mpinets.steady_set import SteadySet
-from edmp.baselines.mpinets.weights import ARCHITECTURES, card_of, network_of
+from edmp.baselines.mpinets.weights import ARCHITECTURES, Policy, bundled_weights, card_of, load_weights, network_of
 from edmp.errors import InvalidInputError, unknown_name
-from edmp.learning.card import Card
-from edmp.learning.training import TrainingRun, TrainReport, TrainSettings, export, trained
+from edmp.learning.card import Card, configured
+from edmp.learning.training import (
+    TrainingRun,
+    TrainReport,
+    TrainSettings,
+    begun,
+    export,
+    first_weights,
+    opened,
+    trained,
+)
 from edmp.robots.kinematics import tool_pose
 from edmp.robots.robot import Robot
 
@@ -45,6 +53,7 @@ def train_mpinets(
     settings: TrainSettings,
     arch: str = "published",
     imitation: ImitationSettings | None = None,
+    weights: str | Path | None = None,
     resume: bool = True,
     command: str = "",
 ) -> TrainReport:
@@ -57,41 +66,32 @@ def train_mpinets(
         settings: of the training; ``config`` replaces fields of the architecture's config.
         arch: ``published``, or ``compact`` (`edmp.baselines.mpinets.compact`).
         imitation: how examples are made and weighed.
+        weights: file of a trained policy to begin with, or the robot's name for what ships; None begins with random
+            weights.
         resume: go on from the folder's checkpoint if it has one; False starts afresh and overwrites it.
         command: that called this, for the model card.
     """
     if arch not in ARCHITECTURES:
         raise unknown_name("architecture", arch, ARCHITECTURES)
-    imitation, config = imitation or ImitationSettings(), _config(settings, arch)
-    out = Path(out)
-    out.mkdir(parents=True, exist_ok=True)
-    if settings.num_threads is not None:
-        torch.set_num_threads(settings.num_threads)
+    out = opened(out, settings)
+    network, card = _begun(robot, arch, settings, weights, command)
+    imitation, config = imitation or ImitationSettings(), network.config
+    fraction, most, device = settings.validation_fraction, settings.max_validation, settings.device
     data: ImitationSet
     if isinstance(config, CompactConfig):
-        data = SteadySet(
-            data_dir,
-            imitation,
-            config,
-            validation_fraction=settings.validation_fraction,
-            max_validation=settings.max_validation,
-            device=settings.device,
-        )
+        data = SteadySet(data_dir, imitation, config, validation_fraction=fraction, max_validation=most, device=device)
     else:
+        points = config.num_obstacle_points
         data = ImitationSet(
             data_dir,
             imitation,
-            num_obstacle_points=config.num_obstacle_points,
-            validation_fraction=settings.validation_fraction,
-            max_validation=settings.max_validation,
-            device=settings.device,
+            num_obstacle_points=points,
+            validation_fraction=fraction,
+            max_validation=most,
+            device=device,
         )
     if data.robot_name != robot.name or data.paths.shape[2] != robot.dof:
         raise InvalidInputError(f"{data_dir} holds trajectories of {data.robot_name!r}, not of {robot.name!r}")
-    card = card_of(config, robot, seed=settings.seed, command=command)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(settings.seed)  # torch's initialisers take no generator
-        network = network_of(card, out)
     loss = CompactLoss(data, robot) if isinstance(data, SteadySet) else ImitationLoss(data, robot)
     if len(data.validation):
         generator = torch.Generator(settings.device).manual_seed(settings.seed)
@@ -103,13 +103,22 @@ def train_mpinets(
     return trained(run, data, out, settings, resume=resume, ship=export_mpinets, name=SHIPPED, on_step=looks)
 
 
-def _config(settings: TrainSettings, arch: str = "published") -> MpinetsConfig | CompactConfig:
-    kind = CompactConfig if arch == "compact" else MpinetsConfig
-    try:
-        return kind(**settings.config)
-    except TypeError as error:
-        valid = ", ".join(f.name for f in dataclasses.fields(kind))
-        raise InvalidInputError(f"bad config: {error}; it has {valid}") from None
+def _begun(
+    robot: Robot, arch: str, settings: TrainSettings, weights: str | Path | None, command: str
+) -> tuple[Policy, Card]:
+    """The network to train and the card of its run: with random weights, or with those of a file."""
+    if weights is not None:
+        path = bundled_weights().get(str(weights), Path(weights).expanduser())
+        network, known = load_weights(path)
+        architecture = ARCHITECTURES[arch]
+        return network, begun(
+            network, known, path, robot=robot, architecture=architecture, settings=settings, command=command
+        )
+    kind: type[CompactConfig | MpinetsConfig] = CompactConfig if arch == "compact" else MpinetsConfig
+    config = configured(kind, settings.config, of=arch)
+    card = card_of(config, robot, seed=settings.seed, command=command)
+    with first_weights(settings):
+        return network_of(card, arch), card
 
 
 @dataclass(frozen=True)
