@@ -115,7 +115,7 @@ def _begun(
             network, known, path, robot=robot, architecture=architecture, settings=settings, command=command
         )
     kind: type[CompactConfig | MpinetsConfig] = CompactConfig if arch == "compact" else MpinetsConfig
-    config = configured(kind, settings.config, of=arch)
+    config: CompactConfig | MpinetsConfig = configured(kind, settings.config, of=arch)
     card = card_of(config, robot, seed=settings.seed, command=command)
     with first_weights(settings):
         return network_of(card, arch), card
