@@ -114,8 +114,11 @@ def _begun(
         return network, begun(
             network, known, path, robot=robot, architecture=architecture, settings=settings, command=command
         )
-    kind: type[CompactConfig | MpinetsConfig] = CompactConfig if arch == "compact" else MpinetsConfig
-    config: CompactConfig | MpinetsConfig = configured(kind, settings.config, of=arch)
+    config: CompactConfig | MpinetsConfig
+    if arch == "compact":
+        config = configured(CompactConfig, settings.config, of=arch)
+    else:
+        config = configured(MpinetsConfig, settings.config, of=arch)
     card = card_of(config, robot, seed=settings.seed, command=command)
     with first_weights(settings):
         return network_of(card, arch), card
