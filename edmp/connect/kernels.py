@@ -91,6 +91,12 @@ def write_path(
     length[problem] = total
 
 
+SHORTEST = wp.constant(4.0)
+"""Local samples are as far from their node as the longest edge, or nearer by a factor of up to 2 to so many [1]."""
+SPREAD = wp.constant(0.4)
+"""Of a local sample in each joint, as a share of that distance: in seven joints it is about as far then."""
+
+
 @wp.kernel
 def rrt_connect(
     chain: Chain,
@@ -104,13 +110,18 @@ def rrt_connect(
     step: float,
     margin: float,
     max_iterations: int,
+    local: int,
     first: int,
     nodes: wp.array(dtype=float, ndim=4),
     parents: wp.array(dtype=int, ndim=3),
     path: wp.array(dtype=float, ndim=3),
     length: wp.array(dtype=int),
 ):
-    """Kuffner and LaValle 2000. ``path[problem, :length[problem]]`` runs from start to goal; length 0: none found."""
+    """Kuffner and LaValle 2000. ``path[problem, :length[problem]]`` runs from start to goal; length 0: none found.
+
+    Every ``local``-th sample (0: none) is drawn about a node of the tree, near or far, and joined to it (as by Hsu et
+    al. 1999): an arm gets out of a narrow passage by short moves, and samples from everywhere ask for long ones.
+    """
     problem = wp.tid() + first
     dof = chain.dof
     capacity = nodes.shape[2]
@@ -128,9 +139,17 @@ def rrt_connect(
         else:
             for j in range(dof):
                 target[j] = lower[j] + (upper[j] - lower[j]) * wp.randf(state)
+        k = int(0)
+        if local > 0 and iteration % wp.max(local, 1) == 1:
+            k = wp.min(int(wp.randf(state) * float(counts[a])), counts[a] - 1)
+            near = node(nodes, problem, a, k, dof)
+            far = reach * wp.pow(2.0, -SHORTEST * wp.randf(state))
+            for j in range(dof):
+                target[j] = wp.clamp(near[j] + SPREAD * far * wp.randn(state), lower[j], upper[j])
+        else:
+            k = nearest(nodes, problem, a, counts[a], target, dof)
         iteration += 1
         # extend tree a towards the sample, then tree b greedily towards the new node
-        k = nearest(nodes, problem, a, counts[a], target, dof)
         near = node(nodes, problem, a, k, dof)
         distance = wp.length(target - near)
         if distance < 1.0e-6:

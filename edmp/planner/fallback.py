@@ -69,7 +69,7 @@ def stitch(
 
 
 def search(
-    descent: Descent, start: Array, goals: Array, *, settings: PlannerSettings, seed: int, margin: float
+    descent: Descent, start: Array, goals: Array, *, settings: PlannerSettings, seed: int, margin: float, local: int = 0
 ) -> list[tuple[Array, int]]:
     """RRT-Connect from start to goal, several trees side by side: (polyline (n, dof), goal row) of each path found.
 
@@ -85,14 +85,18 @@ def search(
         step=settings.edge_step,
         margin=margin,
         max_iterations=settings.fallback_iterations,
+        max_nodes=max(4000, settings.fallback_iterations),
         shortcuts=200,
+        local=local,
         bands=descent.bands,
     )
     return [(path, int(g)) for path, g in zip(paths, goal, strict=True) if path is not None]
 
 
-def fit(paths: list[tuple[Array, int]], descent: Descent, stage: Stage, *, settings: PlannerSettings) -> Candidates:
-    """Splines through polylines; whether they are still free is seen when they are polished.
+def fit(
+    paths: list[tuple[Array, int]], descent: Descent, stage: Stage, *, settings: PlannerSettings, margin: float = 0.0
+) -> Candidates:
+    """Splines through polylines; those that are free with ``margin`` [m] are valid.
 
     Under constraints they are led back onto what these leave.
     """
@@ -101,7 +105,7 @@ def fit(paths: list[tuple[Array, int]], descent: Descent, stage: Stage, *, setti
     polylines = [resample_polyline(path, 256) for path in found]
     control_points = descent.clamp(descent.spline.fit(torch.cat(polylines), num_samples=256))
     control_points = descent.onto_constraints(control_points, iterations=LANDING)
-    valid = descent.free(control_points, step=settings.edge_step)
+    valid = descent.free(control_points, step=settings.edge_step, margin=margin)
     return Candidates(
         control_points, torch.tensor([goal for _, goal in paths], device=device), valid, (stage,) * len(paths)
     )

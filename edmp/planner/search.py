@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -12,19 +14,22 @@ from edmp.planner import fallback, rounds
 from edmp.planner.call import Call
 from edmp.planner.candidates import Candidates
 from edmp.planner.certify import differ
-from edmp.planner.settings import Round
+from edmp.planner.settings import PlannerSettings, Round
 from edmp.result import Stage
 from edmp.robots.parts import Array
 
 SEARCHES = ((0.5, 0.25, True), (1.0, 0.5, True), (1.0, 0.25, False))
 """Of a projected search, one after the other until one finds something: shares of the fallback's trees and samples, and
-whether the spheres are to keep the margin; where they may not, they may overlap by `OVERLAP`."""
-SHORT = 1000
-"""Samples of each tree of the first search, which takes 5 to 30 ms."""
+whether the spheres are to keep the margin; where they may not, they may overlap by `OVERLAPS`."""
+OVERLAPS = (0.005, 0.0025)
+"""Spheres stick out of the arm by some millimetres: where they find no way, the judge may all the same [m]."""
+FIRST_SEARCHES = ((1000, 0.0), (2000, OVERLAPS[1]), (4000, OVERLAPS[0]))
+"""Of the first search, one after the other until one finds something: samples of each tree, and how far the spheres may
+overlap obstacles [m]; where they may not, they keep the margin. The first takes 5 to 30 ms."""
+LOCAL = 2
+"""Where spheres may overlap, passages are narrow: every so many-th sample is drawn about the trees."""
 NEAR = 1.03
 """A motion of the first search that is at most so many times as long as the distance of its ends is taken as it is."""
-OVERLAP = 0.005
-"""Spheres stick out of the arm by some millimetres: where they find no way, the judge may all the same [m]."""
 
 
 def search(call: Call, *, fallback: bool, earlier: Array | None) -> Candidates:
@@ -62,20 +67,23 @@ def search(call: Call, *, fallback: bool, earlier: Array | None) -> Candidates:
         if call.solved or call.late:
             return Candidates.join(tried)
         if fallback and not call.constrained and settings.first_search:
-            search_first(call)
+            overlap = search_first(call)
             if call.solved:
-                return Candidates.join([*tried, *shorter(call)])
+                return Candidates.join([*tried, *shorter(call, overlapping=overlap > 0)])
     return Candidates.join([*tried, *whole_rounds(call, fallback=fallback)])
 
 
-def whole_rounds(call: Call, *, fallback: bool) -> list[Candidates]:
-    """Rounds of seeds, from some round on sampling-based search too, until something is certified: their candidates."""
+def whole_rounds(call: Call, *, fallback: bool, known: bool = False) -> list[Candidates]:
+    """Rounds of seeds, from some round on sampling-based search too, until something is certified: their candidates.
+
+    If a motion is ``known`` whose spheres overlap obstacles, one is sought that keeps them free, in the first rounds.
+    """
     settings, tried = call.settings, []
-    for k in range(settings.max_rounds):
+    for k in range(settings.rounds if known else settings.max_rounds):
         tried.append(rounds.run(call, settings, index=k))
         due = k + 1 >= settings.rounds or call.impatient or call.constrained
         if not call.solved and not call.late and fallback and due:
-            fall_back(call, tried[-1], attempt=k)
+            fall_back(call, tried[-1], attempt=k, overlap=not known)
         if call.solved or call.late:
             break
     if call.solved and k == 0 and detour(call) > settings.detour and not call.late:
@@ -85,30 +93,65 @@ def whole_rounds(call: Call, *, fallback: bool) -> list[Candidates]:
     return tried
 
 
-def search_first(call: Call) -> None:
-    """A short search from start to goals; where repair is long, what it finds is certified long before its seeds."""
-    settings, now = call.settings, time.perf_counter()
+def search_first(call: Call) -> float:
+    """A short search from start to goals; where repair is long, what it finds is certified long before its seeds.
+
+    Returns how far spheres were allowed to overlap obstacles in the last search [m].
+    """
+    settings = call.settings
+    for samples, overlap in FIRST_SEARCHES:
+        short = dataclasses.replace(
+            settings,
+            fallback_attempts=settings.first_search,
+            fallback_iterations=min(samples, settings.fallback_iterations),
+            polish_candidates=min(2, settings.polish_candidates),
+        )
+        search_through(call, short, seed=call.seed, margin=-overlap or settings.margin, part="search")
+        if call.solved or call.late:
+            break
+    return overlap
+
+
+def search_through(call: Call, round_: PlannerSettings, *, seed: int, margin: float, part: str) -> None:
+    """RRT-Connect from start to goals; what it finds is polished and certified.
+
+    Args:
+        call: what is asked for.
+        round_: how many trees of how many samples, and how much polish.
+        seed: of the search.
+        margin: distance that the spheres keep from obstacles, negative where they may overlap [m].
+        part: of the timings that it is booked to.
+    """
+    now = time.perf_counter()
     fine = fallback.finer(call.descent, fallback.FINE_SPLINE)
-    short = dataclasses.replace(
-        settings,
-        fallback_attempts=settings.first_search,
-        fallback_iterations=min(SHORT, settings.fallback_iterations),
-        polish_candidates=min(2, settings.polish_candidates),
+    paths = fallback.search(
+        fine,
+        call.query.start,
+        call.query.goals,
+        settings=round_,
+        seed=seed,
+        margin=margin,
+        local=LOCAL if margin <= 0 else 0,
     )
-    start, goals = call.query.start, call.query.goals
-    paths = fallback.search(fine, start, goals, settings=short, seed=call.seed, margin=settings.margin)
-    call.docket.spent("search", now)
+    call.docket.spent(part, now)
     if paths:
-        call.finish(fallback.fit(paths, fine, Stage.FALLBACK, settings=settings), short, fine)
+        found = fallback.fit(paths, fine, Stage.FALLBACK, settings=call.settings, margin=min(margin, 0.0))
+        call.finish(found, round_, fine, margin=margin)
 
 
-def shorter(call: Call) -> list[Candidates]:
+def shorter(call: Call, *, overlapping: bool) -> list[Candidates]:
     """Seeds in search of a shorter motion than the one that is certified; their candidates.
 
     First round that motion; if it is still long, from nothing, and then round the better of the two. Each only if as
-    much time is left as has passed, so that what is known comes in time.
+    much time is left as has passed, so that what is known comes in time. Near a motion where the spheres are
+    ``overlapping`` obstacles nothing is free: then what would have come, had it not been found, has its chance.
     """
     settings = call.settings
+    if overlapping:
+        if not is_long(call, settings.long):
+            return []
+        with ranked_together(call):
+            return whole_rounds(call, fallback=True, known=True)
     tried = near_the_best(call, NEAR)
     if settings.fresh is not None and is_long(call, settings.long):
         tried.append(look_again(call, settings.fresh))
@@ -163,18 +206,25 @@ def look_again(call: Call, round_: Round, *, index: int = 0, around: bool = Fals
     With ``around`` its seeds are round the best of these. Where one motion is wanted, the shortest, only shorter ones
     come before the judge.
     """
+    best = call.docket.solutions[0]
+    if by_length_alone(call):
+        round_ = dataclasses.replace(round_, near=best.length / rounds.least_length(call))
+    with ranked_together(call):
+        return rounds.run(call, round_, index=index, earlier=best.path if around else None)
+
+
+@contextlib.contextmanager
+def ranked_together(call: Call) -> Iterator[None]:
+    """What is certified in here is ranked with what was before."""
     docket, settings = call.docket, call.settings
     earlier, docket.solutions = docket.solutions, []
-    if by_length_alone(call):
-        round_ = dataclasses.replace(round_, near=earlier[0].length / rounds.least_length(call))
-    batch = rounds.run(call, round_, index=index, earlier=earlier[0].path if around else None)
+    yield
     ranked = sorted([*earlier, *docket.solutions], key=lambda found: found.objective)
     docket.solutions = []
     for found in ranked:
         if all(differ(found.path, other.path, settings.distinct) for other in docket.solutions):
             docket.solutions.append(found)
     del docket.solutions[1 + settings.num_alternatives :]
-    return batch
 
 
 def detour(call: Call) -> float:
@@ -183,8 +233,8 @@ def detour(call: Call) -> float:
     return best.length / max(1e-9, float(np.linalg.norm(best.path[-1] - best.path[0])))
 
 
-def fall_back(call: Call, batch: Candidates, *, attempt: int) -> None:
-    """Stitch the best seeds of a round; if that fails, search from start to goal."""
+def fall_back(call: Call, batch: Candidates, *, attempt: int, overlap: bool) -> None:
+    """Stitch the best seeds of a round; if that fails, search from start to goal, where spheres may ``overlap`` too."""
     if call.constrained:
         sampled(call, attempt=attempt)
         return
@@ -199,16 +249,11 @@ def fall_back(call: Call, batch: Candidates, *, attempt: int) -> None:
         call.finish(fallback.fit(stitched, fine, Stage.STITCH, settings=settings), round_, fine)
     if call.solved or call.late:
         return
-    now = time.perf_counter()
-    start, goals = call.query.start, call.query.goals
     # About as many samples as the time that is left allows, on a slow machine.
-    most = int(min(settings.fallback_iterations, 4000 * call.left + 1))
-    hurried = dataclasses.replace(settings, fallback_iterations=most)
-    margin = settings.margin * (attempt % 2)
-    paths = fallback.search(fine, start, goals, settings=hurried, seed=seed, margin=margin)
-    call.docket.spent("fallback", now)
-    if paths:
-        call.finish(fallback.fit(paths, fine, Stage.FALLBACK, settings=settings), round_, fine)
+    samples = settings.fallback_iterations * (4 ** min(attempt + 1, 4) if overlap else 1)
+    hurried = dataclasses.replace(settings, fallback_iterations=int(min(samples, 16000 * call.left + 1)))
+    margin = -OVERLAPS[attempt % 2] if overlap else 0.0
+    search_through(call, hurried, seed=seed, margin=margin, part="fallback")
 
 
 def sampled(call: Call, *, attempt: int) -> None:
@@ -222,7 +267,7 @@ def sampled(call: Call, *, attempt: int) -> None:
         hurried = dataclasses.replace(
             settings, fallback_attempts=round(trees * settings.fallback_attempts), fallback_iterations=most
         )
-        margin = settings.margin if clear else -OVERLAP
+        margin = settings.margin if clear else -OVERLAPS[0]
         paths = fallback.search(
             call.descent,
             call.query.start,
