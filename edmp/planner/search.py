@@ -23,9 +23,9 @@ SEARCHES = ((0.5, 0.25, True), (1.0, 0.5, True), (1.0, 0.25, False))
 whether the spheres are to keep the margin; where they may not, they may overlap by `OVERLAPS`."""
 OVERLAPS = (0.005, 0.0025)
 """Spheres stick out of the arm by some millimetres: where they find no way, the judge may all the same [m]."""
-FIRST_SEARCHES = ((1000, 0.0), (2000, OVERLAPS[1]), (4000, OVERLAPS[0]))
-"""Of the first search, one after the other until one finds something: samples of each tree, and how far the spheres may
-overlap obstacles [m]; where they may not, they keep the margin. The first takes 5 to 30 ms."""
+FIRST_SEARCHES = ((1000, None), (4000, 0.0), (4000, -OVERLAPS[0]))
+"""Of the first search, one after the other until one finds something: samples of each tree, and how far the spheres
+keep from obstacles [m], None is the margin. The first takes 5 to 30 ms, each of the others 50 to 150."""
 LOCAL = 2
 """Where spheres may overlap, passages are narrow: every so many-th sample is drawn about the trees."""
 NEAR = 1.03
@@ -67,16 +67,16 @@ def search(call: Call, *, fallback: bool, earlier: Array | None) -> Candidates:
         if call.solved or call.late:
             return Candidates.join(tried)
         if fallback and not call.constrained and settings.first_search:
-            overlap = search_first(call)
+            margin = search_first(call)
             if call.solved:
-                return Candidates.join([*tried, *shorter(call, overlapping=overlap > 0)])
+                return Candidates.join([*tried, *shorter(call, margin)])
     return Candidates.join([*tried, *whole_rounds(call, fallback=fallback)])
 
 
 def whole_rounds(call: Call, *, fallback: bool, known: bool = False) -> list[Candidates]:
     """Rounds of seeds, from some round on sampling-based search too, until something is certified: their candidates.
 
-    If a motion is ``known`` whose spheres overlap obstacles, one is sought that keeps them free, in the first rounds.
+    If a motion is ``known``, a shorter one is sought, whose spheres keep free, in the first rounds.
     """
     settings, tried = call.settings, []
     for k in range(settings.rounds if known else settings.max_rounds):
@@ -93,23 +93,25 @@ def whole_rounds(call: Call, *, fallback: bool, known: bool = False) -> list[Can
     return tried
 
 
-def search_first(call: Call) -> float:
+def search_first(call: Call) -> float | None:
     """A short search from start to goals; where repair is long, what it finds is certified long before its seeds.
 
-    Returns how far spheres were allowed to overlap obstacles in the last search [m].
+    Returns the margin that spheres kept in the last search, see `FIRST_SEARCHES`.
     """
     settings = call.settings
-    for samples, overlap in FIRST_SEARCHES:
+    margin: float | None = None
+    for samples, margin in FIRST_SEARCHES:
         short = dataclasses.replace(
             settings,
             fallback_attempts=settings.first_search,
             fallback_iterations=min(samples, settings.fallback_iterations),
             polish_candidates=min(2, settings.polish_candidates),
         )
-        search_through(call, short, seed=call.seed, margin=-overlap or settings.margin, part="search")
+        keep = settings.margin if margin is None else margin
+        search_through(call, short, seed=call.seed, margin=keep, part="search")
         if call.solved or call.late:
             break
-    return overlap
+    return margin
 
 
 def search_through(call: Call, round_: PlannerSettings, *, seed: int, margin: float, part: str) -> None:
@@ -131,7 +133,7 @@ def search_through(call: Call, round_: PlannerSettings, *, seed: int, margin: fl
         settings=round_,
         seed=seed,
         margin=margin,
-        local=LOCAL if margin <= 0 else 0,
+        local=LOCAL if margin < 0 else 0,
     )
     call.docket.spent(part, now)
     if paths:
@@ -139,19 +141,19 @@ def search_through(call: Call, round_: PlannerSettings, *, seed: int, margin: fl
         call.finish(found, round_, fine, margin=margin)
 
 
-def shorter(call: Call, *, overlapping: bool) -> list[Candidates]:
+def shorter(call: Call, margin: float | None) -> list[Candidates]:
     """Seeds in search of a shorter motion than the one that is certified; their candidates.
 
     First round that motion; if it is still long, from nothing, and then round the better of the two. Each only if as
-    much time is left as has passed, so that what is known comes in time. Near a motion where the spheres are
-    ``overlapping`` obstacles nothing is free: then what would have come, had it not been found, has its chance.
+    much time is left as has passed, so that what is known comes in time. A motion that the short search did not find,
+    by its ``margin``, winds, and near it little is free: then whole rounds are as if none were known.
     """
     settings = call.settings
-    if overlapping:
+    if margin is not None:
         if not is_long(call, settings.long):
             return []
         with ranked_together(call):
-            return whole_rounds(call, fallback=True, known=True)
+            return whole_rounds(call, fallback=margin < 0, known=True)
     tried = near_the_best(call, NEAR)
     if settings.fresh is not None and is_long(call, settings.long):
         tried.append(look_again(call, settings.fresh))

@@ -140,7 +140,7 @@ class PlannerSettings(Round):
         margin: distance that polished candidates keep in the sphere model [m].
         edge_step: no point of the arm moves farther than this between two checks of the sphere model [m].
         fallback_attempts: RRT-Connect trees grown side by side in the fallback.
-        fallback_iterations: samples of each tree.
+        fallback_iterations: samples of each tree; where that was too few, later rounds take four times as many each.
         num_alternatives: how many other motions to certify, of those that a round finds.
         distinct: motions are different if they are somewhere at least this far apart [rad].
         path_waypoints: waypoints of the returned path.
