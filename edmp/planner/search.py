@@ -26,6 +26,8 @@ OVERLAPS = (0.005, 0.0025)
 FIRST_SEARCHES = ((1000, None), (4000, 0.0), (4000, -OVERLAPS[0]))
 """Of the first search, one after the other until one finds something: samples of each tree, and how far the spheres
 keep from obstacles [m], None is the margin. The first takes 5 to 30 ms, each of the others 50 to 150."""
+A_SECOND = 16_000
+"""Samples of each tree that a slow machine takes in that time, all trees side by side."""
 LOCAL = 2
 """Where spheres may overlap, passages are narrow: every so many-th sample is drawn about the trees."""
 NEAR = 1.03
@@ -104,7 +106,7 @@ def search_first(call: Call) -> float | None:
         short = dataclasses.replace(
             settings,
             fallback_attempts=settings.first_search,
-            fallback_iterations=min(samples, settings.fallback_iterations),
+            fallback_iterations=in_time(call, min(samples, settings.fallback_iterations)),
             polish_candidates=min(2, settings.polish_candidates),
         )
         keep = settings.margin if margin is None else margin
@@ -112,6 +114,11 @@ def search_first(call: Call) -> float | None:
         if call.solved or call.late:
             break
     return margin
+
+
+def in_time(call: Call, samples: int) -> int:
+    """So many samples, or about as many as the time that is left allows."""
+    return int(min(samples, A_SECOND * call.left + 1))
 
 
 def search_through(call: Call, round_: PlannerSettings, *, seed: int, margin: float, part: str) -> None:
@@ -251,9 +258,8 @@ def fall_back(call: Call, batch: Candidates, *, attempt: int, overlap: bool) -> 
         call.finish(fallback.fit(stitched, fine, Stage.STITCH, settings=settings), round_, fine)
     if call.solved or call.late:
         return
-    # About as many samples as the time that is left allows, on a slow machine.
     samples = settings.fallback_iterations * (4 ** min(attempt + 1, 4) if overlap else 1)
-    hurried = dataclasses.replace(settings, fallback_iterations=int(min(samples, 16000 * call.left + 1)))
+    hurried = dataclasses.replace(settings, fallback_iterations=in_time(call, samples))
     margin = -OVERLAPS[attempt % 2] if overlap else 0.0
     search_through(call, hurried, seed=seed, margin=margin, part="fallback")
 
