@@ -143,8 +143,13 @@ def prior_info(name_or_path: str | Path) -> dict[str, Any]:
 
 
 def prior_path(name_or_path: str | Path) -> Path:
+    """The weights file of a bundled prior by its name, or the path as it is given."""
     bundled = bundled_priors()
     text = str(name_or_path)
+    if text == "process":
+        raise InvalidInputError(
+            f"the prior 'process' is a Gaussian process: it has no weights; these have: {', '.join(bundled)}"
+        )
     if text in bundled:
         return bundled[text]
     path = Path(name_or_path).expanduser()

@@ -182,7 +182,7 @@ def test_training_descends(data: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--arch", "scene", "--base", "process"], "prior"),
+        (["--arch", "scene", "--base", "process"], "it has no weights"),
         (["--arch", "scene", "--base", "panda-unet"], "architecture"),
         (["--arch", "mlp", "--base", "panda"], "--base"),
         (["--arch", "scene", "--base", "panda", "--weights", "panda-scene"], "give one of them"),
