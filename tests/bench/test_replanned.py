@@ -43,7 +43,8 @@ def test_two_crossings_in_lock_step_and_one_more(tmp_path):
         assert record.closest_m > 0.0
         assert len(record.replans) > 1
         assert not record.replans[0].warm
-        assert record.queries
+        # Which plans begin warm is a matter of how long plans take on this machine; each that did is asked again.
+        assert len(record.queries) == sum(one.warm for one in record.replans)
         assert all(query.warm_s > 0 and query.cold_s > 0 for query in record.queries)
     s = summarise_replans(records)
     assert (s.runs, s.reached, s.touched) == (2, 2, 0)
