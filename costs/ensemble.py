@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from edmp.arguments import checked, shown
+from edmp.cached import cached_property
 from edmp.collision.world import World
 from edmp.costs.base import Cost, Margins, make_cost
 from edmp.costs.schedule import Constant, Schedule, schedule_data, schedule_from

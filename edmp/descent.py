@@ -7,12 +7,12 @@ multiplied by the inverse of a smoothness metric, so that a push at one waypoint
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from edmp.cached import cached_property
 from edmp.collision.bands import PackedBands
 from edmp.collision.free import edges_free, paths_free
 from edmp.collision.world import World

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 import edmp  # what is above this module is reached through its front
 from edmp.arguments import checked
+from edmp.cached import cached_property
 from edmp.constraints import Constraint, Kept
 from edmp.errors import InvalidInputError
 from edmp.geometry.shapes import Shape

@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edmp.arguments import checked, checked_but
+from edmp.cached import cached_property
 from edmp.errors import InvalidInputError, unknown_name
 from edmp.geometry.poses import rigid
 from edmp.robots.parts import AllowedContact, Array, Gripper, Joint, Limits, Link, ToolFrame

@@ -6,7 +6,6 @@ casters beside the arm may be as odd as they like.
 
 from __future__ import annotations
 
-import functools
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from edmp.cached import cached_property
 from edmp.errors import EdmpWarning, FileFormatError
 from edmp.geometry.poses import pose, rotation_from_rpy
 from edmp.robots.description_writer import pose_entry
@@ -76,7 +76,7 @@ class UrdfJoint:
     element: Element
     place: str
 
-    @functools.cached_property
+    @cached_property
     def motion(self) -> JointMotion:
         """What an arm needs to know.
 
@@ -85,12 +85,12 @@ class UrdfJoint:
         """
         return _motion(self)
 
-    @functools.cached_property
+    @cached_property
     def axis(self) -> Array:
         """(3,) unit [-]."""
         return _axis(self)
 
-    @functools.cached_property
+    @cached_property
     def resting(self) -> float | None:
         """The only position that the joint's limits leave it [rad or m]; None if there are several."""
         if self.kind not in ("revolute", "prismatic") or self.element.find("limit") is None:
@@ -98,7 +98,7 @@ class UrdfJoint:
         lower, upper = self.bounds
         return lower if lower == upper and np.isfinite(lower) else None
 
-    @functools.cached_property
+    @cached_property
     def bounds(self) -> tuple[float, float]:
         """The position limits as they stand in the file, not checked; 0, 0 where it gives none that can be read."""
         limits = self.element.find("limit")
@@ -118,7 +118,7 @@ class UrdfJoint:
         """Whether the joint follows another one."""
         return self.element.find("mimic") is not None
 
-    @functools.cached_property
+    @cached_property
     def mimic(self) -> Mimic:
         """How it follows another one; for joints that do (`mimics`)."""
         element = self.element.find("mimic")

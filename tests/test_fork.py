@@ -14,6 +14,7 @@ import pytest
 import torch
 
 import edmp
+from edmp.cached import cached_property
 
 CONTEXT = multiprocessing.get_context("fork")
 PATIENCE = 60.0
@@ -93,6 +94,39 @@ def test_a_child_of_a_thread_while_others_plan() -> None:
     finally:
         stop.set()
         busy.join()
+
+
+class Slow:
+    """Has an attribute that takes as long as it is told."""
+
+    def __init__(self, ready: threading.Event) -> None:
+        self.asked, self.ready = threading.Event(), ready
+
+    @cached_property
+    def value(self) -> int:
+        self.asked.set()
+        self.ready.wait()
+        return 5
+
+
+def test_a_child_does_not_wait_for_what_another_thread_was_computing() -> None:
+    """The lock of functools.cached_property, before Python 3.12, is that of all instances, and stays closed in it."""
+    slow, quick = Slow(threading.Event()), Slow(threading.Event())
+    quick.ready.set()
+    busy = threading.Thread(target=lambda: slow.value)
+    busy.start()
+    slow.asked.wait()
+    here, there = CONTEXT.Pipe(duplex=False)
+    child = CONTEXT.Process(target=lambda: there.send(quick.value), daemon=True)
+    child.start()
+    try:
+        assert here.poll(PATIENCE / 6), "the child hangs"
+        assert here.recv() == 5
+    finally:
+        child.kill()
+        slow.ready.set()
+        busy.join()
+    assert slow.value == slow.__dict__["value"] == 5
 
 
 def test_grandchildren() -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edmp.cached import cached_property
 from edmp.collision.free import relaxed_world
 from edmp.collision.world import World
 from edmp.constraints import Constraint

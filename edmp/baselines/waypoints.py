@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import torch
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from edmp.baselines import passage_kernels as kernels
 from edmp.baselines.base import Claim, Task
+from edmp.cached import cached_property
 from edmp.collision.free import paths_free
 from edmp.collision.kernels.free import sphere_gaps
 from edmp.collision.launch import launch_rows

@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 import warnings
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edmp.arguments import shown
+from edmp.cached import cached_property
 from edmp.errors import EdmpWarning, InvalidInputError
 from edmp.geometry.poses import FARTHEST
 from edmp.geometry.shapes import Shape, positive

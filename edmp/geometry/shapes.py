@@ -6,13 +6,13 @@ import hashlib
 import math
 import warnings
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edmp.arguments import numbers, shown
+from edmp.cached import cached_property
 from edmp.errors import EdmpWarning, InvalidInputError
 from edmp.geometry.mesh_repair import SHELL, solid
 from edmp.geometry.poses import FARTHEST

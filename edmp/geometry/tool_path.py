@@ -15,11 +15,11 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edmp.cached import cached_property
 from edmp.errors import InvalidInputError
 
 Array = NDArray[np.float64]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from edmp.cached import cached_property
 from edmp.costs.ensemble import Ensemble
 from edmp.descent import Descent
 from edmp.planner.candidates import Candidates

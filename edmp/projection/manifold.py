@@ -8,12 +8,13 @@ velocity.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from edmp.cached import cached_property
 from edmp.collision.bands import PackedBands
 from edmp.collision.free import pack_rows
 from edmp.collision.launch import launch_rows

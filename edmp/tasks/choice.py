@@ -11,12 +11,12 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from edmp.cached import cached_property
 from edmp.cartesian.chain import ToolChain
 from edmp.collision.free import free
 from edmp.collision.reach import reach_poses

@@ -6,13 +6,13 @@ import dataclasses
 import time
 from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edmp.arguments import checked, checked_but
+from edmp.cached import cached_property
 from edmp.cartesian.chain import ToolChain
 from edmp.constraints import Constraint
 from edmp.errors import InvalidInputError, unknown_name

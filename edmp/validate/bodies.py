@@ -6,13 +6,14 @@ import copy
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any, ClassVar
 
 import fcl
 import numpy as np
 from numpy.typing import NDArray
 
+from edmp.cached import cached_property
 from edmp.geometry.shapes import Box, Capsule, Cylinder, Mesh, Shape, Sphere
 from edmp.robots.robot import Robot
 from edmp.scenes.scene import Scene

@@ -6,13 +6,12 @@ the mesh, when it is first needed; `MeshSolid` places it.
 
 from __future__ import annotations
 
-from functools import cached_property
-
 import fcl
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import ConvexHull, cKDTree
 
+from edmp.cached import cached_property
 from edmp.geometry.mesh_cache import MeshCache
 from edmp.geometry.shapes import Mesh
 from edmp.validate.pieces import Convex, Polytope, convex_polytope

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any
 
 import fcl
@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import ConvexHull, HalfspaceIntersection, QhullError
 
+from edmp.cached import cached_property
 from edmp.geometry.kinds import as_mesh
 from edmp.geometry.shapes import Box, Capsule, Cylinder, Mesh, Shape, Sphere
 

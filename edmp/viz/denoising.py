@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edmp.arguments import checked
+from edmp.cached import cached_property
 from edmp.errors import InvalidInputError
 from edmp.files.writing import check_writable, written_whole
 from edmp.trace import Batch, Trace, load_trace

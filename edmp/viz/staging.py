@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edmp.cached import cached_property
 from edmp.errors import unknown_name
 from edmp.geometry.poses import inverse
 from edmp.geometry.shapes import Box

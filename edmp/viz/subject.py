@@ -6,7 +6,6 @@ import dataclasses
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from edmp.arguments import checked, checked_but
+from edmp.cached import cached_property
 from edmp.errors import FileFormatError, InvalidInputError
 from edmp.files.yaml_nodes import YamlNode
 from edmp.geometry.poses import quaternion_of

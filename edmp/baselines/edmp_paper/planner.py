@@ -23,7 +23,6 @@ from __future__ import annotations
 import dataclasses
 import time
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import torch
@@ -31,6 +30,7 @@ from torch import Tensor
 
 from edmp.baselines.base import Array, Baseline, Claim, Task
 from edmp.baselines.edmp_paper.ddpm import DdpmPrior
+from edmp.cached import cached_property
 from edmp.collision.free import paths_free
 from edmp.costs import World, ensemble_by_name
 from edmp.costs.base import Margins

@@ -7,7 +7,6 @@ not to be seen. Several examples of a scene share its cloud, which is then encod
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from torch import Tensor
 from edmp.baselines.mpinets.compact import CompactConfig
 from edmp.baselines.mpinets.imitation_set import ImitationSet, ImitationSettings
 from edmp.baselines.mpinets.point_cloud import reachable_points
+from edmp.cached import cached_property
 from edmp.errors import InvalidInputError
 from edmp.prior.spline import Spline
 from edmp.scenes.scene import Scene
