@@ -23,7 +23,8 @@ STOPPED = {
 
 def test_two_crossings_in_lock_step_and_one_more(tmp_path):
     out = tmp_path / "replan.jsonl"
-    settings = ReplanBenchSettings(seed=3, driver="kinematic", options={"period": 5e-3})
+    # What computing takes is not charged: the same on any machine, however busy.
+    settings = ReplanBenchSettings(seed=3, driver="kinematic", options={"period": 5e-3}, slowdown=0.0)
     records = replan_crossings(out, settings, runs=1)
     assert [record.index for record in records] == [3]
     records = replan_crossings(out, settings, runs=2, resume=True)
@@ -43,7 +44,7 @@ def test_two_crossings_in_lock_step_and_one_more(tmp_path):
         assert record.closest_m > 0.0
         assert len(record.replans) > 1
         assert not record.replans[0].warm
-        # Which plans begin warm is a matter of how long plans take on this machine; each that did is asked again.
+        assert record.queries
         assert len(record.queries) == sum(one.warm for one in record.replans)
         assert all(query.warm_s > 0 and query.cold_s > 0 for query in record.queries)
     s = summarise_replans(records)
