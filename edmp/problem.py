@@ -55,6 +55,11 @@ ESCAPE_DEPTH = 0.02
 """How deep in something a motion may start if it is asked to lead out of it first and no depth is given [m]."""
 
 
+def escape_depth(escape: bool | float) -> float:
+    """How deep that is which ``escape=`` asks for [m]: True stands for `ESCAPE_DEPTH`."""
+    return ESCAPE_DEPTH if escape is True else float(escape)
+
+
 Goal = Array | PoseGoal
 StartLike = ArrayLike | Mapping[str, float]
 """A configuration (dof,) in any form, or by joint name."""

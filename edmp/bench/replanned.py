@@ -89,7 +89,7 @@ def run_crossing(
             crossing, arm, position_noise=settings.position_noise, velocity_noise=settings.velocity_noise
         )
         company = (
-            company_of(arm) if arm.real_time else Turns(arm, stopwatch=time.process_time, slowdown=settings.slowdown)
+            company_of(arm) if arm.real_time else Turns(arm, stopwatch=time.thread_time, slowdown=settings.slowdown)
         )
         horizon = RecedingHorizon(planner, arm, world, settings.horizon, company=company)
         done = horizon.run(crossing.goal, seed=crossing.seed)

@@ -128,13 +128,12 @@ def sense(
     from edmp.planner import Planner
     from edmp.robots import load_robot
     from edmp.scenes.scene import Unseen
-    from edmp.threads import kernel_threads
 
     Unseen(unseen, 0.0)
     console, arm = report_console(), load_robot(robot)
     done: list[SensedRun] = []
     spinner = progress_console().status("loading the planner")
-    with spinner as status, contextlib.redirect_stdout(sys.stderr), kernel_threads(1):
+    with spinner as status, contextlib.redirect_stdout(sys.stderr):
         planner = Planner(robot, settings=PLANNER)
         for number in range(seed, seed + runs):
             good = sum(run.good for run in done)

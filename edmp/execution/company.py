@@ -203,8 +203,9 @@ class Turns(Company):
 
     Args:
         driver: one whose time passes with its ticks.
-        stopwatch: tells the time that computing takes [s]: `time.perf_counter`, or `time.process_time` if nothing is
-            computed in other processes, which then does not count what other programs take of the machine.
+        stopwatch: read in a duty's own thread, tells the time that computing takes [s]: `time.perf_counter`, or
+            `time.thread_time` if nothing is computed in other threads or processes (`edmp.threads`), which then counts
+            neither what other programs take of the machine nor threads of libraries that spin while they wait.
         slowdown: charge so many times what was measured, for the question what a slower computer would do.
         patience: a step that takes longer than this at a stretch hangs [s].
     """

@@ -23,7 +23,7 @@ from edmp.constraints import Constraint
 from edmp.errors import EdmpError, InvalidInputError
 from edmp.planner.planner import Planner
 from edmp.planner.settings import PlannerSettings
-from edmp.problem import GoalLike, StartLike, as_problem
+from edmp.problem import GoalLike, StartLike, as_problem, escape_depth
 from edmp.ranges import Range
 from edmp.result import PlanResult, Stats, Status
 from edmp.robots import load_robot
@@ -107,6 +107,7 @@ class PlannerProcess:
         fallback: bool = True,
         warm: ArrayLike | None = None,
         constraints: Sequence[Constraint] = (),
+        escape: bool | float = False,
     ) -> PlanResult:
         """As `Planner.plan`. A process that died gives NO_PATH_FOUND, one that hung or is not ready again TIMEOUT.
 
@@ -120,6 +121,7 @@ class PlannerProcess:
             "fallback": fallback,
             "warm": warm,
             "constraints": tuple(constraints),
+            "escape": escape,
         }
         with self._lock:
             if self._closed:
@@ -142,7 +144,9 @@ class PlannerProcess:
         if isinstance(answer, PlanResult):
             made = self._made.robot
             robot = made if isinstance(made, Robot) else load_robot(made)
-            return dataclasses.replace(answer, problem=as_problem(robot, scene, start, goal, constraints=constraints))
+            depth = escape_depth(escape)
+            problem = as_problem(robot, scene, start, goal, constraints=constraints, escape=depth)
+            return dataclasses.replace(answer, problem=problem)
         raise answer
 
     def close(self) -> None:

@@ -46,8 +46,7 @@ def threat(
     begin: float,
     end: float,
     margin: float = 0.0,
-    offset: float = 0.0,
-    judged: bool = False,
+    escape: float = 0.0,
 ) -> Encounter | None:
     """What a motion would first meet, standing or moving; None if it is proved to meet nothing until ``end``.
 
@@ -56,21 +55,46 @@ def threat(
         observation: what it could meet.
         motion: before and after it the arm rests at its ends.
         begin, end: the time to look at, on the clock of the observation [s].
-        margin: distance to keep from what moves [m].
-        offset: time along the motion at ``begin`` [s].
-        judged: it is known to be free of what stands still.
+        escape: see `standing_threat`.
     """
-    found = None if judged else _standing(robot, observation.scene, motion, begin - offset)
-    until = end if found is None else min(end, max(begin, found.time))
-    met = first_encounter(
-        robot, observation.moving, motion, begin=begin, end=max(begin, until), offset=offset, margin=margin
-    )
-    return met or found
+    standing = standing_threat(robot, observation.scene, motion, begin=begin, escape=escape)
+    return first_threat(robot, observation, motion, begin=begin, end=end, margin=margin, standing=standing)
 
 
-def _standing(robot: Robot, scene: Scene, motion: Trajectory, begin: float) -> Encounter | None:
-    """Where the motion, which begins at time ``begin`` [s], hits what stands still."""
-    verdict = Judge(robot, scene).check_path(motion.positions)
+def first_threat(
+    robot: Robot,
+    observation: Observation,
+    motion: Trajectory,
+    *,
+    begin: float,
+    end: float,
+    margin: float,
+    standing: Encounter | None,
+) -> Encounter | None:
+    """As `threat`, for whoever knows already what of that which stands still the motion would hit.
+
+    Args:
+        robot, observation, motion, begin, end, margin: as for `threat`.
+        standing: by `standing_threat`, which no margin changes and which takes most of the time.
+    """
+    until = end if standing is None else min(end, max(begin, standing.time))
+    met = first_encounter(robot, observation.moving, motion, begin=begin, end=max(begin, until), margin=margin)
+    return met or standing
+
+
+def standing_threat(
+    robot: Robot, scene: Scene, motion: Trajectory, *, begin: float, escape: float = 0.0
+) -> Encounter | None:
+    """Where a motion hits what stands still; None if it is proved not to.
+
+    Args:
+        robot: the arm.
+        scene: what stands still.
+        motion: judged to its end.
+        begin: when it begins [s].
+        escape: depth of contacts that it may begin in, if it leads out of them and never deeper [m].
+    """
+    verdict = Judge(robot, scene, escape=escape).check_path(motion.positions)
     if verdict.valid:
         return None
     edge = verdict.contacts[0].edge if verdict.contacts else None

@@ -20,7 +20,7 @@ from edmp.execution.prediction import SceneSource
 from edmp.execution.recorder import Recorder
 from edmp.execution.replanning import Plans, Replan, Replanner, ReplanSettings
 from edmp.execution.watchers import Eyes, Guard, GuardSettings
-from edmp.problem import Goal
+from edmp.problem import DEEPEST_ESCAPE, Goal
 from edmp.ranges import Range, check_fields
 from edmp.trajectory import Trajectory
 
@@ -39,6 +39,8 @@ class HorizonSettings:
         scene_period: shortest time between two questions to the scene source [s].
         plan_period: shortest time between two plans [s].
         plan_silence: a planner that has not answered for this long hangs, and the goal is given up [s].
+        escape: an arm this deep in what stands still, or less, is led out of it [m]. Padded obstacles ask for as much:
+            the arm may come to rest in the padding of what was put down next to it. See `edmp.plan`.
         guard: see `GuardSettings`.
         replan: see `ReplanSettings`.
         execution: see `ExecutionSettings`.
@@ -48,6 +50,7 @@ class HorizonSettings:
     scene_period: float = 0.02
     plan_period: float = 0.02
     plan_silence: float = 15.0
+    escape: float = 0.0
     guard: GuardSettings = field(default_factory=GuardSettings)
     replan: ReplanSettings = field(default_factory=ReplanSettings)
     execution: ExecutionSettings = field(default_factory=ExecutionSettings)
@@ -56,6 +59,7 @@ class HorizonSettings:
         check_fields(
             self, dict.fromkeys(("scene_age", "scene_period", "plan_period", "plan_silence"), Range(0, above=True))
         )
+        check_fields(self, {"escape": Range(0, DEEPEST_ESCAPE)})
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,7 +133,7 @@ class RecedingHorizon:
         buffer = CommandBuffer(still, limits, final=False, lock=company.lock())
         buffer.advance(driver.period)  # to its end: at rest
         eyes = Eyes(self._source, company.now, max_age=settings.scene_age)
-        guard = Guard(driver.robot, buffer, eyes, settings.guard, company.now)
+        guard = Guard(driver.robot, buffer, eyes, settings.guard, company.now, escape=settings.escape)
         replanner = Replanner(
             self._planner,
             driver.robot,
@@ -141,6 +145,7 @@ class RecedingHorizon:
             speed=settings.execution.speed,
             seed=seed,
             now=company.now,
+            escape=settings.escape,
         )
         with _beside(company, buffer, eyes, guard, replanner, settings) as awake:
             loop.also = awake

@@ -47,6 +47,7 @@ class Plans(Protocol):
         seed: int,
         time_budget: float,
         warm: Array | None,
+        escape: float,
     ) -> PlanResult: ...
 
 
@@ -159,6 +160,7 @@ class Replanner:
         speed: share of the planned speed.
         seed: of the plans; each has its own.
         now: tells the time on the driver's clock [s].
+        escape: depth of contacts with what stands still that motions may lead out of [m]; see `edmp.plan`.
     """
 
     def __init__(
@@ -174,8 +176,10 @@ class Replanner:
         speed: float,
         seed: int,
         now: Callable[[], float],
+        escape: float = 0.0,
     ) -> None:
         self._planner, self._robot, self._buffer, self._now = planner, robot, buffer, now
+        self._escape = escape
         self._eyes, self._guard, self._goal = eyes, guard, goal
         self._settings, self._speed, self._seed = settings, speed, seed
         self._latencies: deque[float] = deque([settings.first_latency], maxlen=3)
@@ -273,7 +277,13 @@ class Replanner:
             self._seed += 1
             try:
                 result = self._planner.plan(
-                    scene, place.start, self._goal, seed=self._seed, time_budget=settings.time_budget, warm=warm
+                    scene,
+                    place.start,
+                    self._goal,
+                    seed=self._seed,
+                    time_budget=settings.time_budget,
+                    warm=warm,
+                    escape=self._escape,
                 )
             except Exception as error:  # a planner that crashes must not take the arm with it
                 log.exception("the planner failed")
@@ -318,7 +328,7 @@ class Replanner:
             if place.moving and self._buffer.snapshot().position > place.at:
                 return _TOO_LATE
             end = max(now + settings.horizon, begin)
-            hit = threat(robot, seen, joined, begin=begin, end=end, margin=margin)
+            hit = threat(robot, seen, joined, begin=begin, end=end, margin=margin, escape=self._escape)
             if hit is None:
                 return None if self._hand_over(joined, place, final) else _TOO_LATE
             outcome = hit.message

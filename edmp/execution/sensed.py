@@ -29,6 +29,7 @@ from edmp.robots.kinematics import tool_pose
 from edmp.robots.robot import Robot
 from edmp.scenes.scene import Scene
 from edmp.sensing import DepthCamera, Map, MapSettings, SensorFaults, SimulatedCameras
+from edmp.threads import kernel_threads
 from edmp.timing import retime_waypoints
 from edmp.validate import Judge
 
@@ -255,22 +256,24 @@ def run_cell(
 ) -> SensedRun:
     """Send the arm to the goal of a cell, by what the map says.
 
-    Planner, guard, cameras and arm take turns on the arm's clock, each charged the processor time that it used.
+    Planner, guard, cameras and arm take turns on the arm's clock, each charged the processor time of its thread.
 
     Args:
         cell: what happens.
-        planner: `edmp.Planner`, or a `PlannerProcess`.
+        planner: `edmp.Planner`; of one in another process no time would be charged.
         driver: a simulated one, by name.
         unseen: see `Map.scene`.
-        horizon: see `HorizonSettings`; by default the arm moves with `SPEED`.
+        horizon: see `HorizonSettings`; by default the arm moves with `SPEED`, and is led out of the map's padding if it
+            came to rest there.
     """
-    horizon = horizon or HorizonSettings(execution=ExecutionSettings(speed=SPEED))
+    horizon = horizon or HorizonSettings(escape=_PADDING, execution=ExecutionSettings(speed=SPEED))
     begin = time.perf_counter()
-    with make_driver(driver, cell.robot, positions=cell.start, scene=cell.before, options={}) as arm:
+    made = make_driver(driver, cell.robot, positions=cell.start, scene=cell.before, options={})
+    with kernel_threads(1), made as arm:
         if arm.hardware:
             raise InvalidInputError(f"driver {arm.name} moves a real arm: only simulated ones are for this")
         world = SensedWorld(cell, arm, unseen=unseen)
-        company = company_of(arm) if arm.real_time else Turns(arm, stopwatch=time.process_time)
+        company = company_of(arm) if arm.real_time else Turns(arm, stopwatch=time.thread_time)
         loop = RecedingHorizon(planner, arm, world, horizon, company=company)
         try:
             done = loop.run(cell.goal, seed=cell.seed, on_tick=world.watch)

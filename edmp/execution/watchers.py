@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from edmp.execution.buffer import CommandBuffer
-from edmp.execution.prediction import Observation, SceneSource, threat
+from edmp.execution.prediction import Observation, SceneSource, first_threat, standing_threat
 from edmp.ranges import Range, check_fields
 from edmp.robots.robot import Robot
 from edmp.scenes.scene import Scene
@@ -91,9 +91,17 @@ class Guard:
     """
 
     def __init__(
-        self, robot: Robot, buffer: CommandBuffer, eyes: Eyes, settings: GuardSettings, now: Callable[[], float]
+        self,
+        robot: Robot,
+        buffer: CommandBuffer,
+        eyes: Eyes,
+        settings: GuardSettings,
+        now: Callable[[], float],
+        *,
+        escape: float = 0.0,
     ) -> None:
         self._robot, self._buffer, self._eyes, self._settings, self._now = robot, buffer, eyes, settings, now
+        self._escape = escape
         self._took: deque[float] = deque([settings.period], maxlen=20)
         self._judged: tuple[int, bool, Scene] | None = None
         self.ahead: Encounter | None = None
@@ -113,31 +121,47 @@ class Guard:
     def _look(self, seen: Observation, now: float) -> None:
         before, motion = self._buffer.snapshot(), self._buffer.ahead()
         judged = self._judged == (before.version, before.pending, seen.scene)
-        self.ahead = hit = self._met(seen, motion, now, self._settings.margin, judged=judged)
+        standing = None if judged else self._standing(seen, motion, now)
+        self.ahead = hit = self._met(seen, motion, now, standing)
         if hit is None:
             self._judged = (before.version, before.pending, seen.scene)
         elif not before.at_rest and not before.braking:
-            self._decide(seen, motion, now, hit)
+            self._decide(seen, motion, now, standing, hit)
 
-    def _decide(self, seen: Observation, motion: Trajectory, now: float, hit: Encounter) -> None:
+    def _decide(
+        self, seen: Observation, motion: Trajectory, now: float, standing: Encounter | None, hit: Encounter
+    ) -> None:
         """Brake if it is time to."""
-        margin = self._settings.margin
         cycle = max(self._took) + self._settings.reaction
         braked = self._buffer.after_braking()
-        if self._met(seen, braked, now, margin) is not None:
-            later, sooner = self._met(seen, motion, now, 0.0), self._met(seen, braked, now, 0.0)
+        on_it = self._standing(seen, braked, now)
+        if self._met(seen, braked, now, on_it) is not None:
+            later = self._met(seen, motion, now, standing, margin=0.0)
+            sooner = self._met(seen, braked, now, on_it, margin=0.0)
             if later is not None and (sooner is None or sooner.time >= later.time):
                 self._brake(f"{later.message}, and braking does not keep the margin")
         elif hit.time - now < braked.duration + cycle:
             self._brake(hit.message)
-        elif self._met(seen, self._buffer.after_braking(delay=cycle), now, margin) is not None:
-            self._brake(f"{hit.message}, and later there is no safe place to stop")
+        else:
+            later_braked = self._buffer.after_braking(delay=cycle)
+            if self._met(seen, later_braked, now, self._standing(seen, later_braked, now)) is not None:
+                self._brake(f"{hit.message}, and later there is no safe place to stop")
+
+    def _standing(self, seen: Observation, motion: Trajectory, now: float) -> Encounter | None:
+        return standing_threat(self._robot, seen.scene, motion, begin=now, escape=self._escape)
 
     def _met(
-        self, seen: Observation, motion: Trajectory, now: float, margin: float, *, judged: bool = False
+        self,
+        seen: Observation,
+        motion: Trajectory,
+        now: float,
+        standing: Encounter | None,
+        *,
+        margin: float | None = None,
     ) -> Encounter | None:
+        margin = self._settings.margin if margin is None else margin
         end = now + self._settings.horizon
-        return threat(self._robot, seen, motion, begin=now, end=end, margin=margin, judged=judged)
+        return first_threat(self._robot, seen, motion, begin=now, end=end, margin=margin, standing=standing)
 
     def _brake(self, why: str) -> None:
         if not self._buffer.snapshot().braking:

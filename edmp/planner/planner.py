@@ -34,7 +34,7 @@ from edmp.planner.warm_up import warm_up, warm_up_constraints
 from edmp.planner.watch import OnBatch, Watch
 from edmp.prior.base import Prior
 from edmp.prior.process import ProcessPrior, ProcessSettings
-from edmp.problem import ESCAPE_DEPTH, GoalLike, Problem, StartLike, as_problem
+from edmp.problem import GoalLike, Problem, StartLike, as_problem, escape_depth
 from edmp.result import PlanResult
 from edmp.robots.parts import Array, Limits
 from edmp.robots.robot import Robot
@@ -150,7 +150,7 @@ class Planner:
             velocity_scale=velocity_scale,
             acceleration_scale=acceleration_scale,
             constraints=constraints,
-            escape=ESCAPE_DEPTH if isinstance(escape, bool) and escape else float(escape),
+            escape=escape_depth(escape),
             tool_speed=tool_speed,
             tool_acceleration=tool_acceleration,
         )

@@ -73,6 +73,8 @@ def proofs_with_contacts(
         escape: depth of other contacts that the path may begin with [m].
     """
     last = float(len(path) - 1)
+    if Proof(arm, environment, bound, path[[0, -1]], None, keep=keep).clear().all():
+        return []  # which is quicker to say than how deep what is near
     begin = _resting(Proof(arm, environment, bound, path[:1], None, keep=keep), named, escape)
     end = _resting(Proof(arm, environment, bound, path[-1:], None, keep=keep), named)
     stretches = []

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from edmp.errors import InvalidInputError
 from edmp.execution import DriverError, Fault, Outcome
 from edmp.execution.company import Turns
 from edmp.execution.crossing import CrossingWorld, make_crossing
@@ -49,12 +50,12 @@ class Straight:
     def __init__(self, robot, fails=10**9, how=None):
         self.robot, self.fails, self.how, self.calls = robot, fails, how, 0
 
-    def plan(self, scene, start, goal, *, seed, time_budget, warm):
+    def plan(self, scene, start, goal, *, seed, time_budget, warm, escape):
         self.calls += 1
         if self.calls >= self.fails:
             return self.how()
         path = np.stack([start, goal])
-        verdict = Judge(self.robot, scene).check_path(path)
+        verdict = Judge(self.robot, scene, escape=escape).check_path(path)
         if not verdict.valid:
             return PlanResult(Status.NO_PATH_FOUND, verdict.message(), None, (), Stats(None, 0.0))
         motion = retime_waypoints(path, self.robot.limits, joint_names=self.robot.joint_names)
@@ -127,6 +128,37 @@ def test_it_waits_for_what_passes_and_goes_on(panda, ends):
 @pytest.fixture(scope="module")
 def planner():
     return Planner("panda")
+
+
+def behind(robot, q, depth):
+    """A scene with a ball behind the hand, about so deep in the arm, seen from where joint 1 turns it [m]."""
+    at = tool_pose(robot, torch.as_tensor(q, dtype=torch.float64)).numpy()[:3, 3]
+    away = np.cross(at, [0.0, 0.0, 1.0]) / np.hypot(*at[:2])
+    for far in np.arange(0.2, 0.0, -0.002):
+        scene = Scene.of({"ball": (Sphere(0.06), at + far * away)})
+        contacts = Judge(robot, scene).check(q).contacts
+        if contacts and max(contact.depth for contact in contacts) >= depth:
+            return scene
+    raise AssertionError
+
+
+def test_an_arm_that_stands_in_padding_is_led_out_of_it(panda, ends, planner):
+    scene = behind(panda, ends[0], 0.008)
+    runs = {}
+    for escape in (0.0, 0.03):
+        settings = HorizonSettings(plan_period=0.2, replan=ReplanSettings(patience=1.0), escape=escape)
+        with KinematicArm(panda, ends[0], period=PERIOD) as arm:
+            runs[escape] = go(arm, ends[1], planner, lambda arm=arm: Observation(scene, (), arm.now()), settings)
+    assert runs[0.0].violation.fault is Fault.NO_WAY
+    assert "mm inside" in runs[0.0].message
+    assert runs[0.03].reached, runs[0.03].message
+    measured = motion_as_seen(runs[0.03].recording).positions
+    assert Judge(panda, scene, escape=0.03).check_path(panda.clipped(measured)).valid
+
+
+def test_an_escape_that_is_too_deep_is_refused():
+    with pytest.raises(InvalidInputError, match="escape"):
+        HorizonSettings(escape=0.5)
 
 
 @pytest.mark.parametrize("seed", [3, 4])
@@ -370,7 +402,7 @@ def test_an_error_inside_ends_at_rest(panda, ends, monkeypatch):
 
         def press(state, _):
             if state.time > APPEARS:
-                monkeypatch.setattr(watchers, "threat", broken)
+                monkeypatch.setattr(watchers, "first_threat", broken)
 
         done = go(arm, ends[1], Straight(panda), source, on_tick=press)
     stopped_short(done, panda, ends[1], Fault.GUARD, "an error inside: RuntimeError: a bug")

@@ -8,7 +8,6 @@ import pytest
 import edmp
 from edmp.execution.sensed import SensedWorld, make_cell, run_cell
 from edmp.planner import PlannerSettings
-from edmp.threads import kernel_threads
 from edmp.validate import Judge
 
 ROBOT = edmp.load_robot("panda")
@@ -27,9 +26,8 @@ def test_cells_are_drawn_so_that_what_is_put_down_is_in_the_way_and_not_on_the_a
 @pytest.mark.filterwarnings("ignore")
 def test_the_arm_arrives_by_what_the_map_says_and_touches_nothing() -> None:
     cell = make_cell(ROBOT, 0)
-    with kernel_threads(1):
-        planner = edmp.Planner("panda", settings=PlannerSettings(num_alternatives=2))
-        run = run_cell(cell, planner, driver="kinematic")
+    planner = edmp.Planner("panda", settings=PlannerSettings(num_alternatives=2))
+    run = run_cell(cell, planner, driver="kinematic")
     assert run.done.reached, run.done.message
     assert run.touched is None
     assert sum(replan.accepted for replan in run.done.replans) >= 2  # once at the beginning, once for the post
