@@ -271,6 +271,7 @@ class Replanner:
             self._robot, seen, place.start, begin=now, end=now + settings.look_ahead, grow=settings.growth
         )
         warm = self._left(place)
+        escape = 0.0 if place.moving else self._escape  # who moves need not go in
         result, request = None, None
         for scene in (around, seen.scene) if around is not seen.scene else (around,):
             request = PlanRequest(scene, place.start, warm)
@@ -283,7 +284,7 @@ class Replanner:
                     seed=self._seed,
                     time_budget=settings.time_budget,
                     warm=warm,
-                    escape=self._escape,
+                    escape=escape,
                 )
             except Exception as error:  # a planner that crashes must not take the arm with it
                 log.exception("the planner failed")

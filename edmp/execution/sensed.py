@@ -35,6 +35,8 @@ from edmp.validate import Judge
 
 Array = NDArray[np.float64]
 
+RESOLUTION = 0.02
+"""Of the map [m]."""
 BOUNDS = ((-0.6, -1.0, -0.2), (1.1, 1.0, 1.3))
 """Of the map [m]."""
 EYES = ((1.7, 0.2, 1.2), (0.3, 1.6, 1.2), (0.3, -1.6, 1.2))
@@ -157,7 +159,7 @@ class SensedWorld:
             ]
             for scene in worlds
         ]
-        self.map = Map(BOUNDS, 0.02, robot=cell.robot, settings=MapSettings(robot_padding=_ARM_PADDING))
+        self.map = Map(BOUNDS, RESOLUTION, robot=cell.robot, settings=MapSettings(robot_padding=_ARM_PADDING))
         self._begin: float | None = None
         self._looks = 0
         judge = Judge(cell.robot, cell.before)
@@ -253,6 +255,7 @@ def run_cell(
     driver: str = "drake-sim",
     unseen: str = "occupied",
     horizon: HorizonSettings | None = None,
+    slowdown: float = 1.0,
 ) -> SensedRun:
     """Send the arm to the goal of a cell, by what the map says.
 
@@ -265,15 +268,16 @@ def run_cell(
         unseen: see `Map.scene`.
         horizon: see `HorizonSettings`; by default the arm moves with `SPEED`, and is led out of the map's padding if it
             came to rest there.
+        slowdown: see `Turns`.
     """
-    horizon = horizon or HorizonSettings(escape=_PADDING, execution=ExecutionSettings(speed=SPEED))
+    horizon = horizon or HorizonSettings(escape=_PADDING + RESOLUTION, execution=ExecutionSettings(speed=SPEED))
     begin = time.perf_counter()
     made = make_driver(driver, cell.robot, positions=cell.start, scene=cell.before, options={})
     with kernel_threads(1), made as arm:
         if arm.hardware:
             raise InvalidInputError(f"driver {arm.name} moves a real arm: only simulated ones are for this")
         world = SensedWorld(cell, arm, unseen=unseen)
-        company = company_of(arm) if arm.real_time else Turns(arm, stopwatch=time.thread_time)
+        company = company_of(arm) if arm.real_time else Turns(arm, stopwatch=time.thread_time, slowdown=slowdown)
         loop = RecedingHorizon(planner, arm, world, horizon, company=company)
         try:
             done = loop.run(cell.goal, seed=cell.seed, on_tick=world.watch)

@@ -10,6 +10,8 @@ deeper than before anywhere on it, and nothing else is touched (`edmp.validate.r
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Collection
 
 import numpy as np
@@ -36,13 +38,14 @@ _POINTS = (6, 12, 24)
 """Control points of the retreat: few make a smooth motion, more follow it closely."""
 
 
-def retreat(judge: Judge, q: Array, lead: Array | None = None) -> Array | str:
-    """(n, dof) control points from ``q`` to where the arm is free, or why there is no such way.
+def retreat(judge: Judge, q: Array, lead: Array | None = None, *, until: float = math.inf) -> Array | str | None:
+    """(n, dof) control points from ``q`` to where the arm is free, or why there is no such way; None if time ran out.
 
     Args:
         judge: its ``escape`` is the depth of what may be left [m].
         q: (dof,) a configuration in contact.
         lead: (dof,) where the arm comes from, if that is outside its limits.
+        until: look no longer than to this time of `time.perf_counter` [s].
     """
     verdict = judge.check(q)
     if (reason := too_much(judge, verdict, judge.escape)) is not None:
@@ -50,7 +53,9 @@ def retreat(judge: Judge, q: Array, lead: Array | None = None) -> Array | str:
     touching = {one.key for one in judge.near(q, CONTACT_TOLERANCE)}
     drifts: list[Array | None] = [None, *_sideways(judge.near(q, CONTACT_TOLERANCE))]
     for drift in drifts:
-        way = _walk(judge, q, touching, drift)
+        way = _walk(judge, q, touching, drift, until)
+        if time.perf_counter() > until:
+            return None
         if way is None:
             continue
         for points in (*_POINTS, len(way)):
@@ -77,14 +82,16 @@ def too_much(judge: Judge, verdict: Verdict, depth: float) -> str | None:
     return None
 
 
-def _walk(judge: Judge, q: Array, touching: Collection[Key], drift: Array | None) -> Array | None:
+def _walk(judge: Judge, q: Array, touching: Collection[Key], drift: Array | None, until: float) -> Array | None:
     """(n, dof) steps from ``q`` until all that it touches is `_CLEAR` away, or as far as it goes; None if that is not
-    out."""
+    out, or time runs out."""
     way, near = [q], judge.near(q, _NEAR)
     for _ in range(_STEPS):
         pushed = [one for one in near if one.key in touching and one.distance < _CLEAR]
         if not pushed:
             break
+        if time.perf_counter() > until:
+            return None
         step = _step(judge, way[-1], near, {one.key for one in pushed}, drift)
         for share in (1.0, 0.5, 0.25):
             if step is None:

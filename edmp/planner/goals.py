@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -116,17 +117,19 @@ def resolve(
     goal: GoalLike | Sequence[GoalLike],
     *,
     seed: int,
+    until: float = math.inf,
 ) -> Query | Refusal:
     """Check start and goals; turn poses into configurations.
 
-    A start beyond its limits by at most the judge's ``start_tolerance`` is taken.
+    A start beyond its limits by at most the judge's ``start_tolerance`` is taken. A way out of contacts is looked for
+    to the time ``until`` of `time.perf_counter` [s].
 
     Raises:
         InvalidInputError: wrong shapes, or numbers that are not finite.
     """
     asked, goals = _asked(robot, start, goal, judge.start_tolerance)
     clear = asked.outside is None and bool(judge.clear(asked.start[None])[0])
-    query = asked if clear else _led_out(asked, judge)
+    query = asked if clear else _led_out(asked, judge, until)
     if isinstance(query, Refusal):
         return query
     rows: list[Array] = []
@@ -156,14 +159,16 @@ def resolve_start(robot: Robot, judge: Judge, start: StartLike) -> Query | Refus
     return query if verdict.valid else _refused_start(judge, verdict)
 
 
-def _led_out(query: Query, judge: Judge) -> Query | Refusal:
+def _led_out(query: Query, judge: Judge, until: float) -> Query | Refusal:
     """The query, from where its start is free; a retreat leads there if the judge lets it."""
     verdict = _start_verdict(query, judge)
     if verdict.valid:
         return query
     if not judge.escape or verdict.limits:
         return _refused_start(judge, verdict)
-    way = retreat(judge, query.start, query.outside)
+    way = retreat(judge, query.start, query.outside, until=until)
+    if way is None:
+        return Refusal(Status.TIMEOUT, f"start: {verdict.message()}; time ran out while a way out of it was looked for")
     if isinstance(way, str):
         return Refusal(STATUS_OF["start", verdict.cause], f"start: {verdict.message()}; {way}")
     return replace(query, start=way[-1], departure=way)

@@ -206,7 +206,7 @@ class Planner:
                     return success(call, tried, begin)
                 earlier = None
             now = time.perf_counter()
-            query = resolve(self.robot, judge, start, goal, seed=seed)
+            query = resolve(self.robot, judge, start, goal, seed=seed, until=begin + time_budget)
             if isinstance(query, Query) and query.standing is None:
                 query = leave_contacts(query, judge)
             docket.spent("goals", now)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -182,6 +183,16 @@ def test_what_is_too_deep_or_held_on_all_sides_fails_with_the_reason():
     inside = edmp.plan(edmp.Scene.of({"block": (edmp.Box((0.6, 0.6, 0.6)), at[:3, 3])}), HOME, reaching(), escape=True)
     assert inside.status is Status.START_IN_COLLISION
     assert "deeper than the 20 mm" in inside.message
+
+
+def test_a_way_out_is_looked_for_no_longer_than_there_is_time(monkeypatch: pytest.MonkeyPatch):
+    from edmp.planner import escape
+
+    monkeypatch.setattr(escape, "time", SimpleNamespace(perf_counter=lambda: np.inf))
+    result = edmp.plan(boards(0.008), reaching(), HOME, escape=True)
+    assert result.status is Status.TIMEOUT
+    assert "mm inside" in result.message
+    assert "time ran out while a way out of it was looked for" in result.message
 
 
 def test_the_judge_refuses_ways_that_go_deeper_or_come_back():
