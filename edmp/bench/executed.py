@@ -26,6 +26,7 @@ from edmp.files.json_lines import Layout, LineWriter, or_null
 from edmp.files.json_nodes import JsonNode
 from edmp.planfile import finite_or_none
 from edmp.problem import Problem
+from edmp.recordings.recording import spaced_rows
 from edmp.validate import Judge
 
 NO_PLAN = "NO_PLAN"
@@ -230,20 +231,13 @@ def execute_problem(
         tracking_peak_mrad=summary.tracking_peak,
         peak_torque_share=summary.torque_share or 0.0,  # of what was refused: it never moved
         planned_clearance_m=_clearance(problem, motion.positions),
-        measured_clearance_m=_clearance(problem, _positions(done.recording.measured, done.recording.times)),
+        measured_clearance_m=_clearance(problem, done.recording.measured[spaced_rows(done.recording.times, 0.005)]),
     )
     return replace(record, outcome=done.outcome.value, message=done.message, measured=measured)
 
 
-def _positions(positions: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """Rows some 5 ms apart, the last among them; the judge proves what lies between."""
-    if len(times) == 0:
-        return positions
-    rows = np.searchsorted(times, np.arange(times[0], times[-1], 0.005))
-    return positions[np.append(rows, len(times) - 1)]
-
-
 def _clearance(problem: Problem, path: np.ndarray) -> float | None:
+    """Of a path (n, dof), which may have no rows; the judge proves what lies between them."""
     inside = problem.robot.clipped(path)  # a goal at a limit may be overshot by a hair
     return finite_or_none(Judge(problem.robot, problem.scene).clearance(inside, tightness=1e-4)) if len(path) else None
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from edmp.arguments import checked
 from edmp.execution.driver import ArmState, Command
-from edmp.recordings.recording import Handled, Recording
+from edmp.recordings.recording import Handled, Recording, spaced_rows
 from edmp.robots.robot import Robot
 from edmp.scenes.scene import Scene
 from edmp.validate import Judge
@@ -123,6 +123,5 @@ def _clearance(recording: Recording, robot: Robot | None, scene: Scene | None) -
     """Of the ticks some 10 ms apart; the judge proves what lies between."""
     if robot is None or scene is None:
         return None
-    rows = np.searchsorted(recording.times, np.arange(recording.times[0], recording.times[-1], 0.01))
-    rows = np.append(rows, len(recording.times) - 1)
+    rows = spaced_rows(recording.times, 0.01)
     return Judge(robot, scene).clearance(robot.clipped(recording.measured[rows]))

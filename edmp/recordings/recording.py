@@ -60,6 +60,14 @@ class Recording:
     lead: float = 0.0
 
 
+def spaced_rows(times: Array, spacing: float) -> NDArray[np.int64]:
+    """Rows of ``times`` (n,) that are about ``spacing`` apart, the first and the last among them [s]."""
+    if len(times) == 0:
+        return np.zeros(0, dtype=np.int64)
+    rows = np.searchsorted(times, np.arange(times[0], times[-1], spacing))
+    return np.unique(np.append(rows, len(times) - 1).clip(max=len(times) - 1))  # arange may go past its end
+
+
 def measured_motion(recording: Recording) -> Trajectory:
     """What the arm was measured to do, by its own clock, from time 0, for viewers; ticks that say nothing new are left
     out. See also `motion_as_seen`.

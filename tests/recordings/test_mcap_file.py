@@ -6,8 +6,12 @@ import json
 import numpy as np
 import pytest
 
+import edmp
 from edmp.errors import FileFormatError, InvalidInputError
 from edmp.execution import Recording, summarise
+from edmp.execution.driver import Command
+from edmp.execution.kinematic import KinematicArm
+from edmp.execution.recorder import Recorder
 from edmp.geometry.poses import pose
 from edmp.recordings.mcap_file import RecordingFile, load_recording, save_recording
 from edmp.recordings.recording import Handled, measured_motion
@@ -60,6 +64,22 @@ def test_an_empty_recording_is_one(tmp_path):
     assert summarise(again).duration == 0.0
     with pytest.raises(InvalidInputError, match="no motion"):
         measured_motion(again)
+
+
+def test_how_near_it_came_is_told_of_whatever_clock_and_length():
+    """Where the last tick is a whole number of hundredths after the first, rounding once led past the end."""
+    robot, far = edmp.load_robot("panda"), edmp.Scene.of({"ball": (edmp.Sphere(0.1), (2.0, 0.0, 0.5))})
+    for begin, ticks in ((1.0, 31), (8759.560312379654, 2761)):
+        recorder, state = Recorder(robot), KinematicArm(robot, robot.home)
+        times = begin + np.arange(ticks) * (0.01 if ticks == 31 else 1e-3)
+        assert np.arange(times[0], times[-1], 0.01)[-1] >= times[-1]
+        with state as arm:
+            here = arm.wait()
+        for time in times:
+            recorder.add(dataclasses.replace(here, time=time), Command.hold(robot.home), time)
+        summary = summarise(recorder.recording(), robot=robot, scene=far)
+        assert summary.min_clearance is not None
+        assert summary.min_clearance > 0.5
 
 
 def test_any_reader_of_mcap_takes_it(tmp_path):
