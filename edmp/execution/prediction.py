@@ -55,6 +55,7 @@ def threat(
         observation: what it could meet.
         motion: before and after it the arm rests at its ends.
         begin, end: the time to look at, on the clock of the observation [s].
+        margin: distance to keep from what moves [m].
         escape: see `standing_threat`.
     """
     standing = standing_threat(robot, observation.scene, motion, begin=begin, escape=escape)
