@@ -13,7 +13,7 @@ import edmp
 from edmp.bench.crossings import CrossingRecord, ReplanEvent, TimedRequest, read_crossings
 from edmp.bench.provenance import describe_run
 from edmp.errors import InvalidInputError
-from edmp.execution.company import Turns, company_of
+from edmp.execution.company import company_of
 from edmp.execution.crossing import Crossing, CrossingSettings, CrossingWorld, make_crossing
 from edmp.execution.drivers import make_driver
 from edmp.execution.planner_process import PlannerProcess
@@ -88,9 +88,7 @@ def run_crossing(
         world = CrossingWorld(
             crossing, arm, position_noise=settings.position_noise, velocity_noise=settings.velocity_noise
         )
-        company = (
-            company_of(arm) if arm.real_time else Turns(arm, stopwatch=time.thread_time, slowdown=settings.slowdown)
-        )
+        company = company_of(arm, stopwatch=time.thread_time, slowdown=settings.slowdown)
         horizon = RecedingHorizon(planner, arm, world, settings.horizon, company=company)
         done = horizon.run(crossing.goal, seed=crossing.seed)
     return CrossingRun(crossing, world, done)

@@ -69,9 +69,11 @@ class Company(ABC):
         """Let the steps under way end, and no other begin; names of those that do not end within ``timeout`` [s]."""
 
 
-def company_of(driver: ArmDriver, *, stopwatch: Callable[[], float] = time.perf_counter) -> Company:
-    """Threads beside an arm whose clock is that on the wall, turns beside one whose time passes with its ticks."""
-    return Threads(driver) if driver.real_time else Turns(driver, stopwatch=stopwatch)
+def company_of(
+    driver: ArmDriver, *, stopwatch: Callable[[], float] = time.perf_counter, slowdown: float = 1.0
+) -> Company:
+    """Threads beside an arm whose clock is that on the wall, `Turns` beside one whose time passes with its ticks."""
+    return Threads(driver) if driver.real_time else Turns(driver, stopwatch=stopwatch, slowdown=slowdown)
 
 
 # -- in real time -----------------------------------------------------------------------------------------------------

@@ -38,63 +38,50 @@ SceneSource = Callable[[], Observation]
 """Asked again and again, from a thread of its own, for the latest observation; must not block for long."""
 
 
-def threat(
-    robot: Robot,
-    observation: Observation,
-    motion: Trajectory,
-    *,
-    begin: float,
-    end: float,
-    margin: float = 0.0,
-    escape: float = 0.0,
-) -> Encounter | None:
-    """What a motion would first meet, standing or moving; None if it is proved to meet nothing until ``end``.
+class Outlook:
+    """A motion among what was seen: judged once against what stands still, which takes most of the time, and asked what
+    it would meet first as often as needed.
 
     Args:
         robot: the arm.
-        observation: what it could meet.
+        seen: what it could meet.
         motion: before and after it the arm rests at its ends.
-        begin, end: the time to look at, on the clock of the observation [s].
-        margin: distance to keep from what moves [m].
-        escape: see `standing_threat`.
+        begin, end: the time to look at, on the clock of the observation [s]; the motion begins at ``begin``.
+        escape: depth of contacts with what stands still that it may begin in, if it leads out of them and never deeper
+            [m].
+        judged: it is known to be free of what stands still.
     """
-    standing = standing_threat(robot, observation.scene, motion, begin=begin, escape=escape)
-    return first_threat(robot, observation, motion, begin=begin, end=end, margin=margin, standing=standing)
+
+    def __init__(
+        self,
+        robot: Robot,
+        seen: Observation,
+        motion: Trajectory,
+        *,
+        begin: float,
+        end: float,
+        escape: float = 0.0,
+        judged: bool = False,
+    ) -> None:
+        self._robot, self._seen, self._motion, self._begin = robot, seen, motion, begin
+        self._standing = None if judged else _standing(robot, seen.scene, motion, begin, escape)
+        hit = self._standing
+        self._until = max(begin, end if hit is None else min(end, hit.time))
+
+    def meets(self, margin: float) -> Encounter | None:
+        """What the motion would first meet, standing or moving; None if it is proved to meet nothing until the end.
+
+        Args:
+            margin: distance to keep from what moves [m].
+        """
+        met = first_encounter(
+            self._robot, self._seen.moving, self._motion, begin=self._begin, end=self._until, margin=margin
+        )
+        return met or self._standing
 
 
-def first_threat(
-    robot: Robot,
-    observation: Observation,
-    motion: Trajectory,
-    *,
-    begin: float,
-    end: float,
-    margin: float,
-    standing: Encounter | None,
-) -> Encounter | None:
-    """As `threat`, for whoever knows already what of that which stands still the motion would hit.
-
-    Args:
-        robot, observation, motion, begin, end, margin: as for `threat`.
-        standing: by `standing_threat`, which no margin changes and which takes most of the time.
-    """
-    until = end if standing is None else min(end, max(begin, standing.time))
-    met = first_encounter(robot, observation.moving, motion, begin=begin, end=max(begin, until), margin=margin)
-    return met or standing
-
-
-def standing_threat(
-    robot: Robot, scene: Scene, motion: Trajectory, *, begin: float, escape: float = 0.0
-) -> Encounter | None:
-    """Where a motion hits what stands still; None if it is proved not to.
-
-    Args:
-        robot: the arm.
-        scene: what stands still.
-        motion: judged to its end.
-        begin: when it begins [s].
-        escape: depth of contacts that it may begin in, if it leads out of them and never deeper [m].
-    """
+def _standing(robot: Robot, scene: Scene, motion: Trajectory, begin: float, escape: float) -> Encounter | None:
+    """Where the motion, which begins at time ``begin`` [s], hits what stands still."""
     verdict = Judge(robot, scene, escape=escape).check_path(motion.positions)
     if verdict.valid:
         return None

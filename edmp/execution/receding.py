@@ -56,10 +56,8 @@ class HorizonSettings:
     execution: ExecutionSettings = field(default_factory=ExecutionSettings)
 
     def __post_init__(self) -> None:
-        check_fields(
-            self, dict.fromkeys(("scene_age", "scene_period", "plan_period", "plan_silence"), Range(0, above=True))
-        )
-        check_fields(self, {"escape": Range(0, DEEPEST_ESCAPE)})
+        names = ("scene_age", "scene_period", "plan_period", "plan_silence")
+        check_fields(self, {**dict.fromkeys(names, Range(0, above=True)), "escape": Range(0, DEEPEST_ESCAPE)})
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from edmp.execution.buffer import Buffered, CommandBuffer
 from edmp.execution.monitor import Fault, Violation
-from edmp.execution.prediction import Observation, predicted_scene, threat
+from edmp.execution.prediction import Observation, Outlook, predicted_scene
 from edmp.execution.splice import splices
 from edmp.execution.watchers import Eyes, Guard
 from edmp.problem import Goal
@@ -329,7 +329,7 @@ class Replanner:
             if place.moving and self._buffer.snapshot().position > place.at:
                 return _TOO_LATE
             end = max(now + settings.horizon, begin)
-            hit = threat(robot, seen, joined, begin=begin, end=end, margin=margin, escape=self._escape)
+            hit = Outlook(robot, seen, joined, begin=begin, end=end, escape=self._escape).meets(margin)
             if hit is None:
                 return None if self._hand_over(joined, place, final) else _TOO_LATE
             outcome = hit.message

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from edmp.errors import InvalidInputError
-from edmp.execution.company import Turns, company_of
+from edmp.execution.company import company_of
 from edmp.execution.driver import ArmDriver, ArmState, Command
 from edmp.execution.drivers import make_driver
 from edmp.execution.executor import ExecutionSettings
@@ -277,7 +277,7 @@ def run_cell(
         if arm.hardware:
             raise InvalidInputError(f"driver {arm.name} moves a real arm: only simulated ones are for this")
         world = SensedWorld(cell, arm, unseen=unseen)
-        company = company_of(arm) if arm.real_time else Turns(arm, stopwatch=time.thread_time, slowdown=slowdown)
+        company = company_of(arm, stopwatch=time.thread_time, slowdown=slowdown)
         loop = RecedingHorizon(planner, arm, world, horizon, company=company)
         try:
             done = loop.run(cell.goal, seed=cell.seed, on_tick=world.watch)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from edmp.execution.buffer import CommandBuffer
-from edmp.execution.prediction import Observation, SceneSource, first_threat, standing_threat
+from edmp.execution.prediction import Observation, Outlook, SceneSource
 from edmp.ranges import Range, check_fields
 from edmp.robots.robot import Robot
 from edmp.scenes.scene import Scene
@@ -121,47 +121,31 @@ class Guard:
     def _look(self, seen: Observation, now: float) -> None:
         before, motion = self._buffer.snapshot(), self._buffer.ahead()
         judged = self._judged == (before.version, before.pending, seen.scene)
-        standing = None if judged else self._standing(seen, motion, now)
-        self.ahead = hit = self._met(seen, motion, now, standing)
+        ahead = self._outlook(seen, motion, now, judged=judged)
+        self.ahead = hit = ahead.meets(self._settings.margin)
         if hit is None:
             self._judged = (before.version, before.pending, seen.scene)
         elif not before.at_rest and not before.braking:
-            self._decide(seen, motion, now, standing, hit)
+            self._decide(seen, now, ahead, hit)
 
-    def _decide(
-        self, seen: Observation, motion: Trajectory, now: float, standing: Encounter | None, hit: Encounter
-    ) -> None:
+    def _decide(self, seen: Observation, now: float, ahead: Outlook, hit: Encounter) -> None:
         """Brake if it is time to."""
+        margin = self._settings.margin
         cycle = max(self._took) + self._settings.reaction
-        braked = self._buffer.after_braking()
-        on_it = self._standing(seen, braked, now)
-        if self._met(seen, braked, now, on_it) is not None:
-            later = self._met(seen, motion, now, standing, margin=0.0)
-            sooner = self._met(seen, braked, now, on_it, margin=0.0)
+        stop = self._buffer.after_braking()
+        braked = self._outlook(seen, stop, now)
+        if braked.meets(margin) is not None:
+            later, sooner = ahead.meets(0.0), braked.meets(0.0)
             if later is not None and (sooner is None or sooner.time >= later.time):
                 self._brake(f"{later.message}, and braking does not keep the margin")
-        elif hit.time - now < braked.duration + cycle:
+        elif hit.time - now < stop.duration + cycle:
             self._brake(hit.message)
-        else:
-            later_braked = self._buffer.after_braking(delay=cycle)
-            if self._met(seen, later_braked, now, self._standing(seen, later_braked, now)) is not None:
-                self._brake(f"{hit.message}, and later there is no safe place to stop")
+        elif self._outlook(seen, self._buffer.after_braking(delay=cycle), now).meets(margin) is not None:
+            self._brake(f"{hit.message}, and later there is no safe place to stop")
 
-    def _standing(self, seen: Observation, motion: Trajectory, now: float) -> Encounter | None:
-        return standing_threat(self._robot, seen.scene, motion, begin=now, escape=self._escape)
-
-    def _met(
-        self,
-        seen: Observation,
-        motion: Trajectory,
-        now: float,
-        standing: Encounter | None,
-        *,
-        margin: float | None = None,
-    ) -> Encounter | None:
-        margin = self._settings.margin if margin is None else margin
+    def _outlook(self, seen: Observation, motion: Trajectory, now: float, *, judged: bool = False) -> Outlook:
         end = now + self._settings.horizon
-        return first_threat(self._robot, seen, motion, begin=now, end=end, margin=margin, standing=standing)
+        return Outlook(self._robot, seen, motion, begin=now, end=end, escape=self._escape, judged=judged)
 
     def _brake(self, why: str) -> None:
         if not self._buffer.snapshot().braking:

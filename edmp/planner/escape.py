@@ -50,8 +50,9 @@ def retreat(judge: Judge, q: Array, lead: Array | None = None, *, until: float =
     verdict = judge.check(q)
     if (reason := too_much(judge, verdict, judge.escape)) is not None:
         return reason
-    touching = {one.key for one in judge.near(q, CONTACT_TOLERANCE)}
-    drifts: list[Array | None] = [None, *_sideways(judge.near(q, CONTACT_TOLERANCE))]
+    touched = judge.near(q, CONTACT_TOLERANCE)
+    touching = {one.key for one in touched}
+    drifts: list[Array | None] = [None, *_sideways(touched)]
     for drift in drifts:
         way = _walk(judge, q, touching, drift, until)
         if time.perf_counter() > until:

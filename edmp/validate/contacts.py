@@ -73,10 +73,10 @@ def proofs_with_contacts(
         escape: depth of other contacts that the path may begin with [m].
     """
     last = float(len(path) - 1)
-    if Proof(arm, environment, bound, path[[0, -1]], None, keep=keep).clear().all():
-        return []  # which is quicker to say than how deep what is near
-    begin = _resting(Proof(arm, environment, bound, path[:1], None, keep=keep), named, escape)
-    end = _resting(Proof(arm, environment, bound, path[-1:], None, keep=keep), named)
+    # Whether an end touches is quicker to say than what it touches, and how deep.
+    clear = Proof(arm, environment, bound, path[[0, -1]], None, keep=keep).clear()
+    begin = {} if clear[0] else _resting(Proof(arm, environment, bound, path[:1], None, keep=keep), named, escape)
+    end = {} if clear[1] else _resting(Proof(arm, environment, bound, path[-1:], None, keep=keep), named)
     stretches = []
     for key, (pair, _) in {**end, **begin}.items():
         at_start, at_end = begin.get(key, (pair, 0.0))[1], end.get(key, (pair, 0.0))[1]

@@ -402,7 +402,7 @@ def test_an_error_inside_ends_at_rest(panda, ends, monkeypatch):
 
         def press(state, _):
             if state.time > APPEARS:
-                monkeypatch.setattr(watchers, "first_threat", broken)
+                monkeypatch.setattr(watchers, "Outlook", broken)
 
         done = go(arm, ends[1], Straight(panda), source, on_tick=press)
     stopped_short(done, panda, ends[1], Fault.GUARD, "an error inside: RuntimeError: a bug")
